@@ -42,8 +42,9 @@ $(VENV)/.ready-%: $(PINNED)
 	    if $$name -c '$(SUPPORTED)' 2>/dev/null; then python=$$name; break; fi; done; \
 	if [ -z "$$python" ]; then \
 	    echo 'Python 3.11 (up to 3.13) is needed and was not found; name one with: make PYTHON=/path/to/python3.11 ...' >&2; exit 1; fi; \
-	if [ -e $(VENV)/.building ]; then echo 'the last installation was interrupted: starting over'; rm -rf $(PY) $(VENV); \
-	elif [ -e $(PY) ] && ! $(PY) -c '$(SUPPORTED)'; then echo 'Python in $(VENV) is not supported: replacing it'; rm -rf $(PY) $(VENV); fi; \
+	if [ -e $(VENV)/.building ]; then echo 'the last installation was interrupted: starting over'; rm -rf $(VENV)/lib $(VENV); \
+	elif [ -d $(VENV) ] && ! $(PY) -c '$(SUPPORTED)' 2>/dev/null; then \
+	    echo 'no usable Python in $(VENV): starting over'; rm -rf $(VENV)/lib $(VENV); fi; \
 	mkdir -p $(VENV) && touch $(VENV)/.building && \
 	{ $(PY) -m pip --version >/dev/null 2>&1 || "$$python" -m venv $(VENV); }
 	@echo 'installing pinned packages into $(VENV) (a few minutes the first time)'
