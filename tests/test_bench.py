@@ -1,0 +1,59 @@
+"""The bench measures what it says: medians of separate processes, their parts, and failing commands as failures."""
+
+from __future__ import annotations
+
+import json
+import os
+
+import pytest
+
+from parity import bench
+
+SLEEP = bench.Job("sleep", ("-c", "import time; time.sleep(0.2); x = bytearray(200 << 20)"), 0.1, 6)
+VERDICTS = [
+    {"rungs": {"weights": {"seconds": 1.0}, "forward": {"seconds": 2.0}}},
+    {"rungs": {"weights": {"seconds": 0.5}}},
+]
+JUNIT = '<testsuite><testcase classname="parity.test_a" time="1.5"/><testcase classname="parity.test_a" time="1"/></testsuite>'
+
+
+def test_wall_time_and_peak_memory_are_those_of_the_process():
+    seconds, gigabytes, parts = bench.run_once(SLEEP, dict(os.environ))
+    assert 0.2 <= seconds < 5
+    assert 0.2 <= gigabytes < 0.5
+    assert parts == {}
+
+
+@pytest.mark.parametrize(
+    ("reader", "text", "parts"),
+    [
+        ("verdicts", json.dumps(VERDICTS), {"rung weights": 1.5, "rung forward": 2.0}),
+        ("junit", JUNIT, {"test_a": 2.5}),
+    ],
+)
+def test_parts_come_from_what_the_command_wrote(reader, text, parts):
+    job = bench.Job("writes", ("-c", f"import sys; open(sys.argv[1], 'w').write({text!r})", bench.OUT), parts=reader)
+    seconds, _, measured = bench.run_once(job, dict(os.environ))
+    assert measured.items() >= parts.items()
+    assert sum(measured.values()) == pytest.approx(seconds)
+
+
+def test_a_failing_command_is_no_measurement(capsys, monkeypatch):
+    monkeypatch.setattr(bench, "JOBS", (bench.Job("broken", ("-c", "raise SystemExit('no such pair')")),))
+    assert bench.main(["--runs", "1"]) == 2
+    assert "broken: exit status 1\nno such pair" in capsys.readouterr().err
+
+
+def test_the_table_holds_medians_and_goals():
+    slow = bench.Figures("sleep", [1.0, 9.0, 2.0], [0.5, 0.5, 0.5], {"rung forward": [1.0, 3.0, 2.0]})
+    host = {"processor": "p", "cores": 2, "gigabytes": 8, "system": "s", "versions": {"torch": "2"}}
+    text = bench.to_markdown((SLEEP,), [slow], host, 3)
+    assert "| sleep | 2.00 (1.00 … 9.00) | 0.50 | under 0.1 s and 6 GB: **missed** |" in text
+    assert "| rung forward | 2.00 |" in text
+
+
+def test_impossible_options_are_refused(capsys):
+    with pytest.raises(SystemExit) as stop:
+        bench.main(["--only", "nothing of the kind"])
+    assert stop.value.code == 2
+    assert "parity verify --all" in capsys.readouterr().err
