@@ -78,14 +78,17 @@ class Figures:
     parts: dict[str, list[float]] = field(default_factory=lambda: defaultdict(list))
 
 
-def run_once(job: Job, environment: dict[str, str]) -> tuple[float, float, dict[str, float]]:
-    """Wall seconds, peak resident gigabytes and seconds by part of one run. Raises :class:`BenchFailed`."""
+def run_once(job: Job, cores: int) -> tuple[float, float, dict[str, float]]:
+    """Wall seconds, peak resident gigabytes and seconds by part of one run on ``cores`` cores. Raises :class:`BenchFailed`."""
+    environment = {**os.environ, **dict.fromkeys(THREADS, str(cores)), "TF_CPP_MIN_LOG_LEVEL": "2"}
     with tempfile.TemporaryDirectory() as folder:
         out, log = Path(folder) / "out", Path(folder) / "log"
         command = [sys.executable, *(argument.replace(OUT, str(out)) for argument in job.arguments)]
         with log.open("wb") as stream:
             start = time.perf_counter()
             process = subprocess.Popen(command, stdout=stream, stderr=subprocess.STDOUT, env=environment)
+            if hasattr(os, "sched_setaffinity"):
+                os.sched_setaffinity(process.pid, sorted(os.sched_getaffinity(0))[:cores])
             _, status, usage = os.wait4(process.pid, 0)
             seconds = time.perf_counter() - start
         process.returncode = os.waitstatus_to_exitcode(status)
@@ -121,15 +124,12 @@ PARTS = {"verdicts": verdict_parts, "junit": junit_parts}
 
 def measure(jobs: tuple[Job, ...], runs: int, cores: int) -> list[Figures]:
     """Every job, ``runs`` times, on ``cores`` cores. Raises :class:`BenchFailed`."""
-    if hasattr(os, "sched_setaffinity"):
-        os.sched_setaffinity(0, sorted(os.sched_getaffinity(0))[:cores])
-    environment = {**os.environ, **dict.fromkeys(THREADS, str(cores)), "TF_CPP_MIN_LOG_LEVEL": "2"}
     table = []
     for job in jobs:
         figures = Figures(job.name)
         for number in range(1, runs + 1):
             print(f"\r{job.name}: run {number} of {runs} ", end="", file=sys.stderr, flush=True)
-            seconds, gigabytes, parts = run_once(job, environment)
+            seconds, gigabytes, parts = run_once(job, cores)
             figures.seconds.append(seconds)
             figures.gigabytes.append(gigabytes)
             for part, value in parts.items():
@@ -198,8 +198,8 @@ def main(arguments: list[str] | None = None) -> int:
     host = machine(options.cores)
     try:
         table = measure(jobs, options.runs, options.cores)
-    except BenchFailed as failure:
-        print(f"\n{failure}", file=sys.stderr)
+    except (BenchFailed, KeyboardInterrupt) as failure:
+        print(f"\n{failure or 'interrupted'}", file=sys.stderr)
         return 2
     print(to_markdown(jobs, table, host, options.runs))
     if options.json:
