@@ -79,7 +79,7 @@ class Figures:
 
 
 def run_once(job: Job, cores: int) -> tuple[float, float, dict[str, float]]:
-    """Wall seconds, peak resident gigabytes and seconds by part of one run on ``cores`` cores. Raises :class:`BenchFailed`."""
+    """Wall seconds, peak resident gigabytes and seconds by part of one run. Raises :class:`BenchFailed`."""
     environment = {**os.environ, **dict.fromkeys(THREADS, str(cores)), "TF_CPP_MIN_LOG_LEVEL": "2"}
     with tempfile.TemporaryDirectory() as folder:
         out, log = Path(folder) / "out", Path(folder) / "log"
@@ -199,7 +199,7 @@ def main(arguments: list[str] | None = None) -> int:
     try:
         table = measure(jobs, options.runs, options.cores)
     except (BenchFailed, KeyboardInterrupt) as failure:
-        print(f"\n{failure or 'interrupted'}", file=sys.stderr)
+        print(f"\n{str(failure) or 'interrupted'}", file=sys.stderr)
         return 2
     print(to_markdown(jobs, table, host, options.runs))
     if options.json:
