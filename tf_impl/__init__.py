@@ -1,0 +1,22 @@
+"""The Keras house: every system as a chain of named layers, each file the twin of one in torch_impl/."""
+
+from __future__ import annotations
+
+import keras
+
+from common.config import DCGANConfig, SpecGANConfig, options_for, select
+from tf_impl.dcgan import DCGANDiscriminator, DCGANGenerator
+from tf_impl.specgan import SpecGANDiscriminator, SpecGANGenerator
+
+__all__ = ["DCGANDiscriminator", "DCGANGenerator", "NETWORKS", "SpecGANDiscriminator", "SpecGANGenerator", "build"]
+
+NETWORKS: dict[str, dict[str, type[keras.Model]]] = {
+    "specgan": {"generator": SpecGANGenerator, "discriminator": SpecGANDiscriminator},
+    "dcgan": {"generator": DCGANGenerator, "discriminator": DCGANDiscriminator},
+}
+
+
+def build(model: SpecGANConfig | DCGANConfig, network: str) -> keras.Model:
+    """The ``generator`` or ``discriminator`` of a configuration's model section; ConfigError for another name."""
+    constructor = select(NETWORKS[model.system], network, "network")
+    return constructor(**options_for(constructor, model))

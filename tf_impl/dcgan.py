@@ -1,0 +1,83 @@
+"""DCGAN at 64x64 in Keras, NHWC; twin of torch_impl/dcgan.py.
+
+Radford et al. 2015, arXiv:1511.06434, figure 1. At even sizes a kernel of 4 at stride 2 makes SAME symmetric:
+it is torch's ``padding=1``.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from keras import Input
+from keras.layers import Activation, Conv2D, Conv2DTranspose, ReLU, Reshape
+
+from common.config import DCGANConfig, checked
+from tf_impl.layers import KERNELS, SCALES, BatchNorm, Chain, LeakyReLU
+
+
+class DCGANGenerator(Chain):
+    """Latents ``[B, nz]`` to images ``[B, 64, 64, nc]`` in (-1, 1).
+
+    ``init="normal"`` is the paper's N(0, 0.02); ``"framework"`` is torch's own default, U(+-1/sqrt(fan_in)).
+    Raises ConfigError (a ValueError) that names the valid options.
+    """
+
+    def __init__(self, nz: int = 100, ngf: int = 64, nc: int = 1, init: str = "normal") -> None:
+        cfg = checked(DCGANConfig, {"nz": nz, "ngf": ngf, "nc": nc, "init": init}, where="DCGANGenerator")
+        g = ngf
+        super().__init__(
+            [
+                Input([nz], name="z"),  # [B, nz]
+                Reshape([1, 1, nz], name="z_reshape"),  # [B, 1, 1, nz]
+                Conv2DTranspose(8 * g, 4, 1, "valid", **plain(cfg, "upconv_0")),  # [B, 4, 4, 8g]
+                norm(cfg, "upconv_0_bn"),
+                ReLU(name="upconv_0_relu"),
+                Conv2DTranspose(4 * g, 4, 2, "same", **plain(cfg, "upconv_1")),  # [B, 8, 8, 4g]
+                norm(cfg, "upconv_1_bn"),
+                ReLU(name="upconv_1_relu"),
+                Conv2DTranspose(2 * g, 4, 2, "same", **plain(cfg, "upconv_2")),  # [B, 16, 16, 2g]
+                norm(cfg, "upconv_2_bn"),
+                ReLU(name="upconv_2_relu"),
+                Conv2DTranspose(g, 4, 2, "same", **plain(cfg, "upconv_3")),  # [B, 32, 32, g]
+                norm(cfg, "upconv_3_bn"),
+                ReLU(name="upconv_3_relu"),
+                Conv2DTranspose(nc, 4, 2, "same", **plain(cfg, "upconv_4")),  # [B, 64, 64, nc]
+                Activation("tanh", name="upconv_4_tanh"),
+            ]
+        )
+
+
+class DCGANDiscriminator(Chain):
+    """Images ``[B, 64, 64, nc]`` to logits ``[B]``; raises ConfigError (a ValueError) naming the valid options."""
+
+    def __init__(self, ndf: int = 64, nc: int = 1, init: str = "normal") -> None:
+        cfg = checked(DCGANConfig, {"ndf": ndf, "nc": nc, "init": init}, where="DCGANDiscriminator")
+        d = ndf
+        super().__init__(
+            [
+                Input([64, 64, nc], name="x"),  # [B, 64, 64, nc]
+                Conv2D(d, 4, 2, "same", **plain(cfg, "downconv_0")),  # [B, 32, 32, d]
+                LeakyReLU(0.2, name="downconv_0_lrelu"),
+                Conv2D(2 * d, 4, 2, "same", **plain(cfg, "downconv_1")),  # [B, 16, 16, 2d]
+                norm(cfg, "downconv_1_bn"),
+                LeakyReLU(0.2, name="downconv_1_lrelu"),
+                Conv2D(4 * d, 4, 2, "same", **plain(cfg, "downconv_2")),  # [B, 8, 8, 4d]
+                norm(cfg, "downconv_2_bn"),
+                LeakyReLU(0.2, name="downconv_2_lrelu"),
+                Conv2D(8 * d, 4, 2, "same", **plain(cfg, "downconv_3")),  # [B, 4, 4, 8d]
+                norm(cfg, "downconv_3_bn"),
+                LeakyReLU(0.2, name="downconv_3_lrelu"),
+                Conv2D(1, 4, 1, "valid", **plain(cfg, "output")),  # [B, 1, 1, 1]
+                Reshape([], name="squeeze"),  # [B]
+            ]
+        )
+
+
+def plain(cfg: DCGANConfig, name: str) -> dict[str, Any]:
+    """Keyword arguments of every convolution: no bias, the chosen initial distribution."""
+    return {"use_bias": False, "kernel_initializer": KERNELS[cfg.init](), "name": name}
+
+
+def norm(cfg: DCGANConfig, name: str) -> BatchNorm:
+    """Batch norm with torch's defaults: eps 1e-5, the weight 0.9 of the old running value."""
+    return BatchNorm(momentum=0.9, epsilon=1e-5, gamma_initializer=SCALES[cfg.init](), name=name)

@@ -1,0 +1,160 @@
+"""The layers that stock Keras lacks or rounds, NHWC, and the initial distributions; twin of torch_impl/layers.py.
+
+Convolutions need no class here: stock ``Conv2D`` and ``Conv2DTranspose`` with ``padding="same"`` are TF's SAME.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from typing import Any
+
+import keras
+import numpy as np
+import tensorflow as tf
+from keras import initializers, ops
+
+KERNELS: dict[str, Callable[[], initializers.Initializer]] = {
+    "glorot": lambda: initializers.GlorotUniform(),  # TF 1's and Keras's layer default
+    "normal": lambda: initializers.RandomNormal(mean=0.0, stddev=0.02),  # Radford et al. 2015, section 4
+    "framework": lambda: initializers.VarianceScaling(
+        1 / 3, "fan_in", "uniform"
+    ),  # torch's default: U(+-1/sqrt(fan_in))
+}
+SCALES: dict[str, Callable[[], initializers.Initializer]] = {
+    "glorot": lambda: initializers.Ones(),
+    "normal": lambda: initializers.RandomNormal(mean=1.0, stddev=0.02),
+    "framework": lambda: initializers.Ones(),
+}
+# Weights of the samples x[i + offset] that make up out[2i + 1]; out[2i] is x[i]. The cubic kernel has a = -0.75.
+TAPS: dict[str, dict[int, float]] = {
+    "nearest": {0: 1.0},
+    "linear": {0: 1 / 2, 1: 1 / 2},
+    "cubic": {-1: -3 / 32, 0: 19 / 32, 1: 19 / 32, 2: -3 / 32},
+}
+
+
+class Chain(keras.Sequential):
+    """A ``keras.Sequential`` whose constructor takes options instead of layers.
+
+    Saved, pickled or cloned it comes back as a plain ``keras.Sequential`` of the same named layers.
+    """
+
+    @classmethod
+    def from_config(cls, config: dict[str, Any], custom_objects: dict[str, Any] | None = None) -> keras.Sequential:
+        """Rebuild the layers from ``Sequential.get_config()``."""
+        return keras.Sequential.from_config(config, custom_objects)
+
+
+@keras.saving.register_keras_serializable(package="tf_impl")
+class BatchNorm(keras.layers.BatchNormalization):
+    """Batch normalisation over the last axis whose running variance is unbiased, as in TF 1's fused op and in torch.
+
+    Stock Keras 3 feeds the biased variance to the running one; here it is multiplied by n / (n - 1) first.
+    ``momentum`` is the weight of the *old* running value (torch's is one minus this).
+    ``track=False`` keeps no running statistics at all: batch statistics normalise in training and evaluation alike.
+    Raises ValueError where batch statistics are asked of one value per channel.
+    """
+
+    def __init__(self, momentum: float, epsilon: float, track: bool = True, **kwargs: Any) -> None:
+        super().__init__(momentum=momentum, epsilon=epsilon, **kwargs)
+        self.track = track
+
+    def build(self, input_shape: tuple[int | None, ...]) -> None:
+        """Create gamma and beta ``[C]`` and, if tracked, moving_mean and moving_variance ``[C]``."""
+        if self.track:
+            super().build(input_shape)
+            return
+        shape = (input_shape[-1],)
+        self.gamma = self.add_weight(shape=shape, name="gamma", initializer=self.gamma_initializer, autocast=False)
+        self.beta = self.add_weight(shape=shape, name="beta", initializer=self.beta_initializer, autocast=False)
+
+    def call(self, inputs: Any, training: bool | None = None, mask: Any = None) -> Any:
+        """Normalise ``[..., C]`` per channel."""
+        if not self.track or (training and self.trainable):
+            count = self._values_per_channel(inputs)
+            mean, variance = ops.moments(inputs, axes=list(range(len(inputs.shape) - 1)))
+            if self.track:
+                self._remember(mean, variance * count / (count - 1))
+        else:
+            mean, variance = ops.cast(self.moving_mean, inputs.dtype), ops.cast(self.moving_variance, inputs.dtype)
+        return ops.batch_normalization(
+            inputs,
+            mean,
+            variance,
+            axis=-1,
+            offset=ops.cast(self.beta, inputs.dtype),
+            scale=ops.cast(self.gamma, inputs.dtype),
+            epsilon=self.epsilon,
+        )
+
+    def _values_per_channel(self, inputs: Any) -> Any:
+        complaint = (
+            f"{self.name}: batch statistics need more than one value per channel, got input {tuple(inputs.shape)}; "
+            "use a larger batch, or training=False where running statistics are kept"
+        )
+        shape = ops.shape(inputs)[:-1]
+        if all(isinstance(size, int) for size in shape):
+            count = math.prod(shape)
+            if count < 2:
+                raise ValueError(complaint)
+            return float(count)
+        count = ops.prod(ops.stack(shape))
+        tf.debugging.assert_greater(count, 1, message=complaint)
+        return ops.cast(count, inputs.dtype)
+
+    def _remember(self, mean: Any, variance: Any) -> None:
+        for running, new in ((self.moving_mean, mean), (self.moving_variance, variance)):
+            running.assign(running * self.momentum + ops.cast(new, running.dtype) * (1 - self.momentum))
+
+    def get_config(self) -> dict[str, Any]:
+        """Stock configuration and ``track``."""
+        return {**super().get_config(), "track": self.track}
+
+
+@keras.saving.register_keras_serializable(package="tf_impl")
+class LeakyReLU(keras.layers.LeakyReLU):
+    """``max(slope * x, x)`` in the tensor's own dtype; stock Keras rounds the slope to float32.
+
+    The slope comes first so that the gradient at exactly 0 is the slope: specgan.py:114-115 and torch agree on it.
+    """
+
+    def call(self, inputs: Any) -> Any:
+        """Element by element, any shape."""
+        return ops.maximum(self.negative_slope * inputs, inputs)
+
+
+@keras.saving.register_keras_serializable(package="tf_impl")
+class LegacyUpsample(keras.layers.Layer):
+    """Twice the height and width as TF 1 resizes (specgan.py:24-31): sample positions i / 2, clamped at the edge.
+
+    ``mode`` is ``nearest``, ``linear`` or ``cubic``; no modern resize equals the last two (they sample at i / 2 - 1/4).
+    """
+
+    def __init__(self, mode: str, **kwargs: Any) -> None:
+        if mode not in TAPS:
+            raise ValueError(f"LegacyUpsample: mode is {mode!r}, expected one of {', '.join(TAPS)}")
+        super().__init__(**kwargs)
+        self.mode = mode
+
+    def call(self, inputs: Any) -> Any:
+        """``[B, H, W, C]`` to ``[B, 2H, 2W, C]``."""
+        return self._double(self._double(inputs, 1), 2)
+
+    def _double(self, x: Any, axis: int) -> Any:
+        size = x.shape[axis]
+        between = sum(
+            weight * ops.take(x, np.clip(np.arange(size) + offset, 0, size - 1), axis=axis)
+            for offset, weight in TAPS[self.mode].items()
+        )
+        pairs = ops.stack([x, between], axis=axis + 1)
+        return ops.reshape(pairs, [-1, *x.shape[1:axis], 2 * size, *x.shape[axis + 1 :]])
+
+    def compute_output_shape(self, input_shape: tuple[int | None, ...]) -> tuple[int | None, ...]:
+        """``[B, 2H, 2W, C]``."""
+        batch, height, width, channels = input_shape
+        return (batch, 2 * height, 2 * width, channels)
+
+    def get_config(self) -> dict[str, Any]:
+        """Stock configuration and ``mode``."""
+        return {**super().get_config(), "mode": self.mode}

@@ -1,0 +1,22 @@
+"""The torch house: every system as a chain of named layers, each file the twin of one in tf_impl/."""
+
+from __future__ import annotations
+
+from torch import nn
+
+from common.config import DCGANConfig, SpecGANConfig, options_for, select
+from torch_impl.dcgan import DCGANDiscriminator, DCGANGenerator
+from torch_impl.specgan import SpecGANDiscriminator, SpecGANGenerator
+
+__all__ = ["DCGANDiscriminator", "DCGANGenerator", "NETWORKS", "SpecGANDiscriminator", "SpecGANGenerator", "build"]
+
+NETWORKS: dict[str, dict[str, type[nn.Module]]] = {
+    "specgan": {"generator": SpecGANGenerator, "discriminator": SpecGANDiscriminator},
+    "dcgan": {"generator": DCGANGenerator, "discriminator": DCGANDiscriminator},
+}
+
+
+def build(model: SpecGANConfig | DCGANConfig, network: str) -> nn.Module:
+    """The ``generator`` or ``discriminator`` of a configuration's model section; ConfigError for another name."""
+    constructor = select(NETWORKS[model.system], network, "network")
+    return constructor(**options_for(constructor, model))
