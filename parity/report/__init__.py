@@ -1,0 +1,120 @@
+"""Writes the verification report: a page, Markdown in two languages, JSON and JUnit XML. Imports no framework."""
+
+from __future__ import annotations
+
+import json
+import secrets
+import shutil
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from parity.verdict import UnusableInput, _plain
+
+SCHEMA = "parity-report/1"
+FILES = ("index.html", "report.md", "report.zh.md", "report.json", "junit.xml")
+DEFAULTS: dict[str, Any] = {
+    "created": "",
+    "command": "",
+    "seed": 0,
+    "versions": {},
+    "verdicts": [],
+    "padding_study": {},
+    "claims": [],
+    "gallery": [],
+}
+
+
+def write(report: dict[str, Any], folder: Path | str) -> list[Path]:
+    """Write ``report`` into ``folder`` and return the paths; all of it or nothing.
+
+    ``report`` has the keys of :data:`DEFAULTS`, each of which may be absent: ``verdicts`` lists
+    ``Verdict.to_dict()``; ``padding_study["measured"]`` lists ``{"what", "direct", "mirrored"}`` (relative errors);
+    ``claims`` lists :func:`parity.claims.measure`'s results; ``gallery`` lists ``{"title", "reference", "port"}``
+    with arrays ``[H, W]``, ``[H, W, C]`` or ``[N, H, W, C]``. Wherever a reader's words stand (``what``, ``title``,
+    claims), ``{"en": …, "zh": …}`` is understood.
+
+    The files are made in a sibling folder that is then moved into place; an earlier report is replaced. Raises
+    :class:`parity.verdict.UnusableInput` if the folder holds anything else, or cannot be written.
+    """
+    folder = Path(folder).absolute()
+    texts = render(report)
+    _refuse_foreign(folder)
+    made = next((parent for parent in reversed(folder.parents) if not parent.exists()), None)
+    suffix = secrets.token_hex(4)
+    draft = folder.with_name(f".{folder.name}.{suffix}.partial")
+    former = folder.with_name(f".{folder.name}.{suffix}.former")
+    try:
+        draft.mkdir(parents=True)
+        for name, text in texts.items():
+            (draft / name).write_text(text, encoding="utf-8")
+        if folder.exists():
+            folder.rename(former)
+        draft.rename(folder)
+    except BaseException as failure:
+        shutil.rmtree(draft, ignore_errors=True)
+        if former.exists():
+            former.rename(folder)
+        if made is not None:
+            shutil.rmtree(made, ignore_errors=True)
+        if isinstance(failure, OSError):
+            raise UnusableInput(
+                f"the report cannot be written into {folder}: {failure.strerror or failure}"
+            ) from failure
+        raise
+    shutil.rmtree(former, ignore_errors=True)
+    return [folder / name for name in texts]
+
+
+def render(report: dict[str, Any]) -> dict[str, str]:
+    """The text of every file of the report, by file name."""
+    from parity.report.junit import junit
+    from parity.report.markdown import document
+    from parity.report.page import page
+
+    full = {"schema": SCHEMA, **DEFAULTS, **report}
+    full["padding_study"] = {"measured": [], **full["padding_study"]}
+    return {
+        "index.html": page(full),
+        "report.md": document(full, "en"),
+        "report.zh.md": document(full, "zh"),
+        "report.json": json.dumps(_for_machines(full), ensure_ascii=False, indent=1, allow_nan=False) + "\n",
+        "junit.xml": junit(full),
+    }
+
+
+def _for_machines(report: dict[str, Any]) -> dict[str, Any]:
+    return _plain({**report, "gallery": [_figures(item) for item in report["gallery"]]})
+
+
+def _figures(item: dict[str, Any]) -> dict[str, Any]:
+    reference, port = np.asarray(item["reference"], float), np.asarray(item["port"], float)
+    same = reference.shape == port.shape
+    return {
+        "title": item["title"],
+        "reference_shape": list(reference.shape),
+        "port_shape": list(port.shape),
+        "largest_difference": float(np.abs(port - reference).max(initial=0.0)) if same else None,
+    }
+
+
+def _refuse_foreign(folder: Path) -> None:
+    if not folder.exists():
+        return
+    if not folder.is_dir():
+        raise UnusableInput(f"the report cannot be written into {folder}: it is a file; name a folder")
+    names: set[str] = set()
+    try:
+        names = {entry.name for entry in folder.iterdir()}
+        earlier = not names or json.loads((folder / "report.json").read_text("utf-8"))["schema"].startswith(
+            "parity-report/"
+        )
+    except (OSError, ValueError, KeyError, TypeError, AttributeError):
+        earlier = False
+    foreign = sorted(names.difference(FILES))
+    if not earlier or foreign:
+        raise UnusableInput(
+            f"the report cannot be written into {folder}: it holds files that are not an earlier report"
+            f" ({', '.join((foreign or sorted(names))[:3])}); name a new or empty folder"
+        )

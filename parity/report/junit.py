@@ -1,0 +1,62 @@
+"""JUnit XML: one suite per pair, one case per rung, so that any build server can show a verdict."""
+
+from __future__ import annotations
+
+import re
+from typing import Any
+from xml.etree import ElementTree as ET
+
+FORBIDDEN = re.compile("[^\t\n\r\u0020-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
+
+
+def junit(report: dict[str, Any]) -> str:
+    """The report's verdicts as one ``<testsuites>`` document."""
+    suites = [_suite(verdict, str(report.get("created", ""))) for verdict in report["verdicts"]]
+    root = ET.Element("testsuites", {"name": "parity", **_totals(suites)})
+    root.extend(suites)
+    ET.indent(root, " ")
+    return '<?xml version="1.0" encoding="UTF-8"?>\n' + ET.tostring(root, encoding="unicode") + "\n"
+
+
+def _suite(verdict: dict[str, Any], created: str) -> ET.Element:
+    name = _clean(verdict["name"])
+    cases = [_case(name, rung, verdict["findings"]) for rung in verdict["rungs"].values()]
+    if not verdict.get("output_judged", True):
+        case = ET.Element("testcase", classname=name, name="coverage", time="0.000")
+        ET.SubElement(case, "failure", type="abstain", message="the network's output could not be judged")
+        cases.append(case)
+    suite = ET.Element("testsuite", {"name": name, "timestamp": created, **_totals(cases)})
+    suite.extend(cases)
+    return suite
+
+
+def _case(pair: str, rung: dict[str, Any], findings: list[dict[str, Any]]) -> ET.Element:
+    case = ET.Element("testcase", classname=pair, name=rung["name"], time=f"{rung.get('seconds') or 0:.3f}")
+    if rung["judgement"] == "fail":
+        checks = [check for check in rung["checks"] if check["judgement"] == "fail"]
+        lines = [f"{check['layer']}: {check['what']}: {check['message'] or check['measured']}" for check in checks]
+        for finding in findings:
+            if finding["rung"] == rung["name"]:
+                lines += [f"[{finding['kind']}] {finding['message']}", f"    fix: {finding['fix']}"]
+        failure = ET.SubElement(case, "failure", type="fail", message=_clean(rung["message"]))
+        failure.text = _clean("\n".join(lines))
+    elif rung["judgement"] == "abstain":
+        ET.SubElement(case, "skipped", message=_clean(rung["message"]))
+    elif rung["judgement"] == "known-difference":
+        ET.SubElement(case, "system-out").text = _clean(f"known difference: {rung['message']}")
+    return case
+
+
+def _totals(elements: list[ET.Element]) -> dict[str, str]:
+    cases = [case for element in elements for case in element.iter("testcase")]
+    return {
+        "tests": str(len(cases)),
+        "failures": str(sum(case.find("failure") is not None for case in cases)),
+        "errors": "0",
+        "skipped": str(sum(case.find("skipped") is not None for case in cases)),
+        "time": f"{sum(float(case.get('time', 0)) for case in cases):.3f}",
+    }
+
+
+def _clean(text: Any) -> str:
+    return FORBIDDEN.sub("\ufffd", str(text))

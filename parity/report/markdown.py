@@ -1,0 +1,196 @@
+"""The report as Markdown, in English or Chinese; also one verdict's section, for a terminal or an issue."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+from parity.report import formats, study, views
+from parity.report.strings import Language, known, text
+from parity.report.views import GLYPHS
+
+
+def verdict_section(verdict: dict[str, Any], language: Language = "en") -> str:
+    """One pair: headline, coverage, rungs, line-by-line table, findings, differing defaults."""
+
+    def t(key: str, **values: object) -> str:
+        return text(key, language, **values)
+
+    parts = [f"## {_cell(verdict['name'])}", "", f"**{_cell(verdict['headline'])}**", "", _coverage(verdict, language)]
+    if not verdict.get("output_judged", True):
+        parts += ["", t("output.unjudged")]
+    rungs = [
+        (
+            _word(f"rung.{rung['name']}", language, rung["name"]),
+            _judged(rung["judgement"], language),
+            len(rung["checks"]),
+            formats.error(rung["worst"]["measured"]) if rung.get("worst") else formats.MISSING,
+            f"{formats.error(rung['worst']['limit'])} {rung['worst']['unit']}"
+            if rung.get("worst")
+            else formats.MISSING,
+            rung["message"],
+        )
+        for rung in verdict["rungs"].values()
+    ]
+    parts += ["", *_table([t(k) for k in ("rung", "verdict", "checks", "measured", "limit", "message")], rungs)]
+    parts += ["", f"### {t('lines')}", "", *_lines(verdict["layers"], language)]
+    parts += ["", f"### {t('findings')}", "", *(_findings(verdict["findings"], language) or [t("findings.none")])]
+    return "\n".join(parts) + "\n"
+
+
+def document(report: dict[str, Any], language: Language) -> str:
+    """The whole report: verdict, matrix, default networks in full, variants as headlines, study, claims, versions."""
+
+    def t(key: str, **values: object) -> str:
+        return text(key, language, **values)
+
+    verdicts = report["verdicts"]
+    figures = views.totals(verdicts)
+    parts = [
+        f"# {t('title')}: {t('banner.' + views.state(figures))}",
+        "",
+        t("subtitle") + (". " if language == "en" else "。"),
+    ]
+    parts += ["", t("banner.lead", passed=figures["passed"], total=figures["pairs"])]
+    parts += ["", coverage(figures, language)]
+    parts += ["", f"## {t('summary')}", "", *_matrix(verdicts, language)]
+    shown = [verdict for verdict in verdicts if not views.is_variant(verdict["name"]) or not verdict["passed"]]
+    for verdict in shown:
+        parts += ["", verdict_section(verdict, language).rstrip()]
+    parts += ["", f"## {t('study')}", "", t("study.lead"), "", *_study(report["padding_study"], language)]
+    parts += ["", f"## {t('claims')}", "", t("claims.lead"), "", *_claims(report["claims"], language)]
+    parts += ["", f"## {t('reproduce')}", "", t("reproduce.lead"), ""]
+    parts += ["```", str(report["command"]).replace("```", ""), "```", ""]
+    facts = [(t("seed"), report["seed"]), (t("created"), report["created"]), *report["versions"].items()]
+    parts += _table([t("setting"), t("measured")], facts)
+    return "\n".join(parts) + "\n"
+
+
+def coverage(figures: dict[str, Any], language: Language) -> str:
+    """How much was judged, one sentence, from :func:`parity.report.views.totals`."""
+    abstained = figures["abstained"]
+    rest = text("coverage.abstained", language, count=abstained) if abstained else text("coverage.full", language)
+    return text("coverage.sentence", language, judged=figures["judged"], total=figures["layers"], rest=rest)
+
+
+def grid_caption(grid: study.Grid, language: Language) -> str:
+    """What a pixel grid shows, in words."""
+    before, after = grid.amounts
+    centres = ", ".join(map(str, grid.centres))
+    return text(f"study.{grid.op}.caption", language, before=before, after=after, centres=centres)
+
+
+def _matrix(verdicts: list[dict[str, Any]], language: Language) -> list[str]:
+    names = views.rungs_run(verdicts)
+    header = [text("pair", language), *(_word(f"rung.{name}", language, name) for name in names)]
+    rows = [
+        (verdict["name"], *(GLYPHS[verdict["rungs"].get(name, {}).get("judgement", "absent")] for name in names))
+        for verdict in verdicts
+    ]
+    legend = " · ".join(f"{glyph} {text(word, language)}" for word, glyph in GLYPHS.items())
+    return [*_table(header, rows), "", legend]
+
+
+def _lines(rows: list[dict[str, Any]], language: Language) -> list[str]:
+    keys = ("layer", "keras", "torch", "parameters", "padding", "float64", "isolated", "rounding", "judgement", "note")
+    body = [
+        (
+            f"`{_code(row['layer'] or row['reference_layer'])}` {row['kind']}",
+            f"{row['reference_source']} {formats.shape(row['reference_shape'])}",
+            f"{row['source']} {formats.shape(row['shape'])}",
+            formats.count(row["parameters"]),
+            _paddings(row),
+            formats.error(row["float64"]),
+            formats.error(row["isolated"]),
+            formats.multiple(row["rounding"]),
+            _judged(row["judgement"], language),
+            row["note"],
+        )
+        for row in rows
+    ]
+    return _table([text(key, language) for key in keys], body)
+
+
+def _findings(findings: list[dict[str, Any]], language: Language) -> list[str]:
+    lines = []
+    for finding in findings:
+        lines.append(f"- **{_cell(finding['kind'])}** `{_code(finding['layer'])}`: {_cell(finding['message'])}")
+        lines.append(f"  {text('fix', language)}: {_cell(finding['fix'])}")
+    return lines
+
+
+def _study(padding_study: dict[str, Any], language: Language) -> list[str]:
+    captions = []
+    for case in study.studies():
+        captions.append(f"- **{text(f'study.{case.op}', language)}**: {text(f'relation.{case.relation}', language)}")
+        captions += [
+            f"  - {text(grid.title, language)}: {grid_caption(grid, language)}" for grid in (case.same, case.symmetric)
+        ]
+        captions.append(f"  - {text('study.exact', language)}: {_cell(case.recipe.text)}")
+    measured = padding_study.get("measured") or []
+    rows = [
+        (_spoken(row["what"], language), formats.error(row["direct"]), formats.error(row["mirrored"]))
+        for row in measured
+    ]
+    header = [text(key, language) for key in ("study.subject", "study.direct", "study.mirrored")]
+    return [
+        *captions,
+        "",
+        text("study.mirror", language),
+        "",
+        *(_table(header, rows) if rows else [text("study.unmeasured", language)]),
+    ]
+
+
+def _claims(claims: list[dict[str, Any]], language: Language) -> list[str]:
+    if not claims:
+        return [text("claims.none", language)]
+    rows = [
+        (
+            _spoken(claim["claim"], language),
+            text(claim["verdict"], language),
+            _spoken(claim["measured"], language),
+            _spoken(claim["source"], language),
+        )
+        for claim in claims
+    ]
+    return _table([text(key, language) for key in ("claim", "verdict", "measured", "claim.source")], rows)
+
+
+def _coverage(verdict: dict[str, Any], language: Language) -> str:
+    coverage = verdict["coverage"]
+    line = f"{text('coverage', language)}: "
+    line += text("coverage.layers", language, judged=coverage["judged"], total=coverage["total"])
+    reasons = "; ".join(f"{name} ({why})" for name, why in coverage["abstained"].items())
+    return line + (f"; {text('abstain', language)}: {_cell(reasons)}" if reasons else "")
+
+
+def _paddings(row: dict[str, Any]) -> str:
+    reference, port = (" ".join(formats.edges(row[key])) for key in ("reference_padding", "padding"))
+    return reference if reference == port else f"{reference} / {port}"
+
+
+def _spoken(words: Any, language: Language) -> str:
+    return str(words.get(language) or words["en"]) if isinstance(words, dict) else str(words)
+
+
+def _judged(judgement: str, language: Language) -> str:
+    return f"{GLYPHS[judgement]} {text(judgement, language)}"
+
+
+def _word(key: str, language: Language, otherwise: str) -> str:
+    return text(key, language) if known(key) else otherwise
+
+
+def _table(header: Sequence[str], rows: Iterable[Sequence[Any]]) -> list[str]:
+    lines = ["| " + " | ".join(header) + " |", "|" + "---|" * len(header)]
+    return lines + ["| " + " | ".join(_cell(value) for value in row) + " |" for row in rows]
+
+
+def _cell(value: Any) -> str:
+    """Text that can neither break a table, nor open an HTML tag, nor start a line of its own."""
+    return " ".join(str(value).replace("&", "&amp;").replace("<", "&lt;").replace("|", "\\|").split())
+
+
+def _code(value: Any) -> str:
+    return str(value).replace("`", "'")

@@ -1,0 +1,330 @@
+"""Every word of the report in English and Chinese: one table, looked up by key."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+Language = Literal["en", "zh"]
+LANGUAGES: tuple[Language, ...] = ("en", "zh")
+
+STRINGS: dict[str, dict[Language, str]] = {
+    key: {"en": english, "zh": chinese}
+    for key, english, chinese in (
+        ("title", "Parity report", "一致性报告"),
+        ("subtitle", "Keras reference against PyTorch port, measured", "Keras 参考实现与 PyTorch 移植的逐项实测"),
+        ("skip", "Skip to the content", "跳到正文"),
+        ("contents", "Contents", "目录"),
+        ("language", "Language", "语言"),
+        ("en", "English", "English"),
+        ("zh", "中文", "中文"),
+        # verdict words
+        ("pass", "pass", "通过"),
+        ("fail", "fail", "失败"),
+        ("known-difference", "known difference", "已知差异"),
+        ("abstain", "abstained", "无法判断"),
+        ("absent", "not run", "未运行"),
+        ("faithful", "faithful", "忠实"),
+        ("not-faithful", "not faithful", "不忠实"),
+        ("true", "true", "成立"),
+        ("false", "false", "不成立"),
+        ("conditional", "conditional", "有条件成立"),
+        ("not measurable", "not measurable", "无法测量"),
+        ("pass.why", "measured, and within its limit", "已测量，且在限值之内"),
+        ("fail.why", "measured, and beyond its limit", "已测量，且超出限值"),
+        (
+            "known-difference.why",
+            "differs by a named, measured rule of the frameworks that stock layers cannot avoid",
+            "由框架自身规则造成的差异，已命名并实测，标准层无法避免",
+        ),
+        ("abstain.why", "could not be judged; the reason is given", "无法判断，原因已注明"),
+        # banner
+        ("banner.faithful", "The ports are faithful", "移植忠实于参考实现"),
+        ("banner.not-faithful", "Not every port is faithful", "并非所有移植都忠实"),
+        ("banner.empty", "Nothing was verified", "没有任何验证"),
+        (
+            "banner.lead",
+            "{passed} of {total} pairs pass every rung that was run.",
+            "{total} 对网络中有 {passed} 对通过了全部已运行的检查级。",
+        ),
+        ("coverage", "Coverage", "覆盖率"),
+        (
+            "coverage.sentence",
+            "Coverage: {judged} of {total} layers judged by value; {rest}.",
+            "覆盖率：{total} 层中有 {judged} 层按数值判定；{rest}。",
+        ),
+        ("coverage.layers", "{judged} of {total} layers judged by value", "{total} 层中有 {judged} 层按数值判定"),
+        ("coverage.full", "no layer abstained", "没有无法判断的层"),
+        ("coverage.abstained", "{count} not judged; each says why", "{count} 层未判定，均注明原因"),
+        ("output.unjudged", "The network's output could not be judged.", "网络的输出无法判定。"),
+        ("stat.pairs", "pairs faithful", "对忠实"),
+        ("stat.layers", "layers judged", "层已判定"),
+        ("stat.checks", "checks made", "项检查"),
+        ("stat.worst", "largest float64 error", "最大 float64 误差"),
+        ("stat.rounding", "largest float32 error, in roundings", "最大 float32 误差（舍入倍数）"),
+        # summary
+        ("summary", "Summary", "总览"),
+        (
+            "summary.lead",
+            "Each pair climbs the ladder from left to right. Select a pair to see its measurements.",
+            "每对网络从左到右逐级检查。点击名称查看其测量结果。",
+        ),
+        ("pair", "Pair", "网络对"),
+        ("seconds", "Seconds", "秒"),
+        ("verdict", "Verdict", "判定"),
+        ("legend", "Legend", "图例"),
+        ("rungs.explained", "What each rung checks", "各级检查的内容"),
+        ("rung", "Rung", "检查级"),
+        # networks
+        ("networks", "Networks", "各网络"),
+        ("variants", "Option variants", "选项变体"),
+        (
+            "variants.lead",
+            "The same two networks with other options; open one to see its measurements.",
+            "同样的网络，不同的选项；展开即可查看测量结果。",
+        ),
+        ("rungs", "Rungs", "检查级"),
+        ("measured", "Measured", "实测"),
+        ("limit", "Limit", "限值"),
+        ("worst.check", "Worst check", "最差的检查"),
+        ("checks", "Checks", "检查数"),
+        ("message", "Message", "说明"),
+        ("lines", "Line by line", "逐行对照"),
+        ("layer", "Layer", "层"),
+        ("keras", "Keras", "Keras"),
+        ("torch", "PyTorch", "PyTorch"),
+        ("parameters", "Parameters", "参数量"),
+        ("padding", "Padding per edge", "各边填充"),
+        ("float64", "float64 error", "float64 误差"),
+        ("isolated", "Isolated", "单层误差"),
+        ("rounding", "float32, × rounding", "float32 误差（舍入倍数）"),
+        ("judgement", "Verdict", "判定"),
+        ("note", "Note", "备注"),
+        ("parameters.total", "{count} parameters", "{count} 个参数"),
+        ("only.keras", "only in Keras", "仅在 Keras 中"),
+        ("only.torch", "only in PyTorch", "仅在 PyTorch 中"),
+        ("referee", "referee: {who}", "裁判：{who}"),
+        (
+            "lines.key",
+            "Errors are relative to the reference. float64 error: the layer behind its own upstream layers; isolated:"
+            " the same layer fed the reference's input; × rounding: the float32 difference in units of the rounding"
+            " that each framework shows against its own float64. Arrows give the amounts added at the top, bottom,"
+            " left and right edge; negative amounts are cropped.",
+            "误差均相对于参考实现。float64 误差：该层接在自己的上游之后；单层误差：该层直接输入参考实现的中间结果；"
+            "舍入倍数：float32 差异与各框架相对自身 float64 的舍入误差之比。"
+            "箭头表示上、下、左、右各边填充的数量，负数表示裁剪。",
+        ),
+        ("findings", "Findings", "发现的问题"),
+        ("findings.none", "Nothing found that needs mending.", "未发现需要修复的问题。"),
+        ("fix", "Fix", "修复方法"),
+        ("evidence", "Evidence", "证据"),
+        ("copy", "Copy", "复制"),
+        ("copied", "Copied", "已复制"),
+        ("flow", "Shape flow", "形状流"),
+        (
+            "flow.lead",
+            "The same values in two layouts; the channel axis is tinted.",
+            "同样的数值，两种排列；着色的是通道轴。",
+        ),
+        ("defaults", "Critical defaults", "关键默认值"),
+        ("defaults.lead", "Read from the live layers of both sides.", "从两边实际构建的层中读取。"),
+        ("setting", "Setting", "设置"),
+        ("layers", "Layers", "层"),
+        ("agreement", "Agreement", "是否一致"),
+        ("equal", "equal", "相同"),
+        ("equivalent", "equivalent", "等价"),
+        ("differs", "differs", "不同"),
+        ("stated.once", "one side only", "仅一边有"),
+        ("plot", "Error per layer", "逐层误差"),
+        (
+            "plot.alt",
+            "Relative float64 error of each layer, chained and isolated, on a logarithmic scale",
+            "每层的相对 float64 误差（串联与单层），对数坐标",
+        ),
+        ("plot.axis", "relative error, float64", "相对误差，float64"),
+        ("plot.chained", "chained", "串联"),
+        ("plot.isolated", "isolated", "单层"),
+        ("plot.limit", "limit", "限值"),
+        ("plot.exact", "exact", "相等"),
+        ("plot.nan", "not finite", "非有限值"),
+        # filters
+        ("filter", "Filter", "筛选"),
+        ("filter.any", "every verdict", "全部判定"),
+        ("filter.shown", "{shown} of {total} shown", "显示 {shown} / {total}"),
+        ("sort", "Sort by this column", "按此列排序"),
+        # padding study
+        ("study", "Padding study", "填充研究"),
+        (
+            "study.lead",
+            "With kernel 5 and stride 2 the usual recipe padding=2, output_padding=1 gives the shapes of SAME, but"
+            " not its values: every window sits one pixel off. The grids show where each one lands.",
+            "卷积核 5、步幅 2 时，常用的 padding=2、output_padding=1 能得到与 SAME 相同的形状，但数值不同："
+            "每个窗口都偏移了一个像素。下图画出了每个窗口的位置。",
+        ),
+        ("study.conv", "Convolution", "卷积"),
+        ("study.conv-transpose", "Transposed convolution", "转置卷积"),
+        ("study.same", "SAME (Keras)", "SAME（Keras）"),
+        ("study.conv.symmetric", "padding=2", "padding=2"),
+        ("study.conv-transpose.symmetric", "padding=2, output_padding=1", "padding=2, output_padding=1"),
+        (
+            "study.conv.caption",
+            "pads ({before}, {after}): windows are centred on pixels {centres}",
+            "填充 ({before}, {after})：窗口中心位于像素 {centres}",
+        ),
+        (
+            "study.conv-transpose.caption",
+            "crops ({before}, {after}): input pixels land on output pixels {centres}",
+            "裁剪 ({before}, {after})：输入像素落在输出像素 {centres}",
+        ),
+        ("study.key.image", "image", "图像"),
+        ("study.key.pad", "padding (zeros)", "填充（零）"),
+        ("study.key.crop", "cropped away", "被裁掉"),
+        ("study.key.window", "first window", "第一个窗口"),
+        ("study.key.stamp", "stamp of the first input pixel", "第一个输入像素的印记"),
+        ("study.key.centre", "centre of a window", "窗口中心"),
+        ("study.key.landing", "where an input pixel lands", "输入像素的落点"),
+        (
+            "study.mirror",
+            "Flip every kernel and the image in both directions, and the symmetric recipe becomes exact. With weights"
+            " copied as they are it is wrong, by the amounts measured here (relative error of the values).",
+            "把每个卷积核与图像在两个方向上都翻转，对称填充就完全准确；若原样复制权重则有误差，实测如下（数值的相对误差）。",
+        ),
+        ("study.subject", "What is compared", "比较对象"),
+        ("study.direct", "Weights copied directly", "直接复制权重"),
+        ("study.mirrored", "Weights copied mirrored", "镜像复制权重"),
+        ("study.unmeasured", "The two copies were not measured in this run.", "本次运行未测量两种复制方式。"),
+        ("study.exact", "Exact in PyTorch", "PyTorch 中的精确写法"),
+        ("relation.equal values", "The two give equal values.", "两者数值相同。"),
+        (
+            "relation.equal in a mirror",
+            "Equal shapes, unequal values: the one is the other in a mirror.",
+            "形状相同，数值不同：一个是另一个的镜像。",
+        ),
+        ("relation.equal shape only", "Equal shapes, unequal values.", "形状相同，数值不同。"),
+        ("relation.nothing", "Not even the shapes agree.", "连形状也不同。"),
+        # gallery
+        ("gallery", "Generated side by side", "生成结果对照"),
+        (
+            "gallery.lead",
+            "One latent vector, one set of weights, both frameworks; the difference is amplified until it can be seen.",
+            "同一隐向量、同一组权重、两个框架；差异被放大到可见。",
+        ),
+        ("gallery.difference", "Difference × {factor}", "差异 × {factor}"),
+        ("gallery.equal", "No difference at all", "完全没有差异"),
+        ("gallery.largest", "largest difference {value}", "最大差异 {value}"),
+        ("gallery.shapes", "shapes differ: {reference} and {port}", "形状不同：{reference} 与 {port}"),
+        ("gallery.nan", "{count} values are not finite", "{count} 个值非有限"),
+        # claims
+        ("claims", "Claims, measured", "声明逐条实测"),
+        (
+            "claims.lead",
+            "The original port came with a check-list in which every line was ticked. Here each of its statements is"
+            " measured on the twins.",
+            "原移植附有一份逐行打勾的核对清单。这里对其中每一条声明在两边的网络上实测。",
+        ),
+        ("claim", "Claim", "声明"),
+        ("claim.source", "Section", "出处"),
+        ("claims.none", "No claim was measured in this run.", "本次运行没有测量任何声明。"),
+        # reproduce
+        ("reproduce", "Reproduce", "复现"),
+        (
+            "reproduce.lead",
+            "Inputs are drawn from the seed, so the same command on the same versions gives the same figures.",
+            "输入由随机种子生成，因此同样的版本、同样的命令会得到同样的数字。",
+        ),
+        ("command", "Command", "命令"),
+        ("seed", "Seed", "随机种子"),
+        ("created", "Created", "生成时间"),
+        ("versions", "Versions", "版本"),
+        ("schema", "Schema", "数据格式"),
+        (
+            "machine.readable",
+            "The same content for machines: report.json, junit.xml",
+            "机器可读的同样内容：report.json、junit.xml",
+        ),
+        # rungs of the ladder
+        ("rung.structure", "structure", "结构"),
+        ("rung.weights", "weights", "权重"),
+        ("rung.shapes", "shapes", "形状"),
+        ("rung.padding", "padding", "填充"),
+        ("rung.forward", "forward", "前向"),
+        ("rung.gradients", "gradients", "梯度"),
+        ("rung.penalty", "penalty", "梯度惩罚"),
+        ("rung.state", "state", "状态"),
+        ("rung.step", "step", "单步"),
+        ("rung.training", "training", "训练"),
+        ("rung.checkpoint", "checkpoint", "检查点"),
+        ("rung.data", "data", "数据"),
+        ("rung.distribution", "distribution", "分布式"),
+        (
+            "rung.structure.why",
+            "The same layers in the same order, with the same hyper-parameters.",
+            "相同的层、相同的顺序、相同的超参数。",
+        ),
+        (
+            "rung.weights.why",
+            "Every weight of one side has its place on the other, and survives the copy there and back.",
+            "一边的每个权重在另一边都有对应位置，往返复制后保持不变。",
+        ),
+        (
+            "rung.shapes.why",
+            "Every layer's output has the same shape, apart from the layout.",
+            "除排列方式外，每层输出的形状相同。",
+        ),
+        (
+            "rung.padding.why",
+            "Impulses show how much each layer pads or crops at each edge; both sides must agree.",
+            "用脉冲测出每层在各边填充或裁剪多少，两边必须一致。",
+        ),
+        (
+            "rung.forward.why",
+            "The same values come out of every layer, in float64 and, within rounding, in float32.",
+            "每层输出相同的数值：float64 下一致，float32 下差异不超过舍入误差。",
+        ),
+        (
+            "rung.gradients.why",
+            "The same gradients reach every parameter and the input.",
+            "每个参数和输入得到相同的梯度。",
+        ),
+        (
+            "rung.penalty.why",
+            "The gradient of a gradient agrees too, as the WGAN-GP penalty needs it.",
+            "梯度的梯度也一致（WGAN-GP 梯度惩罚需要）。",
+        ),
+        (
+            "rung.state.why",
+            "What a training pass leaves behind agrees: moving averages of batch normalisation and the like.",
+            "一次训练前向之后留下的状态一致，例如批归一化的滑动平均。",
+        ),
+        ("rung.step.why", "One optimiser step changes every parameter alike.", "一次优化器更新对每个参数的改变相同。"),
+        (
+            "rung.training.why",
+            "Many steps in lockstep stay together; the first diverging one is named.",
+            "多步同步训练保持一致；若出现偏离，则指出第一步。",
+        ),
+        (
+            "rung.checkpoint.why",
+            "Training stopped, converted and resumed on the other side continues the same run.",
+            "训练中断、转换后在另一框架中继续，轨迹不变。",
+        ),
+        (
+            "rung.data.why",
+            "Both sides see the same batches, and the same spectrograms from the same sound.",
+            "两边得到相同的批次，同样的声音得到同样的频谱图。",
+        ),
+        (
+            "rung.distribution.why",
+            "Several devices compute what one device computes.",
+            "多设备计算的结果与单设备相同。",
+        ),
+    )
+}
+
+
+def text(key: str, language: Language, **values: object) -> str:
+    """The string ``key`` in ``language`` with ``values`` filled in; KeyError for a key that is not in the table."""
+    return STRINGS[key][language].format(**values) if values else STRINGS[key][language]
+
+
+def known(key: str) -> bool:
+    """Whether the table has ``key``, for words that come from data (rungs, judgements)."""
+    return key in STRINGS

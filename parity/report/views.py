@@ -1,0 +1,144 @@
+"""What the page and the Markdown both show of a verdict, gathered from its plain data (``parity-verdict/1``)."""
+
+from __future__ import annotations
+
+import re
+from typing import Any
+
+from parity.report.formats import axes, number, setting
+
+RUNGS = (
+    "structure",
+    "weights",
+    "shapes",
+    "padding",
+    "forward",
+    "gradients",
+    "penalty",
+    "state",
+    "step",
+    "training",
+    "checkpoint",
+    "data",
+    "distribution",
+)
+GLYPHS = {"pass": "✓", "fail": "✗", "known-difference": "≈", "abstain": "○", "absent": "·"}
+ORDER = {"absent": 0, "pass": 1, "known-difference": 2, "abstain": 3, "fail": 4}
+# Sizes that follow from the network's width; everything else of a layer is a default one can get wrong.
+SIZES = {"rank", "features", "shape", "dims", "vocabulary", "amounts", "operation"}
+
+
+def rungs_run(verdicts: list[dict[str, Any]]) -> list[str]:
+    """The rungs that any verdict ran, in ladder order; unknown ones last, as they came."""
+    seen = dict.fromkeys(name for verdict in verdicts for name in verdict["rungs"])
+    return [name for name in RUNGS if name in seen] + [name for name in seen if name not in RUNGS]
+
+
+def is_variant(name: str) -> bool:
+    """Whether a pair is a default network with options, ``specgan/generator[batchnorm]``."""
+    return "[" in name
+
+
+def anchor(name: str) -> str:
+    """A fragment identifier for a pair."""
+    return "pair-" + (re.sub(r"[^A-Za-z0-9]+", "-", name).strip("-") or "unnamed")
+
+
+def totals(verdicts: list[dict[str, Any]]) -> dict[str, Any]:
+    """Figures over all pairs: faithful and total pairs, judged and total layers, checks, largest errors, abstained."""
+    rows = [row for verdict in verdicts for row in verdict["layers"]]
+    return {
+        "pairs": len(verdicts),
+        "passed": sum(bool(verdict["passed"]) for verdict in verdicts),
+        "judged": sum(verdict["coverage"]["judged"] for verdict in verdicts),
+        "layers": sum(verdict["coverage"]["total"] for verdict in verdicts),
+        "abstained": sum(len(verdict["coverage"]["abstained"]) for verdict in verdicts),
+        "checks": sum(len(rung["checks"]) for verdict in verdicts for rung in verdict["rungs"].values()),
+        "float64": _largest(row["float64"] for row in rows),
+        "rounding": _largest(row["rounding"] for row in rows),
+    }
+
+
+def state(figures: dict[str, Any]) -> str:
+    """``faithful``, ``not-faithful`` or ``empty``, from :func:`totals`."""
+    if not figures["pairs"]:
+        return "empty"
+    return "faithful" if figures["passed"] == figures["pairs"] else "not-faithful"
+
+
+def limit_of(verdict: dict[str, Any], rung: str = "forward") -> float | None:
+    """The limit that a float64 error per layer was held against: the loosest of that rung's relative checks."""
+    checks = verdict["rungs"].get(rung, {}).get("checks", ())
+    limits = [number(check["limit"]) for check in checks if "rounding" not in f"{check['unit']} {check['what']}"]
+    return max((limit for limit in limits if limit), default=None)
+
+
+def shape_flow(rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """Layers where either side's shape changes: name, kind, and each side's axes with the channel axis marked."""
+    flow: list[dict[str, Any]] = []
+    before: tuple[Any, Any] | None = None
+    for row in rows:
+        now = (row["reference_shape"], row["shape"])
+        if now != before:
+            flow.append(
+                {
+                    "layer": row["layer"] or row["reference_layer"],
+                    "kind": row["kind"],
+                    "reference": _tinted(row["reference_shape"], channel=-1),
+                    "port": _tinted(row["shape"], channel=1),
+                }
+            )
+        before = now
+    return flow
+
+
+def defaults(rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """Settings of both sides, one line per kind, setting and pair of values, with the layers that have them."""
+    lines: dict[tuple[str, str, str, str], dict[str, Any]] = {}
+    for row in rows:
+        reference, port = row["reference_attributes"], row["attributes"]
+        for key in dict.fromkeys((*reference, *port)):
+            if key in SIZES:
+                continue
+            values = setting(reference.get(key)), setting(port.get(key))
+            line = lines.setdefault(
+                (row["kind"], key, *values),
+                {
+                    "kind": row["kind"],
+                    "key": key,
+                    "reference": values[0],
+                    "port": values[1],
+                    "agreement": _agreement(key, row),
+                    "layers": [],
+                },
+            )
+            line["layers"].append(row["layer"] or row["reference_layer"])
+    return sorted(lines.values(), key=lambda line: (line["kind"], line["key"]))
+
+
+def span(names: list[str]) -> str:
+    """``upconv_0 … upconv_4 (5)`` for many names, both for two, the name itself for one."""
+    return ", ".join(names) if len(names) < 3 else f"{names[0]} … {names[-1]} ({len(names)})"
+
+
+def _agreement(key: str, row: dict[str, Any]) -> str:
+    reference, port = row["reference_attributes"], row["attributes"]
+    if key not in reference or key not in port:
+        return "stated.once"
+    if reference[key] == port[key]:
+        return "equal"
+    if key == "padding" and row["padding"] is not None and row["padding"] == row["reference_padding"]:
+        return "equivalent"
+    return "differs"
+
+
+def _tinted(shape: list[int], channel: int) -> list[tuple[str, bool]]:
+    words = axes(shape)
+    marked = (channel % len(words)) if len(words) > 2 else -1
+    return [(word, index == marked) for index, word in enumerate(words)]
+
+
+def _largest(values: Any) -> float | None:
+    numbers = [plain for plain in map(number, values) if plain is not None]
+    bad = [plain for plain in numbers if plain != plain]
+    return bad[0] if bad else max(numbers, default=None)
