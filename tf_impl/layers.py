@@ -40,6 +40,10 @@ class Chain(keras.Sequential):
     Saved, pickled or cloned it comes back as a plain ``keras.Sequential`` of the same named layers.
     """
 
+    def __init_subclass__(cls, **kwargs: Any) -> None:
+        super().__init_subclass__(**kwargs)
+        keras.saving.register_keras_serializable(package="tf_impl")(cls)
+
     @classmethod
     def from_config(cls, config: dict[str, Any], custom_objects: dict[str, Any] | None = None) -> keras.Sequential:
         """Rebuild the layers from ``Sequential.get_config()``."""
