@@ -29,19 +29,19 @@ class DCGANGenerator(Chain):
             [
                 Input([nz], name="z"),  # [B, nz]
                 Reshape([1, 1, nz], name="z_reshape"),  # [B, 1, 1, nz]
-                Conv2DTranspose(8 * g, 4, 1, "valid", **plain(cfg, "upconv_0")),  # [B, 4, 4, 8g]
-                norm(cfg, "upconv_0_bn"),
+                Conv2DTranspose(8 * g, 4, 1, "valid", **_plain(cfg, "upconv_0")),  # [B, 4, 4, 8g]
+                _norm(cfg, "upconv_0_bn"),
                 ReLU(name="upconv_0_relu"),
-                Conv2DTranspose(4 * g, 4, 2, "same", **plain(cfg, "upconv_1")),  # [B, 8, 8, 4g]
-                norm(cfg, "upconv_1_bn"),
+                Conv2DTranspose(4 * g, 4, 2, "same", **_plain(cfg, "upconv_1")),  # [B, 8, 8, 4g]
+                _norm(cfg, "upconv_1_bn"),
                 ReLU(name="upconv_1_relu"),
-                Conv2DTranspose(2 * g, 4, 2, "same", **plain(cfg, "upconv_2")),  # [B, 16, 16, 2g]
-                norm(cfg, "upconv_2_bn"),
+                Conv2DTranspose(2 * g, 4, 2, "same", **_plain(cfg, "upconv_2")),  # [B, 16, 16, 2g]
+                _norm(cfg, "upconv_2_bn"),
                 ReLU(name="upconv_2_relu"),
-                Conv2DTranspose(g, 4, 2, "same", **plain(cfg, "upconv_3")),  # [B, 32, 32, g]
-                norm(cfg, "upconv_3_bn"),
+                Conv2DTranspose(g, 4, 2, "same", **_plain(cfg, "upconv_3")),  # [B, 32, 32, g]
+                _norm(cfg, "upconv_3_bn"),
                 ReLU(name="upconv_3_relu"),
-                Conv2DTranspose(nc, 4, 2, "same", **plain(cfg, "upconv_4")),  # [B, 64, 64, nc]
+                Conv2DTranspose(nc, 4, 2, "same", **_plain(cfg, "upconv_4")),  # [B, 64, 64, nc]
                 Activation("tanh", name="upconv_4_tanh"),
             ]
         )
@@ -56,28 +56,28 @@ class DCGANDiscriminator(Chain):
         super().__init__(
             [
                 Input([64, 64, nc], name="x"),  # [B, 64, 64, nc]
-                Conv2D(d, 4, 2, "same", **plain(cfg, "downconv_0")),  # [B, 32, 32, d]
+                Conv2D(d, 4, 2, "same", **_plain(cfg, "downconv_0")),  # [B, 32, 32, d]
                 LeakyReLU(0.2, name="downconv_0_lrelu"),
-                Conv2D(2 * d, 4, 2, "same", **plain(cfg, "downconv_1")),  # [B, 16, 16, 2d]
-                norm(cfg, "downconv_1_bn"),
+                Conv2D(2 * d, 4, 2, "same", **_plain(cfg, "downconv_1")),  # [B, 16, 16, 2d]
+                _norm(cfg, "downconv_1_bn"),
                 LeakyReLU(0.2, name="downconv_1_lrelu"),
-                Conv2D(4 * d, 4, 2, "same", **plain(cfg, "downconv_2")),  # [B, 8, 8, 4d]
-                norm(cfg, "downconv_2_bn"),
+                Conv2D(4 * d, 4, 2, "same", **_plain(cfg, "downconv_2")),  # [B, 8, 8, 4d]
+                _norm(cfg, "downconv_2_bn"),
                 LeakyReLU(0.2, name="downconv_2_lrelu"),
-                Conv2D(8 * d, 4, 2, "same", **plain(cfg, "downconv_3")),  # [B, 4, 4, 8d]
-                norm(cfg, "downconv_3_bn"),
+                Conv2D(8 * d, 4, 2, "same", **_plain(cfg, "downconv_3")),  # [B, 4, 4, 8d]
+                _norm(cfg, "downconv_3_bn"),
                 LeakyReLU(0.2, name="downconv_3_lrelu"),
-                Conv2D(1, 4, 1, "valid", **plain(cfg, "output")),  # [B, 1, 1, 1]
+                Conv2D(1, 4, 1, "valid", **_plain(cfg, "output")),  # [B, 1, 1, 1]
                 Reshape([], name="squeeze"),  # [B]
             ]
         )
 
 
-def plain(cfg: DCGANConfig, name: str) -> dict[str, Any]:
+def _plain(cfg: DCGANConfig, name: str) -> dict[str, Any]:
     """Keyword arguments of every convolution: no bias, the chosen initial distribution."""
     return {"use_bias": False, "kernel_initializer": KERNELS[cfg.init](), "name": name}
 
 
-def norm(cfg: DCGANConfig, name: str) -> BatchNorm:
+def _norm(cfg: DCGANConfig, name: str) -> BatchNorm:
     """Batch norm with torch's defaults: eps 1e-5, the weight 0.9 of the old running value."""
     return BatchNorm(momentum=0.9, epsilon=1e-5, gamma_initializer=SCALES[cfg.init](), name=name)

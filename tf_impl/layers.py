@@ -147,17 +147,16 @@ class LegacyUpsample(keras.layers.Layer):
 
     def _double(self, x: Any, axis: int) -> Any:
         size = x.shape[axis]
-        between = sum(
-            weight * ops.take(x, np.clip(np.arange(size) + offset, 0, size - 1), axis=axis)
-            for offset, weight in TAPS[self.mode].items()
-        )
+        between = ops.zeros_like(x)
+        for offset, weight in TAPS[self.mode].items():
+            between = between + weight * ops.take(x, np.clip(np.arange(size) + offset, 0, size - 1), axis=axis)
         pairs = ops.stack([x, between], axis=axis + 1)
         return ops.reshape(pairs, [-1, *x.shape[1:axis], 2 * size, *x.shape[axis + 1 :]])
 
     def compute_output_shape(self, input_shape: tuple[int | None, ...]) -> tuple[int | None, ...]:
         """``[B, 2H, 2W, C]``."""
         batch, height, width, channels = input_shape
-        return (batch, 2 * height, 2 * width, channels)
+        return (batch, height and 2 * height, width and 2 * width, channels)
 
     def get_config(self) -> dict[str, Any]:
         """Stock configuration and ``mode``."""

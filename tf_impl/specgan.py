@@ -38,18 +38,18 @@ class SpecGANGenerator(Chain):
         super().__init__(
             [
                 Input([nz], name="z"),  # [B, nz]
-                Dense(16 * d * 4 * 4, name="z_project", **initial(cfg)),  # [B, 256d], line 65
+                Dense(16 * d * 4 * 4, name="z_project", **_initial(cfg)),  # [B, 256d], line 65
                 Reshape([4, 4, 16 * d], name="z_project_reshape"),  # [B, 4, 4, 16d], line 66
-                *norm_relu(cfg, "z_project"),
-                *up(8 * d, cfg, name="upconv_0"),  # [B, 8, 8, 8d], line 73
-                *norm_relu(cfg, "upconv_0"),
-                *up(4 * d, cfg, name="upconv_1"),  # [B, 16, 16, 4d], line 80
-                *norm_relu(cfg, "upconv_1"),
-                *up(2 * d, cfg, name="upconv_2"),  # [B, 32, 32, 2d], line 87
-                *norm_relu(cfg, "upconv_2"),
-                *up(d, cfg, name="upconv_3"),  # [B, 64, 64, d], line 94
-                *norm_relu(cfg, "upconv_3"),
-                *up(nc, cfg, name="upconv_4"),  # [B, 128, 128, nc], line 101
+                *_norm_relu(cfg, "z_project"),
+                *_up(8 * d, cfg, "upconv_0"),  # [B, 8, 8, 8d], line 73
+                *_norm_relu(cfg, "upconv_0"),
+                *_up(4 * d, cfg, "upconv_1"),  # [B, 16, 16, 4d], line 80
+                *_norm_relu(cfg, "upconv_1"),
+                *_up(2 * d, cfg, "upconv_2"),  # [B, 32, 32, 2d], line 87
+                *_norm_relu(cfg, "upconv_2"),
+                *_up(d, cfg, "upconv_3"),  # [B, 64, 64, d], line 94
+                *_norm_relu(cfg, "upconv_3"),
+                *_up(nc, cfg, "upconv_4"),  # [B, 128, 128, nc], line 101
                 Activation("tanh", name="upconv_4_tanh"),
             ]
         )
@@ -77,50 +77,50 @@ class SpecGANDiscriminator(Chain):
         super().__init__(
             [
                 Input([128, 128, nc], name="x"),  # [B, 128, 128, nc]
-                down(d, cfg, name="downconv_0"),  # [B, 64, 64, d], line 138
+                *_down(d, cfg, "downconv_0"),  # [B, 64, 64, d], line 138
                 LeakyReLU(0.2, name="downconv_0_lrelu"),
-                down(2 * d, cfg, name="downconv_1"),  # [B, 32, 32, 2d], line 144
-                *norm_lrelu(cfg, "downconv_1"),
-                down(4 * d, cfg, name="downconv_2"),  # [B, 16, 16, 4d], line 151
-                *norm_lrelu(cfg, "downconv_2"),
-                down(8 * d, cfg, name="downconv_3"),  # [B, 8, 8, 8d], line 158
-                *norm_lrelu(cfg, "downconv_3"),
-                down(16 * d, cfg, name="downconv_4"),  # [B, 4, 4, 16d], line 165
-                *norm_lrelu(cfg, "downconv_4"),
+                *_down(2 * d, cfg, "downconv_1"),  # [B, 32, 32, 2d], line 144
+                *_norm_lrelu(cfg, "downconv_1"),
+                *_down(4 * d, cfg, "downconv_2"),  # [B, 16, 16, 4d], line 151
+                *_norm_lrelu(cfg, "downconv_2"),
+                *_down(8 * d, cfg, "downconv_3"),  # [B, 8, 8, 8d], line 158
+                *_norm_lrelu(cfg, "downconv_3"),
+                *_down(16 * d, cfg, "downconv_4"),  # [B, 4, 4, 16d], line 165
+                *_norm_lrelu(cfg, "downconv_4"),
                 Flatten(name="flatten"),  # [B, 256d], line 170
-                Dense(1, name="output", **initial(cfg)),  # [B, 1], line 174
+                Dense(1, name="output", **_initial(cfg)),  # [B, 1], line 174
                 Reshape([], name="squeeze"),  # [B], line 174
             ]
         )
 
 
-def up(channels: int, cfg: SpecGANConfig, name: str) -> list[Layer]:
+def _up(channels: int, cfg: SpecGANConfig, name: str) -> list[Layer]:
     """Twice the size: a transposed convolution, or a resize and a convolution at stride 1 (lines 4-40)."""
     if cfg.upsample == "zeros":
-        return [Conv2DTranspose(channels, cfg.kernel_len, strides=2, padding="same", name=name, **initial(cfg))]
+        return [Conv2DTranspose(channels, cfg.kernel_len, strides=2, padding="same", name=name, **_initial(cfg))]
     return [
         LegacyUpsample(cfg.upsample, name=f"{name}_resize"),
-        Conv2D(channels, cfg.kernel_len, strides=1, padding="same", name=name, **initial(cfg)),
+        Conv2D(channels, cfg.kernel_len, strides=1, padding="same", name=name, **_initial(cfg)),
     ]
 
 
-def down(channels: int, cfg: SpecGANConfig, name: str) -> Layer:
+def _down(channels: int, cfg: SpecGANConfig, name: str) -> list[Layer]:
     """Half the size: a SAME convolution at stride 2."""
-    return Conv2D(channels, cfg.kernel_len, strides=2, padding="same", name=name, **initial(cfg))
+    return [Conv2D(channels, cfg.kernel_len, strides=2, padding="same", name=name, **_initial(cfg))]
 
 
-def initial(cfg: SpecGANConfig) -> dict[str, Any]:
+def _initial(cfg: SpecGANConfig) -> dict[str, Any]:
     """The chosen initial distribution, as keyword arguments of a layer."""
     return {"kernel_initializer": KERNELS[cfg.init](), "bias_initializer": "zeros"}
 
 
-def norm_relu(cfg: SpecGANConfig, name: str) -> list[Layer]:
+def _norm_relu(cfg: SpecGANConfig, name: str) -> list[Layer]:
     """The generator's optional batch norm, and ReLU."""
     norm = BatchNorm(momentum=0.99, epsilon=1e-3, gamma_initializer=SCALES[cfg.init](), name=f"{name}_bn")
     return [*([norm] if cfg.use_batchnorm else []), ReLU(name=f"{name}_relu")]
 
 
-def norm_lrelu(cfg: SpecGANConfig, name: str) -> list[Layer]:
+def _norm_lrelu(cfg: SpecGANConfig, name: str) -> list[Layer]:
     """The discriminator's optional batch norm without running statistics, and LeakyReLU 0.2 (lines 114-115)."""
     norm = BatchNorm(momentum=0.99, epsilon=1e-3, track=False, gamma_initializer=SCALES[cfg.init](), name=f"{name}_bn")
     return [*([norm] if cfg.use_batchnorm else []), LeakyReLU(0.2, name=f"{name}_lrelu")]

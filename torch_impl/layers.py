@@ -127,10 +127,9 @@ class LegacyUpsample(nn.Module):
 
     def _double(self, x: Tensor, axis: int) -> Tensor:
         position = torch.arange(x.shape[axis], device=x.device)
-        between = sum(
-            weight * x.index_select(axis, (position + offset).clamp(0, x.shape[axis] - 1))
-            for offset, weight in TAPS[self.mode].items()
-        )
+        between = torch.zeros_like(x)
+        for offset, weight in TAPS[self.mode].items():
+            between = between + weight * x.index_select(axis, (position + offset).clamp(0, x.shape[axis] - 1))
         return torch.stack([x, between], axis + 1).flatten(axis, axis + 1)
 
     def extra_repr(self) -> str:
@@ -145,8 +144,8 @@ def initialise(network: nn.Module, distribution: str) -> None:
             KERNELS[distribution](module.weight)
         elif isinstance(module, nn.BatchNorm2d):
             SCALES[distribution](module.weight)
-        if isinstance(getattr(module, "bias", None), Tensor):
-            init.zeros_(module.bias)
+        if isinstance(bias := getattr(module, "bias", None), Tensor):
+            init.zeros_(bias)
 
 
 def _symmetric(padding: str) -> bool:

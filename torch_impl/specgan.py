@@ -40,16 +40,16 @@ class SpecGANGenerator(nn.Sequential):
             OrderedDict(
                 z_project=Linear(nz, 16 * d * 4 * 4),  # [B, 256d], line 65
                 z_project_reshape=Unflatten(1, (16 * d, 4, 4)),  # [B, 16d, 4, 4], line 66
-                **norm_relu(16 * d, cfg, "z_project"),
-                **up(16 * d, 8 * d, cfg, name="upconv_0"),  # [B, 8d, 8, 8], line 73
-                **norm_relu(8 * d, cfg, "upconv_0"),
-                **up(8 * d, 4 * d, cfg, name="upconv_1"),  # [B, 4d, 16, 16], line 80
-                **norm_relu(4 * d, cfg, "upconv_1"),
-                **up(4 * d, 2 * d, cfg, name="upconv_2"),  # [B, 2d, 32, 32], line 87
-                **norm_relu(2 * d, cfg, "upconv_2"),
-                **up(2 * d, d, cfg, name="upconv_3"),  # [B, d, 64, 64], line 94
-                **norm_relu(d, cfg, "upconv_3"),
-                **up(d, nc, cfg, name="upconv_4"),  # [B, nc, 128, 128], line 101
+                **_norm_relu(16 * d, cfg, "z_project"),
+                **_up(16 * d, 8 * d, cfg, "upconv_0"),  # [B, 8d, 8, 8], line 73
+                **_norm_relu(8 * d, cfg, "upconv_0"),
+                **_up(8 * d, 4 * d, cfg, "upconv_1"),  # [B, 4d, 16, 16], line 80
+                **_norm_relu(4 * d, cfg, "upconv_1"),
+                **_up(4 * d, 2 * d, cfg, "upconv_2"),  # [B, 2d, 32, 32], line 87
+                **_norm_relu(2 * d, cfg, "upconv_2"),
+                **_up(2 * d, d, cfg, "upconv_3"),  # [B, d, 64, 64], line 94
+                **_norm_relu(d, cfg, "upconv_3"),
+                **_up(d, nc, cfg, "upconv_4"),  # [B, nc, 128, 128], line 101
                 upconv_4_tanh=Tanh(),
             )
         )
@@ -82,16 +82,16 @@ class SpecGANDiscriminator(nn.Sequential):
         d = dim
         super().__init__(
             OrderedDict(
-                downconv_0=down(nc, d, cfg),  # [B, d, 64, 64], line 138
+                **_down(nc, d, cfg, "downconv_0"),  # [B, d, 64, 64], line 138
                 downconv_0_lrelu=LeakyReLU(0.2),
-                downconv_1=down(d, 2 * d, cfg),  # [B, 2d, 32, 32], line 144
-                **norm_lrelu(2 * d, cfg, "downconv_1"),
-                downconv_2=down(2 * d, 4 * d, cfg),  # [B, 4d, 16, 16], line 151
-                **norm_lrelu(4 * d, cfg, "downconv_2"),
-                downconv_3=down(4 * d, 8 * d, cfg),  # [B, 8d, 8, 8], line 158
-                **norm_lrelu(8 * d, cfg, "downconv_3"),
-                downconv_4=down(8 * d, 16 * d, cfg),  # [B, 16d, 4, 4], line 165
-                **norm_lrelu(16 * d, cfg, "downconv_4"),
+                **_down(d, 2 * d, cfg, "downconv_1"),  # [B, 2d, 32, 32], line 144
+                **_norm_lrelu(2 * d, cfg, "downconv_1"),
+                **_down(2 * d, 4 * d, cfg, "downconv_2"),  # [B, 4d, 16, 16], line 151
+                **_norm_lrelu(4 * d, cfg, "downconv_2"),
+                **_down(4 * d, 8 * d, cfg, "downconv_3"),  # [B, 8d, 8, 8], line 158
+                **_norm_lrelu(8 * d, cfg, "downconv_3"),
+                **_down(8 * d, 16 * d, cfg, "downconv_4"),  # [B, 16d, 4, 4], line 165
+                **_norm_lrelu(16 * d, cfg, "downconv_4"),
                 flatten=Flatten(),  # [B, 256d], line 170
                 output=Linear(16 * d * 4 * 4, 1),  # [B, 1], line 174
                 squeeze=Flatten(0),  # [B], line 174
@@ -100,7 +100,7 @@ class SpecGANDiscriminator(nn.Sequential):
         initialise(self, cfg.init)
 
 
-def up(channels_in: int, channels: int, cfg: SpecGANConfig, name: str) -> dict[str, Module]:
+def _up(channels_in: int, channels: int, cfg: SpecGANConfig, name: str) -> dict[str, Module]:
     """Twice the size: a transposed convolution, or a resize and a convolution at stride 1 (lines 4-40)."""
     if cfg.upsample == "zeros":
         return {name: ConvTranspose2d(channels_in, channels, cfg.kernel_len, stride=2, padding=cfg.padding)}
@@ -110,18 +110,18 @@ def up(channels_in: int, channels: int, cfg: SpecGANConfig, name: str) -> dict[s
     }
 
 
-def down(channels_in: int, channels: int, cfg: SpecGANConfig) -> Module:
+def _down(channels_in: int, channels: int, cfg: SpecGANConfig, name: str) -> dict[str, Module]:
     """Half the size: a SAME convolution at stride 2."""
-    return Conv2d(channels_in, channels, cfg.kernel_len, stride=2, padding=cfg.padding)
+    return {name: Conv2d(channels_in, channels, cfg.kernel_len, stride=2, padding=cfg.padding)}
 
 
-def norm_relu(channels: int, cfg: SpecGANConfig, name: str) -> dict[str, Module]:
+def _norm_relu(channels: int, cfg: SpecGANConfig, name: str) -> dict[str, Module]:
     """The generator's optional batch norm, and ReLU."""
     norm = BatchNorm2d(channels, momentum=1 - 0.99, eps=1e-3)
     return {**({f"{name}_bn": norm} if cfg.use_batchnorm else {}), f"{name}_relu": ReLU()}
 
 
-def norm_lrelu(channels: int, cfg: SpecGANConfig, name: str) -> dict[str, Module]:
+def _norm_lrelu(channels: int, cfg: SpecGANConfig, name: str) -> dict[str, Module]:
     """The discriminator's optional batch norm without running statistics, and LeakyReLU 0.2 (lines 114-115)."""
     norm = BatchNorm2d(channels, momentum=1 - 0.99, eps=1e-3, track_running_stats=False)
     return {**({f"{name}_bn": norm} if cfg.use_batchnorm else {}), f"{name}_lrelu": LeakyReLU(0.2)}
