@@ -17,8 +17,12 @@ from parity.verdict import UnusableInput
 
 __all__ = [
     "FIT", "OPS", "RELATIONS", "Amounts", "Axis", "Candidate", "Comparison", "Recipe", "Relation", "compare_symmetric",
-    "impulse_map", "measure_amounts", "probe", "same_amounts", "same_crops", "same_pads", "torch_recipe", "valid_crops",
+    "confirm", "impulse_map", "measure_amounts", "probe", "same_amounts", "same_crops", "same_pads", "torch_recipe",
+    "valid_crops",
 ]  # fmt: skip
+
+PROBED = 2**25
+"""Multiplications that probing may take: about a tenth of a second."""
 
 
 @dataclass(frozen=True)
@@ -79,6 +83,15 @@ def compare_symmetric(
     recipe = torch_recipe([axis, axis], [axis.same, axis.same])
     given = None if torch_padding is None else candidates[0]
     return Comparison(axis, axis.same, axis.output(axis.same), candidates, recipe, given)
+
+
+def confirm(comparison: Comparison) -> bool | None:
+    """Whether impulse probes give every verdict again; None where that takes too long (:data:`PROBED`)."""
+    axis = comparison.axis
+    length = axis.size + comparison.output + axis.extent
+    if axis.size * length * axis.kernel * len(comparison.candidates) > PROBED:
+        return None
+    return all(probe(axis, comparison.reference, item.amounts) == item.verdict for item in comparison.candidates)
 
 
 def _possible(axis: Axis, padding: int, output_padding: int) -> tuple[int, int]:

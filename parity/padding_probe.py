@@ -57,7 +57,7 @@ def measure_amounts(
 ) -> list[Amounts] | None:
     """The amounts with which a layer really turned ``x`` into ``y``, per axis, found from the values.
 
-    ``x [B, *S, in]``, ``y [B, *out, out]`` before any activation, ``kernel`` as in :mod:`parity.referee`; ``op`` is
+    Float64 ``x [B, *S, in]``, ``y [B, *out, out]`` before any activation, ``kernel`` as in :mod:`parity.referee`; ``op`` is
     conv or depthwise (pads) or conv-transpose (crops, negative where zeros are appended). ``after`` of a convolution is
     what windows reach: zeros added but never read do not count, and 0 stands for input rows left unread. A negative
     ``before`` says that the first window starts inside.
@@ -149,6 +149,6 @@ def _all_at_once(
     def at(befores: tuple[int, ...]) -> np.ndarray:
         starts = [end - before for end, before in zip(last, befores, strict=True)] if last else befores
         window = [slice(a, a + (n - 1) * s + 1, s) for a, n, s in zip(starts, sizes, steps, strict=True)]
-        return table[(slice(None), *window)]
+        return table[:, *window]
 
     return [range(fewest, before + 1) for fewest, before in zip(least, most, strict=True)], at

@@ -8,7 +8,9 @@ axis (:mod:`parity.padding` knows which ones a framework takes), so that no fram
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from functools import reduce
 from itertools import product
+from typing import Any
 
 import numpy as np
 
@@ -43,11 +45,8 @@ def conv(
     windows = _windows("conv", padded.shape[1:-1], kernel.shape[:-2], strides, dilation)
     inputs = _split_channels(padded, groups)  # [g, B, *S, in/g]
     weights = _split_channels(kernel, groups)  # [g, *k, in/g, out/g]
-    y: np.ndarray | float = 0.0
-    for tap, window in windows:
-        patch = inputs[(slice(None), slice(None), *window)]
-        y = y + _times(patch, weights[(slice(None), *tap)])
-    return _with_bias(_join_channels(np.asarray(y)), bias)
+    y = reduce(np.add, (_times(inputs[:, :, *window], weights[:, *tap]) for tap, window in windows))
+    return _with_bias(_join_channels(y), bias)
 
 
 def depthwise_conv(
@@ -99,7 +98,7 @@ def conv_transpose(
     weights = np.swapaxes(_split_channels(kernel, groups), -1, -2)  # [g, *k, in/g, out/g]
     y = np.zeros((groups, x.shape[0], *full, kernel.shape[-2]))
     for tap, window in _windows("conv_transpose", full, kernel.shape[:-2], strides, dilation):
-        y[(slice(None), slice(None), *window)] += _times(inputs, weights[(slice(None), *tap)])
+        y[:, :, *window] += _times(inputs, weights[:, *tap])
     return _with_bias(extend(_join_channels(y), [(-before, -after) for before, after in crops]), bias)
 
 
@@ -157,13 +156,13 @@ def pool(
     size, strides, ones = per_axis(size, rank, "size"), per_axis(strides, rank, "strides"), (1,) * rank
     padded = extend(x, pads, -np.inf if mode == "max" else 0.0)
     windows = _windows("pool", padded.shape[1:-1], size, strides, ones)
-    patches = [padded[(slice(None), *window)] for _, window in windows]
+    patches = [padded[:, *window] for _, window in windows]
     if mode == "max":
         return np.maximum.reduce(patches)
     if count_padding:
-        return sum(patches) / len(patches)
+        return np.add.reduce(patches) / len(patches)
     inside = extend(np.ones((1, *x.shape[1:-1], 1)), pads)
-    return sum(patches) / sum(inside[(slice(None), *window)] for _, window in windows)
+    return np.add.reduce(patches) / np.add.reduce([inside[:, *window] for _, window in windows])
 
 
 def extend(x: np.ndarray, amounts: Amounts, value: float = 0.0) -> np.ndarray:
@@ -175,7 +174,7 @@ def extend(x: np.ndarray, amounts: Amounts, value: float = 0.0) -> np.ndarray:
         raise UnusableInput(f"the crop leaves nothing: amounts {list(amounts)} on spatial shape {sizes}")
     kept = [slice(max(-before, 0), n - max(-after, 0)) for n, (before, after) in zip(sizes, amounts, strict=True)]
     pads = [(0, 0), *((max(before, 0), max(after, 0)) for before, after in amounts), (0, 0)]
-    return np.pad(_float64(x)[(slice(None), *kept)], pads, constant_values=value)
+    return np.pad(_float64(x)[:, *kept], pads, constant_values=value)
 
 
 def per_axis(value: PerAxis, rank: int, name: str) -> tuple[int, ...]:
@@ -194,7 +193,7 @@ def _rank(op: str, x: np.ndarray, kernel: np.ndarray) -> int:
 
 def _windows(
     op: str, sizes: Sequence[int], kernel: Sequence[int], strides: Sequence[int], dilation: Sequence[int]
-) -> list[tuple[tuple[int, ...], tuple[slice, ...]]]:
+) -> list[tuple[tuple[Any, ...], tuple[slice, ...]]]:
     """For each kernel tap, the strided view of the input it meets, one slice per axis."""
     spans = [size - (k - 1) * d for size, k, d in zip(sizes, kernel, dilation, strict=True)]
     if min(spans) < 1:

@@ -1,0 +1,91 @@
+"""``parity COMMAND``. Exit status: 0 faithful, 1 not faithful, 2 unusable input (one line on stderr).
+
+A command is a function that returns its exit status and imports what it needs inside, so that no command pays for the
+frameworks of another. Raise :class:`parity.verdict.UnusableInput` for anything the caller must mend.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Sequence
+from typing import Annotated
+
+import typer
+
+from parity.verdict import UnusableInput
+
+UNUSABLE = 2
+INTERRUPTED = 130  # what typer returns for Ctrl-C
+
+app = typer.Typer(
+    help="Proves that a PyTorch port of a Keras network is faithful, or says where, by how much and why not.",
+    add_completion=False,
+    rich_markup_mode=None,
+    pretty_exceptions_enable=False,
+)
+
+
+@app.callback()
+def _commands() -> None:
+    """Keeps every command behind its name, even while there is only one."""
+
+
+@app.command()
+def padding(
+    op: Annotated[str, typer.Option(help="conv or conv-transpose")],
+    size: Annotated[int, typer.Option(help="input pixels along the axis")],
+    kernel: Annotated[int, typer.Option(help="kernel taps along the axis")],
+    stride: Annotated[int, typer.Option()],
+    dilation: Annotated[int, typer.Option()] = 1,
+    torch_padding: Annotated[int | None, typer.Option(help="judge this symmetric padding only")] = None,
+    output_padding: Annotated[int | None, typer.Option(help="torch's output_padding, for conv-transpose")] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="print JSON")] = False,
+) -> int:
+    """Which torch padding computes what TensorFlow's SAME computes, and the exact recipe where none does."""
+    from parity.padding import compare_symmetric, confirm
+
+    comparison = compare_symmetric(op, size, kernel, stride, dilation, torch_padding, output_padding)
+    confirmed = confirm(comparison)
+    if as_json:
+        import json
+
+        print(json.dumps({"schema": "parity-padding/1", **comparison.to_dict(), "confirmed_by_probes": confirmed}))
+    else:
+        from parity.padding_text import describe
+
+        print(describe(comparison, confirmed))
+    return 0 if comparison.faithful and confirmed is not False else 1
+
+
+def run(arguments: Sequence[str]) -> int:
+    """One command line's exit status; anything unusable becomes one line on stderr."""
+    try:
+        status = app(list(arguments) or ["--help"], prog_name="parity", standalone_mode=False)
+        if status != INTERRUPTED:
+            return status or 0
+        problem = "interrupted"
+    except (KeyboardInterrupt, typer.Abort):
+        problem = "interrupted"
+    except UnusableInput as error:
+        problem = str(error)
+    except Exception as error:
+        if not hasattr(error, "format_message"):  # what typer's own usage errors have in common
+            raise
+        problem = error.format_message()
+    print(f"parity: {'; '.join(line.strip() for line in problem.splitlines())}", file=sys.stderr)
+    return UNUSABLE
+
+
+def main() -> None:
+    """Entry point of the ``parity`` script."""
+    status = run(sys.argv[1:])
+    try:
+        sys.stdout.flush()
+    except BrokenPipeError:  # the reader, say head, has seen enough
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    sys.exit(status)
+
+
+if __name__ == "__main__":
+    main()
