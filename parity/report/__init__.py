@@ -69,6 +69,7 @@ def write(report: dict[str, Any], folder: Path | str) -> list[Path]:
 
 def render(report: dict[str, Any]) -> dict[str, str]:
     """The text of every file of the report, by file name."""
+    from parity.report.formats import printable
     from parity.report.junit import junit
     from parity.report.markdown import document
     from parity.report.page import page
@@ -76,9 +77,9 @@ def render(report: dict[str, Any]) -> dict[str, str]:
     full = {"schema": SCHEMA, **DEFAULTS, **report}
     full["padding_study"] = {"measured": [], **full["padding_study"]}
     return {
-        "index.html": page(full),
-        "report.md": document(full, "en"),
-        "report.zh.md": document(full, "zh"),
+        "index.html": printable(page(full)),
+        "report.md": printable(document(full, "en")),
+        "report.zh.md": printable(document(full, "zh")),
         "report.json": json.dumps(_for_machines(full), ensure_ascii=False, indent=1, allow_nan=False) + "\n",
         "junit.xml": junit(full),
     }

@@ -3,11 +3,19 @@
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Sequence
 from typing import Any
 
 MISSING = "–"
 EDGE_ARROWS = {1: ("←→",), 2: ("↑↓", "←→"), 3: ("⊙⊗", "↑↓", "←→")}
+# What neither XML nor HTML may hold: control characters, surrogates and two more.
+FORBIDDEN = re.compile("[^\t\n\r\u0020-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
+
+
+def printable(text: Any) -> str:
+    """``text`` with every character that XML forbids shown as the replacement character."""
+    return FORBIDDEN.sub("\ufffd", str(text))
 
 
 def number(value: Any) -> float | None:

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import re
 from typing import Any
 from xml.etree import ElementTree as ET
 
-FORBIDDEN = re.compile("[^\t\n\r\u0020-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
+from parity.report.formats import printable
 
 
 def junit(report: dict[str, Any]) -> str:
@@ -15,11 +14,11 @@ def junit(report: dict[str, Any]) -> str:
     root = ET.Element("testsuites", {"name": "parity", **_totals(suites)})
     root.extend(suites)
     ET.indent(root, " ")
-    return '<?xml version="1.0" encoding="UTF-8"?>\n' + ET.tostring(root, encoding="unicode") + "\n"
+    return printable('<?xml version="1.0" encoding="UTF-8"?>\n' + ET.tostring(root, encoding="unicode") + "\n")
 
 
 def _suite(verdict: dict[str, Any], created: str) -> ET.Element:
-    name = _clean(verdict["name"])
+    name = str(verdict["name"])
     cases = [_case(name, rung, verdict["findings"]) for rung in verdict["rungs"].values()]
     if not verdict.get("output_judged", True):
         case = ET.Element("testcase", classname=name, name="coverage", time="0.000")
@@ -38,12 +37,12 @@ def _case(pair: str, rung: dict[str, Any], findings: list[dict[str, Any]]) -> ET
         for finding in findings:
             if finding["rung"] == rung["name"]:
                 lines += [f"[{finding['kind']}] {finding['message']}", f"    fix: {finding['fix']}"]
-        failure = ET.SubElement(case, "failure", type="fail", message=_clean(rung["message"]))
-        failure.text = _clean("\n".join(lines))
+        failure = ET.SubElement(case, "failure", type="fail", message=rung["message"])
+        failure.text = "\n".join(lines)
     elif rung["judgement"] == "abstain":
-        ET.SubElement(case, "skipped", message=_clean(rung["message"]))
+        ET.SubElement(case, "skipped", message=rung["message"])
     elif rung["judgement"] == "known-difference":
-        ET.SubElement(case, "system-out").text = _clean(f"known difference: {rung['message']}")
+        ET.SubElement(case, "system-out").text = f"known difference: {rung['message']}"
     return case
 
 
@@ -56,7 +55,3 @@ def _totals(elements: list[ET.Element]) -> dict[str, str]:
         "skipped": str(sum(case.find("skipped") is not None for case in cases)),
         "time": f"{sum(float(case.get('time', 0)) for case in cases):.3f}",
     }
-
-
-def _clean(text: Any) -> str:
-    return FORBIDDEN.sub("\ufffd", str(text))

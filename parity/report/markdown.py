@@ -114,7 +114,7 @@ def _lines(rows: list[dict[str, Any]], language: Language) -> list[str]:
 def _findings(findings: list[dict[str, Any]], language: Language) -> list[str]:
     lines = []
     for finding in findings:
-        lines.append(f"- **{_cell(finding['kind'])}** `{_code(finding['layer'])}`: {_cell(finding['message'])}")
+        lines.append(f"- **{_cell(finding['kind'])}** `{_cell(_code(finding['layer']))}`: {_cell(finding['message'])}")
         lines.append(f"  {text('fix', language)}: {_cell(finding['fix'])}")
     return lines
 

@@ -85,7 +85,6 @@ STRINGS: dict[str, dict[Language, str]] = {
         ("rungs", "Rungs", "检查级"),
         ("measured", "Measured", "实测"),
         ("limit", "Limit", "限值"),
-        ("worst.check", "Worst check", "最差的检查"),
         ("checks", "Checks", "检查数"),
         ("message", "Message", "说明"),
         ("lines", "Line by line", "逐行对照"),
