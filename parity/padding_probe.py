@@ -57,10 +57,10 @@ def measure_amounts(
 ) -> list[Amounts] | None:
     """The amounts with which a layer really turned ``x`` into ``y``, per axis, found from the values.
 
-    Float64 ``x [B, *S, in]``, ``y [B, *out, out]`` before any activation, ``kernel`` as in :mod:`parity.referee`; ``op`` is
-    conv or depthwise (pads) or conv-transpose (crops, negative where zeros are appended). ``after`` of a convolution is
-    what windows reach: zeros added but never read do not count, and 0 stands for input rows left unread. A negative
-    ``before`` says that the first window starts inside.
+    Float64 ``x [B, *S, in]``, ``y [B, *out, out]`` before any activation, ``kernel`` as in :mod:`parity.referee`;
+    ``op`` is conv or depthwise (pads) or conv-transpose (crops, negative where zeros are appended). ``after`` of a
+    convolution is what windows reach: zeros added but never read do not count, and 0 stands for input rows left unread.
+    A negative ``before`` says that the first window starts inside.
 
     Looks at batch item 0 and the two strongest channels of one group; the first of ``guesses`` that fits to :data:`FIT`
     wins. None where nothing fits, or several amounts do. Raises :class:`UnusableInput` where shapes do not belong
