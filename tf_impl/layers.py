@@ -51,6 +51,17 @@ class Chain(keras.Sequential):
 
 
 @keras.saving.register_keras_serializable(package="tf_impl")
+def moments(x: Any) -> tuple[Any, Any]:
+    """Mean and biased variance ``[C]`` of ``[..., C]``.
+
+    ``keras.ops.moments`` is ``tf.nn.moments``, which stops the gradient at the mean inside the variance: harmless to
+    a gradient, wrong in a gradient of a gradient (a penalty through batch norm was off by 1.4 %).
+    """
+    axes = list(range(len(x.shape) - 1))
+    mean = ops.mean(x, axes)
+    return mean, ops.mean(ops.square(x - mean), axes)
+
+
 class BatchNorm(keras.layers.BatchNormalization):
     """Batch normalisation over the last axis whose running variance is unbiased, as in TF 1's fused op and in torch.
 
@@ -77,7 +88,7 @@ class BatchNorm(keras.layers.BatchNormalization):
         """Normalise ``[..., C]`` per channel."""
         if not self.track or (training and self.trainable):
             count = self._values_per_channel(inputs)
-            mean, variance = ops.moments(inputs, axes=list(range(len(inputs.shape) - 1)))
+            mean, variance = moments(inputs)
             if self.track:
                 self._remember(mean, variance * count / (count - 1))
         else:

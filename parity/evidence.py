@@ -1,0 +1,208 @@
+"""What is known about one failing layer, and what the NumPy definitions say it should have computed. Plain NumPy.
+
+The definitions are the third referee: they say which side is wrong, and a hypothesis is one of them with a changed
+setting that reproduces the port's values.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+
+from parity import referee
+from parity.compare import difference
+from parity.matching import Match, Matching
+from parity.padding import measure_amounts
+from parity.tracing.steps import Trace
+from parity.verdict import UnusableInput
+
+Array = np.ndarray
+# Two float64 computations of one layer agree to about 1e-14, those of different layers differ by 1e-6 and more on a
+# good probe: the limit stands in the geometric middle.
+FIT = 1e-10
+CHANNELS = 2
+
+FUNCTIONS: dict[str, Callable[[Array], Array]] = {
+    "identity": lambda x: x,
+    "relu": lambda x: np.maximum(x, 0),
+    "relu6": lambda x: np.clip(x, 0, 6),
+    "tanh": np.tanh,
+    "sigmoid": lambda x: 1 / (1 + np.exp(-x)),
+    "silu": lambda x: x / (1 + np.exp(-x)),
+    "softplus": lambda x: np.logaddexp(0, x),
+    "elu": lambda x: np.where(x > 0, x, np.expm1(np.minimum(x, 0))),
+    "leaky_relu(0.2)": lambda x: np.where(x > 0, x, 0.2 * x),
+    "leaky_relu(0.3)": lambda x: np.where(x > 0, x, 0.3 * x),
+    "leaky_relu(0.01)": lambda x: np.where(x > 0, x, 0.01 * x),
+    "softmax": lambda x: (
+        np.exp(x - x.max(-1, keepdims=True)) / np.exp(x - x.max(-1, keepdims=True)).sum(-1, keepdims=True)
+    ),
+}
+
+
+@dataclass
+class Evidence:
+    """One layer fed the reference's input: ``given``, ``expected`` and ``got`` are in the reference's layout.
+
+    ``got`` is None where the port's output cannot be brought into that layout.
+    """
+
+    match: Match
+    given: Array
+    expected: Array
+    got: Array | None
+    weights: dict[str, Array]
+    training: bool
+    matching: Matching
+    reference_trace: Trace
+    port_trace: Trace
+
+    @property
+    def kind(self) -> str:
+        """The layer's kind."""
+        return self.match.reference.kind
+
+    @property
+    def settings(self) -> dict[str, Any]:
+        """The reference's settings of the layer."""
+        return self.match.reference.attributes
+
+    @cached_property
+    def own_amounts(self) -> list[tuple[int, int]] | None:
+        """The reference's padding or crop, measured."""
+        return self.amounts(self.expected)
+
+    def amounts(self, values: Array) -> list[tuple[int, int]] | None:
+        """The padding or crop that explains ``values``, measured with the reference's kernel and input."""
+        if "kernel" not in self.weights or self.kind not in ("conv", "conv-transpose"):
+            return None
+        depthwise = self.match.reference.layout == "depthwise"
+        try:
+            return measure_amounts(
+                self.weights["kernel"],
+                self.given,
+                values,
+                op="depthwise" if depthwise else self.kind,
+                strides=self.settings["strides"],
+                dilation=self.settings["dilation"],
+                groups=1 if depthwise else self.settings["groups"],
+                bias=self.weights.get("bias"),
+            )
+        except UnusableInput:
+            return None
+
+    def agrees(self, predicted: Array | None) -> bool:
+        """Whether the port's values are these predicted ones (on the channels that were predicted)."""
+        return self.got is not None and _same(self.got, predicted)
+
+    def predict(self, given: Array | None = None, **changes: Any) -> Array | None:
+        """What the definition computes from ``given`` (default: the reference's input), some settings changed.
+
+        ``kernel``, ``bias`` and ``amounts`` may be given for convolutions and dense layers, ``epsilon``, ``unbiased``
+        and ``training`` for batch normalisation, ``mode`` for resizing. Wide layers are predicted on two channels.
+        None where no definition is at hand.
+        """
+        define = DEFINITIONS.get(self.kind)
+        try:
+            return define(self, self.given if given is None else given, **changes) if define else None
+        except (UnusableInput, ValueError, IndexError):
+            return None
+
+    def verdict_of_referee(self) -> str:
+        """Which side the definition agrees with: both, reference, port, neither; "" where there is none."""
+        predicted = self.predict()
+        if predicted is None:
+            return ""
+        sides = (_same(self.expected, predicted), self.agrees(predicted))
+        return {(True, True): "both", (True, False): "reference", (False, True): "port"}.get(sides, "neither")
+
+
+def _same(values: Array, predicted: Array | None) -> bool:
+    if predicted is None or values.ndim != predicted.ndim or values.shape[:-1] != predicted.shape[:-1]:
+        return False
+    if values.shape[-1] < predicted.shape[-1]:
+        return False
+    return difference(values[..., : predicted.shape[-1]], predicted).relative <= FIT
+
+
+def _conv(evidence: Evidence, x: Array, kernel: Array | None = None, bias: Any = "own", amounts: Any = None) -> Any:
+    settings = {"strides": evidence.settings["strides"], "dilation": evidence.settings["dilation"]}
+    kernel = evidence.weights["kernel"] if kernel is None else kernel
+    bias = evidence.weights.get("bias") if isinstance(bias, str) else bias
+    amounts = evidence.own_amounts if amounts is None else amounts
+    if amounts is None:
+        return None
+    amounts = _reaching(evidence, x, kernel, amounts)
+    if evidence.match.reference.layout == "depthwise":
+        return referee.depthwise_conv(x, kernel, bias, pads=amounts, **settings)
+    if evidence.settings["groups"] == 1:
+        few = slice(0, CHANNELS)
+        kernel = kernel[..., few] if evidence.kind == "conv" else kernel[..., few, :]
+        bias = None if bias is None else bias[few]
+    if evidence.kind == "conv":
+        return referee.conv(x, kernel, bias, pads=amounts, groups=evidence.settings["groups"], **settings)
+    return referee.conv_transpose(x, kernel, bias, crops=amounts, **settings)
+
+
+def _reaching(evidence: Evidence, x: Array, kernel: Array, amounts: Any) -> Any:
+    """Measured pads count only what windows read; rows they leave unread at the end are cut off here."""
+    if evidence.kind != "conv":
+        return amounts
+    reaching = []
+    for axis, (before, after) in enumerate(amounts):
+        extent = (kernel.shape[axis] - 1) * evidence.settings["dilation"][axis] + 1
+        stride = evidence.settings["strides"][axis]
+        unread = (x.shape[1 + axis] + before + after - extent) % stride
+        reaching.append((before, after - unread))
+    return reaching
+
+
+def _dense(evidence: Evidence, x: Array, kernel: Array | None = None, bias: Any = "own") -> Array:
+    kernel = evidence.weights["kernel"] if kernel is None else kernel
+    bias = evidence.weights.get("bias") if isinstance(bias, str) else bias
+    few = slice(0, 64)
+    return referee.dense(x, kernel[:, few], None if bias is None else bias[few])
+
+
+def _batchnorm(
+    evidence: Evidence, x: Array, epsilon: float | None = None, unbiased: bool = False, training: bool | None = None
+) -> Array:
+    w = evidence.weights
+    training = evidence.training if training is None else training
+    if training or not evidence.settings.get("tracked", True):
+        mean, biased, corrected = referee.moments(x)
+        variance = corrected if unbiased else biased
+    else:
+        mean, variance = w["moving_mean"], w["moving_variance"]
+    ones, zeros = np.ones(x.shape[-1]), np.zeros(x.shape[-1])
+    epsilon = evidence.settings["epsilon"] if epsilon is None else epsilon
+    return referee.batchnorm(x, w.get("gamma", ones), w.get("beta", zeros), mean, variance, epsilon)
+
+
+def _upsample(evidence: Evidence, x: Array, mode: str | None = None) -> Array:
+    return referee.upsample(x, evidence.settings["factor"], mode or evidence.settings["mode"])
+
+
+def _activation(evidence: Evidence, x: Array, function: str | None = None) -> Array | None:
+    slope = evidence.settings.get("slope")
+    function = function or evidence.settings["function"]
+    if function == "leaky_relu":
+        exact = float(np.float32(slope)) if evidence.match.reference.float32_slope else slope
+        return np.where(x > 0, x, exact * x)
+    if function == "elu" and slope != 1.0:
+        return None
+    return FUNCTIONS[function](x) if function in FUNCTIONS else None
+
+
+DEFINITIONS: dict[str, Callable[..., Array | None]] = {
+    "conv": _conv,
+    "conv-transpose": _conv,
+    "dense": _dense,
+    "batchnorm": _batchnorm,
+    "upsample": _upsample,
+    "activation": _activation,
+}

@@ -1,0 +1,259 @@
+"""Every layer's value on both sides under every condition: chained, isolated, in float64 and in float32. Plain NumPy.
+
+*Chained*: each side runs on its own. *Isolated*: the port runs with every matched layer's output replaced by the
+reference's, so each layer is judged on the reference's input and a fault does not spread to the layers behind it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from functools import cached_property
+
+import numpy as np
+
+from parity import probes
+from parity.compare import Difference, difference, float64_limit, scale
+from parity.comparison import Comparison
+from parity.layouts import Layout, crossed_shape
+from parity.matching import Match
+from parity.tracing.steps import MODE_DEPENDENT, Step, Trace
+
+Array = np.ndarray
+OUTPUT = "output"
+
+
+@dataclass
+class Condition:
+    """One way of running both sides. ``refused`` is set where a framework refuses to run it."""
+
+    name: str
+    training: bool
+    inputs: list[Array]
+    reference64: Trace
+    port64: Trace
+    isolated: Trace
+    reference32: Trace
+    port32: Trace
+    refused: str = ""
+
+
+@dataclass(frozen=True)
+class Reading:
+    """One layer (``match``) or one network output under one condition; differences in the reference's layout.
+
+    ``limit`` is the absolute float64 limit. ``own_rounding`` and ``port_rounding`` are what each side shows between
+    its own float32 and float64, ``apart32`` is the distance between both float32 runs, all absolute.
+    ``abstain`` says why the layer cannot be judged.
+    """
+
+    key: str
+    condition: str
+    match: Match | None
+    scale: float
+    limit: float
+    chained: Difference | None
+    isolated: Difference | None
+    own_rounding: float = 0.0
+    port_rounding: float = 0.0
+    apart32: float | None = None
+    mismatch: str = ""
+    abstain: str = ""
+    chain_abstain: str = ""
+
+    @property
+    def rounding(self) -> float | None:
+        """The float32 difference as a multiple of rounding: of the larger of both sides' own, or of the port's own
+        rounding against the reference's, whichever is worse."""
+        if self.apart32 is None:
+            return None
+        floor = self.scale * 2.0**-24
+        own = max(self.own_rounding, floor)
+        return max(self.apart32 / max(own, self.port_rounding), self.port_rounding / own)
+
+
+class Measurements:
+    """Runs both sides once per condition, on first use, and hands out readings."""
+
+    def __init__(self, comparison: Comparison):
+        self.comparison = comparison
+
+    @cached_property
+    def mode_dependent(self) -> bool:
+        """Whether training mode differs from evaluation mode at all."""
+        steps = [*self.comparison.reference_trace.steps, *self.comparison.port_trace.steps]
+        return any(step.kind in MODE_DEPENDENT or step.kind.startswith("opaque") for step in steps)
+
+    @cached_property
+    def conditions(self) -> list[Condition]:
+        """Evaluation (and training, where it differs) on an adversarial batch and on a single sample."""
+        batch = probes.adversarial(self.comparison.random)
+        single = [x[:1] for x in self.comparison.random]
+        plan = [
+            (f"{mode}, batch of {len(inputs[0])}", mode == "training", inputs)
+            for mode in (("evaluation", "training") if self.mode_dependent else ("evaluation",))
+            for inputs in (batch, single)
+        ]
+        self._share_float32_slopes()
+        found = {}
+        with self.comparison.working("float64"):
+            for name, training, inputs in plan:
+                found[name] = self._in_float64(training, inputs)
+        with self.comparison.working("float32"):
+            for name, training, inputs in plan:
+                if not found[name][-1]:
+                    found[name] = (*found[name][:-1], *self._in_float32(training, inputs), "")
+                else:
+                    found[name] = (*found[name][:-1], Trace(), Trace(), found[name][-1])
+        return [Condition(name, training, inputs, *found[name]) for name, training, inputs in plan]
+
+    @cached_property
+    def readings(self) -> list[Reading]:
+        """Every matched layer and every network output under every condition that both sides run."""
+        return [reading for condition in self.conditions if not condition.refused for reading in self._read(condition)]
+
+    def _in_float64(self, training: bool, inputs: list[Array]) -> tuple[Trace, Trace, Trace, str]:
+        comparison = self.comparison
+        reference = comparison.reference.run(inputs, training)
+        try:
+            port = comparison.port.run(comparison.to_port(inputs), training)
+        except ValueError as error:
+            comparison.port.restore_state()
+            return reference, Trace(), Trace(), f"the port refuses: {error}"
+        forced = {
+            match.port.name: self.layout(match).to_port(reference.outputs[match.key])
+            for match in comparison.matching.matches
+            if self._forcible(match, reference, port)
+        }
+        isolated = comparison.port.run(comparison.to_port(inputs), training, replace=forced)
+        return reference, port, isolated, ""
+
+    def _in_float32(self, training: bool, inputs: list[Array]) -> tuple[Trace, Trace]:
+        comparison = self.comparison
+        return comparison.reference.run(inputs, training), comparison.port.run(comparison.to_port(inputs), training)
+
+    def layout(self, match: Match) -> Layout:
+        """How that layer's output crosses."""
+        return self.comparison.layouts.outputs[match.key]
+
+    def _forcible(self, match: Match, reference: Trace, port: Trace) -> bool:
+        a, b = reference.outputs.get(match.key), port.outputs.get(match.port.name)
+        return a is not None and b is not None and self.layout(match).fits(a.shape, b.shape)
+
+    def _share_float32_slopes(self) -> None:
+        """Keras keeps a stock LeakyReLU's slope in float32: evaluate the port at the same rounded constant."""
+        for match in self.comparison.matching.matches:
+            a, b = match.reference.attributes.get("slope"), match.port.attributes.get("slope")
+            if match.reference.float32_slope and a is not None and b is not None and np.float32(a) == np.float32(b):
+                self.comparison.port.set_slope(match.port, float(np.float32(a)))
+
+    def _read(self, condition: Condition) -> Iterator[Reading]:
+        blocked = ""
+        for match in self.comparison.matching.matches:
+            if not match.reference.visible:
+                continue
+            abstain = self.opaque_before(match)
+            blocked = blocked or abstain
+            sides = (match.key, match.port.name)
+            yield self._reading(match.key, match, condition, self.layout(match), abstain, blocked, *sides)
+        abstain = self.opaque_before(None)
+        for number, expected in enumerate(condition.reference64.result):
+            yield self._output(number, expected, condition, abstain, blocked or abstain)
+
+    def _reading(
+        self,
+        key: str,
+        match: Match,
+        condition: Condition,
+        layout: Layout,
+        abstain: str,
+        blocked: str,
+        own: str,
+        other: str,
+    ) -> Reading:
+        expected, got = condition.reference64.outputs[own], condition.port64.outputs.get(other)
+        expected32 = condition.reference32.outputs[own].astype(np.float64)
+        limit = float64_limit(expected, expected32)
+        facts = {"key": key, "condition": condition.name, "match": match, "scale": scale(expected), "limit": limit}
+        if got is None or not layout.fits(expected.shape, got.shape):
+            shape = None if got is None else got.shape
+            mismatch = f"got {shape}, expected {crossed_shape(expected.shape, layout.channels_first)}"
+            return Reading(**facts, chained=None, isolated=None, abstain=abstain, mismatch=mismatch)
+        back = layout.to_reference
+        alone = condition.isolated.outputs.get(other)
+        got32 = back(condition.port32.outputs[other]).astype(np.float64)
+        return Reading(
+            **facts,
+            chained=difference(back(got), expected, limit),
+            isolated=difference(back(alone), expected, limit) if alone is not None else None,
+            own_rounding=difference(expected32, expected).absolute,
+            port_rounding=difference(got32, back(got)).absolute,
+            apart32=difference(got32, expected32).absolute,
+            abstain=abstain,
+            chain_abstain=blocked,
+        )
+
+    def _output(self, number: int, expected: Array, condition: Condition, abstain: str, blocked: str) -> Reading:
+        name = OUTPUT if len(condition.reference64.result) == 1 else f"{OUTPUT} {number}"
+        expected32 = condition.reference32.result[number].astype(np.float64)
+        limit = float64_limit(expected, expected32)
+        facts = {"key": name, "condition": condition.name, "match": None, "scale": scale(expected), "limit": limit}
+        results = condition.port64.result
+        got = results[number] if number < len(results) else None
+        layout = None if got is None else self.output_layout(number, expected, got)
+        if layout is None:
+            shape = None if got is None else got.shape
+            return Reading(
+                **facts,
+                chained=None,
+                isolated=None,
+                abstain=abstain,
+                mismatch=f"got {shape}, expected {expected.shape}",
+            )
+        back = layout.to_reference
+        got32 = back(condition.port32.result[number]).astype(np.float64)
+        return Reading(
+            **facts,
+            chained=difference(back(got), expected, limit),
+            isolated=difference(back(condition.isolated.result[number]), expected, limit),
+            own_rounding=difference(expected32, expected).absolute,
+            port_rounding=difference(got32, back(got)).absolute,
+            apart32=difference(got32, expected32).absolute,
+            abstain=abstain,
+            chain_abstain=blocked,
+        )
+
+    def output_layout(self, number: int, expected: Array, got: Array) -> Layout | None:
+        """How a network output crosses; None if no layout turns one shape into the other."""
+        mirrored = self.comparison.layouts.mirrored
+        candidates = [Layout(channels_first=True, mirrored=mirrored), Layout()]
+        matches = self.comparison.matching.matches
+        last = self.layout(matches[-1]) if matches else None
+        if last is not None and last.order is None and not last.channels_first:
+            candidates.reverse()
+        return next((layout for layout in candidates if layout.fits(expected.shape, got.shape)), None)
+
+    def opaque_before(self, match: Match | None) -> str:
+        """Why the layer's input is unknown: an unmatched layer of unknown kind with weights right before it."""
+        comparison = self.comparison
+        for steps, own, alone in (
+            (comparison.reference_trace.steps, lambda m: m.reference, comparison.matching.only_reference),
+            (comparison.port_trace.steps, lambda m: m.port, comparison.matching.only_port),
+        ):
+            names = {own(m).name for m in comparison.matching.matches}
+            reason = _opaque_between(steps, names, {step.name for step in alone}, own(match).name if match else None)
+            if reason:
+                return reason
+        return ""
+
+
+def _opaque_between(steps: list[Step], matched: set[str], alone: set[str], target: str | None) -> str:
+    reason = ""
+    for step in steps:
+        if step.name == target:
+            return reason
+        if step.name in matched and step.visible:
+            reason = ""
+        elif step.name in alone and step.kind.startswith("opaque") and step.parametrised:
+            reason = f"fed by {step.name}, a {step.kind.split(':')[1]}, whose weights no rule carries across"
+    return reason

@@ -1,0 +1,87 @@
+"""Where in the code a layer is made: ``file:line``, read from the source of the classes that hold it."""
+
+from __future__ import annotations
+
+import ast
+import inspect
+import os
+import re
+import sys
+from dataclasses import dataclass, field
+from functools import lru_cache
+from pathlib import Path
+from typing import Any
+
+from parity.tracing.steps import Step
+
+
+@dataclass
+class SourceLines:
+    """Looks layers up in the source of both models' classes; what cannot be found is an empty string."""
+
+    reference_model: Any
+    port_model: Any
+    _classes: dict[int, list[type]] = field(default_factory=dict)
+
+    def reference(self, step: Step) -> str:
+        """Where the Keras layer is named."""
+        return self._find(self.reference_model, re.split(r"[/:#]", step.name)[-1 if ":" not in step.name else -2])
+
+    def port(self, step: Step) -> str:
+        """Where the torch module is named."""
+        return self._find(self.port_model, step.name.split("#")[0].split(".")[-1])
+
+    def _find(self, model: Any, name: str) -> str:
+        for cls in self._holders(model):
+            line = _line_of(cls, name)
+            if line:
+                return line
+        return ""
+
+    def _holders(self, model: Any) -> list[type]:
+        if id(model) not in self._classes:
+            parts = model.modules() if hasattr(model, "modules") else model._flatten_layers()
+            self._classes[id(model)] = list(dict.fromkeys(type(part) for part in parts))
+        return self._classes[id(model)]
+
+
+@lru_cache(maxsize=4096)
+def _line_of(cls: type, name: str) -> str:
+    home = sys.modules.get(cls.__module__)
+    path = getattr(home, "__file__", None)
+    if path is None or "site-packages" in path or cls.__module__.split(".")[0] in ("keras", "torch"):
+        return ""
+    try:
+        lines, first = inspect.getsourcelines(cls)
+        tree = ast.parse(inspect.cleandoc("\n" + "".join(lines)) if lines[0][0].isspace() else "".join(lines))
+    except (OSError, TypeError, SyntaxError, IndexError):
+        return ""
+    exact, prefix = [], []
+    for node in ast.walk(tree):
+        for label in _labels(node):
+            if label == name:
+                exact.append(node.lineno)
+            elif len(label) > 2 and name.startswith(f"{label}_"):
+                prefix.append((len(label), node.lineno))
+    if exact:
+        return f"{_shown(path)}:{first + min(exact) - 1}"
+    return f"{_shown(path)}:{first + max(prefix)[1] - 1}" if prefix else ""
+
+
+def _labels(node: ast.AST) -> list[str]:
+    """The names that a piece of code gives or mentions: strings, keywords, attributes that are assigned."""
+    if isinstance(node, ast.Constant) and isinstance(node.value, str) and hasattr(node, "lineno"):
+        return [node.value]
+    if isinstance(node, ast.keyword) and node.arg:
+        return [node.arg]
+    if isinstance(node, ast.Attribute) and isinstance(node.ctx, ast.Store):
+        return [node.attr]
+    return []
+
+
+def _shown(path: str) -> str:
+    """Relative to the working directory or the project where possible: reports should not tell whose machine it was."""
+    for base in (Path.cwd(), Path(__file__).resolve().parents[1]):
+        if Path(path).resolve().is_relative_to(base):
+            return Path(path).resolve().relative_to(base).as_posix()
+    return os.path.basename(path)

@@ -1,0 +1,212 @@
+"""What a verification found: plain data, ready for a terminal, a report or JSON. Imports no framework."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import asdict, dataclass, field
+from typing import Any, Literal
+
+SCHEMA = "parity-verdict/1"
+Judgement = Literal["pass", "fail", "known-difference", "abstain"]
+SEVERITY: dict[Judgement, int] = {"fail": 3, "abstain": 2, "known-difference": 1, "pass": 0}
+
+
+class NotFaithful(AssertionError):
+    """Raised by :meth:`Verdict.raise_if_failed`; its text is the verdict's summary."""
+
+
+class UnusableInput(ValueError):
+    """What the caller handed over cannot be judged at all; the command line turns it into exit status 2."""
+
+
+@dataclass(frozen=True)
+class Finding:
+    """One named fault: where it is, what it is, and what mends it."""
+
+    kind: str
+    layer: str
+    reference_layer: str
+    message: str
+    fix: str
+    rung: str
+    evidence: dict[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Check:
+    """One judged measurement. ``measured`` and ``limit`` share ``unit``; both are None where nothing is numeric."""
+
+    rung: str
+    layer: str
+    what: str
+    judgement: Judgement
+    measured: float | None = None
+    limit: float | None = None
+    unit: str = ""
+    message: str = ""
+
+
+@dataclass
+class RungResult:
+    """A rung's judgement is its worst check; an empty rung abstains and says why in ``message``."""
+
+    name: str
+    judgement: Judgement
+    message: str = ""
+    checks: list[Check] = field(default_factory=list)
+    seconds: float = 0.0
+
+    @property
+    def worst(self) -> Check | None:
+        """The check nearest to, or furthest beyond, its limit."""
+        numeric = [check for check in self.checks if check.measured is not None and check.limit]
+        return max(numeric, key=lambda check: _excess(check), default=None)
+
+
+@dataclass
+class LayerRow:
+    """One line of the report: a matched layer, or one that stands on one side only (the other name is empty).
+
+    Shapes are in each framework's own layout. ``padding`` holds measured ``(before, after)`` amounts per spatial
+    axis, negative where a transposed convolution is cropped. ``float64`` is the chained relative error, ``isolated``
+    the same when the layer is fed the reference's input, ``rounding`` the float32 difference as a multiple of the
+    rounding the frameworks show against their own float64.
+    """
+
+    kind: str
+    reference_layer: str
+    layer: str
+    reference_shape: list[int] = field(default_factory=list)
+    shape: list[int] = field(default_factory=list)
+    reference_source: str = ""
+    source: str = ""
+    parameters: int = 0
+    reference_attributes: dict[str, Any] = field(default_factory=dict)
+    attributes: dict[str, Any] = field(default_factory=dict)
+    reference_padding: list[list[int]] | None = None
+    padding: list[list[int]] | None = None
+    float64: float | None = None
+    isolated: float | None = None
+    rounding: float | None = None
+    referee: str = ""
+    judgement: Judgement = "pass"
+    note: str = ""
+
+
+@dataclass(frozen=True)
+class Coverage:
+    """How many layers were judged by value, and by what reason the others were not."""
+
+    judged: int
+    total: int
+    abstained: dict[str, str] = field(default_factory=dict)
+
+    def __str__(self) -> str:
+        text = f"{self.judged} of {self.total} layers judged"
+        if self.abstained:
+            text += "; abstained: " + "; ".join(f"{name} ({why})" for name, why in self.abstained.items())
+        return text
+
+
+@dataclass
+class Verdict:
+    """The outcome of one pair: rungs in ladder order, layers in execution order, findings worst first."""
+
+    name: str
+    rungs: dict[str, RungResult]
+    layers: list[LayerRow]
+    findings: list[Finding]
+    coverage: Coverage
+    first_divergence: LayerRow | None = None
+    output_judged: bool = True
+    seed: int = 0
+    versions: dict[str, str] = field(default_factory=dict)
+    command: str = ""
+    seconds: float = 0.0
+
+    @property
+    def passed(self) -> bool:
+        """Faithful: no rung fails, and the output of the whole network was among what was judged."""
+        return self.output_judged and all(rung.judgement != "fail" for rung in self.rungs.values())
+
+    @property
+    def headline(self) -> str:
+        """One line: the verdict, and where the ladder broke first."""
+        if self.passed:
+            return f"{self.name}: faithful ({', '.join(self.rungs)}; {self.coverage})"
+        broken = next((rung for rung in self.rungs.values() if rung.judgement == "fail"), None)
+        if broken is None:
+            return f"{self.name}: not shown faithful: its output could not be judged ({self.coverage})"
+        where = (
+            f" at {self.first_divergence.layer or self.first_divergence.reference_layer}"
+            if self.first_divergence
+            else ""
+        )
+        return f"{self.name}: NOT faithful: {broken.name} fails{where}"
+
+    def raise_if_failed(self) -> None:
+        """Raise :class:`NotFaithful` with the whole explanation unless the pair passed."""
+        if not self.passed:
+            raise NotFaithful(self.to_text())
+
+    def to_text(self) -> str:
+        """Headline, broken rungs and findings, for a terminal or an assertion message."""
+        lines = [self.headline]
+        for rung in self.rungs.values():
+            if rung.judgement in ("fail", "abstain"):
+                lines.append(f"  {rung.name}: {rung.judgement}: {rung.message}")
+        for finding in self.findings:
+            lines.append(f"  [{finding.kind}] {finding.message}")
+            lines.append(f"      fix: {finding.fix}")
+        return "\n".join(lines)
+
+    def to_json(self) -> str:
+        """The whole verdict as JSON, schema ``parity-verdict/1``; NaN and infinities become strings."""
+        return json.dumps(self.to_dict(), indent=1, ensure_ascii=False, allow_nan=False)
+
+    def to_dict(self) -> dict[str, Any]:
+        """The verdict as JSON-ready plain data."""
+        body = {"schema": SCHEMA, "passed": self.passed, "headline": self.headline, **asdict(self)}
+        for name, rung in self.rungs.items():
+            worst = rung.worst
+            body["rungs"][name]["worst"] = asdict(worst) if worst else None
+        return _plain(body)
+
+    def to_markdown(self) -> str:
+        """The verdict as a Markdown section: rungs, layers, findings."""
+        from parity.report.markdown import verdict_section
+
+        return verdict_section(self.to_dict())
+
+
+def worst_judgement(checks: list[Check]) -> Judgement:
+    """The gravest judgement among checks; an abstaining check only counts where nothing else was judged."""
+    judged = [check.judgement for check in checks if check.judgement != "abstain"]
+    return max(judged, key=SEVERITY.__getitem__, default="abstain")
+
+
+def first_line(error: BaseException | None) -> str:
+    """An exception in one line."""
+    lines = [line.strip() for line in str(error).splitlines() if line.strip()]
+    return f"{type(error).__name__}: {lines[0] if lines else ''}"
+
+
+def _excess(check: Check) -> float:
+    assert check.measured is not None and check.limit
+    return float("inf") if check.measured != check.measured else check.measured / check.limit
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {str(key): _plain(item) for key, item in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [_plain(item) for item in value]
+    if hasattr(value, "item") and not getattr(value, "shape", ()):
+        value = value.item()
+    if hasattr(value, "tolist"):
+        return _plain(value.tolist())
+    if isinstance(value, float) and (value != value or value in (float("inf"), float("-inf"))):
+        return str(value)
+    if value is None or isinstance(value, (bool, int, float, str)):
+        return value
+    return str(value)

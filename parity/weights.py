@@ -1,0 +1,104 @@
+"""How each parameter changes its axes between Keras and torch. Plain NumPy.
+
+Kernels: HWIO -> OIHW and transposed HWOI -> IOHW are the same permutation (last, last but one, then the spatial
+axes). A mirrored copy flips the spatial axes besides.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+
+Array = np.ndarray
+
+
+@dataclass(frozen=True)
+class Layout:
+    """``to_torch(array)`` and ``to_keras(array, keras_shape)``; ``spatial`` axes (in Keras) flip in a mirror."""
+
+    to_torch: Callable[[Array], Array]
+    to_keras: Callable[[Array, tuple[int, ...]], Array]
+    spatial: Callable[[tuple[int, ...]], tuple[int, ...]] = lambda shape: ()
+
+
+def _kernel_to_torch(kernel: Array) -> Array:
+    return np.moveaxis(kernel, (-1, -2), (0, 1))
+
+
+def _kernel_to_keras(weight: Array, shape: tuple[int, ...]) -> Array:
+    return np.moveaxis(weight, (0, 1), (-1, -2))
+
+
+def _depthwise_to_torch(kernel: Array) -> Array:
+    *spatial, channels, multiplier = kernel.shape
+    return np.moveaxis(kernel, (-2, -1), (0, 1)).reshape(channels * multiplier, 1, *spatial)
+
+
+def _depthwise_to_keras(weight: Array, shape: tuple[int, ...]) -> Array:
+    *spatial, channels, multiplier = shape
+    return np.moveaxis(weight.reshape(channels, multiplier, *spatial), (0, 1), (-2, -1))
+
+
+def _kernel_axes(shape: tuple[int, ...]) -> tuple[int, ...]:
+    return tuple(range(len(shape) - 2))
+
+
+def _per_channel_to_torch(alpha: Array) -> Array:
+    return alpha.reshape(-1) if all(n == 1 for n in alpha.shape[:-1]) else np.moveaxis(alpha, -1, 0)
+
+
+def _per_channel_to_keras(weight: Array, shape: tuple[int, ...]) -> Array:
+    return weight.reshape(shape) if all(n == 1 for n in shape[:-1]) else np.moveaxis(weight, 0, -1)
+
+
+PLAIN = Layout(lambda array: array, lambda array, shape: array)
+CONV = Layout(_kernel_to_torch, _kernel_to_keras, _kernel_axes)
+LAYOUTS: dict[tuple[str, str], Layout] = {
+    ("conv", "kernel"): CONV,
+    ("conv-transpose", "kernel"): CONV,
+    ("depthwise", "kernel"): Layout(_depthwise_to_torch, _depthwise_to_keras, _kernel_axes),
+    ("dense", "kernel"): Layout(lambda kernel: kernel.T, lambda weight, shape: weight.T),
+    ("prelu", "alpha"): Layout(_per_channel_to_torch, _per_channel_to_keras),
+    ("layernorm", "gamma"): Layout(lambda g: np.moveaxis(g, -1, 0), lambda w, shape: np.moveaxis(w, 0, -1)),
+    ("layernorm", "beta"): Layout(lambda b: np.moveaxis(b, -1, 0), lambda w, shape: np.moveaxis(w, 0, -1)),
+}
+
+
+@dataclass(frozen=True)
+class Crossing:
+    """How one layer's parameters cross: the kernel layout, feature orders in and out, mirrored or not.
+
+    ``inputs[i]`` is the reference feature that the port's input feature ``i`` holds, ``outputs`` the same for its
+    output features; None means the same order. Both matter where an image was flattened or is about to be reshaped.
+    """
+
+    layout: str
+    inputs: Array | None = None
+    outputs: Array | None = None
+    mirrored: bool = False
+
+    def to_torch(self, slot: str, array: Array) -> Array:
+        """A Keras parameter as torch stores it."""
+        array = self._flipped(slot, array)
+        if self.layout == "dense" and slot == "kernel" and self.inputs is not None:
+            array = array[self.inputs]
+        if self.outputs is not None:
+            array = np.take(array, self.outputs, axis=-1)
+        return np.ascontiguousarray(self._rule(slot).to_torch(array))
+
+    def to_keras(self, slot: str, array: Array, shape: tuple[int, ...]) -> Array:
+        """A torch parameter as Keras stores it; ``shape`` is the shape that Keras expects."""
+        array = self._rule(slot).to_keras(array, shape)
+        if self.outputs is not None:
+            array = np.take(array, np.argsort(self.outputs), axis=-1)
+        if self.layout == "dense" and slot == "kernel" and self.inputs is not None:
+            array = array[np.argsort(self.inputs)]
+        return np.ascontiguousarray(self._flipped(slot, array))
+
+    def _rule(self, slot: str) -> Layout:
+        return LAYOUTS.get((self.layout, slot), PLAIN)
+
+    def _flipped(self, slot: str, array: Array) -> Array:
+        return np.flip(array, self._rule(slot).spatial(array.shape)) if self.mirrored else array
