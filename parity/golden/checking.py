@@ -1,0 +1,82 @@
+"""Judging a folder of golden records, record by record."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+from parity.compare import ROUNDING_LIMIT
+from parity.golden.networks import IMAGE, dcgan_first_forward, specgan_forward
+from parity.golden.records import RECORDS, DCGANSetting, Record, SpecGANSetting, read_folder
+from parity.golden.results import LIMITS, GoldenResult, judge
+
+
+def check_folder(folder: Path) -> list[GoldenResult]:
+    """Every record of the format: judged, or an abstaining result that says why not."""
+    records = read_folder(folder)
+    results: list[GoldenResult] = []
+    for name in RECORDS:
+        if name in records:
+            results += JUDGES[name](records[name])
+        else:
+            results.append(_abstain(name, f"{name}: not in {folder}"))
+    return results
+
+
+def judge_specgan_forward(record: Record) -> list[GoldenResult]:
+    """Generator output, discriminator logits and moving averages of every setting."""
+    settings = {name: record.setting(SpecGANSetting, options, name) for name, options in record.settings.items()}
+    unknown = [key for key in record.arrays if key.split("/", 1)[0] not in settings]
+    if unknown:
+        raise record.unusable(".npz", f"{unknown[0]} belongs to no setting of {record.path.name}.json")
+    results: list[GoldenResult] = []
+    for name, setting in settings.items():
+        record.expect({
+            f"{name}/generator_output": (setting.batch, IMAGE, IMAGE, 1),
+            f"{name}/discriminator_logits": (setting.batch,),
+        })  # fmt: skip
+        computed, rounding = specgan_forward(record, name, setting)
+        recorded = {key.split("/", 1)[1] for key in record.arrays if key.startswith(f"{name}/")}
+        unknown = sorted(recorded - computed["Keras"].keys())
+        if unknown:
+            raise record.unusable(".npz", f"{name}/{unknown[0]}: the network of these settings has no such quantity")
+        moving = {key for key in computed["Keras"] if key.startswith("after/")}
+        wanted = [key for key in computed["Keras"] if key in recorded or (key in moving and setting.train)]
+        record.expect({f"{name}/{key}": computed["Keras"][key].shape for key in wanted})
+        for key in wanted:
+            forward = max(LIMITS["forward"], ROUNDING_LIMIT * rounding[key])
+            limit = LIMITS["moving-average"] if key in moving else forward
+            arrays = {framework: quantities[key] for framework, quantities in computed.items()}
+            results += judge((record.path.name, name, key), record.arrays[f"{name}/{key}"], arrays, limit)
+    return results
+
+
+def judge_dcgan_training(record: Record) -> list[GoldenResult]:
+    """What needs no optimiser: the first batch of generated images, and D's logits on the first real batch."""
+    setting = record.setting(DCGANSetting, record.settings)
+    record.expect({"first_fake": (setting.batch, setting.ch, 64, 64), "first_logits": (setting.batch,)})
+    computed = dcgan_first_forward(record, setting)
+    results: list[GoldenResult] = []
+    for key in ("first_fake", "first_logits"):
+        arrays = {framework: quantities[key] for framework, quantities in computed.items()}
+        results += judge((record.path.name, "", key), record.arrays[key], arrays, LIMITS["float64"])
+    rest = len(record.arrays.keys() - computed["Keras"].keys())
+    return [*results, _abstain(record.path.name, f"{record.path.name}: {rest} arrays of training steps{LATER}")]
+
+
+def judge_later(record: Record) -> list[GoldenResult]:
+    """A record whose subject neither house has yet."""
+    return [_abstain(record.path.name, f"{record.path.name}: {len(record.arrays)} arrays{LATER}")]
+
+
+LATER = " (read without fault; neither house computes them yet)"
+JUDGES: dict[str, Callable[[Record], list[GoldenResult]]] = {
+    "specgan_forward": judge_specgan_forward,
+    "specgan_training": judge_later,
+    "specgan_spectrogram": judge_later,
+    "dcgan_training": judge_dcgan_training,
+}
+
+
+def _abstain(record: str, message: str) -> GoldenResult:
+    return GoldenResult(record, "", "", "", "abstain", message=message)
