@@ -300,6 +300,26 @@ def test_running_variance_is_unbiased_in_a_graph_of_unknown_batch(float64):
     np.testing.assert_allclose(traced.moving_variance.numpy(), eager.moving_variance.numpy(), atol=1e-15)
 
 
+def test_a_penalty_through_batch_norm_has_the_gradient_of_torch(float64):
+    x = np.random.default_rng(0).standard_normal((3, 2, 2, 4))
+    ours = tf_impl.layers.BatchNorm(momentum=0.9, epsilon=1e-5)
+    tensor = tf.constant(x)
+    with tf.GradientTape() as outer:
+        outer.watch(tensor)
+        with tf.GradientTape() as inner:
+            inner.watch(tensor)
+            cubes = tf.reduce_sum(ours(tensor, training=True) ** 3)
+        penalty = tf.reduce_sum(inner.gradient(cubes, tensor) ** 2)
+    port = torch.tensor(x).movedim(-1, 1).requires_grad_()
+    norm = torch.nn.BatchNorm2d(4, momentum=0.1, eps=1e-5).double()
+    (slope,) = torch.autograd.grad((norm(port) ** 3).sum(), port, create_graph=True)
+    (expected,) = torch.autograd.grad((slope**2).sum(), port)
+    scale = float(expected.abs().max())
+    np.testing.assert_allclose(
+        outer.gradient(penalty, tensor).numpy(), expected.movedim(1, -1).numpy(), rtol=0, atol=1e-12 * scale
+    )
+
+
 def test_untracked_batch_norm_ignores_the_mode_and_keeps_nothing():
     x = np.random.default_rng(0).standard_normal((3, 128, 128, 1)).astype(np.float32)
     ours = tf_impl.SpecGANDiscriminator(dim=2, use_batchnorm=True)

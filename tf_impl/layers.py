@@ -50,7 +50,6 @@ class Chain(keras.Sequential):
         return keras.Sequential.from_config(config, custom_objects)
 
 
-@keras.saving.register_keras_serializable(package="tf_impl")
 def moments(x: Any) -> tuple[Any, Any]:
     """Mean and biased variance ``[C]`` of ``[..., C]``.
 
@@ -62,6 +61,7 @@ def moments(x: Any) -> tuple[Any, Any]:
     return mean, ops.mean(ops.square(x - mean), axes)
 
 
+@keras.saving.register_keras_serializable(package="tf_impl")
 class BatchNorm(keras.layers.BatchNormalization):
     """Batch normalisation over the last axis whose running variance is unbiased, as in TF 1's fused op and in torch.
 
