@@ -301,7 +301,7 @@ def test_running_variance_is_unbiased_in_a_graph_of_unknown_batch(float64):
 
 
 def test_a_penalty_through_batch_norm_has_the_gradient_of_torch(float64):
-    x = np.random.default_rng(0).standard_normal((3, 2, 2, 4))
+    x, weights = np.random.default_rng(0).standard_normal((2, 3, 2, 2, 4))  # without weights, slopes sum to zero
     ours = tf_impl.layers.BatchNorm(momentum=0.9, epsilon=1e-5)
     tensor = tf.constant(x)
     with tf.GradientTape() as outer:
@@ -309,11 +309,11 @@ def test_a_penalty_through_batch_norm_has_the_gradient_of_torch(float64):
         with tf.GradientTape() as inner:
             inner.watch(tensor)
             cubes = tf.reduce_sum(ours(tensor, training=True) ** 3)
-        penalty = tf.reduce_sum(inner.gradient(cubes, tensor) ** 2)
+        penalty = tf.reduce_sum(weights * inner.gradient(cubes, tensor))
     port = torch.tensor(x).movedim(-1, 1).requires_grad_()
     norm = torch.nn.BatchNorm2d(4, momentum=0.1, eps=1e-5).double()
     (slope,) = torch.autograd.grad((norm(port) ** 3).sum(), port, create_graph=True)
-    (expected,) = torch.autograd.grad((slope**2).sum(), port)
+    (expected,) = torch.autograd.grad((torch.tensor(weights).movedim(-1, 1) * slope).sum(), port)
     scale = float(expected.abs().max())
     np.testing.assert_allclose(
         outer.gradient(penalty, tensor).numpy(), expected.movedim(1, -1).numpy(), rtol=0, atol=1e-12 * scale
