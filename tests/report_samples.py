@@ -47,8 +47,8 @@ def layer_rows(broken: bool = False) -> list[LayerRow]:
                 parameters=25 * channels * channels * 2 + channels,
                 reference_attributes={"kernel_size": [5, 5], "strides": [2, 2], "bias": True, "padding": "same"},
                 attributes={"kernel_size": [5, 5], "strides": [2, 2], "bias": True, "padding": "crop"},
-                reference_padding=[[-1, -2], [-1, -2]],
-                padding=[[-2, -1], [-2, -1]] if broken and index == 2 else [[-1, -2], [-1, -2]],
+                reference_padding=[[1, 2], [1, 2]],
+                padding=[[2, 1], [2, 1]] if broken and index == 2 else [[1, 2], [1, 2]],
                 float64=0.82 if bad else 2.0e-15 * (index + 1),
                 isolated=0.82 if broken and index == 2 else 4.0e-16,
                 rounding=4.1e6 if bad else 1.0 + index / 10,
@@ -78,7 +78,7 @@ def layer_rows(broken: bool = False) -> list[LayerRow]:
     return rows
 
 
-def verdict(name: str = "specgan/generator", broken: bool = False, **changes: Any) -> Verdict:
+def verdict(name: str = "specgan.generator", broken: bool = False, **changes: Any) -> Verdict:
     rows = layer_rows(broken)
     rungs = {}
     for rung in RUNGS:

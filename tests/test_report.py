@@ -63,7 +63,7 @@ class Page(HTMLParser):
 
 @pytest.fixture(scope="module")
 def html() -> str:
-    pairs = verdict(), verdict("dcgan/generator", broken=True), verdict("specgan/generator[nc=3]")
+    pairs = verdict(), verdict("dcgan.generator", broken=True), verdict("specgan.generator:nc=3")
     return render(report(*pairs))["index.html"]
 
 
@@ -87,7 +87,7 @@ def test_the_page_shows_measured_rows(html):
         "tf_impl/specgan.py:72",
         "torch_impl/specgan.py:75",
         "[N, 8, 8, 512]",
-        "↑ −1 ↓ −2",
+        "↑ 1 ↓ 2",
         "4.1e6×",
         "Use padding=1 and drop the last row and column.",
         "padding-alignment",
@@ -98,7 +98,7 @@ def test_the_page_shows_measured_rows(html):
 
 
 def test_default_networks_and_failures_are_open_variants_are_not():
-    pairs = verdict(), verdict("specgan/generator[nc=3]"), verdict("specgan/generator[nc=1]", broken=True)
+    pairs = verdict(), verdict("specgan.generator:nc=3"), verdict("specgan.generator:nc=1", broken=True)
     html = render(report(*pairs))["index.html"]
     opened = dict(re.findall(r'<details class="pair \w+" id="([^"]+)"( open)?', html))
     assert {name: bool(mark) for name, mark in opened.items()} == {
@@ -194,7 +194,7 @@ def test_every_string_is_used():
         for path in package.rglob("*")
         if path.suffix in (".py", ".j2") and path.name != "strings.py"
     )
-    from_data = ("rung.", "relation.", "study.conv", "banner.", "plot.", "filter")
+    from_data = ("rung.", "relation.", "padding.", "referee.", "study.conv", "banner.", "plot.", "filter")
     words = {*views.GLYPHS, "true", "false", "conditional", "not measurable", *("en", "zh")}
     unused = [
         key
@@ -207,7 +207,7 @@ def test_every_string_is_used():
 
 def test_chinese_page_and_markdown_are_translated(html):
     assert re.search(r'<span class="t-zh" lang="zh-Hans">逐行对照</span>', html)
-    files = render(report(verdict(), verdict("dcgan/generator", broken=True)))
+    files = render(report(verdict(), verdict("dcgan.generator", broken=True)))
     chinese = files["report.zh.md"]
     for words in (
         "并非所有移植都忠实",
@@ -224,28 +224,28 @@ def test_chinese_page_and_markdown_are_translated(html):
 
 
 def test_failures_are_in_every_file():
-    broken = verdict("dcgan/generator", broken=True)
+    broken = verdict("dcgan.generator", broken=True)
     files = render(report(verdict(), broken))
     assert "Not every port is faithful" in files["index.html"]
     assert "✗ fail" in files["report.md"] and "padding-alignment" in files["report.md"]
     assert not json.loads(files["report.json"])["verdicts"][1]["passed"]
     section = broken.to_markdown()
-    assert section.startswith("## dcgan/generator\n") and "Use padding=1" in section
+    assert section.startswith("## dcgan.generator\n") and "Use padding=1" in section
 
 
 def test_junit_has_a_suite_per_pair_and_a_case_per_rung():
-    unjudged = verdict("dcgan/discriminator", output_judged=False)
-    root = ET.fromstring(render(report(verdict(), verdict("dcgan/generator", broken=True), unjudged))["junit.xml"])
+    unjudged = verdict("dcgan.discriminator", output_judged=False)
+    root = ET.fromstring(render(report(verdict(), verdict("dcgan.generator", broken=True), unjudged))["junit.xml"])
     suites = {suite.get("name"): suite for suite in root.iter("testsuite")}
-    assert list(suites) == ["specgan/generator", "dcgan/generator", "dcgan/discriminator"]
-    broken = suites["dcgan/generator"]
+    assert list(suites) == ["specgan.generator", "dcgan.generator", "dcgan.discriminator"]
+    broken = suites["dcgan.generator"]
     assert [case.get("name") for case in broken] == list(verdict().rungs)
     failing = [case.get("name") for case in broken if case.find("failure") is not None]
     assert failing == ["padding", "forward", "gradients"]
     assert "Use padding=1" in broken.find("testcase[@name='forward']/failure").text
     assert broken.find("testcase[@name='penalty']/skipped").get("message") == "no double backward for this pair"
     assert (broken.get("failures"), broken.get("skipped"), broken.get("tests")) == ("3", "1", "8")
-    assert suites["dcgan/discriminator"].find("testcase[@name='coverage']/failure") is not None
+    assert suites["dcgan.discriminator"].find("testcase[@name='coverage']/failure") is not None
     assert root.get("failures") == "4"
 
 
@@ -308,12 +308,12 @@ def test_the_plot_marks_what_is_not_finite_and_what_is_exact():
     rows = [
         row.__dict__ for row in (LayerRow("conv", "a", "a", float64=math.nan), LayerRow("conv", "b", "b", float64=0.0))
     ]
-    svg = ET.fromstring(figures.error_plot(rows, 1e-9))
+    svg = ET.fromstring(figures.error_plot(rows, {"a": 1e-9}))
     assert [node.get("class") for node in svg.iter("path")] == ["bad"]
     (floor,) = (node for node in svg.iter("line") if node.get("class") == "floor")
     (exact,) = (node for node in svg.iter("circle"))
     assert exact.get("cy") == f"{float(floor.get('y1')):.1f}"
-    assert figures.error_plot([LayerRow("conv", "a", "a").__dict__], None) == ""
+    assert figures.error_plot([LayerRow("conv", "a", "a").__dict__], {}) == ""
 
 
 def test_the_study_draws_the_grids_one_pixel_apart():
@@ -356,7 +356,7 @@ def test_write_returns_what_it_wrote_and_replaces_an_earlier_report(tmp_path):
     folder = tmp_path / "deep" / "report"
     assert [path.name for path in write(report(verdict()), folder)] == list(FILES)
     first = (folder / "index.html").read_text("utf-8")
-    write(report(verdict("dcgan/generator", broken=True)), folder)
+    write(report(verdict("dcgan.generator", broken=True)), folder)
     assert (folder / "index.html").read_text("utf-8") != first
     assert sorted(path.name for path in folder.parent.iterdir()) == ["report"]
     assert sorted(path.name for path in folder.iterdir()) == sorted(FILES)
@@ -413,7 +413,7 @@ def test_an_interrupted_write_leaves_nothing_and_keeps_the_earlier_report(
     with monkeypatch.context() as patch:
         patch.setattr(Path, moment, fail)
         with pytest.raises(KeyboardInterrupt if isinstance(failure, KeyboardInterrupt) else UnusableInput):
-            write(report(verdict("dcgan/generator", broken=True)), folder)
+            write(report(verdict("dcgan.generator", broken=True)), folder)
     assert {path: path.read_bytes() for path in tmp_path.rglob("*") if path.is_file()} == before
     assert (tmp_path / "new").exists() == earlier
 

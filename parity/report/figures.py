@@ -16,7 +16,7 @@ CEILING = 1e2
 CELL = 17
 
 
-def error_plot(rows: list[dict[str, Any]], limit: float | None) -> Markup:
+def error_plot(rows: list[dict[str, Any]], limits: dict[str, float]) -> Markup:
     """Chained and isolated float64 error of each layer on a logarithmic scale, with the limit line.
 
     Exact agreement is drawn on the floor, NaN and infinities as a cross on the ceiling; empty without measurements.
@@ -25,11 +25,12 @@ def error_plot(rows: list[dict[str, Any]], limit: float | None) -> Markup:
     if not rows:
         return Markup("")
     values = [number(row[key]) for row in rows for key in ("float64", "isolated")]
-    finite = [value for value in (*values, limit) if value is not None and math.isfinite(value) and value > 0]
+    drawn = [limits.get(row["reference_layer"] or row["layer"]) for row in rows]
+    finite = [value for value in (*values, *drawn) if value is not None and math.isfinite(value) and value > 0]
     top = min(max(math.ceil(math.log10(max(finite, default=1e-15))) + 1, -11), 2)
     bottom = -17
     step, left, upper, height = min(max(560 // len(rows), 26), 64), 58, 16, 230
-    width = left + step * len(rows) + 40
+    width = left + step * len(rows) + 8
 
     def x(index: int) -> float:
         return left + step * (index + 0.5)
@@ -42,15 +43,15 @@ def error_plot(rows: list[dict[str, Any]], limit: float | None) -> Markup:
     every = 2 if top - bottom <= 12 else 4
     for exponent in range(bottom + 1, top + 1, every):
         line = y(10.0**exponent)
-        parts.append(f'<line class="grid" x1="{left}" x2="{width - 40}" y1="{line:.1f}" y2="{line:.1f}"/>')
+        parts.append(f'<line class="grid" x1="{left}" x2="{width - 8}" y1="{line:.1f}" y2="{line:.1f}"/>')
         parts.append(f'<text class="tick" x="{left - 8}" y="{line + 4:.1f}" text-anchor="end">1e{exponent}</text>')
     floor = upper + height
-    parts.append(f'<line class="floor" x1="{left}" x2="{width - 40}" y1="{floor}" y2="{floor}"/>')
+    parts.append(f'<line class="floor" x1="{left}" x2="{width - 8}" y1="{floor}" y2="{floor}"/>')
     parts.append(_both(left - 8, floor + 4, "plot.exact", "tick", "end"))
-    if limit is not None:
-        line = y(limit)
-        parts.append(f'<line class="limit" x1="{left}" x2="{width - 40}" y1="{line:.1f}" y2="{line:.1f}"/>')
-        parts.append(_both(width - 36, line + 4, "plot.limit", "tick limit-label"))
+    for index, limit in enumerate(drawn):
+        if limit is not None:
+            line, start = y(limit), left + step * index
+            parts.append(f'<line class="limit" x1="{start}" x2="{start + step}" y1="{line:.1f}" y2="{line:.1f}"/>')
     parts.append(_path(rows, "float64", x, y))
     for index, row in enumerate(rows):
         name = row["layer"] or row["reference_layer"]

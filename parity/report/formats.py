@@ -57,6 +57,11 @@ def multiple(value: Any) -> str:
     return text if text in (MISSING, "nan", "∞", "−∞") else f"{text}×"
 
 
+def factor(value: float) -> str:
+    """A round amplification: ``200``, ``2e6``."""
+    return f"{value:g}" if value < 1e4 else f"{value:.0e}".replace("e+0", "e").replace("e+", "e")
+
+
 def count(value: Any) -> str:
     """A whole number with thousands separated: ``19,065,345``."""
     plain = number(value)
@@ -74,7 +79,7 @@ def axes(dimensions: Sequence[Any] | None) -> list[str]:
 
 
 def edges(amounts: Sequence[Sequence[int]] | None) -> list[str]:
-    """Padding per edge, an axis each: ``["↑ 1 ↓ 2", "← 1 → 2"]`` for ``[[1, 2], [1, 2]]``; negative is cropped."""
+    """Amounts per edge, an axis each: ``["↑ 1 ↓ 2", "← 1 → 2"]`` for ``[[1, 2], [1, 2]]``."""
     if not amounts:
         return [MISSING]
     arrows = EDGE_ARROWS.get(len(amounts), ("<>",) * len(amounts))

@@ -60,11 +60,12 @@ def _pair(verdict: dict[str, Any]) -> dict[str, Any]:
         **verdict,
         "anchor": views.anchor(verdict["name"]),
         "variant": variant,
+        "base": views.base_of(verdict["name"]),
         "open": not variant or not verdict["passed"],
         "parameters": sum(int(formats.number(row["parameters"]) or 0) for row in rows),
         "flow": views.shape_flow(rows),
         "defaults": views.defaults(rows),
-        "plot": figures.error_plot(rows, views.limit_of(verdict)),
+        "plot": figures.error_plot(rows, views.limits_of(verdict)),
     }
 
 

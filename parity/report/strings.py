@@ -79,7 +79,7 @@ STRINGS: dict[str, dict[Language, str]] = {
         ("variants", "Option variants", "选项变体"),
         (
             "variants.lead",
-            "The same two networks with other options; open one to see its measurements.",
+            "The same networks with other options; open one to see its measurements.",
             "同样的网络，不同的选项；展开即可查看测量结果。",
         ),
         ("rungs", "Rungs", "检查级"),
@@ -87,12 +87,15 @@ STRINGS: dict[str, dict[Language, str]] = {
         ("limit", "Limit", "限值"),
         ("checks", "Checks", "检查数"),
         ("message", "Message", "说明"),
+        ("closest", "closest to its limit: {layer} ({what}; {unit})", "最接近限值：{layer}（{what}；{unit}）"),
         ("lines", "Line by line", "逐行对照"),
         ("layer", "Layer", "层"),
         ("keras", "Keras", "Keras"),
         ("torch", "PyTorch", "PyTorch"),
         ("parameters", "Parameters", "参数量"),
         ("padding", "Padding per edge", "各边填充"),
+        ("padding.conv", "pads", "填充"),
+        ("padding.conv-transpose", "crops", "裁剪"),
         ("float64", "float64 error", "float64 误差"),
         ("isolated", "Isolated", "单层误差"),
         ("rounding", "float32, × rounding", "float32 误差（舍入倍数）"),
@@ -101,16 +104,19 @@ STRINGS: dict[str, dict[Language, str]] = {
         ("parameters.total", "{count} parameters", "{count} 个参数"),
         ("only.keras", "only in Keras", "仅在 Keras 中"),
         ("only.torch", "only in PyTorch", "仅在 PyTorch 中"),
-        ("referee", "referee: {who}", "裁判：{who}"),
+        ("referee.both", "both sides right by definition", "按定义两边均正确"),
+        ("referee.reference", "by definition the reference is right", "按定义参考实现正确"),
+        ("referee.port", "by definition the port is right", "按定义移植版正确"),
+        ("referee.neither", "by definition neither side is right", "按定义两边都不正确"),
         (
             "lines.key",
             "Errors are relative to the reference. float64 error: the layer behind its own upstream layers; isolated:"
             " the same layer fed the reference's input; × rounding: the float32 difference in units of the rounding"
-            " that each framework shows against its own float64. Arrows give the amounts added at the top, bottom,"
-            " left and right edge; negative amounts are cropped.",
+            " that each framework shows against its own float64. Arrows give the zeros that a convolution adds at the"
+            " top, bottom, left and right edge, or the pixels that a transposed convolution crops there.",
             "误差均相对于参考实现。float64 误差：该层接在自己的上游之后；单层误差：该层直接输入参考实现的中间结果；"
             "舍入倍数：float32 差异与各框架相对自身 float64 的舍入误差之比。"
-            "箭头表示上、下、左、右各边填充的数量，负数表示裁剪。",
+            "箭头表示卷积在上、下、左、右各边填充的零，或转置卷积在各边裁掉的像素。",
         ),
         ("findings", "Findings", "发现的问题"),
         ("findings.none", "Nothing found that needs mending.", "未发现需要修复的问题。"),

@@ -35,8 +35,13 @@ def rungs_run(verdicts: list[dict[str, Any]]) -> list[str]:
 
 
 def is_variant(name: str) -> bool:
-    """Whether a pair is a default network with options, ``specgan/generator[batchnorm]``."""
-    return "[" in name
+    """Whether a pair is a default network with options, ``specgan.generator:nc=3``."""
+    return ":" in name
+
+
+def base_of(name: str) -> str:
+    """The default network that a variant belongs to."""
+    return name.split(":")[0]
 
 
 def anchor(name: str) -> str:
@@ -66,11 +71,14 @@ def state(figures: dict[str, Any]) -> str:
     return "faithful" if figures["passed"] == figures["pairs"] else "not-faithful"
 
 
-def limit_of(verdict: dict[str, Any], rung: str = "forward") -> float | None:
-    """The limit that a float64 error per layer was held against: the loosest of that rung's relative checks."""
-    checks = verdict["rungs"].get(rung, {}).get("checks", ())
-    limits = [number(check["limit"]) for check in checks if "rounding" not in f"{check['unit']} {check['what']}"]
-    return max((limit for limit in limits if limit), default=None)
+def limits_of(verdict: dict[str, Any]) -> dict[str, float]:
+    """What each layer's float64 error was held against: the strictest relative limit of the forward rung."""
+    limits: dict[str, float] = {}
+    for check in verdict["rungs"].get("forward", {}).get("checks", ()):
+        limit = number(check["limit"])
+        if check["unit"] == "relative" and limit:
+            limits[check["layer"]] = min(limit, limits.get(check["layer"], limit))
+    return limits
 
 
 def shape_flow(rows: list[dict[str, Any]]) -> list[dict[str, Any]]:

@@ -1,0 +1,226 @@
+"""What the claims are measured on: SpecGAN's and DCGAN's twins in float64, with weights carried in every way.
+
+The frameworks are imported when the first network is built. ``direct`` copies kernels as they are into a port with
+the symmetric padding that the check-list prescribes; ``mirrored`` flips them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+
+from parity.compare import difference
+from parity.padding import FIT
+from parity.weights import Crossing
+
+Array = np.ndarray
+SLOTS = {
+    "kernel": "weight",
+    "bias": "bias",
+    "gamma": "weight",
+    "beta": "bias",
+    "moving_mean": "running_mean",
+    "moving_variance": "running_var",
+}
+LAYOUTS = {"Conv2DTranspose": "conv-transpose", "Conv2D": "conv", "Dense": "dense"}
+AGREE = FIT  # float64 rounding stays near 1e-13, another padding or order misses by 1e-3: parity/padding_probe.py
+BATCH = 2
+
+
+class Twin:
+    """A Keras network filled with random weights, and its port in the paddings and copies asked for.
+
+    ``house`` is ``specgan`` or ``dcgan``, ``network`` a class name in both houses, ``options`` those of both.
+    """
+
+    def __init__(self, house: str, network: str, seed: int = 0, **options: Any):
+        self.house, self.network, self.options = house, network, options
+        self.rng = np.random.RandomState(seed)
+
+    @cached_property
+    def reference(self) -> Any:
+        """The Keras model, float64, every weight random."""
+        import tf_impl.dcgan
+        import tf_impl.specgan
+
+        with keras_float64():
+            model = getattr(getattr(tf_impl, self.house), self.network)(**self.options)
+        for variable in model.weights:
+            noise = self.rng.standard_normal(variable.shape)
+            variable.assign(_value(variable.name, noise))
+        return model
+
+    def port(self, padding: str = "same", mirrored: bool = False, ordered: bool = True) -> Any:
+        """The torch module, float64, evaluation mode, with the reference's weights."""
+        import torch_impl.dcgan
+        import torch_impl.specgan
+
+        options = dict(self.options, padding=padding) if self.house == "specgan" else self.options
+        module = getattr(getattr(torch_impl, self.house), self.network)(**options).double().eval()
+        carry(self.reference, module, mirrored, ordered)
+        return module
+
+    @cached_property
+    def exact(self) -> Any:
+        """The port as this project builds it."""
+        return self.port()
+
+    @cached_property
+    def direct(self) -> Any:
+        """The port as the check-list prescribes it: symmetric padding, kernels copied as they are."""
+        return self.port(padding="symmetric")
+
+    @cached_property
+    def inputs(self) -> Array:
+        """A random batch in the reference's layout."""
+        return self.rng.uniform(-1, 1, (BATCH, *self.reference.input_shape[1:]))
+
+    @cached_property
+    def outputs(self) -> dict[str, Array]:
+        """The reference's output of every layer by name, on :attr:`inputs`."""
+        value, found = self.inputs, {}
+        for layer in self.reference.layers:
+            value = layer(value)
+            found[layer.name] = np.asarray(value)
+        return found
+
+    @property
+    def result(self) -> Array:
+        """The reference's last output."""
+        return list(self.outputs.values())[-1]
+
+    @cached_property
+    def port_shapes(self) -> dict[str, tuple[int, ...]]:
+        """The shape of every layer's output in the port."""
+        value, shapes = to_torch(self.inputs), {}
+        for name, child in self.exact.named_children():
+            value = child(value)
+            shapes[name] = tuple(value.shape)
+        return shapes
+
+    def error(self, module: Any, flipped: bool = False) -> float:
+        """Relative error of a port's output; ``flipped`` turns the images at its edges over."""
+        inputs = turned(self.inputs) if flipped else self.inputs
+        result = to_numpy(module(to_torch(inputs)))
+        return difference(turned(result) if flipped else result, self.result).relative
+
+    def layer_error(self, module: Any, name: str, flipped: bool = False) -> float:
+        """Relative error of one layer that is fed the reference's input; infinite where shapes differ."""
+        names = list(self.outputs)
+        given = self.outputs[names[names.index(name) - 1]] if names.index(name) else self.inputs
+        result = to_numpy(module.get_submodule(name)(to_torch(turned(given) if flipped else given)))
+        result = turned(result) if flipped else result
+        expected = self.outputs[name]
+        return difference(result, expected).relative if result.shape == expected.shape else float("inf")
+
+    @cached_property
+    def mirrored(self) -> Any:
+        """The symmetric port with every kernel flipped."""
+        return self.port(padding="symmetric", mirrored=True)
+
+    def layers(self, *kinds: str) -> list[Any]:
+        """The reference's layers of these classes."""
+        return [layer for layer in self.reference.layers if type(layer).__name__ in kinds]
+
+    def modules(self, *kinds: str) -> list[Any]:
+        """The port's modules of these classes."""
+        return [module for module in self.exact.modules() if type(module).__name__ in kinds]
+
+
+class Twins:
+    """Every network that some claim needs, built when first asked for."""
+
+    def __init__(self, seed: int = 0):
+        self.seed = seed
+        self._twins: dict[Any, Twin] = {}
+
+    @property
+    def both(self) -> tuple[Twin, Twin]:
+        """SpecGAN's generator and discriminator, defaults."""
+        return self.generator, self.discriminator
+
+    @property
+    def generator(self) -> Twin:
+        """SpecGAN's generator, defaults."""
+        return self.get("generator")
+
+    @property
+    def discriminator(self) -> Twin:
+        """SpecGAN's discriminator, defaults."""
+        return self.get("discriminator")
+
+    def get(self, network: str, house: str = "specgan", **options: Any) -> Twin:
+        """A twin, built once: ``generator`` or ``discriminator``."""
+        key = house, network, tuple(options.items())
+        if key not in self._twins:
+            name = {"specgan": "SpecGAN", "dcgan": "DCGAN"}[house] + network.capitalize()
+            self._twins[key] = Twin(house, name, self.seed, **options)
+        return self._twins[key]
+
+
+def carry(reference: Any, module: Any, mirrored: bool = False, ordered: bool = True) -> None:
+    """Copy weights by name; without ``ordered``, dense features keep the order (h, w, c) that NHWC gives them."""
+    import torch
+
+    for layer in reference.layers:
+        if not layer.weights:
+            continue
+        target = module.get_submodule(layer.name)
+        crossing = Crossing(
+            LAYOUTS.get(type(layer).__name__, "vector"), mirrored=mirrored, **_orders(layer, mirrored, ordered)
+        )
+        for variable in layer.weights:
+            value = crossing.to_torch(variable.name, np.asarray(variable))
+            getattr(target, SLOTS[variable.name]).data.copy_(torch.from_numpy(value))
+
+
+def _orders(layer: Any, mirrored: bool, ordered: bool) -> dict[str, Array]:
+    if not ordered or type(layer).__name__ != "Dense":
+        return {}
+    side = "outputs" if layer.name == "z_project" else "inputs"
+    size = layer.kernel.shape[1 if side == "outputs" else 0]
+    grid = np.arange(size).reshape(4, 4, -1)
+    return {side: (grid[::-1, ::-1] if mirrored else grid).transpose(2, 0, 1).ravel()}
+
+
+def _value(name: str, noise: Array) -> Array:
+    if name == "kernel":
+        return 1.4 * noise / np.sqrt(np.prod(noise.shape[:-1]))
+    return {"gamma": 1 + 0.1 * noise, "moving_variance": 1 + 0.1 * np.abs(noise)}.get(name, 0.1 * noise)
+
+
+@contextmanager
+def keras_float64() -> Iterator[None]:
+    """Networks built inside compute in float64."""
+    import keras
+
+    before = keras.config.floatx(), keras.config.dtype_policy()
+    keras.config.set_floatx("float64")
+    keras.config.set_dtype_policy("float64")
+    try:
+        yield
+    finally:
+        keras.config.set_floatx(before[0])
+        keras.config.set_dtype_policy(before[1])
+
+
+def to_torch(values: Array) -> Any:
+    """NHWC values as an NCHW tensor; other ranks as they are."""
+    import torch
+
+    return torch.from_numpy(np.ascontiguousarray(np.moveaxis(values, -1, 1) if values.ndim == 4 else values))
+
+
+def to_numpy(tensor: Any) -> Array:
+    """An NCHW tensor as NHWC values; other ranks as they are."""
+    values = tensor.detach().numpy()
+    return np.moveaxis(values, 1, -1) if values.ndim == 4 else values
+
+
+def turned(values: Array) -> Array:
+    """Images upside down and left to right; other ranks as they are."""
+    return values[:, ::-1, ::-1] if values.ndim == 4 else values
