@@ -7,17 +7,18 @@ reference's, so each layer is judged on the reference's input and a fault does n
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 
 import numpy as np
 
 from parity import probes
-from parity.compare import Difference, difference, float64_limit, scale
+from parity.compare import Difference, difference, float64_limit, own_rounding, scale, typical_rounding
 from parity.comparison import Comparison
 from parity.layouts import Layout, crossed_shape
 from parity.matching import Match
 from parity.tracing.steps import MODE_DEPENDENT, Step, Trace
+from parity.verdict import first_line
 
 Array = np.ndarray
 OUTPUT = "output"
@@ -52,8 +53,8 @@ class Reading:
     match: Match | None
     scale: float
     limit: float
-    chained: Difference | None
-    isolated: Difference | None
+    chained: Difference | None = None
+    isolated: Difference | None = None
     own_rounding: float = 0.0
     port_rounding: float = 0.0
     apart32: float | None = None
@@ -109,17 +110,30 @@ class Measurements:
 
     @cached_property
     def readings(self) -> list[Reading]:
-        """Every matched layer and every network output under every condition that both sides run."""
-        return [reading for condition in self.conditions if not condition.refused for reading in self._read(condition)]
+        """Every matched layer and every network output under every condition that both sides run.
+
+        A layer's rounding is the most it shows on any batch of the mode: a single small value may show little by luck.
+        """
+        found = []
+        for training in (False, True):
+            some = [r for c in self.conditions if c.training == training and not c.refused for r in self._read(c)]
+            most: dict[str, tuple[float, float]] = {}
+            for reading in some:
+                rounding, limit = most.get(reading.key, (0.0, 0.0))
+                most[reading.key] = (max(rounding, reading.own_rounding), max(limit, reading.limit))
+            found += [replace(r, own_rounding=most[r.key][0], limit=most[r.key][1]) for r in some]
+        return found
 
     def _in_float64(self, training: bool, inputs: list[Array]) -> tuple[Trace, Trace, Trace, str]:
         comparison = self.comparison
-        reference = comparison.reference.run(inputs, training)
         try:
+            reference = comparison.reference.run(inputs, training)
             port = comparison.port.run(comparison.to_port(inputs), training)
         except ValueError as error:
-            comparison.port.restore_state()
-            return reference, Trace(), Trace(), f"the port refuses: {error}"
+            if not training:
+                raise
+            comparison.load()
+            return Trace(), Trace(), Trace(), f"batch statistics refused: {first_line(error)}"
         forced = {
             match.port.name: self.layout(match).to_port(reference.outputs[match.key])
             for match in comparison.matching.matches
@@ -149,79 +163,46 @@ class Measurements:
 
     def _read(self, condition: Condition) -> Iterator[Reading]:
         blocked = ""
+        seen = [match.key for match in self.comparison.matching.matches if match.reference.visible]
+        typical = typical_rounding((condition.reference64.outputs[k], condition.reference32.outputs[k]) for k in seen)
+        inherited = 0.0
         for match in self.comparison.matching.matches:
             if not match.reference.visible:
                 continue
             abstain = self.opaque_before(match)
             blocked = blocked or abstain
-            sides = (match.key, match.port.name)
-            yield self._reading(match.key, match, condition, self.layout(match), abstain, blocked, *sides)
+            reading = self._reading(match, condition, abstain, blocked, max(typical, inherited))
+            inherited = reading.own_rounding / reading.scale if reading.scale else inherited
+            yield reading
         abstain = self.opaque_before(None)
         for number, expected in enumerate(condition.reference64.result):
-            yield self._output(number, expected, condition, abstain, blocked or abstain)
+            least = max(typical, inherited)
+            yield self._output(number, expected, condition, abstain, blocked or abstain, least)
 
-    def _reading(
-        self,
-        key: str,
-        match: Match,
-        condition: Condition,
-        layout: Layout,
-        abstain: str,
-        blocked: str,
-        own: str,
-        other: str,
-    ) -> Reading:
-        expected, got = condition.reference64.outputs[own], condition.port64.outputs.get(other)
-        expected32 = condition.reference32.outputs[own].astype(np.float64)
-        limit = float64_limit(expected, expected32)
-        facts = {"key": key, "condition": condition.name, "match": match, "scale": scale(expected), "limit": limit}
+    def _reading(self, match: Match, condition: Condition, abstain: str, blocked: str, typical: float) -> Reading:
+        layout, name = self.layout(match), match.port.name
+        expected, got = condition.reference64.outputs[match.key], condition.port64.outputs.get(name)
         if got is None or not layout.fits(expected.shape, got.shape):
-            shape = None if got is None else got.shape
-            mismatch = f"got {shape}, expected {crossed_shape(expected.shape, layout.channels_first)}"
-            return Reading(**facts, chained=None, isolated=None, abstain=abstain, mismatch=mismatch)
-        back = layout.to_reference
-        alone = condition.isolated.outputs.get(other)
-        got32 = back(condition.port32.outputs[other]).astype(np.float64)
-        return Reading(
-            **facts,
-            chained=difference(back(got), expected, limit),
-            isolated=difference(back(alone), expected, limit) if alone is not None else None,
-            own_rounding=difference(expected32, expected).absolute,
-            port_rounding=difference(got32, back(got)).absolute,
-            apart32=difference(got32, expected32).absolute,
-            abstain=abstain,
-            chain_abstain=blocked,
-        )
+            due = crossed_shape(expected.shape, layout.channels_first)
+            mismatch = f"got {None if got is None else got.shape}, expected {due}"
+            return Reading(match.key, condition.name, match, scale(expected), 0.0, mismatch=mismatch, abstain=abstain)
+        values = (expected, got, condition.isolated.outputs.get(name))
+        values32 = (condition.reference32.outputs[match.key], condition.port32.outputs[name])
+        return _compared(match.key, condition.name, match, layout, values, values32, typical, (abstain, blocked))
 
-    def _output(self, number: int, expected: Array, condition: Condition, abstain: str, blocked: str) -> Reading:
+    def _output(
+        self, number: int, expected: Array, condition: Condition, abstain: str, blocked: str, typical: float
+    ) -> Reading:
         name = OUTPUT if len(condition.reference64.result) == 1 else f"{OUTPUT} {number}"
-        expected32 = condition.reference32.result[number].astype(np.float64)
-        limit = float64_limit(expected, expected32)
-        facts = {"key": name, "condition": condition.name, "match": None, "scale": scale(expected), "limit": limit}
         results = condition.port64.result
         got = results[number] if number < len(results) else None
         layout = None if got is None else self.output_layout(number, expected, got)
-        if layout is None:
-            shape = None if got is None else got.shape
-            return Reading(
-                **facts,
-                chained=None,
-                isolated=None,
-                abstain=abstain,
-                mismatch=f"got {shape}, expected {expected.shape}",
-            )
-        back = layout.to_reference
-        got32 = back(condition.port32.result[number]).astype(np.float64)
-        return Reading(
-            **facts,
-            chained=difference(back(got), expected, limit),
-            isolated=difference(back(condition.isolated.result[number]), expected, limit),
-            own_rounding=difference(expected32, expected).absolute,
-            port_rounding=difference(got32, back(got)).absolute,
-            apart32=difference(got32, expected32).absolute,
-            abstain=abstain,
-            chain_abstain=blocked,
-        )
+        if got is None or layout is None:
+            mismatch = f"got {None if got is None else got.shape}, expected {expected.shape}"
+            return Reading(name, condition.name, None, scale(expected), 0.0, mismatch=mismatch, abstain=abstain)
+        values = (expected, got, condition.isolated.result[number])
+        values32 = (condition.reference32.result[number], condition.port32.result[number])
+        return _compared(name, condition.name, None, layout, values, values32, typical, (abstain, blocked))
 
     def output_layout(self, number: int, expected: Array, got: Array) -> Layout | None:
         """How a network output crosses; None if no layout turns one shape into the other."""
@@ -245,6 +226,36 @@ class Measurements:
             if reason:
                 return reason
         return ""
+
+
+def _compared(
+    key: str,
+    condition: str,
+    match: Match | None,
+    layout: Layout,
+    values: tuple[Array, Array, Array | None],
+    values32: tuple[Array, Array],
+    typical: float,
+    abstain: tuple[str, str],
+) -> Reading:
+    expected, chained, isolated = values
+    got = layout.to_reference(chained)
+    expected32, got32 = values32[0].astype(np.float64), layout.to_reference(values32[1]).astype(np.float64)
+    limit = float64_limit(expected, expected32, typical)
+    return Reading(
+        key,
+        condition,
+        match,
+        scale(expected),
+        limit,
+        chained=difference(got, expected, limit),
+        isolated=None if isolated is None else difference(layout.to_reference(isolated), expected, limit),
+        own_rounding=own_rounding(expected, expected32, typical),
+        port_rounding=difference(got32, got).absolute,
+        apart32=difference(got32, expected32).absolute,
+        abstain=abstain[0],
+        chain_abstain=abstain[1],
+    )
 
 
 def _opaque_between(steps: list[Step], matched: set[str], alone: set[str], target: str | None) -> str:

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from parity.compare import difference, float64_limit, scale
+from parity.compare import difference, float64_limit, scale, typical_rounding
 from parity.matching import Match
 from parity.rungs.bench import Bench, Outcome
 from parity.rungs.values import STOPPED, describe
@@ -47,8 +47,12 @@ def _gradients(bench: Bench, rung: str, penalty: bool) -> Outcome:
     cotangents = [rng.standard_normal(x.shape) for x in expected_results]
     crossed = [layout.to_port(x) for layout, x in zip(outputs, cotangents, strict=True)]
     matches = [match for match in comparison.matching.matches if match.reference.parametrised]
+    refused = {c.training: c.refused for c in reversed(bench.measurements.conditions)}
     for mode in ("evaluation", "training") if bench.measurements.mode_dependent else ("evaluation",):
         training = mode == "training"
+        if refused[training]:
+            outcome.checks.append(Check(rung, "output", mode, "abstain", message=refused[training]))
+            continue
         reference_arguments = (comparison.random, cotangents, [m.reference for m in matches], training, penalty)
         port_arguments = (comparison.to_port(comparison.random), crossed, [m.port for m in matches], training, penalty)
         try:
@@ -83,6 +87,7 @@ def _judge(bench: Bench, rung: str, mode: str, matches: list[Match], expected: A
     comparison, outcome = bench.comparison, Outcome()
     blocked = {(conflict.reference_layer, conflict.slot) for conflict in comparison.conflicts}
     culprits = []
+    typical = typical_rounding((expected[0][key], rounded[0][key]) for key in expected[0])
     opaque = any(r.chain_abstain for r in bench.measurements.readings)
     for match in matches:
         crossing = comparison.layouts.crossing(match)
@@ -91,7 +96,7 @@ def _judge(bench: Bench, rung: str, mode: str, matches: list[Match], expected: A
                 continue
             a, b = expected[0][match.key, slot], got[0][match.port.name, slot]
             b = crossing.to_keras(slot, b, match.reference.shapes[slot])
-            limit = float64_limit(a, rounded[0][match.key, slot].astype(np.float64))
+            limit = float64_limit(a, rounded[0][match.key, slot].astype(np.float64), typical)
             check, message = _gradient_check(rung, match.key, f"{slot}, {mode}", a, b, limit, opaque)
             outcome.checks.append(check)
             if check.judgement == "fail":
@@ -100,7 +105,7 @@ def _judge(bench: Bench, rung: str, mode: str, matches: list[Match], expected: A
         if a is None or b is None:
             continue
         layout = comparison.layouts.inputs[number]
-        limit = float64_limit(a, r.astype(np.float64))
+        limit = float64_limit(a, r.astype(np.float64), typical)
         outcome.checks.append(
             _gradient_check(rung, f"input {number}", mode, a, layout.to_reference(b), limit, opaque)[0]
         )

@@ -1,0 +1,190 @@
+"""The project's own pairs: every network of every system, at full width and in every option. Imports no framework.
+
+A pair's name is ``system.network`` (full width, all defaults) or ``system.network:option=value`` (tiny width).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+from difflib import get_close_matches
+from typing import TYPE_CHECKING, Any
+
+from common.config import ConfigError, load, presets
+from parity.verdict import UnusableInput
+
+if TYPE_CHECKING:
+    import keras
+    from torch import nn
+
+    from parity.verdict import Verdict
+
+Built = tuple["keras.Model", "nn.Module"]
+NETWORKS = ("generator", "discriminator")
+FOUR_DIMENSIONAL = "latent=4d"
+# Option variants of each network, as overrides of the tiny preset's model section.
+OPTIONS: dict[tuple[str, str], list[str]] = {
+    ("specgan", "generator"): [
+        *(f"kernel_len={n}" for n in (3, 4, 6, 7)),
+        "use_batchnorm=true",
+        "upsample=nearest",
+        "upsample=linear",
+        "upsample=cubic",
+        "upsample=nearest,kernel_len=4",
+        "upsample=linear,use_batchnorm=true",
+        "init=normal",
+        "init=normal,use_batchnorm=true",
+        "nc=3",
+        FOUR_DIMENSIONAL,
+        *(f"padding=symmetric,kernel_len={n}" for n in (3, 4, 5, 6, 7)),
+    ],
+    ("specgan", "discriminator"): [
+        *(f"kernel_len={n}" for n in (3, 4, 6, 7)),
+        "use_batchnorm=true",
+        "init=normal",
+        "init=normal,use_batchnorm=true",
+        "nc=3",
+        *(f"padding=symmetric,kernel_len={n}" for n in (3, 4, 5, 6, 7)),
+    ],
+    ("dcgan", "generator"): ["nc=3", "init=framework", FOUR_DIMENSIONAL],
+    ("dcgan", "discriminator"): ["nc=3", "init=framework"],
+}
+
+
+@dataclass(frozen=True)
+class Pair:
+    """One network, built twice from one configuration.
+
+    ``mirrored`` pairs are compared in a mirror (kernels and images flipped): symmetric padding of an odd kernel is
+    exact there and only there.
+    """
+
+    name: str
+    system: str
+    network: str
+    preset: str
+    overrides: tuple[str, ...] = ()
+    four_dimensional: bool = False
+    mirrored: bool = False
+
+    @property
+    def is_variant(self) -> bool:
+        """Whether the pair is an option at tiny width rather than the default at full width."""
+        return ":" in self.name
+
+    def build(self, seed: int = 0) -> Built:
+        """Both networks, freshly initialised from ``seed``."""
+        import keras
+        import torch
+
+        import tf_impl
+        import torch_impl
+
+        model = load(self.preset, self.overrides).model
+        keras.utils.set_random_seed(seed)
+        torch.manual_seed(seed)
+        reference, port = tf_impl.build(model, self.network), torch_impl.build(model, self.network)
+        return reference, _fed_four_dimensional(port) if self.four_dimensional else port
+
+    def verify(
+        self,
+        *,
+        rungs: Iterable[str] | None = None,
+        seed: int = 0,
+        progress: Callable[[str], None] | None = None,
+    ) -> Verdict:
+        """This pair's verdict (see :func:`parity.verify`)."""
+        from parity.verify import verify
+
+        reference, port = self.build(seed)
+        verdict = verify(
+            reference, port, rungs=rungs, seed=seed, mirrored=self.mirrored, name=self.name, progress=progress
+        )
+        verdict.command = " ".join(["parity verify", *self.arguments, *([f"--seed {seed}"] if seed else [])])
+        return verdict
+
+    @property
+    def arguments(self) -> tuple[str, ...]:
+        """The command-line words that select this pair."""
+        return (self.name,) if self in registry() else (f"{self.preset}.{self.network}", *self.overrides)
+
+
+def registry() -> list[Pair]:
+    """All pairs: the defaults at full width first, then every option."""
+    defaults = [_pair(system, network, "") for system, network in OPTIONS]
+    return defaults + [_pair(*key, option) for key, options in OPTIONS.items() for option in options]
+
+
+def select(words: Sequence[str]) -> list[Pair]:
+    """The pairs that command-line words name.
+
+    A word is a system (``specgan``: every pair of it), a network (``specgan.generator``), a pair, a preset
+    (``specgan_tiny``) with or without ``.network``, or an override (``model.dim=8``) of the presets named.
+
+    Raises:
+        UnusableInput: an unknown word (the valid ones are listed), or an override without a preset.
+    """
+    overrides = tuple(word for word in words if word.startswith("model.") and "=" in word)
+    chosen: list[Pair] = []
+    for word in words:
+        if word not in overrides:
+            chosen += _named(word, overrides)
+    if overrides and not any(pair.overrides == overrides for pair in chosen):
+        raise UnusableInput(
+            f"{' '.join(overrides)}: overrides need a preset to override; valid: {', '.join(presets())}"
+        )
+    return list(dict.fromkeys(chosen))
+
+
+def _named(word: str, overrides: tuple[str, ...]) -> list[Pair]:
+    preset, _, network = word.partition(".")
+    if preset in presets() and network in ("", *NETWORKS) and (overrides or preset not in _systems()):
+        return [_from_preset(preset, name, overrides) for name in ([network] if network else NETWORKS)]
+    found = [pair for pair in registry() if word in (pair.system, f"{pair.system}.{pair.network}", pair.name)]
+    if not found:
+        names = [pair.name for pair in registry()]
+        close = get_close_matches(word, [*names, *_systems(), *presets()], n=1)
+        hint = f", did you mean {close[0]}?" if close else ""
+        raise UnusableInput(
+            f"unknown pair {word!r}{hint}; systems and presets: {', '.join(presets())}; pairs: {', '.join(names)}"
+        )
+    return found
+
+
+def _systems() -> list[str]:
+    return list(dict.fromkeys(system for system, _ in OPTIONS))
+
+
+def _pair(system: str, network: str, option: str) -> Pair:
+    name = f"{system}.{network}"
+    if not option:
+        return Pair(name, system, network, system)
+    settings = [setting for setting in option.split(",") if setting != FOUR_DIMENSIONAL]
+    odd_symmetric = "padding=symmetric" in settings and not any(f"kernel_len={n}" in settings for n in (4, 6))
+    return Pair(
+        f"{name}:{option}",
+        system,
+        network,
+        f"{system}_tiny",
+        tuple(f"model.{setting}" for setting in settings),
+        FOUR_DIMENSIONAL in option,
+        odd_symmetric,
+    )
+
+
+def _from_preset(preset: str, network: str, overrides: tuple[str, ...]) -> Pair:
+    try:
+        model = load(preset, overrides).model
+    except ConfigError as error:
+        raise UnusableInput(str(error)) from error
+    name = f"{preset}.{network}" + (f":{','.join(overrides)}" if overrides else "")
+    padding, kernel = getattr(model, "padding", "same"), getattr(model, "kernel_len", 0)
+    mirrored = padding == "symmetric" and kernel % 2 == 1
+    return Pair(name, model.system, network, preset, overrides, mirrored=mirrored)
+
+
+def _fed_four_dimensional(port: Any) -> nn.Module:
+    """The generator fed latents as ``[N, nz, 1, 1]``."""
+    from torch import nn
+
+    return nn.Sequential(nn.Unflatten(1, (-1, 1, 1)), port)
