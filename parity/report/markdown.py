@@ -1,22 +1,28 @@
-"""The report as Markdown, in English or Chinese; also one verdict's section, for a terminal or an issue."""
+"""The report as Markdown, in English or Chinese; also one verdict's section by itself."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from typing import Any
 
-from parity.report import formats, study, views
+from parity.report import formats, images, study, views
 from parity.report.strings import Language, known, text
 from parity.report.views import GLYPHS
 
 
 def verdict_section(verdict: dict[str, Any], language: Language = "en") -> str:
-    """One pair: headline, coverage, rungs, line-by-line table, findings, differing defaults."""
+    """One pair: headline, coverage, rungs, line-by-line table, findings, critical defaults."""
 
     def t(key: str, **values: object) -> str:
         return text(key, language, **values)
 
-    parts = [f"## {_cell(verdict['name'])}", "", f"**{_cell(verdict['headline'])}**", "", _coverage(verdict, language)]
+    parts = [
+        f"## {_cell(verdict['name'])}",
+        "",
+        f"**{_headline(verdict, language)}**",
+        "",
+        _coverage(verdict, language),
+    ]
     if not verdict.get("output_judged", True):
         parts += ["", t("output.unjudged")]
     rungs = [
@@ -35,6 +41,8 @@ def verdict_section(verdict: dict[str, Any], language: Language = "en") -> str:
     parts += ["", *_table([t(k) for k in ("rung", "verdict", "checks", "measured", "limit", "message")], rungs)]
     parts += ["", f"### {t('lines')}", "", *_lines(verdict["layers"], language)]
     parts += ["", f"### {t('findings')}", "", *(_findings(verdict["findings"], language) or [t("findings.none")])]
+    if verdict["layers"]:
+        parts += ["", f"### {t('defaults')}", "", *_defaults(verdict["layers"], language)]
     return "\n".join(parts) + "\n"
 
 
@@ -58,6 +66,8 @@ def document(report: dict[str, Any], language: Language) -> str:
     for verdict in shown:
         parts += ["", verdict_section(verdict, language).rstrip()]
     parts += ["", f"## {t('study')}", "", t("study.lead"), "", *_study(report["padding_study"], language)]
+    if report["gallery"]:
+        parts += ["", f"## {t('gallery')}", "", *_gallery(report["gallery"], language)]
     parts += ["", f"## {t('claims')}", "", t("claims.lead"), "", *_claims(report["claims"], language)]
     parts += ["", f"## {t('reproduce')}", "", t("reproduce.lead"), ""]
     parts += ["```", str(report["command"]).replace("```", ""), "```", ""]
@@ -99,7 +109,7 @@ def _lines(rows: list[dict[str, Any]], language: Language) -> list[str]:
             f"{row['reference_source']} {formats.shape(row['reference_shape'])}",
             f"{row['source']} {formats.shape(row['shape'])}",
             formats.count(row["parameters"]),
-            _paddings(row),
+            _paddings(row, language),
             formats.error(row["float64"]),
             formats.error(row["isolated"]),
             formats.multiple(row["rounding"]),
@@ -117,6 +127,41 @@ def _findings(findings: list[dict[str, Any]], language: Language) -> list[str]:
         lines.append(f"- **{_cell(finding['kind'])}** `{_cell(_code(finding['layer']))}`: {_cell(finding['message'])}")
         lines.append(f"  {text('fix', language)}: {_cell(finding['fix'])}")
     return lines
+
+
+def _defaults(rows: list[dict[str, Any]], language: Language) -> list[str]:
+    header = [text(key, language) for key in ("layer", "setting", "keras", "torch", "agreement")]
+    lines = [
+        (
+            f"{line['kind']} {views.span(line['layers'])}",
+            line["key"],
+            line["reference"],
+            line["port"],
+            text(line["agreement"], language),
+        )
+        for line in views.defaults(rows)
+    ]
+    return _table(header, lines)
+
+
+def _gallery(gallery: list[dict[str, Any]], language: Language) -> list[str]:
+    lines = []
+    for item in gallery:
+        compared = images.comparison(item["title"], item["reference"], item["port"])
+        shapes = {"reference": compared["reference_shape"], "port": compared["port_shape"]}
+        largest = compared["largest"]
+        words = (
+            text("gallery.shapes", language, **shapes)
+            if largest is None
+            else text("gallery.largest", language, value=formats.error(largest))
+        )
+        lines.append(f"- {_cell(_spoken(item['title'], language))}: {words}")
+    return lines
+
+
+def _headline(verdict: dict[str, Any], language: Language) -> str:
+    word = text("faithful" if verdict["passed"] else "not-faithful", language)
+    return _cell(verdict["headline"]) if language == "en" else word
 
 
 def _study(padding_study: dict[str, Any], language: Language) -> list[str]:
@@ -165,9 +210,11 @@ def _coverage(verdict: dict[str, Any], language: Language) -> str:
     return line + (f"; {text('abstain', language)}: {_cell(reasons)}" if reasons else "")
 
 
-def _paddings(row: dict[str, Any]) -> str:
+def _paddings(row: dict[str, Any], language: Language) -> str:
     reference, port = (" ".join(formats.edges(row[key])) for key in ("reference_padding", "padding"))
-    return reference if reference == port else f"{reference} / {port}"
+    amounts = reference if reference == port else f"{reference} / {port}"
+    measured = row["reference_padding"] or row["padding"]
+    return f"{_word('padding.' + row['kind'], language, '')} {amounts}" if measured else amounts
 
 
 def _spoken(words: Any, language: Language) -> str:
