@@ -38,8 +38,12 @@ def padding_copies(twins: Twins) -> list[dict[str, Any]]:
 
 
 def gallery(twins: Twins) -> list[dict[str, Any]]:
-    """One generated image per system from both frameworks, and SpecGAN's under the symmetric padding; NHWC arrays."""
-    g, dcgan = twins.generator, twins.get("generator", "dcgan")
+    """One generated image per system from both frameworks, and SpecGAN's under the symmetric padding; NHWC arrays.
+
+    The kernels are smooth, so that eyes can follow what the padding moves.
+    """
+    g = twins.get("generator", smooth=True, dim=16)
+    dcgan = twins.get("generator", "dcgan", smooth=True, ngf=16)
     return [
         _images(g, g.exact, {"en": "SpecGAN, float64", "zh": "SpecGAN，float64"}),
         _images(dcgan, dcgan.exact, {"en": "DCGAN, float64", "zh": "DCGAN，float64"}),

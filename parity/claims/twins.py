@@ -35,10 +35,11 @@ class Twin:
     """A Keras network filled with random weights, and its port in the paddings and copies asked for.
 
     ``house`` is ``specgan`` or ``dcgan``, ``network`` a class name in both houses, ``options`` those of both.
+    ``smooth`` fills convolutions with bell-shaped kernels, so that a generator draws clouds instead of noise.
     """
 
-    def __init__(self, house: str, network: str, seed: int = 0, **options: Any):
-        self.house, self.network, self.options = house, network, options
+    def __init__(self, house: str, network: str, seed: int = 0, smooth: bool = False, **options: Any):
+        self.house, self.network, self.smooth, self.options = house, network, smooth, options
         self.rng = np.random.RandomState(seed)
 
     @cached_property
@@ -51,7 +52,8 @@ class Twin:
             model = getattr(getattr(tf_impl, self.house), self.network)(**self.options)
         for variable in model.weights:
             noise = self.rng.standard_normal(variable.shape)
-            variable.assign(_value(variable.name, noise))
+            bell = self.smooth and noise.ndim == 4
+            variable.assign(_bell(noise) if bell else _value(variable.name, noise))
         return model
 
     def port(self, padding: str = "same", mirrored: bool = False, ordered: bool = True) -> Any:
@@ -153,12 +155,12 @@ class Twins:
         """SpecGAN's discriminator, defaults."""
         return self.get("discriminator")
 
-    def get(self, network: str, house: str = "specgan", **options: Any) -> Twin:
+    def get(self, network: str, house: str = "specgan", smooth: bool = False, **options: Any) -> Twin:
         """A twin, built once: ``generator`` or ``discriminator``."""
-        key = house, network, tuple(options.items())
+        key = house, network, smooth, tuple(options.items())
         if key not in self._twins:
             name = {"specgan": "SpecGAN", "dcgan": "DCGAN"}[house] + network.capitalize()
-            self._twins[key] = Twin(house, name, self.seed, **options)
+            self._twins[key] = Twin(house, name, self.seed, smooth, **options)
         return self._twins[key]
 
 
@@ -191,6 +193,13 @@ def _value(name: str, noise: Array) -> Array:
     if name == "kernel":
         return 1.4 * noise / np.sqrt(np.prod(noise.shape[:-1]))
     return {"gamma": 1 + 0.1 * noise, "moving_variance": 1 + 0.1 * np.abs(noise)}.get(name, 0.1 * noise)
+
+
+def _bell(noise: Array) -> Array:
+    """A transposed convolution's kernel ``[k, k, out, in]``: one bell over the taps, random between channels."""
+    taps = np.poly1d([0.5, 0.5]) ** (noise.shape[0] - 1)
+    window = 2 * np.asarray(taps.coeffs)  # stride 2: every output pixel then sees weights that add up to one
+    return 1.4 * np.multiply.outer(window, window)[..., None, None] * noise[:1, :1] / np.sqrt(noise.shape[-1])
 
 
 @contextmanager

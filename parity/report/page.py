@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 from typing import Any
 
@@ -28,6 +29,7 @@ def page(report: dict[str, Any]) -> str:
         t=_both,
         say=_spoken,
         word=_word,
+        breakable=_breakable,
         attribute=lambda key: {language: text(key, language) for language in LANGUAGES},
         formats=formats,
         views=views,
@@ -86,6 +88,11 @@ def _spoken(words: Any) -> Markup:
         for language in LANGUAGES
         if language in words
     )
+
+
+def _breakable(name: str) -> Markup:
+    """A pair's name that a narrow column may break behind its marks."""
+    return Markup("<wbr>").join(re.split(r"(?<=[.:,])", name))
 
 
 def _word(prefix: str, value: str) -> Markup:
