@@ -9,6 +9,7 @@ from __future__ import annotations
 import os
 import sys
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Annotated
 
 import typer
@@ -56,6 +57,93 @@ def padding(
 
         print(describe(comparison, confirmed))
     return 0 if comparison.faithful and confirmed is not False else 1
+
+
+Rungs = Annotated[str | None, typer.Option("--rungs", help="comma-separated; default: all", metavar="R,…")]
+Seed = Annotated[int, typer.Option(help="of everything drawn")]
+JsonFile = Annotated[Path | None, typer.Option("--json", help="also write the verdicts here", metavar="FILE")]
+
+
+@app.command()
+def verify(
+    pairs: Annotated[
+        list[str] | None,
+        typer.Argument(help="systems, networks, presets or pairs, with model.key=value overrides", metavar="[PAIR …]"),
+    ] = None,
+    everything: Annotated[bool, typer.Option("--all", help="every pair of the registry")] = False,
+    rungs: Rungs = None,
+    seed: Seed = 0,
+    as_json: JsonFile = None,
+    listed: Annotated[bool, typer.Option("--list", help="print the pairs' names and stop")] = False,
+) -> int:
+    """Verify the project's own pairs, for example: parity verify specgan.generator"""
+    from parity.ladder_names import chosen
+    from parity.pairs import registry, select
+
+    if listed:
+        print("\n".join(pair.name for pair in registry()))
+        return 0
+    if bool(pairs) == everything:
+        raise UnusableInput("name the pairs to verify, or --all (parity verify --list shows them)")
+    wanted = chosen(rungs)
+    selected = registry() if everything else select(pairs or [])
+    from parity.commands import frameworks, terminal
+
+    terminal.refuse_unwritable(as_json)
+    frameworks.load()
+    verdicts = terminal.verify_all(selected, wanted, seed)
+    if as_json:
+        terminal.write_json([verdict.to_dict() for verdict in verdicts], as_json)
+    terminal.show(verdicts)
+    return terminal.status(verdicts)
+
+
+@app.command()
+def compare(
+    reference: Annotated[str, typer.Argument(help="the Keras model, as MODULE:FACTORY or FILE.py:FACTORY")],
+    port: Annotated[str, typer.Argument(help="the torch module, likewise")],
+    shapes: Annotated[
+        list[str] | None,
+        typer.Option("--input", help="an input's shape, channels last, batch first; repeat it", metavar="N,H,W,C"),
+    ] = None,
+    mapping: Annotated[
+        Path | None, typer.Option(help="YAML or JSON of reference layer: port layer, overruling the matching")
+    ] = None,
+    mirrored: Annotated[
+        bool, typer.Option("--mirrored", help="compare in a mirror (images and kernels flipped)")
+    ] = False,
+    rungs: Rungs = None,
+    seed: Seed = 0,
+    as_json: JsonFile = None,
+) -> int:
+    """Verify your own pair, for example: parity compare models.py:keras_net models.py:torch_net"""
+    from parity.ladder_names import chosen
+
+    wanted = chosen(rungs)
+    from parity.commands import frameworks, terminal
+    from parity.commands.compare import compare as compare_pair
+
+    terminal.refuse_unwritable(as_json)
+    frameworks.load()
+    verdict = compare_pair(reference, port, shapes or [], rungs=wanted, seed=seed, mapping=mapping, mirrored=mirrored)
+    if as_json:
+        terminal.write_json([verdict.to_dict()], as_json)
+    terminal.show([verdict])
+    return terminal.status([verdict])
+
+
+@app.command()
+def golden(
+    folder: Annotated[Path | None, typer.Argument(help="records to check; default: the project's own")] = None,
+) -> int:
+    """Check both houses against records of the original code."""
+    from parity.commands import frameworks
+    from parity.golden import check, render
+
+    frameworks.load()
+    results = check(folder)
+    print(render(results))
+    return 0 if all(result.passed for result in results) else 1
 
 
 def run(arguments: Sequence[str]) -> int:

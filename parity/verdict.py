@@ -67,9 +67,9 @@ class RungResult:
 class LayerRow:
     """One line of the report: a matched layer, or one that stands on one side only (the other name is empty).
 
-    Shapes are in each framework's own layout. ``padding`` holds measured ``(before, after)`` amounts per spatial
-    axis, negative where a transposed convolution is cropped. ``float64`` is the chained relative error, ``isolated``
-    the same when the layer is fed the reference's input, ``rounding`` the float32 difference as a multiple of the
+    Shapes are in each framework's own layout. ``padding`` holds the measured ``(before, after)`` amounts per spatial
+    axis: what a convolution pads (and reads), what a transposed one crops. ``float64`` is the chained relative error,
+    ``isolated`` the same when the layer is fed the reference's input, ``rounding`` the float32 difference as a multiple of the
     rounding the frameworks show against their own float64.
     """
 

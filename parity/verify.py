@@ -13,7 +13,8 @@ import numpy as np
 from torch import nn
 
 from parity.comparison import prepare
-from parity.ladder import chosen, climb
+from parity.ladder import climb
+from parity.ladder_names import chosen
 from parity.rows import coverage, layer_rows
 from parity.rungs.bench import Bench
 from parity.sources import SourceLines

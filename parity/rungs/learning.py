@@ -110,14 +110,31 @@ def _judge(bench: Bench, rung: str, mode: str, matches: list[Match], expected: A
             _gradient_check(rung, f"input {number}", mode, a, layout.to_reference(b), limit, opaque)[0]
         )
     if culprits:
-        match, message, vanished = culprits[-1]
-        fix = (
-            "nothing arrives here in the port: look for detach(), no_grad() or requires_grad=False behind this layer"
-            if vanished
-            else "compare the backward pass of this layer and of the ones after it (custom functions, in-place edits)"
-        )
-        outcome.findings.append(Finding("numeric", match.port.name, match.key, message, fix, rung))
+        outcome.findings.append(_gradient_finding(bench, rung, culprits))
     return outcome
+
+
+def _gradient_finding(bench: Bench, rung: str, culprits: list[tuple[Match, str, bool]]) -> Finding:
+    """Blame the layer where the backward pass broke.
+
+    A cut in the backward pass leaves the layers before it without gradient, so the last one stands at the cut; a cut
+    in the backward of the backward leaves those behind it without, so the one before the first of them does.
+    """
+    vanished = [culprit for culprit in culprits if culprit[2]]
+    if rung == "penalty" and vanished:
+        matches = bench.comparison.matching.matches
+        after = vanished[0][0]
+        match = matches[max(matches.index(after) - 1, 0)]
+        message = f"{match.port.name}: its double backward is lost: {vanished[0][1]}"
+        fix = f"make the backward pass of {match.port.name} differentiable itself (no detach, no once_differentiable)"
+        return Finding("numeric", match.port.name, match.key, message, fix, rung)
+    match, message, gone = culprits[-1]
+    fix = (
+        "nothing arrives here in the port: look for detach(), no_grad() or requires_grad=False behind this layer"
+        if gone
+        else "compare the backward pass of this layer and of the ones after it (custom functions, in-place edits)"
+    )
+    return Finding("numeric", match.port.name, match.key, message, fix, rung)
 
 
 def _with_exact_moments(
@@ -265,7 +282,11 @@ def _state_finding(match: Match, slot: str, start: Array, gap: Any, judgement: s
         return Finding("batchnorm-statistics", layer, reference_layer, text, "update the running statistics", "state")
     momentum = match.reference.attributes.get("momentum")
     ratio = float(np.median((b - start) / np.where(a == start, 1.0, a - start)))
-    if momentum is not None and np.allclose(b - start, ratio * (a - start), rtol=1e-6, atol=1e-9 * scale(a)):
+    if (
+        momentum is not None
+        and abs(ratio - 1) > 1e-4
+        and np.allclose(b - start, ratio * (a - start), rtol=1e-6, atol=1e-9 * scale(a))
+    ):
         used = 1 - ratio * (1 - momentum)
         text = (
             f"{layer}.{slot}: moves {ratio:.4g} times as far: momentum is {used:.4g} (Keras's), expected {momentum:g}"

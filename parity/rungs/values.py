@@ -208,7 +208,7 @@ def _forward_findings(bench: Bench, readings: list[Reading]) -> list[Finding]:
             continue
         evidence = evidence_for(bench, reading.match, conditions[reading.condition])
         named = explain(evidence, "forward") if evidence is not None else []
-        findings += named or [_numeric(reading.match.port.name, reading.key, describe(alone, reading.condition))]
+        findings += named or [_numeric(bench, reading)]
     return findings
 
 
@@ -225,12 +225,18 @@ def _output_finding(bench: Bench, reading: Reading, condition: Condition) -> Fin
                 "output: the same values in another order: channels first in the port, last in the reference",
                 "permute to (N, H, W, C) before flattening: x.permute(0, 2, 3, 1).flatten(1)", "forward",
             )  # fmt: skip
-    return _numeric("output", "output", describe(reading.isolated, reading.condition))
+    return _numeric(bench, reading)
 
 
-def _numeric(layer: str, reference_layer: str, message: str) -> Finding:
-    fix = "no hypothesis fits: compare this layer's code on both sides, fed the same input"
-    return Finding("numeric", layer, reference_layer, f"{layer}: shapes agree, {message}", fix, "forward")
+def _numeric(bench: Bench, reading: Reading) -> Finding:
+    assert reading.isolated is not None
+    matches = bench.comparison.matching.matches
+    place = len(matches) if reading.match is None else matches.index(reading.match)
+    before = matches[place - 1].port.name if place else "the input"
+    layer = reading.match.port.name if reading.match else reading.key
+    message = f"{layer}: shapes agree, {describe(reading.isolated, reading.condition)}"
+    fix = f"no hypothesis fits: compare {layer}, and whatever runs between {before} and it, on both sides"
+    return Finding("numeric", layer, reading.key, message, fix, "forward")
 
 
 RUNGS: dict[str, Callable[[Bench], Outcome]] = {"padding": padding, "forward": forward}

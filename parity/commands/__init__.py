@@ -1,0 +1,1 @@
+"""What each ``parity`` command does, a file each; :mod:`parity.__main__` holds their options."""

@@ -1,0 +1,45 @@
+"""Importing the frameworks without their greetings on stderr."""
+
+from __future__ import annotations
+
+import os
+import sys
+import tempfile
+import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+
+def load() -> None:
+    """Import Keras on TensorFlow, and torch, quietly; whatever they say is shown if the import fails.
+
+    Raises:
+        ImportError: a framework is not installed.
+    """
+    os.environ.setdefault("KERAS_BACKEND", "tensorflow")
+    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+    with _stderr_held_back():
+        import keras  # noqa: F401
+        import tensorflow as tf
+        import torch  # noqa: F401
+
+        tf.zeros(1)  # the first operation starts the runtime, which greets too
+    warnings.filterwarnings("ignore", category=DeprecationWarning, module="keras|tensorflow")
+
+
+@contextmanager
+def _stderr_held_back() -> Iterator[None]:
+    sys.stderr.flush()
+    kept = os.dup(2)
+    with tempfile.TemporaryFile() as held:
+        os.dup2(held.fileno(), 2)
+        try:
+            yield
+        except BaseException:
+            os.dup2(kept, 2)
+            held.seek(0)
+            os.write(2, held.read())
+            raise
+        finally:
+            os.dup2(kept, 2)
+            os.close(kept)

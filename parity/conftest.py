@@ -1,0 +1,24 @@
+"""Each pair of the registry is verified once; its rungs are tests of their own."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from functools import cache
+
+import pytest
+
+from parity.commands import frameworks
+from parity.pairs import Pair
+from parity.verdict import Verdict
+
+
+@pytest.fixture(scope="session")
+def verdict_of(parity_record: Callable[[Verdict], Verdict]) -> Callable[[Pair], Verdict]:
+    """The verdict on a pair, measured at the first call."""
+    frameworks.load()
+
+    @cache
+    def verdict(pair: Pair) -> Verdict:
+        return parity_record(pair.verify())
+
+    return verdict
