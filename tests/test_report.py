@@ -15,7 +15,20 @@ import pytest
 from report_samples import NASTY, report, verdict
 
 import parity.report
-from parity.report import FILES, SCHEMA, figures, formats, images, markdown, render, study, views, write
+from parity.report import (
+    FILES,
+    SCHEMA,
+    figures,
+    formats,
+    images,
+    markdown,
+    refuse_unusable,
+    render,
+    study,
+    views,
+    write,
+)  # fmt: skip
+from parity.report.collect import collect
 from parity.report.strings import LANGUAGES, STRINGS, text
 from parity.verdict import Check, Coverage, Finding, LayerRow, RungResult, UnusableInput
 
@@ -25,7 +38,7 @@ PARTS = (*(f'id="{section}"' for section in ("summary", "networks", "study", "ga
 class Page(HTMLParser):
     """Collects ids, links, text and anything that would be fetched; complains about crossed or open tags."""
 
-    VOID = {"meta", "link", "input", "img", "br"}
+    VOID = {"meta", "link", "input", "img", "br", "wbr"}
 
     def __init__(self, html: str):
         super().__init__()
@@ -387,8 +400,9 @@ def test_a_report_with_a_stranger_in_it_is_refused(tmp_path):
 @pytest.mark.parametrize("place", ["file", "file/report", "/proc/report"])
 def test_an_unwritable_folder_is_one_clear_line(tmp_path, place):
     (tmp_path / "file").write_text("")
-    with pytest.raises(UnusableInput, match=r"^the report cannot be written into [^\n]+: [^\n]+$"):
-        write({}, tmp_path / place)
+    for attempt in (lambda: write({}, tmp_path / place), lambda: refuse_unusable(tmp_path / place)):
+        with pytest.raises(UnusableInput, match=r"^the report cannot be written into [^\n]+: [^\n]+$"):
+            attempt()
     assert [path.name for path in tmp_path.iterdir()] == ["file"]
 
 
@@ -429,3 +443,32 @@ def test_an_unknown_rung_is_shown_by_its_own_name():
     files = render(report(new))
     assert "telepathy" in Page(files["index.html"]).text
     assert "telepathy" in markdown.document({**parity.report.DEFAULTS, **report(new)}, "zh")
+
+
+def test_a_usable_folder_is_not_refused(tmp_path):
+    for place in ("new", "deep/er/new"):
+        refuse_unusable(tmp_path / place)
+    write({}, tmp_path / "report")
+    refuse_unusable(tmp_path / "report")
+
+
+def test_a_folder_below_one_without_permission_is_refused(tmp_path, monkeypatch):
+    def refuse(path, *arguments, **settings):
+        raise PermissionError(13, "Permission denied")
+
+    monkeypatch.setattr(Path, "mkdir", refuse)
+    with pytest.raises(UnusableInput, match="Permission denied in"):
+        refuse_unusable(tmp_path / "report")
+
+
+def test_collected_verdicts_of_other_networks_measure_no_claims():
+    body = collect([verdict("mine", seed=3), verdict("dcgan.generator")], "pytest", seed=3)
+    assert {"claims", "gallery", "padding_study"}.isdisjoint(body)
+    assert (body["command"], body["seed"], body["versions"]) == ("pytest", 3, {"numpy": "2.4"})
+    assert body["created"].endswith("+00:00") and len(body["verdicts"]) == 2
+    render(body)
+
+
+def test_collected_verdicts_of_specgan_bring_the_claims(monkeypatch):
+    monkeypatch.setattr("parity.report.collect._exhibits", lambda seed: {"claims": report()["claims"]})
+    assert collect([verdict("specgan.generator")], "parity report")["claims"]

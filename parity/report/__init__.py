@@ -39,8 +39,8 @@ def write(report: dict[str, Any], folder: Path | str) -> list[Path]:
     :class:`parity.verdict.UnusableInput` if the folder holds anything else, or cannot be written.
     """
     folder = Path(folder).absolute()
+    refuse_unusable(folder)
     texts = render(report)
-    _refuse_foreign(folder)
     made = next((parent for parent in reversed(folder.parents) if not parent.exists()), None)
     suffix = secrets.token_hex(4)
     draft = folder.with_name(f".{folder.name}.{suffix}.partial")
@@ -100,22 +100,34 @@ def _figures(item: dict[str, Any]) -> dict[str, Any]:
     }
 
 
-def _refuse_foreign(folder: Path) -> None:
-    if not folder.exists():
-        return
-    if not folder.is_dir():
+def refuse_unusable(folder: Path | str) -> None:
+    """Find out before the long work whether a report can be written into ``folder``.
+
+    Raises:
+        UnusableInput: it is a file, holds anything but an earlier report, or lies where nothing can be written.
+    """
+    folder = Path(folder).absolute()
+    if folder.is_file():
         raise UnusableInput(f"the report cannot be written into {folder}: it is a file; name a folder")
-    names: set[str] = set()
+    nearest = next(parent for parent in folder.parents if parent.exists())
+    trial = nearest / f".{folder.name}.{secrets.token_hex(4)}.trial"
     try:
-        names = {entry.name for entry in folder.iterdir()}
-        earlier = not names or json.loads((folder / "report.json").read_text("utf-8"))["schema"].startswith(
-            "parity-report/"
-        )
-    except (OSError, ValueError, KeyError, TypeError, AttributeError):
-        earlier = False
+        trial.mkdir()
+        trial.rmdir()
+        names = {entry.name for entry in folder.iterdir()} if folder.exists() else set()
+    except OSError as failure:
+        reason = f"{failure.strerror} in {nearest}"
+        raise UnusableInput(f"the report cannot be written into {folder}: {reason}") from failure
     foreign = sorted(names.difference(FILES))
-    if not earlier or foreign:
+    if foreign or (names and not _is_report(folder / "report.json")):
         raise UnusableInput(
             f"the report cannot be written into {folder}: it holds files that are not an earlier report"
             f" ({', '.join((foreign or sorted(names))[:3])}); name a new or empty folder"
         )
+
+
+def _is_report(path: Path) -> bool:
+    try:
+        return str(json.loads(path.read_text("utf-8"))["schema"]).startswith("parity-report/")
+    except (OSError, ValueError, KeyError, TypeError):
+        return False
