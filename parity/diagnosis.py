@@ -234,7 +234,7 @@ def _unseen_activation(evidence: Evidence) -> Answer:
     alone = {step.name for step in evidence.matching.only_reference}
     unmatched = [step for step in before if step.name in alone]
     inputs = {"": evidence.given}
-    inputs |= {step.attributes["function"]: _inverse(step.attributes, evidence.given) for step in unmatched}
+    inputs |= {step.attributes["function"]: evidence.reference_trace.inputs.get(step.name) for step in unmatched}
     for due, given in inputs.items():
         if given is None:
             continue
@@ -248,18 +248,6 @@ def _unseen_activation(evidence: Evidence) -> Answer:
                 return f"the port feeds it through {what} where the reference has {due or 'none'}", (
                     f"apply {due} before {evidence.match.port.name}" if due else f"remove {what} before it"
                 )
-    return None
-
-
-def _inverse(settings: dict, values: Array) -> Array | None:
-    """What went into an activation, where its output tells."""
-    function = settings["function"]
-    if function == "leaky_relu" and settings["slope"]:
-        return np.where(values > 0, values, values / settings["slope"])
-    if function == "tanh":
-        return np.arctanh(np.clip(values, -1 + 1e-15, 1 - 1e-15))
-    if function == "sigmoid":
-        return np.log(values / (1 - values))
     return None
 
 

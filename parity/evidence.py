@@ -59,7 +59,6 @@ class Evidence:
     training: bool
     matching: Matching
     reference_trace: Trace
-    port_trace: Trace
 
     @property
     def kind(self) -> str:

@@ -22,6 +22,7 @@ from parity.tracing.keras_side import KerasSide
 from parity.tracing.torch_side import TorchSide
 from parity.verdict import Check, Finding, LayerRow, RungResult, UnusableInput, Verdict
 
+LEARNING = ("gradients", "penalty")
 PACKAGES = ("tensorflow", "keras", "torch", "numpy")
 
 
@@ -83,7 +84,7 @@ def verify(
         name or f"{reference.name} / {type(port).__name__}",
         results,
         rows,
-        _without_repeats(findings),
+        _worth_telling(findings),
         coverage(bench, checks),
         _first_divergence(rows, findings, checks),
         _output_judged(bench, checks),
@@ -117,10 +118,11 @@ def _as_list(inputs: Sequence[np.ndarray] | np.ndarray | None) -> list[np.ndarra
     return [x.astype(np.float64) if x.dtype.kind == "f" else x for x in arrays]
 
 
-def _without_repeats(findings: list[Finding]) -> list[Finding]:
-    return list(
-        {(finding.kind, finding.layer, finding.reference_layer): finding for finding in reversed(findings)}.values()
-    )[::-1]
+def _worth_telling(findings: list[Finding]) -> list[Finding]:
+    """One finding per kind and layer; unexplained gradients count only where the values themselves agree."""
+    explained = any(finding.rung not in LEARNING for finding in findings)
+    once = {(finding.kind, finding.layer, finding.reference_layer): finding for finding in reversed(findings)}
+    return [f for f in reversed(once.values()) if not (explained and f.kind == "numeric" and f.rung in LEARNING)]
 
 
 def _first_divergence(rows: list[LayerRow], findings: list[Finding], checks: list[Check]) -> LayerRow | None:

@@ -104,8 +104,7 @@ def evidence_for(bench: Bench, match: Match, condition: Condition) -> Evidence |
         crossed = layout.to_reference(got) if got.ndim == expected.ndim or layout.order is not None else None
     comparison = bench.comparison
     weights = {slot: comparison.weights[match.key, slot] for slot in match.reference.shapes}
-    return Evidence(match, given, expected, crossed, weights, condition.training, comparison.matching,
-                    comparison.reference_trace, comparison.port_trace)  # fmt: skip
+    return Evidence(match, given, expected, crossed, weights, condition.training, comparison.matching, condition.reference64)  # fmt: skip
 
 
 def logical_input(trace: Trace, step: Step) -> Array | None:
