@@ -125,3 +125,8 @@ def test_exhibits_hold_one_image_per_system_and_the_wrong_one(twins):
     assert max(apart[:2]) < AGREE and apart[2] > 0.1
     page = render({"gallery": gallery(twins), "padding_study": {"measured": padding_copies(twins)}})["index.html"]
     assert page.count("data:image/png") == 9
+
+
+def test_figures_repeat(twins, results):
+    for name in ("init", "quality.apply", "usage.latent"):
+        assert CLAIMS[name](twins).en == results[name]["measured"]["en"]

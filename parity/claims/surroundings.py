@@ -106,13 +106,14 @@ def device(twins: Twins) -> Measured:
 
 def apply_initialiser(twins: Twins) -> Measured:
     """Kernels after a DCGAN's weights_init."""
-    from torch import Tensor, nn
+    from torch import Generator, Tensor, nn
 
+    generator = Generator().manual_seed(twins.seed)
     port = twins.get("generator", dim=16).port()
 
     def weights_init(module: Any) -> None:
         if isinstance(getattr(module, "weight", None), Tensor):
-            nn.init.normal_(module.weight, 0.0, 0.02)
+            nn.init.normal_(module.weight, 0.0, 0.02, generator=generator)
 
     port.apply(weights_init)
     spreads = [

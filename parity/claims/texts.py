@@ -228,7 +228,7 @@ TEXTS: dict[str, tuple[str, str, str]] = {
     ),
     "complete": (
         "completeness",
-        "All features of SpecGAN are ported, 100 %.",
+        "All features of SpecGAN are ported, 100%.",
         "SpecGAN 的全部特性均已移植，完整度 100%。",
     ),
     "init": (
@@ -261,14 +261,14 @@ TEXTS: dict[str, tuple[str, str, str]] = {
     ),
     "score": (
         "score",
-        "100 % overall: no deviation from the original architecture, a faithful port.",
+        "100% overall: no deviation from the original architecture, a faithful port.",
         "总体 100%：与原始架构无偏差，是忠实的移植。",
     ),
-    "score.g": ("score", "The generator matches to 100 %, 5 of 5 layers.", "生成器 100% 一致，5/5 层。"),
-    "score.d": ("score", "The discriminator matches to 100 %, 5 of 5 layers.", "判别器 100% 一致，5/5 层。"),
-    "score.parameters": ("score", "The parameters match to 100 %.", "参数 100% 一致。"),
-    "score.shapes": ("score", "The shapes match to 100 %.", "形状 100% 一致。"),
-    "score.activations": ("score", "The activations match to 100 %.", "激活函数 100% 一致。"),
+    "score.g": ("score", "The generator matches to 100%, 5 of 5 layers.", "生成器 100% 一致，5/5 层。"),
+    "score.d": ("score", "The discriminator matches to 100%, 5 of 5 layers.", "判别器 100% 一致，5/5 层。"),
+    "score.parameters": ("score", "The parameters match to 100%.", "参数 100% 一致。"),
+    "score.shapes": ("score", "The shapes match to 100%.", "形状 100% 一致。"),
+    "score.activations": ("score", "The activations match to 100%.", "激活函数 100% 一致。"),
 }
 
 

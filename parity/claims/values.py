@@ -164,8 +164,11 @@ def completeness(twins: Twins) -> Measured:
 
 def initial_weights(twins: Twins) -> Measured:
     """Spread of freshly drawn kernels in both ways of drawing them."""
+    import keras
+
     import tf_impl.specgan
 
+    keras.utils.set_random_seed(twins.seed)
     spreads = {}
     for kind in ("glorot", "normal"):
         network = tf_impl.specgan.SpecGANGenerator(init=kind)
