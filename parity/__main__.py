@@ -7,6 +7,7 @@ frameworks of another. Raise :class:`parity.verdict.UnusableInput` for anything 
 from __future__ import annotations
 
 import os
+import shlex
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -130,6 +131,34 @@ def compare(
         terminal.write_json([verdict.to_dict()], as_json)
     terminal.show([verdict])
     return terminal.status([verdict])
+
+
+@app.command()
+def report(
+    pairs: Annotated[
+        list[str] | None,
+        typer.Argument(help="what to verify, as for parity verify; default: every pair", metavar="[PAIR …]"),
+    ] = None,
+    out: Annotated[Path, typer.Option(help="the folder to write; an earlier report is replaced")] = Path("report"),
+    seed: Seed = 0,
+) -> int:
+    """Verify every pair and write the report: a page, Markdown in two languages, JSON and JUnit XML."""
+    from parity.pairs import registry, select
+    from parity.report import refuse_unusable
+
+    refuse_unusable(out)
+    selected = select(pairs) if pairs else registry()
+    from parity.commands import frameworks, terminal
+    from parity.report import write
+    from parity.report.collect import collect
+
+    frameworks.load()
+    verdicts = terminal.verify_all(selected, None, seed)
+    command = shlex.join(["parity", "report", *(pairs or []), *([f"--seed={seed}"] if seed else [])])
+    paths = write(collect(verdicts, command, seed), out)
+    terminal.show(verdicts)
+    print(f"report: {paths[0]}")
+    return terminal.status(verdicts)
 
 
 @app.command()

@@ -5,14 +5,15 @@ from __future__ import annotations
 import time
 from collections.abc import Callable
 
-from parity.rungs import learning, static, values
+from parity.rungs import gradients, state, static, values
 from parity.rungs.bench import Bench, Outcome
 from parity.verdict import RungResult, worst_judgement
 
 RUNGS: dict[str, Callable[[Bench], Outcome]] = {
     **static.RUNGS,
     **values.RUNGS,
-    **learning.RUNGS,
+    **gradients.RUNGS,
+    **state.RUNGS,
 }
 
 

@@ -7,7 +7,7 @@ reference's, so each layer is judged on the reference's input and a fault does n
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 
 import numpy as np
@@ -31,11 +31,11 @@ class Condition:
     name: str
     training: bool
     inputs: list[Array]
-    reference64: Trace
-    port64: Trace
-    isolated: Trace
-    reference32: Trace
-    port32: Trace
+    reference64: Trace = field(default_factory=Trace)
+    port64: Trace = field(default_factory=Trace)
+    isolated: Trace = field(default_factory=Trace)
+    reference32: Trace = field(default_factory=Trace)
+    port32: Trace = field(default_factory=Trace)
     refused: str = ""
 
 
@@ -96,17 +96,13 @@ class Measurements:
             for inputs in (batch, single)
         ]
         self._share_float32_slopes()
-        found = {}
         with self.comparison.working("float64"):
-            for name, training, inputs in plan:
-                found[name] = self._in_float64(training, inputs)
+            conditions = [self._in_float64(*planned) for planned in plan]
         with self.comparison.working("float32"):
-            for name, training, inputs in plan:
-                if not found[name][-1]:
-                    found[name] = (*found[name][:-1], *self._in_float32(training, inputs), "")
-                else:
-                    found[name] = (*found[name][:-1], Trace(), Trace(), found[name][-1])
-        return [Condition(name, training, inputs, *found[name]) for name, training, inputs in plan]
+            for condition in conditions:
+                if not condition.refused:
+                    self._add_float32(condition)
+        return conditions
 
     @cached_property
     def readings(self) -> list[Reading]:
@@ -124,7 +120,7 @@ class Measurements:
             found += [replace(r, own_rounding=most[r.key][0], limit=most[r.key][1]) for r in some]
         return found
 
-    def _in_float64(self, training: bool, inputs: list[Array]) -> tuple[Trace, Trace, Trace, str]:
+    def _in_float64(self, name: str, training: bool, inputs: list[Array]) -> Condition:
         comparison = self.comparison
         try:
             reference = comparison.reference.run(inputs, training)
@@ -133,18 +129,19 @@ class Measurements:
             if not training:
                 raise
             comparison.load()
-            return Trace(), Trace(), Trace(), f"batch statistics refused: {first_line(error)}"
+            return Condition(name, training, inputs, refused=f"batch statistics refused: {first_line(error)}")
         forced = {
             match.port.name: self.layout(match).to_port(reference.outputs[match.key])
             for match in comparison.matching.matches
             if self._forcible(match, reference, port)
         }
         isolated = comparison.port.run(comparison.to_port(inputs), training, replace=forced)
-        return reference, port, isolated, ""
+        return Condition(name, training, inputs, reference, port, isolated)
 
-    def _in_float32(self, training: bool, inputs: list[Array]) -> tuple[Trace, Trace]:
+    def _add_float32(self, condition: Condition) -> None:
         comparison = self.comparison
-        return comparison.reference.run(inputs, training), comparison.port.run(comparison.to_port(inputs), training)
+        condition.reference32 = comparison.reference.run(condition.inputs, condition.training)
+        condition.port32 = comparison.port.run(comparison.to_port(condition.inputs), condition.training)
 
     def layout(self, match: Match) -> Layout:
         """How that layer's output crosses."""

@@ -58,24 +58,24 @@ def _line_of(cls: type, name: str) -> str:
         return ""
     exact, prefix = [], []
     for node in ast.walk(tree):
-        for label in _labels(node):
+        for label, line in _labels(node):
             if label == name:
-                exact.append(node.lineno)
+                exact.append(line)
             elif len(label) > 2 and name.startswith(f"{label}_"):
-                prefix.append((len(label), node.lineno))
+                prefix.append((len(label), line))
     if exact:
         return f"{_shown(path)}:{first + min(exact) - 1}"
     return f"{_shown(path)}:{first + max(prefix)[1] - 1}" if prefix else ""
 
 
-def _labels(node: ast.AST) -> list[str]:
-    """The names that a piece of code gives or mentions: strings, keywords, attributes that are assigned."""
-    if isinstance(node, ast.Constant) and isinstance(node.value, str) and hasattr(node, "lineno"):
-        return [node.value]
+def _labels(node: ast.AST) -> list[tuple[str, int]]:
+    """The names that a piece of code gives or mentions, with their lines: strings, keywords, assigned attributes."""
+    if isinstance(node, ast.Constant) and isinstance(node.value, str):
+        return [(node.value, node.lineno)]
     if isinstance(node, ast.keyword) and node.arg:
-        return [node.arg]
+        return [(node.arg, node.lineno)]
     if isinstance(node, ast.Attribute) and isinstance(node.ctx, ast.Store):
-        return [node.attr]
+        return [(node.attr, node.lineno)]
     return []
 
 

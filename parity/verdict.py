@@ -69,8 +69,8 @@ class LayerRow:
 
     Shapes are in each framework's own layout. ``padding`` holds the measured ``(before, after)`` amounts per spatial
     axis: what a convolution pads (and reads), what a transposed one crops. ``float64`` is the chained relative error,
-    ``isolated`` the same when the layer is fed the reference's input, ``rounding`` the float32 difference as a multiple of the
-    rounding the frameworks show against their own float64.
+    ``isolated`` the same when the layer is fed the reference's input, ``rounding`` the float32 difference as a
+    multiple of the rounding the frameworks show against their own float64.
     """
 
     kind: str
@@ -170,13 +170,18 @@ class Verdict:
         for name, rung in self.rungs.items():
             worst = rung.worst
             body["rungs"][name]["worst"] = asdict(worst) if worst else None
-        return _plain(body)
+        return plain(body)
 
     def to_markdown(self) -> str:
         """The verdict as a Markdown section: rungs, layers, findings."""
         from parity.report.markdown import verdict_section
 
         return verdict_section(self.to_dict())
+
+
+def judge(fine: bool, abstain: object = "") -> Judgement:
+    """Pass or fail, or abstain where there is a reason to."""
+    return "abstain" if abstain else "pass" if fine else "fail"
 
 
 def worst_judgement(checks: list[Check]) -> Judgement:
@@ -196,15 +201,16 @@ def _excess(check: Check) -> float:
     return float("inf") if check.measured != check.measured else check.measured / check.limit
 
 
-def _plain(value: Any) -> Any:
+def plain(value: Any) -> Any:
+    """Any nested value as JSON-ready data; arrays become lists, NaN and infinities words."""
     if isinstance(value, dict):
-        return {str(key): _plain(item) for key, item in value.items()}
+        return {str(key): plain(item) for key, item in value.items()}
     if isinstance(value, (list, tuple)):
-        return [_plain(item) for item in value]
+        return [plain(item) for item in value]
     if hasattr(value, "item") and not getattr(value, "shape", ()):
         value = value.item()
     if hasattr(value, "tolist"):
-        return _plain(value.tolist())
+        return plain(value.tolist())
     if isinstance(value, float) and (value != value or value in (float("inf"), float("-inf"))):
         return str(value)
     if value is None or isinstance(value, (bool, int, float, str)):

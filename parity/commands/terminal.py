@@ -84,7 +84,7 @@ def show(verdicts: Sequence[Verdict]) -> None:
     for verdict in verdicts:
         marks = [MARKS[verdict.rungs[rung].judgement] if rung in verdict.rungs else "" for rung in rungs]
         table.add_row(verdict.name, *marks, f"{verdict.coverage.judged}/{verdict.coverage.total}")
-    console.print(table, width=max(console.width, 110), crop=False, no_wrap=True)
+    Console(width=max(console.width, 48 + 11 * len(rungs)), highlight=False).print(table)
     console.print(LEGEND, style="dim")
     for verdict in verdicts:
         if not verdict.passed or verdict.findings or verdict.coverage.abstained:

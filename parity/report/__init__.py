@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from parity.verdict import UnusableInput, _plain
+from parity.verdict import UnusableInput, plain
 
 SCHEMA = "parity-report/1"
 FILES = ("index.html", "report.md", "report.zh.md", "report.json", "junit.xml")
@@ -86,7 +86,7 @@ def render(report: dict[str, Any]) -> dict[str, str]:
 
 
 def _for_machines(report: dict[str, Any]) -> dict[str, Any]:
-    return _plain({**report, "gallery": [_figures(item) for item in report["gallery"]]})
+    return plain({**report, "gallery": [_figures(item) for item in report["gallery"]]})
 
 
 def _figures(item: dict[str, Any]) -> dict[str, Any]:

@@ -10,7 +10,7 @@ import numpy as np
 from parity.matching import Match
 from parity.rungs.bench import Bench, Outcome
 from parity.tracing.steps import Step
-from parity.verdict import Check, Finding
+from parity.verdict import Check, Finding, judge
 
 # attribute -> (finding kind, fix); a kind of None means that the layer's own kind decides.
 ATTRIBUTES: dict[str, tuple[str, str]] = {
@@ -130,7 +130,7 @@ def weights(bench: Bench) -> Outcome:
                if step.kind.startswith("opaque")}  # fmt: skip
     for conflict in comparison.conflicts:
         name = conflict.reference_layer or conflict.layer
-        judgement = "abstain" if name in unknown or comparison.crash and not conflict.layer else "fail"
+        judgement = judge(False, name in unknown or comparison.crash and not conflict.layer)
         outcome.checks.append(Check("weights", name, conflict.slot, judgement, message=conflict.message))
     count = 0
     with comparison.working("float64"):
@@ -142,7 +142,7 @@ def weights(bench: Bench) -> Outcome:
                 back = crossing.to_keras(slot, comparison.port.read(match.port, slot), match.reference.shapes[slot])
                 same = back.shape == value.shape and bool((back == value).all())
                 message = "" if same else f"{match.key}.{slot} does not come back as it was sent"
-                outcome.checks.append(Check("weights", match.key, slot, "pass" if same else "fail", message=message))
+                outcome.checks.append(Check("weights", match.key, slot, judge(same), message=message))
             count += match.reference.size
     outcome.message = f"{count:,} parameters crossed and came back bit for bit"
     if comparison.enlivened:
@@ -171,7 +171,7 @@ def shapes(bench: Bench) -> Outcome:
             f"{match.port.name}: got {match.port.output_shape}, expected {match.reference.output_shape} "
             "(the reference's) with its channels moved"
         )  # fmt: skip
-        outcome.checks.append(Check("shapes", match.key, "output", "pass" if fits else "fail", message=message))
+        outcome.checks.append(Check("shapes", match.key, "output", judge(fits), message=message))
     if not comparison.crash:
         _output_shapes(bench, outcome)
     outcome.message = outcome.message or f"{len(outcome.checks)} shapes agree" * _all_pass(outcome)
@@ -193,9 +193,7 @@ def _output_shapes(bench: Bench, outcome: Outcome) -> None:
         message = (
             "" if fits else f"output {number}: got {b.shape}, expected {a.shape} (channels moved where it has any)"
         )
-        outcome.checks.append(
-            Check("shapes", "output", f"output {number}", "pass" if fits else "fail", message=message)
-        )
+        outcome.checks.append(Check("shapes", "output", f"output {number}", judge(fits), message=message))
 
 
 RUNGS: dict[str, Callable[[Bench], Outcome]] = {"structure": structure, "weights": weights, "shapes": shapes}

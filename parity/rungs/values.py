@@ -13,7 +13,7 @@ from parity.measure import Condition, Reading
 from parity.padding import measure_amounts
 from parity.rungs.bench import Bench, Outcome
 from parity.tracing.steps import Step, Trace
-from parity.verdict import Check, Finding
+from parity.verdict import Check, Finding, judge
 
 Array = np.ndarray
 Amounts = list[tuple[int, int]] | None
@@ -104,7 +104,8 @@ def evidence_for(bench: Bench, match: Match, condition: Condition) -> Evidence |
         crossed = layout.to_reference(got) if got.ndim == expected.ndim or layout.order is not None else None
     comparison = bench.comparison
     weights = {slot: comparison.weights[match.key, slot] for slot in match.reference.shapes}
-    return Evidence(match, given, expected, crossed, weights, condition.training, comparison.matching, condition.reference64)  # fmt: skip
+    values = (given, expected, crossed, weights)
+    return Evidence(match, *values, condition.training, comparison.matching, condition.reference64)
 
 
 def logical_input(trace: Trace, step: Step) -> Array | None:
@@ -140,7 +141,7 @@ def forward(bench: Bench) -> Outcome:
 
 def _forward_checks(reading: Reading) -> list[Check]:
     if reading.mismatch:
-        judgement = "abstain" if reading.abstain else "fail"
+        judgement = judge(False, reading.abstain)
         return [Check("forward", reading.key, f"shape, {reading.condition}", judgement, message=reading.mismatch)]
     relative = 1 / max(reading.scale, np.finfo(float).tiny)
     checks = []
@@ -150,7 +151,7 @@ def _forward_checks(reading: Reading) -> list[Check]:
     ):
         if found is None:
             continue
-        judgement = "abstain" if abstain else "pass" if found.absolute <= reading.limit else "fail"
+        judgement = judge(found.absolute <= reading.limit, abstain)
         message = abstain or ("" if judgement == "pass" else describe(found, reading.condition))
         checks.append(
             Check(
@@ -165,7 +166,7 @@ def _forward_checks(reading: Reading) -> list[Check]:
             )  # fmt: skip
         )
     if reading.rounding is not None and not reading.chain_abstain:
-        judgement = "pass" if reading.rounding <= ROUNDING_LIMIT else "fail"
+        judgement = judge(reading.rounding <= ROUNDING_LIMIT)
         message = "" if judgement == "pass" else f"{reading.rounding:.3g} times the rounding of float32: not rounding"
         checks.append(
             Check(

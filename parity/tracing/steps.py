@@ -12,6 +12,7 @@ PARAMETRISED = ("conv", "conv-transpose", "dense", "batchnorm", "layernorm", "gr
 ELEMENTWISE = ("activation", "dropout", "batchnorm", "prelu")
 CHANNELS_FIRST = ("conv", "conv-transpose", "batchnorm", "groupnorm", "pool", "global-pool", "upsample", "prelu")
 MOVEMENT = ("flatten", "reshape", "permute", "padding", "crop", "identity")
+STATISTICS = ("moving_mean", "moving_variance")
 MODE_DEPENDENT = ("batchnorm", "dropout")
 
 

@@ -1,4 +1,4 @@
-"""The rungs that judge what training rests on: gradients, penalty (double backward), state. Plain NumPy."""
+"""The rungs of differentiation: gradients, and the penalty's double backward. Plain NumPy."""
 
 from __future__ import annotations
 
@@ -11,12 +11,10 @@ from parity.compare import difference, float64_limit, scale, typical_rounding
 from parity.matching import Match
 from parity.rungs.bench import Bench, Outcome
 from parity.rungs.values import STOPPED, describe
-from parity.verdict import Check, Finding, first_line
+from parity.tracing.steps import STATISTICS
+from parity.verdict import Check, Finding, first_line, judge
 
 Array = np.ndarray
-STATISTICS = ("moving_mean", "moving_variance")
-# Measured ratios of statistics are quotients of float64 differences; a wrong count n is off by at least 1/n².
-RATIO_LIMIT = 1e-9
 
 
 def gradients(bench: Bench) -> Outcome:
@@ -45,7 +43,7 @@ def _gradients(bench: Bench, rung: str, penalty: bool) -> Outcome:
         return Outcome(message="the outputs have different shapes: no common scalar to differentiate")
     rng = np.random.default_rng([comparison.seed, 7])
     cotangents = [rng.standard_normal(x.shape) for x in expected_results]
-    crossed = [layout.to_port(x) for layout, x in zip(outputs, cotangents, strict=True)]
+    crossed = [layout.to_port(x) for layout, x in zip(outputs, cotangents, strict=True) if layout is not None]
     matches = [match for match in comparison.matching.matches if match.reference.parametrised]
     refused = {c.training: c.refused for c in reversed(bench.measurements.conditions)}
     for mode in ("evaluation", "training") if bench.measurements.mode_dependent else ("evaluation",):
@@ -174,129 +172,11 @@ def _gradient_check(
         return Check(rung, layer, what, "abstain", message=reason), reason
     found = difference(b, a, limit)
     relative = 1 / max(scale(a), np.finfo(float).tiny)
-    judgement = "pass" if found.absolute <= limit else "fail"
+    judgement = judge(found.absolute <= limit)
     message = "" if judgement == "pass" else describe(found, what)
     return Check(
         rung, layer, what, judgement, found.absolute * relative, limit * relative, "relative", message
     ), message
 
 
-def state(bench: Bench) -> Outcome:
-    """Running statistics after one and after two training passes, each layer fed the reference's input."""
-    comparison = bench.comparison
-    outcome = Outcome()
-    if comparison.crash:
-        return Outcome(message=STOPPED.format(comparison.crash))
-    matches = [m for m in comparison.matching.matches if set(STATISTICS) & set(m.reference.shapes) & set(m.port.shapes)]
-    if not matches:
-        return Outcome(message="the network keeps no running statistics")
-    training = next((c for c in bench.measurements.conditions if c.training and not c.refused), None)
-    if training is None:
-        return Outcome(message="no training-mode run was possible")
-    forced = {
-        m.port.name: bench.measurements.layout(m).to_port(training.reference64.outputs[m.key])
-        for m in comparison.matching.matches
-        if m.key in training.reference64.outputs
-        and bench.measurements.layout(m).fits(training.reference64.outputs[m.key].shape, _port_shape(training, m))
-    }
-    history: dict[str, list[dict[tuple[str, str], Array]]] = {"float64": [], "float32": [], "port": []}
-    for dtype in ("float64", "float32"):
-        with comparison.working(dtype):
-            for _ in range(2):
-                comparison.reference.run(training.inputs, True, values=False, keep_state=True)
-                history[dtype].append(_statistics(comparison.reference, matches, lambda m: m.reference))
-                if dtype == "float64":
-                    inputs = comparison.to_port(training.inputs)
-                    comparison.port.run(inputs, True, replace=forced, values=False, keep_state=True)
-                    history["port"].append(_statistics(comparison.port, matches, lambda m: m.port))
-    for match in matches:
-        _judge_state(bench, match, history, training.reference64.inputs.get(match.key), outcome)
-    outcome.message = f"{len(matches)} layers' running statistics after one and two passes"
-    return outcome
-
-
-def _port_shape(condition: Any, match: Match) -> tuple[int, ...]:
-    """The shape of that layer's output in the port's run."""
-    found = condition.port64.outputs.get(match.port.name)
-    return () if found is None else found.shape
-
-
-def _statistics(side: Any, matches: list[Match], own: Callable[[Match], Any]) -> dict[tuple[str, str], Array]:
-    return {(m.key, slot): side.read(own(m), slot).astype(np.float64) for m in matches
-            for slot in STATISTICS if slot in own(m).shapes}  # fmt: skip
-
-
-def _judge_state(bench: Bench, match: Match, history: Any, given: Array | None, outcome: Outcome) -> None:
-    crossing = bench.comparison.layouts.crossing(match)
-    for slot in (s for s in STATISTICS if s in match.reference.shapes and s in match.port.shapes):
-        key = (match.key, slot)
-        start = bench.comparison.weights[key]
-        gaps = []
-        for passes in range(2):
-            a = history["float64"][passes][key]
-            b = crossing.to_keras(slot, history["port"][passes][key], a.shape)
-            gaps.append((a, b, difference(b, a), float64_limit(a, history["float32"][passes][key])))
-        a, b, found, limit = gaps[-1]
-        known = slot == "moving_variance" and _unbiased(match, start, gaps[0][0], gaps[0][1], given)
-        judgement = (
-            "pass" if all(g.absolute <= lim for _, _, g, lim in gaps) else "known-difference" if known else "fail"
-        )
-        message = known if judgement == "known-difference" else "" if judgement == "pass" else describe(found)
-        relative = 1 / max(scale(a), np.finfo(float).tiny)
-        outcome.checks.append(
-            Check("state", match.key, slot, judgement, found.absolute * relative, limit * relative, "relative", message)
-        )
-        if judgement != "pass":
-            outcome.findings.append(_state_finding(match, slot, start, gaps[0], judgement, message))
-
-
-def _unbiased(match: Match, start: Array, reference: Array, port: Array, given: Array | None) -> str:
-    """The proof that the port stores n/(n-1) times the reference's batch variance, or "" if it does not."""
-    momentum = match.reference.attributes["momentum"]
-    if given is None or momentum != match.port.attributes["momentum"] and not np.isclose(
-        momentum, match.port.attributes["momentum"] or 0
-    ):  # fmt: skip
-        return ""
-    count = given.size // given.shape[-1]
-    own, other = reference - momentum * start, port - momentum * start
-    if count < 2 or difference(other, own * (count / (count - 1))).relative > RATIO_LIMIT:
-        return ""
-    return (
-        f"{match.port.name}: torch stores the unbiased batch variance, Keras the biased one; measured ratio "
-        f"{float(np.median(other / own)):.9f} = n/(n-1) with n = {count} values per channel"
-    )
-
-
-def _state_finding(match: Match, slot: str, start: Array, gap: Any, judgement: str, message: str) -> Finding:
-    a, b, _, _ = gap
-    layer, reference_layer = match.port.name, match.key
-    if judgement == "known-difference":
-        fix = (
-            "harmless for large batches; to remove it, give the Keras side a BatchNormalization whose running variance "
-            "is multiplied by n/(n-1)"
-        )
-        return Finding("batchnorm-variance", layer, reference_layer, f"known difference: {message}", fix, "state")
-    moved = scale(b - start)
-    if moved == 0.0 < scale(a - start):
-        text = f"{layer}.{slot}: does not move in training, the reference's does"
-        return Finding("batchnorm-statistics", layer, reference_layer, text, "update the running statistics", "state")
-    momentum = match.reference.attributes.get("momentum")
-    ratio = float(np.median((b - start) / np.where(a == start, 1.0, a - start)))
-    if (
-        momentum is not None
-        and abs(ratio - 1) > 1e-4
-        and np.allclose(b - start, ratio * (a - start), rtol=1e-6, atol=1e-9 * scale(a))
-    ):
-        used = 1 - ratio * (1 - momentum)
-        text = (
-            f"{layer}.{slot}: moves {ratio:.4g} times as far: momentum is {used:.4g} (Keras's), expected {momentum:g}"
-        )
-        fix = f"set momentum={1 - momentum:g} in torch (1 - Keras's {momentum:g})"
-        return Finding("batchnorm-momentum", layer, reference_layer, text, fix, "state")
-    text = f"{layer}.{slot}: {message}"
-    return Finding(
-        "batchnorm-statistics", layer, reference_layer, text, "compare how the statistics are updated", "state"
-    )
-
-
-RUNGS: dict[str, Callable[[Bench], Outcome]] = {"gradients": gradients, "penalty": penalty, "state": state}
+RUNGS: dict[str, Callable[[Bench], Outcome]] = {"gradients": gradients, "penalty": penalty}
