@@ -27,8 +27,9 @@ def explain(evidence: Evidence, rung: str) -> list[Finding]:
         answer = hypothesis(evidence)
         if answer is not None:
             message, fix = answer
-            layer = evidence.match.port.name
-            return [Finding(kind, layer, evidence.match.key, f"{layer}: {apart(evidence)}; {message}", fix, rung)]
+            match = evidence.match
+            text = f"{match.label}: {apart(evidence)}; {message}"
+            return [Finding(kind, match.port.name, match.key, text, fix, rung)]
     return []
 
 

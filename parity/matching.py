@@ -32,6 +32,12 @@ class Match:
         """The reference step's name, which names the pair everywhere."""
         return self.reference.name
 
+    @property
+    def label(self) -> str:
+        """The port's name of the layer, and the reference's where it is another."""
+        here, there = self.port.name, self.reference.name
+        return here if here.replace(".", "/") == there else f"{here} (reference {there})"
+
 
 @dataclass(frozen=True)
 class Matching:

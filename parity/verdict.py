@@ -152,12 +152,11 @@ class Verdict:
     def to_text(self) -> str:
         """Headline, broken rungs and findings, for a terminal or an assertion message."""
         lines = [self.headline]
+        for finding in self.findings:
+            lines += [f"  [{finding.kind}] {finding.message}", f"      fix: {finding.fix}"]
         for rung in self.rungs.values():
             if rung.judgement in ("fail", "abstain"):
                 lines.append(f"  {rung.name}: {rung.judgement}: {rung.message}")
-        for finding in self.findings:
-            lines.append(f"  [{finding.kind}] {finding.message}")
-            lines.append(f"      fix: {finding.fix}")
         return "\n".join(lines)
 
     def to_json(self) -> str:

@@ -89,7 +89,7 @@ def _attribute_finding(match: Match, attribute: str, expected: Any, got: Any) ->
         kind,
         match.port.name,
         match.key,
-        f"{match.port.name}: {attribute} is {got}, expected {expected} as in the reference's {match.key}",
+        f"{match.label}: {attribute} is {got}, expected {expected}",
         fix.format(expected, name=attribute, torch_momentum=torch_momentum),
         "structure",
         {"attribute": attribute, "got": got, "expected": expected},
@@ -168,7 +168,7 @@ def shapes(bench: Bench) -> Outcome:
         if comparison.crash:
             fits = sorted(match.reference.output_shape) == sorted(match.port.output_shape)
         message = "" if fits else (
-            f"{match.port.name}: got {match.port.output_shape}, expected {match.reference.output_shape} "
+            f"{match.label}: got {match.port.output_shape}, expected {match.reference.output_shape} "
             "(the reference's) with its channels moved"
         )  # fmt: skip
         outcome.checks.append(Check("shapes", match.key, "output", judge(fits), message=message))

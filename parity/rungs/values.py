@@ -56,7 +56,7 @@ def padding(bench: Bench) -> Outcome:
 
 
 def _padding_check(match: Match, own: Amounts, other: Amounts, same: bool) -> Check:
-    name = f"{match.port.name}: "
+    name = f"{match.label}: "
     if own is None:
         return Check(
             "padding", match.key, "amounts", "abstain", message=name + "no amount explains the reference's values"
