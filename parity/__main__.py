@@ -62,6 +62,7 @@ def padding(
 
 Rungs = Annotated[str | None, typer.Option("--rungs", help="comma-separated; default: all", metavar="R,…")]
 Seed = Annotated[int, typer.Option(help="of everything drawn")]
+Mirrored = Annotated[bool, typer.Option("--mirrored", help="compare in a mirror (images and kernels flipped)")]
 JsonFile = Annotated[Path | None, typer.Option("--json", help="also write the verdicts here", metavar="FILE")]
 
 
@@ -72,6 +73,7 @@ def verify(
         typer.Argument(help="systems, networks, presets or pairs, with model.key=value overrides", metavar="[PAIR …]"),
     ] = None,
     everything: Annotated[bool, typer.Option("--all", help="every pair of the registry")] = False,
+    mirrored: Mirrored = False,
     rungs: Rungs = None,
     seed: Seed = 0,
     as_json: JsonFile = None,
@@ -88,6 +90,7 @@ def verify(
         raise UnusableInput("name the pairs to verify, or --all (parity verify --list shows them)")
     wanted = chosen(rungs)
     selected = registry() if everything else select(pairs or [])
+    selected = [pair.in_a_mirror() if mirrored else pair for pair in selected]
     from parity.commands import frameworks, terminal
 
     terminal.refuse_unwritable(as_json)
@@ -110,9 +113,7 @@ def compare(
     mapping: Annotated[
         Path | None, typer.Option(help="YAML or JSON of reference layer: port layer, overruling the matching")
     ] = None,
-    mirrored: Annotated[
-        bool, typer.Option("--mirrored", help="compare in a mirror (images and kernels flipped)")
-    ] = False,
+    mirrored: Mirrored = False,
     rungs: Rungs = None,
     seed: Seed = 0,
     as_json: JsonFile = None,

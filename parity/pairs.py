@@ -6,7 +6,7 @@ A pair's name is ``system.network`` (full width, all defaults) or ``system.netwo
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from difflib import get_close_matches
 from typing import TYPE_CHECKING, Any
 
@@ -22,6 +22,8 @@ if TYPE_CHECKING:
 Built = tuple["keras.Model", "nn.Module"]
 NETWORKS = ("generator", "discriminator")
 FOUR_DIMENSIONAL = "latent=4d"
+MIRRORED = "mirrored"
+SYMMETRIC = [f"padding=symmetric,kernel_len={n}" + f",{MIRRORED}" * (n % 2) for n in range(3, 8)]
 # Option variants of each network, as overrides of the tiny preset's model section.
 OPTIONS: dict[tuple[str, str], list[str]] = {
     ("specgan", "generator"): [
@@ -36,7 +38,7 @@ OPTIONS: dict[tuple[str, str], list[str]] = {
         "init=normal,use_batchnorm=true",
         "nc=3",
         FOUR_DIMENSIONAL,
-        *(f"padding=symmetric,kernel_len={n}" for n in (3, 4, 5, 6, 7)),
+        *SYMMETRIC,
     ],
     ("specgan", "discriminator"): [
         *(f"kernel_len={n}" for n in (3, 4, 6, 7)),
@@ -44,7 +46,7 @@ OPTIONS: dict[tuple[str, str], list[str]] = {
         "init=normal",
         "init=normal,use_batchnorm=true",
         "nc=3",
-        *(f"padding=symmetric,kernel_len={n}" for n in (3, 4, 5, 6, 7)),
+        *SYMMETRIC,
     ],
     ("dcgan", "generator"): ["nc=3", "init=framework", FOUR_DIMENSIONAL],
     ("dcgan", "discriminator"): ["nc=3", "init=framework"],
@@ -103,10 +105,19 @@ class Pair:
         verdict.command = " ".join(["parity verify", *self.arguments, *([f"--seed {seed}"] if seed else [])])
         return verdict
 
+    def in_a_mirror(self) -> Pair:
+        """The same pair, compared in a mirror."""
+        if self.mirrored:
+            return self
+        separator = "," if ":" in self.name else ":"
+        return replace(self, mirrored=True, name=f"{self.name}{separator}{MIRRORED}")
+
     @property
     def arguments(self) -> tuple[str, ...]:
         """The command-line words that select this pair."""
-        return (self.name,) if self in registry() else (f"{self.preset}.{self.network}", *self.overrides)
+        if self in registry():
+            return (self.name,)
+        return (f"{self.preset}.{self.network}", *self.overrides, *(["--mirrored"] if self.mirrored else []))
 
 
 def registry() -> list[Pair]:
@@ -159,17 +170,10 @@ def _pair(system: str, network: str, option: str) -> Pair:
     name = f"{system}.{network}"
     if not option:
         return Pair(name, system, network, system)
-    settings = [setting for setting in option.split(",") if setting != FOUR_DIMENSIONAL]
-    odd_symmetric = "padding=symmetric" in settings and not any(f"kernel_len={n}" in settings for n in (4, 6))
-    return Pair(
-        f"{name}:{option}",
-        system,
-        network,
-        f"{system}_tiny",
-        tuple(f"model.{setting}" for setting in settings),
-        FOUR_DIMENSIONAL in option,
-        odd_symmetric,
-    )
+    words = option.split(",")
+    overrides = tuple(f"model.{word}" for word in words if word not in (FOUR_DIMENSIONAL, MIRRORED))
+    tiny = f"{system}_tiny"
+    return Pair(f"{name}:{option}", system, network, tiny, overrides, FOUR_DIMENSIONAL in words, MIRRORED in words)
 
 
 def _from_preset(preset: str, network: str, overrides: tuple[str, ...]) -> Pair:
@@ -178,9 +182,7 @@ def _from_preset(preset: str, network: str, overrides: tuple[str, ...]) -> Pair:
     except ConfigError as error:
         raise UnusableInput(str(error)) from error
     name = f"{preset}.{network}" + (f":{','.join(overrides)}" if overrides else "")
-    padding, kernel = getattr(model, "padding", "same"), getattr(model, "kernel_len", 0)
-    mirrored = padding == "symmetric" and kernel % 2 == 1
-    return Pair(name, model.system, network, preset, overrides, mirrored=mirrored)
+    return Pair(name, model.system, network, preset, overrides)
 
 
 def _fed_four_dimensional(port: Any) -> nn.Module:

@@ -97,6 +97,14 @@ def test_a_faithful_pair_exits_0(capfd: pytest.CaptureFixture[str], tmp_path: Pa
     assert list(tmp_path.iterdir()) == [file]
 
 
+def test_symmetric_padding_is_exact_in_a_mirror_only(capfd: pytest.CaptureFixture[str]) -> None:
+    arguments = ["verify", "specgan_tiny.generator", "model.padding=symmetric", "--rungs", "shapes,padding"]
+    assert run(arguments) == 1
+    out = capfd.readouterr().out
+    assert "got (2, 1), expected (1, 2)" in out and "not faithful: 1 of 1" in out
+    assert run([*arguments, "--mirrored"]) == 0
+
+
 def test_list_names_every_pair(capfd: pytest.CaptureFixture[str]) -> None:
     assert run(["verify", "--list"]) == 0
     assert capfd.readouterr().out.split() == [pair.name for pair in registry()]
