@@ -12,10 +12,10 @@ if TYPE_CHECKING:
     from parity.bridge import copy_to_keras, copy_to_torch
     from parity.comparison import WeightMismatch
     from parity.verdict import Finding, NotFaithful, UnusableInput, Verdict
-    from parity.verify import verify
+    from parity.verification import verify
 
 HOMES = {
-    "verify": "parity.verify",
+    "verify": "parity.verification",
     "copy_to_torch": "parity.bridge",
     "copy_to_keras": "parity.bridge",
     "WeightMismatch": "parity.comparison",

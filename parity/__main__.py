@@ -176,6 +176,21 @@ def golden(
     return 0 if all(result.passed for result in results) else 1
 
 
+@app.command()
+def selftest() -> int:
+    """Break a faithful port in many ways, one at a time, and see every fault caught at its layer and named."""
+    from parity.commands import frameworks, terminal
+
+    frameworks.load()
+    from parity.mutants import MUTANTS
+    from parity.selftest import trials
+
+    with terminal.progress(len(MUTANTS)) as begin:
+        found = list(trials(MUTANTS, begin))
+    terminal.show_trials(found)
+    return 0 if all(trial.caught for trial in found) else 1
+
+
 def run(arguments: Sequence[str]) -> int:
     """One command line's exit status; anything unusable becomes one line on stderr."""
     try:

@@ -96,7 +96,7 @@ class Pair:
         progress: Callable[[str], None] | None = None,
     ) -> Verdict:
         """This pair's verdict (see :func:`parity.verify`)."""
-        from parity.verify import verify
+        from parity.verification import verify
 
         reference, port = self.build(seed)
         verdict = verify(

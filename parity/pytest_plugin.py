@@ -69,7 +69,7 @@ def parity_check(
         from parity.commands import frameworks
 
         frameworks.load()
-        from parity.verify import verify
+        from parity.verification import verify
 
         options.setdefault("name", request.node.name)
         verdict = parity_record(verify(keras_model, torch_model, inputs, **options))

@@ -8,6 +8,7 @@ import signal
 import subprocess
 import sys
 import time
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -105,6 +106,20 @@ def test_symmetric_padding_is_exact_in_a_mirror_only(capfd: pytest.CaptureFixtur
     assert run([*arguments, "--mirrored"]) == 0
 
 
+def test_selftest_exits_1_for_a_fault_that_is_not_caught(
+    monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    from parity import mutants
+
+    first = mutants.MUTANTS[0]
+    monkeypatch.setattr(mutants, "MUTANTS", [first])
+    assert run(["selftest"]) == 0
+    assert "1 of 1 faults caught" in capfd.readouterr().out
+    monkeypatch.setattr(mutants, "MUTANTS", [replace(first, fault=lambda layer: layer)])
+    assert run(["selftest"]) == 1
+    assert "the broken port passes" in capfd.readouterr().out
+
+
 def test_list_names_every_pair(capfd: pytest.CaptureFixture[str]) -> None:
     assert run(["verify", "--list"]) == 0
     assert capfd.readouterr().out.split() == [pair.name for pair in registry()]
@@ -182,7 +197,7 @@ def test_unusable_models_get_one_line(
     assert expected in refused(["compare", f"{models}:{reference}", f"{models}:{port}", *options], capfd)
 
 
-@pytest.mark.parametrize("command", [[], ["verify"], ["compare"], ["report"], ["golden"], ["padding"]])
+@pytest.mark.parametrize("command", [[], ["verify"], ["compare"], ["report"], ["golden"], ["padding"], ["selftest"]])
 def test_help_explains(command: list[str], capfd: pytest.CaptureFixture[str]) -> None:
     assert run([*command, "--help"]) == 0
     assert "Usage: parity" in capfd.readouterr().out

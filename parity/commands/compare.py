@@ -33,7 +33,7 @@ def compare(
     Raises:
         UnusableInput: a factory that cannot be found or fails, a shape that cannot be read, or an unusable pair.
     """
-    from parity.verify import verify
+    from parity.verification import verify
 
     inputs = [draw(shape, seed + place) for place, shape in enumerate(shapes)] or None
     names = read_mapping(mapping)

@@ -18,6 +18,7 @@ from parity.verdict import UnusableInput
 
 if TYPE_CHECKING:
     from parity.pairs import Pair
+    from parity.selftest import Trial
     from parity.verdict import Verdict
 
 MARKS = {"pass": "[green]✓[/]", "fail": "[bold red]✗[/]", "known-difference": "[yellow]≈[/]", "abstain": "[dim]–[/]"}
@@ -96,6 +97,20 @@ def show(verdicts: Sequence[Verdict]) -> None:
         console.print(f"[bold red]not faithful[/]: {len(failed)} of {len(verdicts)}: {', '.join(failed)}")
     else:
         console.print(f"[bold green]faithful[/]: {len(verdicts)} of {len(verdicts)}")
+
+
+def show_trials(trials: Sequence[Trial]) -> None:
+    """A table of mutants: caught or not, on which rung, at which layer, under which name."""
+    table = Table(box=None, pad_edge=False, header_style="bold")
+    for heading in ("", "fault", "put into", "rung", "named", "what went wrong"):
+        table.add_column(heading, no_wrap=heading != "what went wrong")
+    for trial in trials:
+        mutant, mark = trial.mutant, MARKS["pass" if trial.caught else "fail"]
+        where = f"{mutant.pair} {mutant.layer}"
+        table.add_row(mark, mutant.name, where, mutant.rung, mutant.kind, "; ".join(trial.faults))
+    Console(width=132, highlight=False).print(table)
+    caught = sum(trial.caught for trial in trials)
+    print(f"\n{caught} of {len(trials)} faults caught where they are, by name")
 
 
 def status(verdicts: Sequence[Verdict]) -> int:

@@ -1,0 +1,60 @@
+"""``parity selftest``: break a faithful port on purpose, once per mutant, and see every fault caught and named."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+
+from parity.mutants import MUTANTS, Mutant
+from parity.pairs import select
+from parity.verdict import Verdict
+from parity.verification import verify
+
+
+@dataclass(frozen=True)
+class Trial:
+    """What the ladder made of one mutant; ``faults`` lists what it missed or blamed wrongly."""
+
+    mutant: Mutant
+    verdict: Verdict
+    faults: list[str]
+
+    @property
+    def caught(self) -> bool:
+        """The fault was found on its rung, at its layer, under its name, and nothing else was blamed."""
+        return not self.faults
+
+
+def trials(mutants: Sequence[Mutant] = MUTANTS, begin: Callable[[str], object] | None = None) -> Iterator[Trial]:
+    """Try every mutant on all rungs; the port without its fault must pass."""
+    for mutant in mutants:
+        if begin is not None:
+            begin(mutant.name)
+        yield attempt(mutant)
+
+
+def attempt(mutant: Mutant) -> Trial:
+    """One mutant's trial."""
+    (pair,) = select([mutant.pair])
+    reference, port = pair.build()
+    healthy = verify(reference, port, rungs=[mutant.rung])
+    mutant.put_into(port)
+    verdict = verify(reference, port, name=f"{pair.name} with {mutant.name}")
+    return Trial(mutant, verdict, list(_missed(mutant, healthy, verdict)))
+
+
+def _missed(mutant: Mutant, healthy: Verdict, verdict: Verdict) -> Iterator[str]:
+    if not healthy.passed:
+        yield f"the port fails {mutant.rung} without the fault"
+    if verdict.passed:
+        yield "not caught: the broken port passes"
+        return
+    failed = [check.layer for check in verdict.rungs[mutant.rung].checks if check.judgement == "fail"]
+    if (mutant.shows or mutant.layer) not in failed:
+        yield f"{mutant.rung} fails at {', '.join(failed) or 'no layer'} instead of {mutant.shows or mutant.layer}"
+    others = {name for name, rung in verdict.rungs.items() if rung.judgement == "fail"} - {mutant.rung, *mutant.besides}
+    if others:
+        yield f"{', '.join(sorted(others))} also fails"
+    named = {finding.kind for finding in verdict.findings if mutant.layer in (finding.layer, finding.reference_layer)}
+    if mutant.kind not in named:
+        yield f"named {', '.join(sorted(named)) or 'nothing'} at {mutant.layer} instead of {mutant.kind}"
