@@ -4,6 +4,9 @@ from __future__ import annotations
 
 from typing import Any
 
+import numpy as np
+
+from parity.layouts import describe_order
 from parity.measure import Condition, Measurements, Reading
 from parity.rungs.bench import Bench
 from parity.rungs.values import evidence_for
@@ -73,13 +76,25 @@ def _row(bench: Bench, match: Any, measured: Measurements | None, judgements: An
     row.float64 = _worst(readings, "chained")
     row.isolated = _worst(readings, "isolated")
     row.rounding = max((r.rounding for r in readings if r.rounding is not None), default=None)
-    row.note = next((r.abstain for r in readings if r.abstain), "")
+    row.note = next((r.abstain for r in readings if r.abstain), "") or _order(bench, a)
     if row.judgement == "fail" and _isolated_passes(readings):
         row.note = row.note or "right by itself; inherits the error of a layer before it"
     condition = _first_running(measured)
     evidence = evidence_for(bench, match, condition) if condition and a.visible else None
     row.referee = evidence.verdict_of_referee() if evidence is not None else ""
     return row
+
+
+def _order(bench: Bench, step: Step) -> str:
+    """In which order the port flattens or unflattens the features of a dense layer, if not in the reference's."""
+    comparison = bench.comparison
+    for side, orders in (("reads", comparison.layouts.into), ("writes", comparison.layouts.out_of)):
+        order = orders.get(step.name)
+        images = [other.output_shape[1:] for other in comparison.reference_trace.steps if len(other.output_shape) > 2]
+        fitting = [shape for shape in images if order is not None and int(np.prod(shape)) == len(order)]
+        if order is not None and fitting and step.kind == "dense":
+            return f"{side} the image as {describe_order(order, fitting[0])}; its weights were reordered to match"
+    return ""
 
 
 def _first_running(measured: Measurements) -> Condition | None:
