@@ -54,7 +54,7 @@ def padding(
 
         print(json.dumps({"schema": "parity-padding/1", **comparison.to_dict(), "confirmed_by_probes": confirmed}))
     else:
-        from parity.padding_text import describe
+        from parity.padding.text import describe
 
         print(describe(comparison, confirmed))
     return 0 if comparison.faithful and confirmed is not False else 1

@@ -10,10 +10,10 @@ from collections.abc import Callable
 
 import numpy as np
 
-from parity.axis import Axis
 from parity.compare import difference
 from parity.evidence import FUNCTIONS, Evidence
 from parity.padding import torch_recipe
+from parity.padding.axis import Axis
 from parity.referee import UPSAMPLING
 from parity.verdict import Finding, UnusableInput
 

@@ -17,7 +17,7 @@ from torch import nn
 import parity.__main__ as cli
 from parity import referee
 from parity.padding import compare_symmetric
-from parity.padding_text import picture
+from parity.padding.text import picture
 from parity.verdict import UnusableInput
 
 

@@ -7,10 +7,10 @@ from collections.abc import Callable
 
 import numpy as np
 
-from parity.axis import Axis
 from parity.claims.measured import Measured, both_sides, truth
 from parity.claims.twins import Twin, Twins, to_numpy, to_torch
 from parity.compare import difference
+from parity.padding.axis import Axis
 from parity.report.formats import count, error, shape
 
 CONVOLUTIONS = ("Conv2D", "Conv2DTranspose")

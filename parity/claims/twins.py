@@ -27,7 +27,7 @@ SLOTS = {
     "moving_variance": "running_var",
 }
 LAYOUTS = {"Conv2DTranspose": "conv-transpose", "Conv2D": "conv", "Dense": "dense"}
-AGREE = FIT  # float64 rounding stays near 1e-13, another padding or order misses by 1e-3: parity/padding_probe.py
+AGREE = FIT  # float64 rounding stays near 1e-13, another padding or order misses by 1e-3: parity/padding/probe.py
 BATCH = 2
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from parity.axis import Amounts, Axis
+from parity.padding.axis import Amounts, Axis
 from parity.verdict import UnusableInput
 
 NOUNS = {1: "pixel", 2: "row and column", 3: "plane, row and column"}

@@ -1,7 +1,7 @@
 """Which symmetric torch padding computes what TensorFlow's SAME computes, and what to write where none does.
 
-The calculus is in :mod:`parity.axis`, its confirmation by impulses and the measuring of real layers in
-:mod:`parity.padding_probe`, the torch code in :mod:`parity.padding_recipe`; all of it can be had from here.
+The calculus is in :mod:`parity.padding.axis`, its confirmation by impulses and the measuring of real layers in
+:mod:`parity.padding.probing`, the torch code in :mod:`parity.padding.recipe`; all of it can be had from here.
 """
 
 from __future__ import annotations
@@ -10,9 +10,19 @@ from collections.abc import Iterable
 from dataclasses import asdict, dataclass
 from typing import Any
 
-from parity.axis import OPS, RELATIONS, Amounts, Axis, Relation, same_amounts, same_crops, same_pads, valid_crops
-from parity.padding_probe import FIT, impulse_map, measure_amounts, probe
-from parity.padding_recipe import Recipe, torch_recipe
+from parity.padding.axis import (
+    OPS,
+    RELATIONS,
+    Amounts,
+    Axis,
+    Relation,
+    same_amounts,
+    same_crops,
+    same_pads,
+    valid_crops,
+)
+from parity.padding.probing import FIT, impulse_map, measure_amounts, probe
+from parity.padding.recipe import Recipe, torch_recipe
 from parity.verdict import UnusableInput
 
 __all__ = [

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from parity import referee
-from parity.axis import Amounts, Axis, Relation
+from parity.padding.axis import Amounts, Axis, Relation
 from parity.verdict import UnusableInput
 
 FIT = 1e-9
@@ -29,7 +29,7 @@ def impulse_map(axis: Axis, amounts: Amounts, flipped: bool = False) -> np.ndarr
 
 
 def probe(axis: Axis, reference: Amounts, amounts: Amounts) -> Relation:
-    """:meth:`parity.axis.Axis.relation` again, from impulse maps alone."""
+    """:meth:`parity.padding.axis.Axis.relation` again, from impulse maps alone."""
     try:
         measured = impulse_map(axis, amounts)
     except UnusableInput:

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from parity.axis import Amounts, Axis
 from parity.padding import Candidate, Comparison
+from parity.padding.axis import Amounts, Axis
 
 Pixel = Callable[[int], str]
 LABEL, EDGE, MANY = 27, 36, 12
