@@ -66,14 +66,18 @@ def _gradients(bench: Bench, rung: str, penalty: bool) -> Outcome:
             with comparison.working("float64"):
                 got = comparison.port.gradients(*port_arguments)
         except (RuntimeError, NotImplementedError) as error:
+            if "is not implemented" in str(error):
+                message = f"torch has no such derivative for the port: {first_line(error)}"
+                outcome.checks.append(Check(rung, "output", mode, "abstain", message=message))
+                continue
             message = f"the port cannot be differentiated where the reference can: {first_line(error)}"
             outcome.checks.append(Check(rung, "output", mode, "fail", message=message))
             fix = "look for operations without (double) backward, detach() and no_grad()"
             outcome.findings.append(Finding("numeric", "output", "output", message, fix, rung))
             continue
         judged = _judge(bench, rung, mode, matches, expected, got, rounded)
-        if penalty and training and any(check.judgement == "fail" for check in judged.checks):
-            judged = _with_exact_moments(bench, rung, matches, reference_arguments, got, judged)
+        if penalty and any(check.judgement == "fail" for check in judged.checks):
+            judged = _with_exact_moments(bench, rung, mode, matches, reference_arguments, got, judged)
         outcome.checks += judged.checks
         outcome.findings += judged.findings
     found = [check for check in outcome.checks if check.judgement != "abstain"]
@@ -136,18 +140,21 @@ def _gradient_finding(bench: Bench, rung: str, culprits: list[tuple[Match, str, 
 
 
 def _with_exact_moments(
-    bench: Bench, rung: str, matches: list[Match], arguments: Any, got: Any, judged: Outcome
+    bench: Bench, rung: str, mode: str, matches: list[Match], arguments: Any, got: Any, judged: Outcome
 ) -> Outcome:
     """The same checks as a known difference, if letting the gradient through TensorFlow's mean makes them all pass."""
     comparison = bench.comparison
+    kinds = ("layernorm", "groupnorm", *(("batchnorm",) if mode == "training" else ()))
+    norms = [match for match in matches if match.reference.kind in kinds]
+    if not norms:
+        return judged
     with comparison.working("float64"):
         expected = comparison.reference.gradients(*arguments, exact_moments=True)
     with comparison.working("float32"):
         rounded = comparison.reference.gradients(*arguments, exact_moments=True)
-    again = _judge(bench, rung, "training", matches, expected, got, rounded)
+    again = _judge(bench, rung, mode, matches, expected, got, rounded)
     if any(check.judgement == "fail" for check in again.checks):
         return judged
-    norms = [match for match in matches if match.reference.kind == "batchnorm"]
     message = (
         f"tf.nn.moments stops the gradient at the mean, so a double backward through {norms[0].key} is off in "
         "TensorFlow; with the gradient let through, both sides agree"
@@ -158,9 +165,10 @@ def _with_exact_moments(
         else check
         for check in judged.checks
     ]
-    fix = "for penalties through batch normalisation, compute the Keras side's moments with ops.mean alone"
+    fix = "for penalties through a normalisation, compute the Keras side's moments with ops.mean alone"
     name = norms[0]
-    finding = Finding("batchnorm-statistics", name.port.name, name.key, f"known difference: {message}", fix, rung)
+    kind = "batchnorm-statistics" if name.reference.kind == "batchnorm" else "numeric"
+    finding = Finding(kind, name.port.name, name.key, f"known difference: {message}", fix, rung)
     return Outcome(known, [finding])
 
 
