@@ -10,7 +10,6 @@ from parity.compare import ROUNDING_LIMIT, Difference, difference
 from parity.diagnosis import Evidence, explain
 from parity.matching import Match
 from parity.measure import Condition, Reading
-from parity.padding import measure_amounts
 from parity.rungs.bench import Bench, Outcome
 from parity.tracing.steps import Step, Trace
 from parity.verdict import Check, Finding, judge
@@ -78,17 +77,7 @@ def brief(found: Amounts) -> str:
 
 def amounts(evidence: Evidence, values: Array) -> Amounts:
     """The padding (or crop) per edge that explains ``values``, measured with the reference's kernel and input."""
-    step = evidence.match.reference
-    return measure_amounts(
-        evidence.weights["kernel"],
-        evidence.given,
-        values,
-        op=step.kind,
-        strides=tuple(step.attributes["strides"]),
-        dilation=tuple(step.attributes["dilation"]),
-        groups=step.attributes["groups"],
-        bias=evidence.weights.get("bias"),
-    )
+    return evidence.amounts(values)
 
 
 def evidence_for(bench: Bench, match: Match, condition: Condition) -> Evidence | None:
