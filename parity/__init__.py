@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from parity.bridge import copy_to_keras, copy_to_torch
-    from parity.comparison import WeightMismatch
+    from parity.conflicts import WeightMismatch
     from parity.verdict import Finding, NotFaithful, UnusableInput, Verdict
     from parity.verification import verify
 
@@ -18,7 +18,7 @@ HOMES = {
     "verify": "parity.verification",
     "copy_to_torch": "parity.bridge",
     "copy_to_keras": "parity.bridge",
-    "WeightMismatch": "parity.comparison",
+    "WeightMismatch": "parity.conflicts",
     "Finding": "parity.verdict",
     "NotFaithful": "parity.verdict",
     "UnusableInput": "parity.verdict",

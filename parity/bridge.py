@@ -9,7 +9,8 @@ import keras
 import numpy as np
 from torch import nn
 
-from parity.comparison import Comparison, WeightMismatch, prepare
+from parity.comparison import Comparison, prepare
+from parity.conflicts import WeightMismatch
 from parity.tracing.keras_side import KerasSide
 from parity.tracing.torch_side import TorchSide
 from parity.verdict import UnusableInput
@@ -82,11 +83,12 @@ def _aligned(
         mirrored=mirrored,
         enliven=False,
     )
-    if comparison.crash:
-        raise UnusableInput(f"the torch module does not run on the Keras model's inputs: {comparison.crash}")
     if comparison.conflicts:
         listed = "\n  ".join(conflict.message for conflict in comparison.conflicts)
         raise WeightMismatch(f"{len(comparison.conflicts)} weights do not correspond; nothing was copied:\n  {listed}")
+    if comparison.crash:
+        where = f" in {comparison.stopped}" if comparison.stopped else ""
+        raise UnusableInput(f"the torch module stops{where} on the Keras model's inputs: {comparison.crash}")
     return comparison
 
 

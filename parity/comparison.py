@@ -5,33 +5,23 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import Any
 
 import numpy as np
 
 from parity import probes
-from parity.layouts import Layout, Layouts, find_layouts
-from parity.matching import Matching, match_steps
+from parity.conflicts import Conflict, find_conflicts, unclaimed
+from parity.dataflow import Unknown, ends, unknown_values
+from parity.layouts import Layouts
+from parity.matching import Match, Matching, match_steps
+from parity.orders import find_layouts
 from parity.tracing.steps import Trace
-from parity.verdict import UnusableInput, first_line
+from parity.trial import run_port, run_reference
+from parity.verdict import UnusableInput
 
 Array = np.ndarray
 NEUTRAL = {"gamma": 1.0, "beta": 0.0, "bias": 0.0}
-IMAGE_FIRST = ("conv", "conv-transpose", "batchnorm", "pool", "global-pool", "upsample")
-
-
-class WeightMismatch(ValueError):
-    """The two models' weights do not correspond; the message lists every key and shape that is in the way."""
-
-
-@dataclass(frozen=True)
-class Conflict:
-    """One parameter that cannot cross."""
-
-    layer: str
-    reference_layer: str
-    slot: str
-    message: str
 
 
 @dataclass
@@ -39,7 +29,8 @@ class Comparison:
     """Everything that the rungs measure with.
 
     ``random`` is a random batch in the reference's layout; ``weights`` maps (reference step, slot) to the float64
-    value both sides are given. ``crash`` is the port's error where it cannot run what the reference runs.
+    value both sides are given. ``crash`` is the port's error where it cannot run what the reference runs, ``stopped``
+    the module that failed.
     """
 
     reference: Any
@@ -53,6 +44,7 @@ class Comparison:
     conflicts: list[Conflict]
     seed: int = 0
     crash: str = ""
+    stopped: str = ""
     enlivened: list[str] = field(default_factory=list)
 
     @contextmanager
@@ -80,6 +72,39 @@ class Comparison:
         self.reference.keep_state()
         self.port.keep_state()
 
+    @cached_property
+    def ends(self) -> list[list[str]]:
+        """The keys of the matches that each network output comes from."""
+        keys = {match.key for match in self.matching.matches}
+        return [[name for name in names if name in keys] for names in ends(self.reference_trace, keys)]
+
+    def unknown_input(self, match: Match | None, upstream: bool = False) -> str:
+        """Why what a layer is given (None: the network's output) cannot be judged; "" if it can.
+
+        It comes from a layer without a counterpart whose weights do not cross: directly, or with ``upstream`` through
+        layers that can be judged by themselves.
+        """
+        for unknown, name, steps in (
+            (self._unknown[0], match.key if match else "", self.matching.only_reference),
+            (self._unknown[1], match.port.name if match else "", self.matching.only_port),
+        ):
+            source = (unknown.upstream if upstream else unknown.given).get(name)
+            if source:
+                kind = next(step.kind for step in steps if step.name == source).removeprefix("opaque:")
+                what = f"{source}, a {kind}, whose" if kind != "own" else f"{source}, whose own"
+                return f"fed by {what} weights no rule carries across"
+        return ""
+
+    @cached_property
+    def _unknown(self) -> tuple[Unknown, Unknown]:
+        visible = [match for match in self.matching.matches if match.reference.visible]
+        lone = self.matching.only_reference, self.matching.only_port
+        foreign = [[step.name for step in steps if step.foreign] for steps in lone]
+        return (
+            unknown_values(self.reference_trace, {match.key for match in visible}, foreign[0]),
+            unknown_values(self.port_trace, {match.port.name for match in visible}, foreign[1]),
+        )
+
     def to_port(self, inputs: list[Array]) -> list[Array]:
         """Network inputs in the port's layout."""
         return [layout.to_port(x) for layout, x in zip(self.layouts.inputs, inputs, strict=True)]
@@ -100,148 +125,50 @@ def prepare(
     Raises:
         UnusableInput: the reference cannot run the inputs, or a weight is NaN or infinite.
     """
-    random, reference_trace = _reference_run(reference, inputs, seed)
-    input_layouts, port_trace, crash = _port_run(port, random, reference_trace, mirrored)
-    matching = match_steps(reference_trace.steps, port_trace.steps, mapping)
-    layouts = Layouts(input_layouts, mirrored=mirrored)
-    to_port = lambda arrays: [layout.to_port(x) for layout, x in zip(input_layouts, arrays, strict=True)]  # noqa: E731
-    if not crash:
+    _refuse_sick(reference, port)
+    random, reference_trace = run_reference(reference, inputs, seed)
+    trial = run_port(port, random, reference_trace, mirrored)
+    matching = match_steps(reference_trace, trial.trace, mapping)
+    layouts = Layouts(trial.layouts, mirrored=mirrored)
+    to_port = [layout.to_port(x) for layout, x in zip(trial.layouts, random, strict=True)]
+    if not trial.crash:
         with reference.working("float64"), port.working("float64"):
             layouts = find_layouts(
                 matching,
-                input_layouts,
+                trial.layouts,
                 lambda values: reference.run(random, replace=values),
-                lambda values: port.run(to_port(random), replace=values),
+                lambda values: port.run(to_port, replace=values),
                 mirrored,
                 seed,
             )
     comparison = Comparison(
-        reference, port, random, matching, layouts, reference_trace, port_trace, {}, [], seed, crash
-    )
-    comparison.conflicts = find_conflicts(comparison)
+        reference, port, random, matching, layouts, reference_trace, trial.trace, {}, [], seed, trial.crash,
+        trial.stopped,
+    )  # fmt: skip
+    comparison.conflicts = find_conflicts(matching, layouts, reference, port)
+    if not trial.crash:
+        comparison.conflicts += unclaimed(reference, reference_trace.steps, port, trial.trace.steps)
     _settle_weights(comparison, enliven)
     return comparison
 
 
-def find_conflicts(comparison: Comparison) -> list[Conflict]:
-    """Every parameter without a counterpart of the right shape, in execution order."""
-    conflicts = []
-    for match in comparison.matching.matches:
-        a, b = match.reference, match.port
-        crossing = comparison.layouts.crossing(match)
-        for slot in [*a.shapes, *(slot for slot in b.shapes if slot not in a.shapes)]:
-            if slot not in b.shapes:
-                message = f"{a.name}.{slot} {a.shapes[slot]} has no counterpart in {b.name}"
-            elif slot not in a.shapes:
-                message = f"{b.name}.{slot} {b.shapes[slot]} has no counterpart in {a.name}"
-            else:
-                try:
-                    crossed = crossing.to_torch(slot, np.empty(a.shapes[slot], np.int8)).shape
-                except (IndexError, ValueError):
-                    crossed = None
-                if crossed == tuple(b.shapes[slot]):
-                    continue
-                message = f"{a.name}.{slot} {a.shapes[slot]} becomes {crossed}, but {b.name} holds {b.shapes[slot]}"
-            conflicts.append(Conflict(b.name, a.name, slot, message))
-    for step in comparison.matching.only_reference:
-        conflicts += [
-            Conflict("", step.name, slot, f"{step.name}.{slot} {shape} finds no layer in the port")
-            for slot, shape in step.shapes.items()
-        ]
-    for step in comparison.matching.only_port:
-        conflicts += [
-            Conflict(step.name, "", slot, f"{step.name}.{slot} {shape} finds no layer in the reference")
-            for slot, shape in step.shapes.items()
-        ]
-    conflicts += [
-        Conflict("", path, "", f"{path} belongs to no layer that ran in the reference")
-        for path in comparison.reference.unclaimed(comparison.reference_trace.steps)
-    ]
-    if not comparison.crash:
-        conflicts += [
-            Conflict(path, "", "", f"{path} belongs to no layer that ran in the port")
-            for path in comparison.port.unclaimed(comparison.port_trace.steps)
-        ]
-    return conflicts
-
-
 def _settle_weights(comparison: Comparison, enliven: bool) -> None:
-    sick = []
+    settled: dict[int, Array] = {}
     for number, match in enumerate(comparison.matching.matches):
         for slot in match.reference.shapes:
-            value = comparison.reference.read(match.reference, slot).astype(np.float64)
-            if not np.isfinite(value).all():
-                sick.append(f"{match.key}.{slot} ({int((~np.isfinite(value)).sum())} of {value.size} values)")
-            rng = np.random.default_rng([comparison.seed, number, *slot.encode()])
-            lively = probes.lively(slot, value, rng) if enliven else value
-            if lively is not value:
-                comparison.enlivened.append(f"{match.key}.{slot}")
-            comparison.weights[match.key, slot] = lively
-    if sick:
-        raise UnusableInput(f"the reference's weights hold NaN or infinity: {', '.join(sick)}; nothing can be compared")
-    sick = [name for name, array in comparison.port.named_arrays().items() if not np.isfinite(array).all()]
-    if sick:
-        raise UnusableInput(f"the port's weights hold NaN or infinity: {', '.join(sick)}; nothing can be compared")
+            holder = comparison.reference.holder(match.reference, slot)
+            if holder not in settled:
+                value = comparison.reference.read(match.reference, slot).astype(np.float64)
+                rng = np.random.default_rng([comparison.seed, number, *slot.encode()])
+                settled[holder] = probes.lively(slot, value, rng) if enliven else value
+                if settled[holder] is not value:
+                    comparison.enlivened.append(f"{match.key}.{slot}")
+            comparison.weights[match.key, slot] = settled[holder]
 
 
-def _reference_run(reference: Any, inputs: list[Array] | None, seed: int) -> tuple[list[Array], Trace]:
-    if inputs is not None:
-        try:
-            return inputs, reference.run(inputs)
-        except Exception as error:
-            expected = reference.input_specs()
+def _refuse_sick(reference: Any, port: Any) -> None:
+    for side, name in ((reference, "reference"), (port, "port")):
+        if sick := side.sick():
             raise UnusableInput(
-                f"the reference does not accept inputs of shape {[x.shape for x in inputs]}"
-                + (f"; it expects {[shape for shape, _ in expected]}" if expected else "")
-                + f" (batch first, channels last): {first_line(error)}"
-            ) from error
-    specs = reference.input_specs()
-    if specs is None:
-        raise UnusableInput(
-            "the reference does not tell its input shape: pass inputs=, NumPy arrays in its own layout "
-            "(on the command line --input N,H,W,C)"
-        )
-    error: Exception | None = None
-    for size in range(len(probes.FREE_SIZES)):
-        shapes = [shape for shape, _ in specs]
-        try:
-            vocabularies = _vocabularies(reference, specs, seed, size)
-            random = probes.draw(shapes, vocabularies, 2, seed, size)
-            return random, reference.run(random)
-        except UnusableInput:
-            raise
-        except Exception as failed:
-            error = failed
-            if all(n is not None for shape in shapes for n in shape[1:]):
-                break
-    raise UnusableInput(f"the reference does not run on inputs drawn for {specs}: {first_line(error)}") from error
-
-
-def _vocabularies(reference: Any, specs: list[Any], seed: int, size: int) -> list[int | None]:
-    """Which inputs are indices into an embedding, told by a run on zeros."""
-    zeros = [
-        np.zeros(probes.closed(shape, 1, size), "int64" if "int" in dtype else "float64") for shape, dtype in specs
-    ]
-    trace = reference.run(zeros)
-    found: list[int | None] = []
-    for x, (_, dtype) in zip(zeros, specs, strict=True):
-        sizes = [step.attributes["vocabulary"] for step in trace.steps
-                 if step.kind == "embedding" and step.input_shape == x.shape]  # fmt: skip
-        found.append(min(sizes) if sizes else 2 if "int" in dtype else None)
-    return found
-
-
-def _port_run(
-    port: Any, random: list[Array], reference_trace: Trace, mirrored: bool
-) -> tuple[list[Layout], Trace, str]:
-    computing = next((step.kind for step in reference_trace.steps if step.matchable), "")
-    images = any(x.ndim > 3 for x in random) or computing in IMAGE_FIRST
-    attempts = []
-    for first in (images, not images):
-        layouts = [Layout(channels_first=first and x.ndim > 2, mirrored=mirrored and x.ndim > 2) for x in random]
-        trace, crash = port.attempt([layout.to_port(x) for layout, x in zip(layouts, random, strict=True)])
-        if not crash:
-            return layouts, trace, ""
-        attempts.append((len(trace.steps), not attempts, layouts, trace, crash))
-    _, _, layouts, trace, crash = max(attempts, key=lambda attempt: attempt[:2])
-    return layouts, trace, crash
+                f"the {name}'s weights hold NaN or infinity: {', '.join(sick)}; nothing can be compared"
+            )

@@ -17,7 +17,7 @@ from parity.compare import Difference, difference, float64_limit, own_rounding, 
 from parity.comparison import Comparison
 from parity.layouts import Layout, crossed_shape
 from parity.matching import Match
-from parity.tracing.steps import MODE_DEPENDENT, Step, Trace
+from parity.tracing.steps import MODE_DEPENDENT, Trace
 from parity.verdict import first_line
 
 Array = np.ndarray
@@ -159,22 +159,22 @@ class Measurements:
                 self.comparison.port.set_slope(match.port, float(np.float32(a)))
 
     def _read(self, condition: Condition) -> Iterator[Reading]:
-        blocked = ""
         seen = [match.key for match in self.comparison.matching.matches if match.reference.visible]
         typical = typical_rounding((condition.reference64.outputs[k], condition.reference32.outputs[k]) for k in seen)
         inherited = 0.0
         for match in self.comparison.matching.matches:
             if not match.reference.visible:
                 continue
-            abstain = self.opaque_before(match)
-            blocked = blocked or abstain
+            abstain = self.comparison.unknown_input(match)
+            blocked = self.comparison.unknown_input(match, upstream=True)
             reading = self._reading(match, condition, abstain, blocked, max(typical, inherited))
             inherited = reading.own_rounding / reading.scale if reading.scale else inherited
             yield reading
-        abstain = self.opaque_before(None)
+        abstain = self.comparison.unknown_input(None)
+        blocked = self.comparison.unknown_input(None, upstream=True)
         for number, expected in enumerate(condition.reference64.result):
             least = max(typical, inherited)
-            yield self._output(number, expected, condition, abstain, blocked or abstain, least)
+            yield self._output(number, expected, condition, abstain, blocked, least)
 
     def _reading(self, match: Match, condition: Condition, abstain: str, blocked: str, typical: float) -> Reading:
         layout, name = self.layout(match), match.port.name
@@ -205,24 +205,11 @@ class Measurements:
         """How a network output crosses; None if no layout turns one shape into the other."""
         mirrored = self.comparison.layouts.mirrored
         candidates = [Layout(channels_first=True, mirrored=mirrored), Layout()]
-        matches = self.comparison.matching.matches
-        last = self.layout(matches[-1]) if matches else None
+        ends = self.comparison.ends[number] if number < len(self.comparison.ends) else []
+        last = self.comparison.layouts.outputs[ends[0]] if ends else None
         if last is not None and last.order is None and not last.channels_first:
             candidates.reverse()
         return next((layout for layout in candidates if layout.fits(expected.shape, got.shape)), None)
-
-    def opaque_before(self, match: Match | None) -> str:
-        """Why the layer's input is unknown: an unmatched layer of unknown kind with weights right before it."""
-        comparison = self.comparison
-        for steps, own, alone in (
-            (comparison.reference_trace.steps, lambda m: m.reference, comparison.matching.only_reference),
-            (comparison.port_trace.steps, lambda m: m.port, comparison.matching.only_port),
-        ):
-            names = {own(m).name for m in comparison.matching.matches}
-            reason = _opaque_between(steps, names, {step.name for step in alone}, own(match).name if match else None)
-            if reason:
-                return reason
-        return ""
 
 
 def _compared(
@@ -253,15 +240,3 @@ def _compared(
         abstain=abstain[0],
         chain_abstain=abstain[1],
     )
-
-
-def _opaque_between(steps: list[Step], matched: set[str], alone: set[str], target: str | None) -> str:
-    reason = ""
-    for step in steps:
-        if step.name == target:
-            return reason
-        if step.name in matched and step.visible:
-            reason = ""
-        elif step.name in alone and step.kind.startswith("opaque") and step.parametrised:
-            reason = f"fed by {step.name}, a {step.kind.split(':')[1]}, whose weights no rule carries across"
-    return reason

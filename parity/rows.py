@@ -48,9 +48,11 @@ def coverage(bench: Bench, checks: list[Check]) -> Coverage:
     matching = comparison.matching
     alone = [*matching.only_reference, *matching.only_port]
     abstained = {
-        step.name: f"{step.kind.split(':')[-1]} has no counterpart of a known kind"
+        step.name: "its own weights have no counterpart"
+        if step.kind == "own"
+        else f"{step.kind.split(':')[-1]} has no counterpart of a known kind"
         for step in alone
-        if step.kind.startswith("opaque") and step.parametrised
+        if step.foreign
     }
     if not comparison.crash and "measurements" in vars(bench):
         abstained |= {r.key: r.abstain for r in bench.measurements.readings if r.abstain and r.match is not None}

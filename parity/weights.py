@@ -97,6 +97,13 @@ class Crossing:
             array = array[np.argsort(self.inputs)]
         return np.ascontiguousarray(self._flipped(slot, array))
 
+    def shape(self, slot: str, shape: tuple[int, ...]) -> tuple[int, ...] | None:
+        """The shape in which torch stores a Keras parameter of that shape; None where it cannot cross."""
+        try:
+            return self.to_torch(slot, np.empty(shape, np.int8)).shape
+        except (IndexError, ValueError):
+            return None
+
     def _rule(self, slot: str) -> Layout:
         return LAYOUTS.get((self.layout, slot), PLAIN)
 

@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 
+from parity.comparison import Comparison
 from parity.matching import Match
 from parity.rungs.bench import Bench, Outcome
 from parity.tracing.steps import Step
@@ -32,6 +33,7 @@ ATTRIBUTES: dict[str, tuple[str, str]] = {
     "factor": ("resize-mode", "resize by {0}"),
     "rate": ("dropout-rate", "set p={0}"),
     "per_channel": ("dropout-rate", "drop whole channels exactly where the reference does (per_channel={0})"),
+    "always": ("dropout-rate", "pass training=self.training to F.dropout, which drops in evaluation mode too"),
     "count_padding": ("pooling-count", "set count_include_pad={0}"),
     "features": ("numeric", "give the layer {0} output features"),
     "operation": ("numeric", "join the branches by {0}"),
@@ -99,7 +101,7 @@ def _attribute_finding(match: Match, attribute: str, expected: Any, got: Any) ->
 def _alone(step: Step, side: str, crash: str, outcome: Outcome) -> None:
     here, there = ("reference", "port") if side == "reference" else ("port", "reference")
     what = f"{step.name} ({step.kind.removeprefix('opaque:')})"
-    if step.kind.startswith("opaque") and step.parametrised:
+    if step.foreign:
         message = f"{what} of the {here} is of a kind that cannot be matched; its {step.size:,} weights do not cross"
         outcome.checks.append(Check("structure", step.name, "unknown kind", "abstain", message=message))
     elif crash:
@@ -127,7 +129,7 @@ def weights(bench: Bench) -> Outcome:
     outcome = Outcome()
     blocked = {(conflict.reference_layer, conflict.slot): conflict for conflict in comparison.conflicts}
     unknown = {step.name for step in (*comparison.matching.only_reference, *comparison.matching.only_port)
-               if step.kind.startswith("opaque")}  # fmt: skip
+               if step.foreign}  # fmt: skip
     for conflict in comparison.conflicts:
         name = conflict.reference_layer or conflict.layer
         judgement = judge(False, name in unknown or comparison.crash and not conflict.layer)
@@ -155,13 +157,9 @@ def shapes(bench: Bench) -> Outcome:
     comparison = bench.comparison
     outcome = Outcome()
     if comparison.crash:
-        last = comparison.port_trace.steps[-1].name if comparison.port_trace.steps else "its first layer"
-        message = f"the port stops after {last}: {comparison.crash}"
-        outcome.checks.append(Check("shapes", last, "run", "fail", message=message))
-        fix = "compare the shapes of the layers up to there (rows above) and mend the first that differs"
-        outcome.findings.append(Finding("numeric", last, "", message, fix, "shapes"))
+        _stopped(comparison, outcome)
     for match in comparison.matching.matches:
-        if not match.reference.visible:
+        if not match.reference.visible or comparison.crash and not match.port.output_shape:
             continue
         layout = comparison.layouts.outputs.get(match.key)
         fits = layout is not None and layout.fits(match.reference.output_shape, match.port.output_shape)
@@ -176,6 +174,17 @@ def shapes(bench: Bench) -> Outcome:
         _output_shapes(bench, outcome)
     outcome.message = outcome.message or f"{len(outcome.checks)} shapes agree" * _all_pass(outcome)
     return outcome
+
+
+def _stopped(comparison: Comparison, outcome: Outcome) -> None:
+    """Where the port stopped, and what it said."""
+    ran = [step.name for step in comparison.port_trace.steps if step.output_shape]
+    match = next((m for m in comparison.matching.matches if m.port.name == comparison.stopped), None)
+    layer, key = comparison.stopped or (ran[-1] if ran else "its first layer"), match.key if match else ""
+    message = f"the port stops {'in' if comparison.stopped else 'after'} {layer}: {comparison.crash}"
+    outcome.checks.append(Check("shapes", key or layer, "run", "fail", message=message))
+    fix = "compare the shapes of the layers up to there (rows above) and mend the first that differs"
+    outcome.findings.append(Finding("numeric", layer, key, message, fix, "shapes"))
 
 
 def _all_pass(outcome: Outcome) -> bool:

@@ -7,7 +7,17 @@ from typing import Any
 
 import keras
 
-ACTIVATION_NAMES = {"swish": "silu", "linear": "identity", "leaky_relu": "leaky_relu"}
+ACTIVATION_NAMES = {"swish": "silu", "linear": "identity", "hard_swish": "hard_silu"}
+# Activation functions that both vocabularies know, with the settings that Keras gives them.
+FUNCTIONS: dict[str, dict[str, Any]] = {
+    **{name: {} for name in ("relu", "relu6", "tanh", "sigmoid", "silu", "softplus", "softsign", "softmax")},
+    **{name: {} for name in ("log_softmax", "log_sigmoid", "selu", "mish", "exponential")},
+    **{name: {} for name in ("hard_sigmoid", "hard_silu", "hard_tanh", "tanh_shrink")},
+    "leaky_relu": {"slope": 0.2},
+    "elu": {"slope": 1.0},
+    "celu": {"slope": 1.0},
+    "gelu": {"approximate": False},
+}
 
 
 def _spatial(layer: Any, name: str) -> list[int]:
@@ -105,7 +115,7 @@ def _upsample(layer: Any) -> dict[str, Any]:
 
 
 def _dropout(per_channel: bool) -> Callable[[Any], dict[str, Any]]:
-    return lambda layer: {"rate": layer.rate, "per_channel": per_channel}
+    return lambda layer: {"rate": layer.rate, "per_channel": per_channel, "always": False}
 
 
 def _merge(operation: str) -> Callable[[Any], dict[str, Any]]:
@@ -130,20 +140,18 @@ def _relu(layer: Any) -> dict[str, Any]:
     return {"function": "relu"}
 
 
-def activation(function: Any) -> dict[str, Any]:
-    """Canonical attributes of an activation function such as ``keras.activations.relu``."""
-    name = getattr(function, "__name__", type(function).__name__)
+def activation(function: Any) -> tuple[str, dict[str, Any]]:
+    """``(kind, attributes)`` of an activation function such as ``keras.activations.relu``."""
     if isinstance(function, keras.Layer):
         kind, attributes = classify(function)
-        return attributes if kind == "activation" else {"function": name}
+        return kind or f"opaque:{type(function).__name__}", attributes
+    name = getattr(function, "__name__", type(function).__name__)
     name = ACTIVATION_NAMES.get(name, name)
-    if name == "leaky_relu":
-        return _leaky(0.2)
-    if name == "elu":
-        return {"function": "elu", "slope": 1.0}
-    if name == "gelu":
-        return {"function": "gelu", "approximate": False}
-    return {"function": name}
+    if name == "identity":
+        return "identity", {}
+    if name not in FUNCTIONS:
+        return f"opaque:{name}", {}
+    return "activation", {"function": name, **FUNCTIONS[name]}
 
 
 L = keras.layers
@@ -162,7 +170,6 @@ KINDS: list[tuple[Any, str, Callable[[Any], dict[str, Any]]]] = [
     (L.ReLU, "activation", _relu),
     (L.ELU, "activation", lambda layer: {"function": "elu", "slope": float(layer.alpha)}),
     (L.Softmax, "activation", lambda layer: {"function": "softmax"}),
-    (L.Activation, "activation", lambda layer: activation(layer.activation)),
     ((L.MaxPooling1D, L.MaxPooling2D, L.MaxPooling3D), "pool", _pool("max")),
     ((L.AveragePooling1D, L.AveragePooling2D, L.AveragePooling3D), "pool", _pool("average")),
     ((L.GlobalMaxPooling1D, L.GlobalMaxPooling2D, L.GlobalMaxPooling3D), "global-pool", _global_pool("max")),
@@ -174,6 +181,7 @@ KINDS: list[tuple[Any, str, Callable[[Any], dict[str, Any]]]] = [
     ((L.UpSampling1D, L.UpSampling2D, L.UpSampling3D), "upsample", _upsample),
     ((L.SpatialDropout1D, L.SpatialDropout2D, L.SpatialDropout3D), "dropout", _dropout(True)),
     ((L.Dropout, L.GaussianDropout, L.AlphaDropout), "dropout", _dropout(False)),
+    (L.GaussianNoise, "dropout", lambda layer: {"rate": layer.stddev, "per_channel": False, "always": False}),
     (L.Add, "merge", _merge("add")),
     (L.Subtract, "merge", _merge("subtract")),
     (L.Multiply, "merge", _merge("multiply")),
@@ -190,6 +198,12 @@ KINDS: list[tuple[Any, str, Callable[[Any], dict[str, Any]]]] = [
 ]
 
 # Bare operations of a functional model (`keras.ops.relu(x)`, `x + y`), by the operation's class name.
+OPERATION_SETTINGS = {
+    "LeakyRelu": ("leaky_relu", "slope", "negative_slope"),
+    "Elu": ("elu", "slope", "alpha"),
+    "Gelu": ("gelu", "approximate", "approximate"),
+}
+REDUCTIONS = {"Mean": "average", "Max": "max"}
 OPERATIONS: dict[str, tuple[str, dict[str, Any]]] = {
     "Relu": ("activation", {"function": "relu"}),
     "Relu6": ("activation", {"function": "relu6"}),
@@ -198,9 +212,16 @@ OPERATIONS: dict[str, tuple[str, dict[str, Any]]] = {
     "Silu": ("activation", {"function": "silu"}),
     "Softplus": ("activation", {"function": "softplus"}),
     "Softmax": ("activation", {"function": "softmax"}),
+    "LogSoftmax": ("activation", {"function": "log_softmax"}),
+    "Selu": ("activation", {"function": "selu"}),
+    "Softsign": ("activation", {"function": "softsign"}),
     "Add": ("merge", {"operation": "add"}),
     "Subtract": ("merge", {"operation": "subtract"}),
     "Multiply": ("merge", {"operation": "multiply"}),
+    "Divide": ("merge", {"operation": "divide"}),
+    "TrueDivide": ("merge", {"operation": "divide"}),
+    "Maximum": ("merge", {"operation": "maximum"}),
+    "Minimum": ("merge", {"operation": "minimum"}),
     "Concatenate": ("merge", {"operation": "concatenate"}),
     "Reshape": ("reshape", {}),
     "Transpose": ("permute", {}),
@@ -213,13 +234,27 @@ OPERATIONS: dict[str, tuple[str, dict[str, Any]]] = {
 
 def classify(layer: Any) -> tuple[str | None, dict[str, Any]]:
     """``(kind, attributes)`` of a layer, or ``(None, {})`` if its class is not in :data:`KINDS`."""
+    if isinstance(layer, L.Activation):
+        kind, attributes = activation(layer.activation)
+        return (None, {}) if kind.startswith("opaque") else (kind, attributes)
     for classes, kind, read in KINDS:
         if isinstance(layer, classes):
-            attributes = read(layer)
-            if attributes.get("function") == "identity":
-                return "identity", {}
-            return kind, attributes
+            return kind, read(layer)
     return None, {}
+
+
+def classify_operation(operation: Any, shape: Any) -> tuple[str | None, dict[str, Any]]:
+    """``(kind, attributes)`` of a bare operation given a tensor of that shape, or ``(None, {})``."""
+    word = type(operation).__name__
+    if word in REDUCTIONS:
+        axes = operation.axis if isinstance(operation.axis, (tuple, list)) else [operation.axis]
+        spatial = None not in axes and sorted(axis % len(shape) for axis in axes) == list(range(1, len(shape) - 1))
+        return ("global-pool", {"mode": REDUCTIONS[word]}) if spatial else (None, {})
+    if word in OPERATION_SETTINGS:
+        function, setting, attribute = OPERATION_SETTINGS[word]
+        return "activation", {"function": function, setting: getattr(operation, attribute)}
+    kind, attributes = OPERATIONS.get(word, (None, {}))
+    return kind, dict(attributes)
 
 
 def plain_settings(layer: Any) -> dict[str, Any]:

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable
 from typing import Any
 
 from torch import nn
 
 
-def _ints(value: Any, rank: int = 1) -> list[int]:
+def spread(value: Any, rank: int = 1) -> list[int]:
+    """One number, or one per axis, as a list."""
     return [int(n) for n in value] if isinstance(value, (tuple, list)) else [int(value)] * rank
 
 
@@ -17,13 +17,13 @@ def _conv(module: Any) -> dict[str, Any]:
     return {
         "rank": module.weight.ndim - 2,
         "features": module.out_channels,
-        "kernel_size": _ints(module.kernel_size),
-        "strides": _ints(module.stride),
-        "dilation": _ints(module.dilation),
+        "kernel_size": spread(module.kernel_size),
+        "strides": spread(module.stride),
+        "dilation": spread(module.dilation),
         "groups": module.groups,
         "bias": module.bias is not None,
         "padding": f"padding={_brief(module.padding)}"
-        + (f", output_padding={_brief(module.output_padding)}" if any(_ints(module.output_padding)) else "")
+        + (f", output_padding={_brief(module.output_padding)}" if any(spread(module.output_padding)) else "")
         + ("" if type(module).forward in STOCK_FORWARDS else f" in {type(module).__name__}"),
     }
 
@@ -50,15 +50,15 @@ def _batchnorm(module: Any) -> dict[str, Any]:
 
 def _pool(mode: str, rank: int) -> Callable[[Any], dict[str, Any]]:
     def read(module: Any) -> dict[str, Any]:
-        size = _ints(module.kernel_size, rank)
+        size = spread(module.kernel_size, rank)
         attributes = {
             "mode": mode,
             "rank": rank,
             "pool_size": size,
-            "strides": _ints(module.stride, rank) if module.stride else size,
+            "strides": spread(module.stride, rank) if module.stride else size,
             "padding": f"padding={module.padding}",
         }
-        if mode == "average" and any(_ints(module.padding)):
+        if mode == "average" and any(spread(module.padding)):
             attributes["count_padding"] = module.count_include_pad
         return attributes
 
@@ -66,11 +66,12 @@ def _pool(mode: str, rank: int) -> Callable[[Any], dict[str, Any]]:
 
 
 def _adaptive(mode: str) -> Callable[[Any], dict[str, Any]]:
-    return lambda module: {"mode": mode, **({} if _all_ones(module.output_size) else {"size": module.output_size})}
+    return lambda module: {"mode": mode, **({} if all_ones(module.output_size) else {"size": module.output_size})}
 
 
-def _all_ones(size: Any) -> bool:
-    return all(n == 1 for n in _ints(size))
+def all_ones(size: Any) -> bool:
+    """Whether an adaptive pooling leaves one value per channel."""
+    return all(n == 1 for n in spread(size))
 
 
 def resize_mode(mode: str, align_corners: bool | None) -> str:
@@ -80,20 +81,20 @@ def resize_mode(mode: str, align_corners: bool | None) -> str:
 
 
 def _upsample(module: Any) -> dict[str, Any]:
-    factor = module.scale_factor
-    sizes = [] if factor is None else [int(n) if float(n).is_integer() else n for n in _floats(factor)]
     return {
-        "factor": sizes or None,
+        "factor": None if module.scale_factor is None else numbers(module.scale_factor),
         "mode": resize_mode(module.mode, module.align_corners),
     }
 
 
-def _floats(value: Any) -> list[float]:
-    return [float(n) for n in value] if isinstance(value, (tuple, list)) else [float(value)]
+def numbers(value: Any) -> list[float]:
+    """One number or several as a list, whole ones as integers."""
+    found = [float(n) for n in (value if isinstance(value, (tuple, list)) else [value])]
+    return [int(n) if n.is_integer() else n for n in found]
 
 
 def _dropout(per_channel: bool) -> Callable[[Any], dict[str, Any]]:
-    return lambda module: {"rate": module.p, "per_channel": per_channel}
+    return lambda module: {"rate": module.p, "per_channel": per_channel, "always": False}
 
 
 def _function(name: str) -> Callable[[Any], dict[str, Any]]:
@@ -107,6 +108,11 @@ def _nothing(module: Any) -> dict[str, Any]:
 def _leaky(module: Any) -> dict[str, Any]:
     slope = float(module.negative_slope)
     return {"function": "leaky_relu", "slope": slope} if slope else {"function": "relu"}
+
+
+def _hardtanh(module: Any) -> dict[str, Any]:
+    edges = (float(module.min_val), float(module.max_val))
+    return {"function": {(-1.0, 1.0): "hard_tanh", (0.0, 6.0): "relu6"}.get(edges, f"hard_tanh{edges}")}
 
 
 # The first class that fits wins, so subclasses stand before their bases.
@@ -145,8 +151,12 @@ KINDS: list[tuple[Any, str, Callable[[Any], dict[str, Any]]]] = [
     (nn.Softsign, "activation", _function("softsign")),
     (nn.Softmax, "activation", _function("softmax")),
     (nn.LogSoftmax, "activation", _function("log_softmax")),
+    (nn.LogSigmoid, "activation", _function("log_sigmoid")),
+    (nn.Tanhshrink, "activation", _function("tanh_shrink")),
+    (nn.CELU, "activation", lambda m: {"function": "celu", "slope": float(m.alpha)}),
     (nn.Hardswish, "activation", _function("hard_silu")),
     (nn.Hardsigmoid, "activation", _function("hard_sigmoid")),
+    (nn.Hardtanh, "activation", _hardtanh),
     (nn.Mish, "activation", _function("mish")),
     (nn.MaxPool1d, "pool", _pool("max", 1)),
     (nn.MaxPool2d, "pool", _pool("max", 2)),
@@ -184,90 +194,6 @@ PARAMETERS = {
     "embedding": {"embeddings": "weight"},
     "prelu": {"alpha": "weight"},
 }
-
-
-def _call_leaky(args: Any, kwargs: Any) -> dict[str, Any]:
-    return {"function": "leaky_relu", "slope": float(args[1] if len(args) > 1 else kwargs.get("negative_slope", 0.01))}
-
-
-def _call_gelu(args: Any, kwargs: Any) -> dict[str, Any]:
-    return {"function": "gelu", "approximate": kwargs.get("approximate", "none") == "tanh"}
-
-
-def _call_elu(args: Any, kwargs: Any) -> dict[str, Any]:
-    return {"function": "elu", "slope": float(args[1] if len(args) > 1 else kwargs.get("alpha", 1.0))}
-
-
-def _call_pool(mode: str, rank: int) -> Callable[[Any, Any], dict[str, Any]]:
-    def read(args: Any, kwargs: Any) -> dict[str, Any]:
-        size = _ints(args[1] if len(args) > 1 else kwargs["kernel_size"], rank)
-        stride = args[2] if len(args) > 2 else kwargs.get("stride")
-        padding = args[3] if len(args) > 3 else kwargs.get("padding", 0)
-        strides = _ints(stride, rank) if stride else size
-        return {"mode": mode, "rank": rank, "pool_size": size, "strides": strides, "padding": f"padding={padding}"}
-
-    return read
-
-
-def _call_resize(args: Any, kwargs: Any) -> dict[str, Any]:
-    factor = kwargs.get("scale_factor")
-    mode = resize_mode(kwargs.get("mode", "nearest"), kwargs.get("align_corners"))
-    return {"factor": None if factor is None else [math.trunc(n) for n in _floats(factor)], "mode": mode}
-
-
-def _fixed(**attributes: Any) -> Callable[[Any, Any], dict[str, Any]]:
-    return lambda args, kwargs: dict(attributes)
-
-
-def _call_adaptive(mode: str) -> Callable[[Any, Any], dict[str, Any]]:
-    return lambda args, kwargs: {"mode": mode}
-
-
-# Functions called by name in `forward`, as a TorchFunctionMode sees them.
-FUNCTIONS: dict[str, tuple[str, Callable[[Any, Any], dict[str, Any]]]] = {
-    "leaky_relu": ("activation", _call_leaky),
-    "gelu": ("activation", _call_gelu),
-    "elu": ("activation", _call_elu),
-    "silu": ("activation", _fixed(function="silu")),
-    "interpolate": ("upsample", _call_resize),
-    "pad": ("padding", _fixed()),
-    "adaptive_avg_pool1d": ("global-pool", _call_adaptive("average")),
-    "adaptive_avg_pool2d": ("global-pool", _call_adaptive("average")),
-    "adaptive_max_pool2d": ("global-pool", _call_adaptive("max")),
-    "flatten": ("flatten", _fixed()),
-    "cat": ("merge", _fixed(operation="concatenate")),
-    "concat": ("merge", _fixed(operation="concatenate")),
-    "add": ("merge", _fixed(operation="add")),
-    "__add__": ("merge", _fixed(operation="add")),
-    "add_": ("merge", _fixed(operation="add")),
-    "mul": ("merge", _fixed(operation="multiply")),
-    "__mul__": ("merge", _fixed(operation="multiply")),
-    "maximum": ("merge", _fixed(operation="maximum")),
-    "minimum": ("merge", _fixed(operation="minimum")),
-}
-FUNCTIONS |= {f"max_pool{rank}d": ("pool", _call_pool("max", rank)) for rank in (1, 2, 3)}
-FUNCTIONS |= {f"avg_pool{rank}d": ("pool", _call_pool("average", rank)) for rank in (1, 2, 3)}
-FUNCTIONS |= {
-    name: ("activation", _fixed(function=name.rstrip("_")))
-    for name in [
-        "relu",
-        "relu_",
-        "relu6",
-        "tanh",
-        "sigmoid",
-        "softplus",
-        "softmax",
-        "log_softmax",
-        "selu",
-        "softsign",
-        "mish",
-    ]
-}
-FUNCTIONS |= {
-    name: ("reshape", _fixed())
-    for name in ["reshape", "view", "permute", "transpose", "squeeze", "unsqueeze", "unflatten", "movedim", "moveaxis"]
-}
-DROPOUTS = {"dropout", "dropout1d", "dropout2d", "dropout3d", "alpha_dropout", "feature_alpha_dropout"}
 
 
 def classify(module: Any) -> tuple[str | None, dict[str, Any]]:

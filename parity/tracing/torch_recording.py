@@ -1,0 +1,180 @@
+"""Watching a torch module run: its modules by hooks, the functions called in ``forward`` by a function mode."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import torch
+import torch.nn.functional as F
+from torch import nn
+from torch.overrides import TorchFunctionMode
+from torch.utils._pytree import tree_leaves
+
+from parity.tracing.steps import Recorder, Step
+from parity.tracing.torch_calls import DROPOUTS, Call, classify_call
+from parity.tracing.torch_kinds import PARAMETERS, classify, plain_settings
+
+# Kernels whose backward pass holds a float32 constant even in float64 (ATen/native/cpu/Activation.cpp: 1.0f / 6.0f).
+STAND_INS: dict[str, Callable[[torch.Tensor], torch.Tensor]] = {
+    "hardsigmoid": lambda x: F.relu6(x + 3) / 6,
+    "hardswish": lambda x: x * F.relu6(x + 3) / 6,
+}
+
+
+@contextmanager
+def recording(
+    model: nn.Module, recorder: Recorder, slopes: dict[str, float], exact: bool = True
+) -> Iterator[list[str]]:
+    """Within this context everything that runs in ``model`` is recorded, and dropout is inert.
+
+    ``slopes`` overrule the negative slopes of named steps. With ``exact``, :data:`STAND_INS` answer for kernels with
+    rounded constants. Yields the path of modules that are running: after an error, where it happened.
+    """
+    watch = _Watch(model, recorder, slopes)
+    handles = []
+    for module in model.modules():
+        handles.append(module.register_forward_pre_hook(watch.enter, with_kwargs=True))
+        handles.append(module.register_forward_hook(watch.leave, with_kwargs=True))
+    try:
+        with _Functions(watch, exact):
+            yield watch.path
+    finally:
+        for handle in handles:
+            handle.remove()
+
+
+class _Watch:
+    """Hooks that keep the path of running modules and record them as steps."""
+
+    def __init__(self, model: nn.Module, recorder: Recorder, slopes: dict[str, float]):
+        self.model, self.recorder, self.slopes = model, recorder, slopes
+        self.path: list[str] = []
+        self.inside_leaf = 0
+        self.names = {module: name for name, module in model.named_modules()}
+        self._entered: list[tuple[int, str | None]] = []
+
+    def enter(self, module: nn.Module, args: Any, kwargs: Any) -> None:
+        self.path.append(self.names[module])
+        kind = kind_of(module)
+        if isinstance(module, nn.LeakyReLU) and self.names[module] in self.slopes:
+            module.negative_slope = self.slopes[self.names[module]]
+        self._entered.append((len(self.recorder.trace.steps), kind))
+        self.inside_leaf += kind is not None
+
+    def leave(self, module: nn.Module, args: Any, kwargs: Any, got: Any) -> Any:
+        path = self.path.pop()
+        mark, kind = self._entered.pop()
+        self.inside_leaf -= kind is not None
+        if self.inside_leaf:
+            return None
+        given = tensors((args, kwargs))
+        name = path or type(module).__name__.lower()
+        if kind is not None:
+            return self.recorder.record(module_step(module, kind, self.recorder.unique(name), path), given, got)
+        inner = self.recorder.since(mark)
+        own = _own_parameters(module)
+        if any(step.parametrised for step in inner):
+            if not own or not isinstance(got, torch.Tensor):
+                return None
+            return self.recorder.record(_own(own, self.recorder.unique(name), path), given, got)
+        if self._transparent(module, mark, given, got):
+            return None
+        self.recorder.drop_since(mark)
+        return self.recorder.record(_opaque(module, self.recorder.unique(name), path), given, got)
+
+    def _transparent(self, module: nn.Module, mark: int, given: list[torch.Tensor], got: Any) -> bool:
+        """Whether a module without known layers is told by what ran inside it."""
+        if any(True for _ in module.parameters()):
+            return False
+        if module is self.model or any(True for _ in module.children()):
+            return module is self.model or bool(self.recorder.since(mark))
+        return self.recorder.tells(mark, given, got, plain_settings(module))
+
+
+class _Functions(TorchFunctionMode):
+    """Sees every torch function: passes on where tensors come from, and records those of known kinds."""
+
+    def __init__(self, watch: _Watch, exact: bool):
+        super().__init__()
+        self.watch, self.exact = watch, exact
+
+    def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        kwargs = kwargs or {}
+        word = getattr(func, "__name__", "").strip("_")
+        given = tensors((args, kwargs))
+        kind, attributes = self._classified(word, args, kwargs, given)
+        if word in DROPOUTS:
+            func, args, kwargs = torch.clone, given[:1], {}
+        elif self.exact and word in STAND_INS and given[0].dtype == torch.float64:
+            func, args, kwargs = STAND_INS[word], given[:1], {}
+        recorder = self.watch.recorder
+        if kind is None:
+            got = func(*args, **kwargs)
+            recorder.flow.passed(given, tensors(got))
+            return got
+        name = recorder.unique(".".join([*self.watch.path[-1:], word]).lstrip("."))
+        if name in self.watch.slopes:
+            args, kwargs = (given[0], self.watch.slopes[name]), {}
+        got = func(*args, **kwargs)
+        if not isinstance(got, torch.Tensor):
+            return got
+        if kind == "crop" and got.ndim != given[0].ndim:
+            kind = "reshape"
+        fed = [x for x in given if recorder.flow.of(x)] if kind == "merge" else given[:1]
+        return recorder.record(Step(name, kind, attributes, owner=word), fed, got)
+
+    def _classified(self, word: str, args: Any, kwargs: Any, given: list[torch.Tensor]) -> tuple[str | None, Any]:
+        if self.watch.inside_leaf or not given:
+            return None, {}
+        kind, attributes = classify_call(word, Call(args, kwargs, given))
+        if kind == "merge" and not self.watch.recorder.flow.joins(given):
+            return None, {}
+        return kind, attributes
+
+
+def kind_of(module: nn.Module) -> str | None:
+    """The module's kind; None if it is unknown or its weights are computed from others (weight or spectral norm)."""
+    kind, _ = classify(module)
+    held = {**module._parameters, **module._buffers}
+    if kind is None or any(attribute not in held for attribute in PARAMETERS.get(kind, {}).values()):
+        return None
+    return kind
+
+
+def module_step(module: nn.Module, kind: str, name: str, path: str) -> Step:
+    """The step that a module of known kind makes."""
+    _, attributes = classify(module)
+    parameters = {slot: getattr(module, attribute) for slot, attribute in PARAMETERS.get(kind, {}).items()}
+    shapes = {slot: tuple(tensor.shape) for slot, tensor in parameters.items() if tensor is not None}
+    handle = {slot: _joined(path, PARAMETERS[kind][slot]) for slot in shapes}
+    return Step(name, kind, attributes, shapes, kind, handle=handle, owner=path)
+
+
+def tensors(tree: Any) -> list[torch.Tensor]:
+    """Every tensor in nested arguments or results."""
+    return [x for x in tree_leaves(tree) if isinstance(x, torch.Tensor)]
+
+
+def _own_parameters(module: nn.Module) -> dict[str, nn.Parameter]:
+    """Parameters that a module holds itself, in lists and dictionaries of parameters too."""
+    own = dict(module.named_parameters(recurse=False))
+    for name, child in module.named_children():
+        if isinstance(child, (nn.ParameterList, nn.ParameterDict)):
+            own |= {f"{name}.{key}": parameter for key, parameter in child.named_parameters()}
+    return own
+
+
+def _own(parameters: dict[str, nn.Parameter], name: str, path: str) -> Step:
+    shapes = {key: tuple(parameter.shape) for key, parameter in parameters.items()}
+    return Step(name, "own", {}, shapes, handle={key: _joined(path, key) for key in shapes}, owner=path)
+
+
+def _opaque(module: nn.Module, name: str, path: str) -> Step:
+    shapes = {_joined(path, key): tuple(tensor.shape) for key, tensor in module.named_parameters()}
+    return Step(name, f"opaque:{type(module).__name__}", plain_settings(module), shapes, handle={}, owner=path)
+
+
+def _joined(path: str, name: str) -> str:
+    return f"{path}.{name}" if path else name

@@ -1,0 +1,128 @@
+"""The first run of each side: on what inputs, in which layout, and how far the port gets. Plain NumPy."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from itertools import product
+from typing import Any
+
+import numpy as np
+
+from parity import probes
+from parity.layouts import Layout, ordered
+from parity.tracing.steps import Trace
+from parity.verdict import UnusableInput, first_line
+
+Array = np.ndarray
+IMAGE_FIRST = ("conv", "conv-transpose", "batchnorm", "pool", "global-pool", "upsample")
+ATTEMPTS = 16
+"""Ways of handing the inputs over that are tried at most: more than four inputs of open layout are rare."""
+
+
+@dataclass(frozen=True)
+class Trial:
+    """A first run of the port; ``crash`` is its error where it stopped, in the module ``stopped``."""
+
+    layouts: list[Layout]
+    trace: Trace
+    crash: str = ""
+    stopped: str = ""
+
+
+def run_reference(reference: Any, inputs: list[Array] | None, seed: int) -> tuple[list[Array], Trace]:
+    """The reference on the caller's inputs, or on inputs drawn for its shapes.
+
+    Raises:
+        UnusableInput: it does not run on them, or does not tell its input shape.
+    """
+    with reference.working("float32"):
+        return _on_given(reference, inputs) if inputs is not None else _on_drawn(reference, seed)
+
+
+def run_port(port: Any, random: list[Array], reference_trace: Trace, mirrored: bool) -> Trial:
+    """The port on the same inputs, in the layout that it accepts: the first under which its outputs fit, else the first
+    under which it runs, else the one under which it gets furthest."""
+    computing = next((step.kind for step in reference_trace.steps if step.matchable), "")
+    images = any(x.ndim > 3 for x in random) or computing in IMAGE_FIRST
+    ways = product(*(_ways(x, images, mirrored) for x in random))
+    trials: list[tuple[tuple[int, int], Trial]] = []
+    with port.working("float32"):
+        for _, way in zip(range(ATTEMPTS), ways, strict=False):
+            layouts = list(way)
+            trace, crash = port.attempt([layout.to_port(x) for layout, x in zip(layouts, random, strict=True)])
+            trial = Trial(layouts, trace, crash, port.stopped if crash else "")
+            if not crash and _fits(reference_trace, trace):
+                return trial
+            reached = sum(bool(step.output_shape) for step in trace.steps)
+            trials.append(((not crash, 0 if not crash else reached), trial))
+    return max(trials, key=lambda ranked: ranked[0])[1]
+
+
+def _ways(x: Array, images: bool, mirrored: bool) -> list[Layout]:
+    """The layouts in which a port may take an input, the likeliest first."""
+    if x.ndim < 2 or x.dtype.kind != "f":
+        return [Layout()]
+    count = int(np.prod(x.shape[1:]))
+    column = ordered(np.arange(count), x.shape, (len(x), count, 1, 1))
+    if x.ndim == 2:
+        return [Layout(), column]
+    first, plain = Layout(channels_first=True, mirrored=mirrored), Layout(mirrored=mirrored)
+    ways = [first, plain] if images else [plain, first]
+    if all(n == 1 for n in x.shape[1:-1]):
+        ways.append(ordered(np.arange(count), x.shape, (len(x), count)))
+    return ways
+
+
+def _fits(reference_trace: Trace, trace: Trace) -> bool:
+    pairs = zip(reference_trace.result, trace.result, strict=False)
+    same = len(reference_trace.result) == len(trace.result)
+    return same and all(any(Layout(first).fits(a.shape, b.shape) for first in (True, False)) for a, b in pairs)
+
+
+def _on_given(reference: Any, inputs: list[Array]) -> tuple[list[Array], Trace]:
+    try:
+        return inputs, reference.run(inputs)
+    except Exception as error:
+        expected = reference.input_specs()
+        raise UnusableInput(
+            f"the reference does not accept inputs of shape {[x.shape for x in inputs]}"
+            + (f"; it expects {[shape for shape, _ in expected]}" if expected else "")
+            + f" (batch first, channels last): {first_line(error)}"
+        ) from error
+
+
+def _on_drawn(reference: Any, seed: int) -> tuple[list[Array], Trace]:
+    specs = reference.input_specs()
+    if specs is None:
+        raise UnusableInput(
+            "the reference does not tell its input shape: pass inputs=, NumPy arrays in its own layout "
+            "(on the command line --input N,H,W,C)"
+        )
+    shapes = [shape for shape, _ in specs]
+    error: Exception | None = None
+    for size in range(len(probes.FREE_SIZES)):
+        try:
+            vocabularies = _vocabularies(reference, specs, size)
+            random = probes.draw(shapes, vocabularies, 2, seed, size)
+            return random, reference.run(random)
+        except UnusableInput:
+            raise
+        except Exception as failed:
+            error = failed
+            if all(n is not None for shape in shapes for n in shape[1:]):
+                break
+    raise UnusableInput(f"the reference does not run on inputs drawn for {specs}: {first_line(error)}") from error
+
+
+def _vocabularies(reference: Any, specs: list[Any], size: int) -> list[int | None]:
+    """Which inputs are indices into an embedding, told by a run on zeros."""
+    zeros = [
+        np.zeros(probes.closed(shape, 1, size), "int64" if "int" in dtype else "float64") for shape, dtype in specs
+    ]
+    trace = reference.run(zeros)
+    found: list[int | None] = []
+    for number, (_, dtype) in enumerate(specs):
+        sizes = [step.attributes["vocabulary"] for step in trace.steps
+                 if step.kind == "embedding" and f"input {number}" in step.sources[0]]  # fmt: skip
+        found.append(min(sizes) if sizes else 2 if "int" in dtype else None)
+    return found
