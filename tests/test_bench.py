@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import subprocess
+import sys
 
 import pytest
 
@@ -17,10 +19,12 @@ JUNIT = "<testsuite><testcase classname='parity.test_a' time='1.5'/><testcase cl
 
 
 def test_wall_time_and_peak_memory_are_those_of_the_process():
-    seconds, gigabytes, parts = bench.run_once(SLEEP, 2)
+    # measured from a process of its own: a child's peak starts at the size of what it was forked from
+    code = f"from parity import bench; print(*bench.run_once(bench.{SLEEP!r}, 2)[:2])"
+    run = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    seconds, gigabytes = map(float, run.stdout.split())
     assert 0.2 <= seconds < 5
-    assert 0.2 <= gigabytes < 0.5
-    assert parts == {}
+    assert 0.2 <= gigabytes < 0.4
 
 
 @pytest.mark.parametrize(
