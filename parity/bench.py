@@ -19,13 +19,14 @@ from dataclasses import asdict, dataclass, field
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from statistics import median
-from typing import Any
+from typing import Any, NamedTuple
 from xml.etree import ElementTree
 
 SCHEMA = "parity-bench/1"
 PACKAGES = ("tensorflow", "keras", "torch", "numpy")
 THREADS = ("OMP_NUM_THREADS", "TF_NUM_INTRAOP_THREADS", "TF_NUM_INTEROP_THREADS")
 OUT = "{out}"
+REST = "everything else"
 
 
 @dataclass(frozen=True)
@@ -65,22 +66,32 @@ JOBS = (
 )
 
 
+class Run(NamedTuple):
+    """Wall and processor seconds, peak resident gigabytes, and wall seconds by part."""
+
+    seconds: float
+    processor_seconds: float
+    gigabytes: float
+    parts: dict[str, float]
+
+
 class BenchFailed(RuntimeError):
     """A measured command did not do its job, so that its time means nothing."""
 
 
 @dataclass
 class Figures:
-    """What the runs of one job gave: wall seconds, peak gigabytes, and seconds by part."""
+    """What the runs of one job gave: wall and processor seconds, peak gigabytes, and wall seconds by part."""
 
     name: str
     seconds: list[float] = field(default_factory=list)
+    processor_seconds: list[float] = field(default_factory=list)
     gigabytes: list[float] = field(default_factory=list)
     parts: dict[str, list[float]] = field(default_factory=lambda: defaultdict(list))
 
 
-def run_once(job: Job, cores: int) -> tuple[float, float, dict[str, float]]:
-    """Wall seconds, peak resident gigabytes and seconds by part of one run. Raises :class:`BenchFailed`."""
+def run_once(job: Job, cores: int) -> Run:
+    """One run on ``cores`` cores. Raises :class:`BenchFailed`."""
     environment = {**os.environ, **dict.fromkeys(THREADS, str(cores)), "TF_CPP_MIN_LOG_LEVEL": "2"}
     with tempfile.TemporaryDirectory() as folder:
         out, log = Path(folder) / "out", Path(folder) / "log"
@@ -99,16 +110,18 @@ def run_once(job: Job, cores: int) -> tuple[float, float, dict[str, float]]:
         parts = PARTS[job.parts](out) if job.parts else {}
     unit = 2**30 if sys.platform == "darwin" else 2**20
     if parts:
-        parts["everything else: imports, building, copying"] = seconds - sum(parts.values())
-    return seconds, usage.ru_maxrss / unit, parts
+        parts[REST] = seconds - sum(parts.values())
+    return Run(seconds, usage.ru_utime + usage.ru_stime, usage.ru_maxrss / unit, parts)
 
 
 def verdict_parts(path: Path) -> dict[str, float]:
-    """Seconds by rung, summed over all pairs, from the file that ``parity verify --json`` writes."""
+    """Seconds by rung, for the pairs at full width and for their options, from what ``parity verify --json`` writes."""
     parts: dict[str, float] = defaultdict(float)
     for verdict in json.loads(path.read_text(encoding="utf-8")):
-        for name, rung in verdict["rungs"].items():
-            parts[f"rung {name}"] += rung["seconds"]
+        width = "options, tiny" if ":" in verdict["name"] else "full width"
+        judged = {f"{width}: {name}": rung["seconds"] for name, rung in verdict["rungs"].items()}
+        for part, seconds in (judged | {f"{width}: tracing": verdict["seconds"] - sum(judged.values())}).items():
+            parts[part] += seconds
     return dict(parts)
 
 
@@ -130,10 +143,11 @@ def measure(jobs: tuple[Job, ...], runs: int, cores: int) -> list[Figures]:
         figures = Figures(job.name)
         for number in range(1, runs + 1):
             print(f"\r{job.name}: run {number} of {runs} ", end="", file=sys.stderr, flush=True)
-            seconds, gigabytes, parts = run_once(job, cores)
-            figures.seconds.append(seconds)
-            figures.gigabytes.append(gigabytes)
-            for part, value in parts.items():
+            run = run_once(job, cores)
+            figures.seconds.append(run.seconds)
+            figures.processor_seconds.append(run.processor_seconds)
+            figures.gigabytes.append(run.gigabytes)
+            for part, value in run.parts.items():
                 figures.parts[part].append(value)
         print(f"\r{job.name}: {median(figures.seconds):.2f} s".ljust(60), file=sys.stderr)
         table.append(figures)
@@ -170,12 +184,13 @@ def to_markdown(jobs: tuple[Job, ...], table: list[Figures], host: dict[str, Any
         f"{host['processor']}, {host['cores']} cores used, {host['gigabytes']} GB; {host['system']}; {versions}.",
         f"Medians of {runs} runs (fastest … slowest), each a process of its own, imports included.",
         "",
-        "| command | wall, s | peak memory, GB | goal |",
-        "|---|--:|--:|---|",
+        "| command | wall, s | processor, s | peak memory, GB | goal |",
+        "|---|--:|--:|--:|---|",
     ]
     for job, figures in zip(jobs, table, strict=True):
         span = f"{median(figures.seconds):.2f} ({min(figures.seconds):.2f} … {max(figures.seconds):.2f})"
-        lines.append(f"| {job.name} | {span} | {median(figures.gigabytes):.2f} | {_goal(job, figures)} |")
+        processor, memory = median(figures.processor_seconds), median(figures.gigabytes)
+        lines.append(f"| {job.name} | {span} | {processor:.2f} | {memory:.2f} | {_goal(job, figures)} |")
     for figures in table:
         if figures.parts:
             lines += ["", f"| {figures.name}, by part | s |", "|---|--:|"]
