@@ -55,7 +55,7 @@ def difference(got: Array, expected: Array, limit: float = 0.0) -> Difference:
         return Difference(0.0, 0.0, 0.0, (), 0.0, 0.0)
     got, expected = np.asarray(got, np.float64), np.asarray(expected, np.float64)
     with np.errstate(invalid="ignore"):
-        gap = np.abs(got - expected)
+        gap = np.asarray(np.abs(got - expected))
     gap[~(np.isfinite(got) & np.isfinite(expected))] = np.inf
     worst = np.unravel_index(int(np.argmax(gap)), gap.shape)
     absolute = float(gap[worst])

@@ -18,7 +18,7 @@ from parity.comparison import Comparison
 from parity.layouts import Layout, crossed_shape
 from parity.matching import Match
 from parity.tracing.steps import MODE_DEPENDENT, Trace
-from parity.verdict import first_line
+from parity.verdict import UnusableInput, first_line
 
 Array = np.ndarray
 OUTPUT = "output"
@@ -26,7 +26,7 @@ OUTPUT = "output"
 
 @dataclass
 class Condition:
-    """One way of running both sides. ``refused`` is set where a framework refuses to run it."""
+    """One way of running both sides. ``refused`` says why they could not be, ``broken`` that the port is to blame."""
 
     name: str
     training: bool
@@ -37,6 +37,7 @@ class Condition:
     reference32: Trace = field(default_factory=Trace)
     port32: Trace = field(default_factory=Trace)
     refused: str = ""
+    broken: bool = False
 
 
 @dataclass(frozen=True)
@@ -124,12 +125,18 @@ class Measurements:
         comparison = self.comparison
         try:
             reference = comparison.reference.run(inputs, training)
-            port = comparison.port.run(comparison.to_port(inputs), training)
-        except ValueError as error:
+        except Exception as error:
             if not training:
-                raise
+                raise UnusableInput(f"the reference does not run in {name}: {first_line(error)}") from error
             comparison.load()
-            return Condition(name, training, inputs, refused=f"batch statistics refused: {first_line(error)}")
+            return Condition(name, training, inputs, refused=f"the reference does not run: {first_line(error)}")
+        try:
+            port = comparison.port.run(comparison.to_port(inputs), training)
+        except Exception as error:
+            comparison.load()
+            statistics = training and isinstance(error, ValueError)
+            reason = "batch statistics refused" if statistics else f"the port does not run in {name}"
+            return Condition(name, training, inputs, refused=f"{reason}: {first_line(error)}", broken=not statistics)
         forced = {
             match.port.name: self.layout(match).to_port(reference.outputs[match.key])
             for match in comparison.matching.matches

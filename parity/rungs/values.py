@@ -118,7 +118,8 @@ def forward(bench: Bench) -> Outcome:
     measurements = bench.measurements
     for condition in measurements.conditions:
         if condition.refused:
-            outcome.checks.append(Check("forward", "output", condition.name, "abstain", message=condition.refused))
+            judgement = judge(False, not condition.broken)
+            outcome.checks.append(Check("forward", "output", condition.name, judgement, message=condition.refused))
     for reading in measurements.readings:
         outcome.checks += _forward_checks(reading)
     outcome.findings = list(_forward_findings(bench, measurements.readings))
