@@ -17,7 +17,7 @@ from parity.layouts import Layouts
 from parity.matching import Match, Matching, match_steps
 from parity.orders import find_layouts
 from parity.tracing.steps import Trace
-from parity.trial import run_port, run_reference
+from parity.trial import in_float64, run_port, run_reference
 from parity.verdict import UnusableInput
 
 Array = np.ndarray
@@ -127,7 +127,7 @@ def prepare(
     """
     _refuse_sick(reference, port)
     random, reference_trace = run_reference(reference, inputs, seed)
-    trial = run_port(port, random, reference_trace, mirrored)
+    trial = in_float64(reference, port, random, run_port(port, random, reference_trace, mirrored))
     matching = match_steps(reference_trace, trial.trace, mapping)
     layouts = Layouts(trial.layouts, mirrored=mirrored)
     to_port = [layout.to_port(x) for layout, x in zip(trial.layouts, random, strict=True)]

@@ -54,7 +54,8 @@ def same_size(a: tuple[int, ...], b: tuple[int, ...]) -> bool:
 @lru_cache(maxsize=4096)
 def crossed(layout: str, slot: str, shape: tuple[int, ...]) -> tuple[int, ...] | None:
     """The shape that a Keras parameter takes in torch; None where its layout has no such parameter."""
-    small = tuple(range(2, 2 + len(shape)))  # every axis told by its size, without an array of the real size
+    # Every axis told by a size of its own, without an array of the real size; axes of one stay what they are.
+    small = tuple(1 if n == 1 else 2 + axis for axis, n in enumerate(shape))
     moved = Crossing(layout).shape(slot, small)
     sizes = dict(zip(small, shape, strict=True))
     if moved is not None and all(n in sizes for n in moved):

@@ -58,6 +58,27 @@ def run_port(port: Any, random: list[Array], reference_trace: Trace, mirrored: b
     return max(trials, key=lambda ranked: ranked[0])[1]
 
 
+def in_float64(reference: Any, port: Any, random: list[Array], trial: Trial) -> Trial:
+    """The same trial, or its failure where a side does not run in float64, in which everything is measured.
+
+    Raises:
+        UnusableInput: the reference does not.
+    """
+    with reference.working("float64"):
+        try:
+            reference.run(random, values=False)
+        except Exception as error:
+            raise UnusableInput(
+                f"the reference does not run in float64, in which parity measures ({first_line(error)}): give "
+                "constants the dtype of what they meet (ops.cast(0.5, x.dtype))"
+            ) from error
+    if trial.crash:
+        return trial
+    with port.working("float64"):
+        trace, crash = port.attempt([layout.to_port(x) for layout, x in zip(trial.layouts, random, strict=True)])
+    return Trial(trial.layouts, trace, f"in float64: {crash}", port.stopped) if crash else trial
+
+
 def _ways(x: Array, images: bool, mirrored: bool) -> list[Layout]:
     """The layouts in which a port may take an input, the likeliest first."""
     if x.ndim < 2 or x.dtype.kind != "f":

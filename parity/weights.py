@@ -86,7 +86,7 @@ class Crossing:
             array = array[self.inputs]
         if self.outputs is not None:
             array = np.take(array, self.outputs, axis=-1)
-        return np.ascontiguousarray(self._rule(slot).to_torch(array))
+        return np.asarray(self._rule(slot).to_torch(array), order="C")
 
     def to_keras(self, slot: str, array: Array, shape: tuple[int, ...]) -> Array:
         """A torch parameter as Keras stores it; ``shape`` is the shape that Keras expects."""
@@ -95,7 +95,7 @@ class Crossing:
             array = np.take(array, np.argsort(self.outputs), axis=-1)
         if self.layout == "dense" and slot == "kernel" and self.inputs is not None:
             array = array[np.argsort(self.inputs)]
-        return np.ascontiguousarray(self._flipped(slot, array))
+        return np.asarray(self._flipped(slot, array), order="C")
 
     def shape(self, slot: str, shape: tuple[int, ...]) -> tuple[int, ...] | None:
         """The shape in which torch stores a Keras parameter of that shape; None where it cannot cross."""

@@ -14,6 +14,7 @@ from parity.tracing.keras_kinds import classify, classify_operation, plain_setti
 from parity.tracing.keras_steps import (
     SEPARABLE,
     activation_step,
+    is_closed,
     is_named,
     kernel_step,
     layer_step,
@@ -147,7 +148,7 @@ class _Watch:
         mark = len(self.recorder.trace.steps)
         got = self.layer_call(layer, *args, **kwargs)
         inner, root = self.recorder.since(mark), len(self.path) == 1
-        if any(step.parametrised for step in inner):
+        if any(step.parametrised for step in inner) and not is_closed(layer, inner):
             own = own_variables(layer)
             if own and tf.is_tensor(got):
                 shapes = {slot: tuple(variable.shape) for slot, variable in own.items()}
@@ -161,7 +162,11 @@ class _Watch:
         ):
             return got
         self.recorder.drop_since(mark)
-        return self.recorder.record(opaque_step(layer, self.recorder.unique(self._name())), given, got)
+        step = opaque_step(layer, self.recorder.unique(self._name()))
+        if tf.is_tensor(got):
+            return self.recorder.record(step, given, got)
+        self.recorder.record_closed(step, given, _tensors(got))
+        return got
 
     @contextmanager
     def _activation_seen(self, layer: Any, main: Step, after: Step, given: list[Any]) -> Iterator[None]:

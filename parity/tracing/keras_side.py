@@ -140,6 +140,7 @@ class KerasSide:
         tensors = [self._tensor(x) for x in inputs]
         floats = [x for x in tensors if x.dtype.is_floating]
         with recording(None), moments_let_through(exact_moments), tf.GradientTape() as outer:
+            outer.watch(variables)  # those of frozen layers too
             with tf.GradientTape() as inner:
                 for x in floats:
                     outer.watch(x)

@@ -119,6 +119,13 @@ def opaque_step(layer: Any, name: str) -> Step:
     return Step(name, kind, plain_settings(layer), shapes, handle={}, owner=layer.name, named=is_named(layer))
 
 
+def is_closed(layer: Any, inner: list[Step]) -> bool:
+    """Whether one of Keras's own layers is a whole rather than its parts: recurrent ones, attention."""
+    if isinstance(layer, keras.Model) or not type(layer).__module__.startswith("keras."):
+        return False
+    return isinstance(layer, keras.layers.RNN) or all(step.foreign for step in inner if step.parametrised)
+
+
 def is_named(layer: Any) -> bool:
     """Whether the user chose the layer's name (``conv2d_3`` is Keras's own)."""
     word = re.sub(r"(?<=[a-z0-9])(?=[A-Z])|(?<=[A-Z])(?=[A-Z][a-z])", "_", type(layer).__name__).lower()

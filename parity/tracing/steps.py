@@ -175,6 +175,14 @@ class Recorder:
             self.flow.set(got, ((step if host is None else host).name,))
         return got
 
+    def record_closed(self, step: Step, given: list[Any], results: list[Any]) -> None:
+        """Note a layer that returns several tensors, none of which is compared."""
+        step.input_shape, step.output_shape = _shape(given[0]) if given else (), _shape(results[0]) if results else ()
+        step.sources = tuple(self.flow.of(x) for x in given)
+        self.trace.steps.append(step)
+        for x in results:
+            self.flow.set(x, (step.name,))
+
     def since(self, mark: int) -> list[Step]:
         """Steps recorded after the first ``mark`` ones."""
         return self.trace.steps[mark:]

@@ -82,7 +82,11 @@ class _Watch:
         if self._transparent(module, mark, given, got):
             return None
         self.recorder.drop_since(mark)
-        return self.recorder.record(_opaque(module, self.recorder.unique(name), path), given, got)
+        step = _opaque(module, self.recorder.unique(name), path)
+        if isinstance(got, torch.Tensor):
+            return self.recorder.record(step, given, got)
+        self.recorder.record_closed(step, given, tensors(got))
+        return None
 
     def _transparent(self, module: nn.Module, mark: int, given: list[torch.Tensor], got: Any) -> bool:
         """Whether a module without known layers is told by what ran inside it."""
@@ -105,6 +109,8 @@ class _Functions(TorchFunctionMode):
         word = getattr(func, "__name__", "").strip("_")
         given = tensors((args, kwargs))
         kind, attributes = self._classified(word, args, kwargs, given)
+        if torch.get_default_dtype() == torch.float64:
+            func, args, kwargs = _in_float64(func, args, kwargs)
         if word in DROPOUTS:
             func, args, kwargs = torch.clone, given[:1], {}
         elif self.exact and word in STAND_INS and given[0].dtype == torch.float64:
@@ -132,6 +138,14 @@ class _Functions(TorchFunctionMode):
         if kind == "merge" and not self.watch.recorder.flow.joins(given):
             return None, {}
         return kind, attributes
+
+
+def _in_float64(func: Any, args: Any, kwargs: Any) -> tuple[Any, Any, Any]:
+    """A call that asks for float32 by name (``x.float()``, ``dtype=torch.float32``) means full precision here."""
+    exchanged = {torch.float32: torch.float64, "torch.FloatTensor": torch.float64}
+    moved = tuple(exchanged.get(x, x) if isinstance(x, (torch.dtype, str)) else x for x in args)
+    named = {key: exchanged.get(x, x) if isinstance(x, torch.dtype) else x for key, x in kwargs.items()}
+    return torch.Tensor.double if func is torch.Tensor.float else func, moved, named
 
 
 def kind_of(module: nn.Module) -> str | None:

@@ -6,7 +6,6 @@ read from and written to the module itself.
 
 from __future__ import annotations
 
-import copy
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
@@ -16,11 +15,11 @@ import torch
 from torch import nn
 
 from parity.tracing.steps import Recorder, Step, Trace
+from parity.tracing.torch_copies import DTYPES, copied, refuse_unready
 from parity.tracing.torch_kinds import PARAMETERS
 from parity.tracing.torch_recording import kind_of, module_step, recording, tensors
 from parity.verdict import UnusableInput, first_line
 
-DTYPES = {"float64": torch.float64, "float32": torch.float32}
 Gradients = tuple[dict[tuple[str, str], np.ndarray], list[np.ndarray | None]]
 
 
@@ -33,7 +32,7 @@ class TorchSide:
     def __init__(self, model: nn.Module):
         if not isinstance(model, nn.Module):
             raise UnusableInput(f"got a {type(model).__name__} where a torch.nn.Module is expected")
-        _refuse_unready(model)
+        refuse_unready(model)
         self.model = self.original = model
         self.slopes: dict[str, float] = {}
         self.stopped = ""
@@ -44,12 +43,15 @@ class TorchSide:
     def working(self, dtype: str = "float64") -> Iterator[TorchSide]:
         """Within this context the adapter works on a copy in ``dtype``, with dropout inert."""
         if dtype not in self._copies:
-            self._copies[dtype] = self._copy(dtype)
+            self._copies[dtype] = copied(self.original, dtype)
+        default = torch.get_default_dtype()
         self.model = self._copies[dtype]
         self.keep_state()
         try:
+            torch.set_default_dtype(DTYPES[dtype])
             yield self
         finally:
+            torch.set_default_dtype(default)
             self.model, self._saved_state = self.original, {}
 
     def run(
@@ -170,16 +172,6 @@ class TorchSide:
             for name, buffer in self.model.named_buffers():
                 buffer.copy_(self._saved_state[name])
 
-    def _copy(self, dtype: str) -> nn.Module:
-        try:
-            twin = copy.deepcopy(self.original).to(device="cpu", dtype=DTYPES[dtype])
-        except (TypeError, RuntimeError, NotImplementedError) as error:
-            raise UnusableInput(
-                f"the torch module {type(self.original).__name__} cannot be deep-copied ({error}); "
-                "verify measures on a copy so that yours stays untouched: make copy.deepcopy(module) work"
-            ) from error
-        return twin
-
     def _recorder(self, replace: dict[str, np.ndarray] | None, values: bool) -> Recorder:
         return Recorder(
             lambda x: x.detach().cpu().numpy().copy(),
@@ -230,24 +222,3 @@ def _outputs(result: Any) -> list[torch.Tensor]:
     if isinstance(result, (tuple, list)):
         return [x for part in result for x in _outputs(part)]
     return tensors(result)
-
-
-def _refuse_unready(model: nn.Module) -> None:
-    """Raise UnusableInput for modules whose weights cannot be compared as they are."""
-    held = [*model.named_parameters(), *model.named_buffers()]
-    kind = type(model).__name__
-    lazy = [name for name, x in held if nn.parameter.is_lazy(x)]
-    if lazy:
-        raise UnusableInput(
-            f"the torch module {kind} has lazy layers without weights yet ({', '.join(lazy)}): "
-            "run it once on a sample before verifying"
-        )
-    meta = [name for name, x in held if x.is_meta]
-    if meta:
-        raise UnusableInput(f"the torch module {kind} is on the meta device and holds no values ({', '.join(meta)})")
-    half = [(name, x.dtype) for name, x in held if x.is_floating_point() and x.dtype not in DTYPES.values()]
-    if half:
-        raise UnusableInput(
-            f"the torch module {kind} holds {half[0][1]} weights ({half[0][0]} and {len(half) - 1} more), in which "
-            "no float32 weight survives: verify or copy before .half(), or hand over module.float()"
-        )

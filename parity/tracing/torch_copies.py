@@ -1,0 +1,85 @@
+"""Copies of a torch module in another precision, sharing nothing with the caller's, and what cannot be copied."""
+
+from __future__ import annotations
+
+import copy
+from types import CellType, FunctionType, MethodType
+from typing import Any
+
+import torch
+from torch import nn
+
+from parity.verdict import UnusableInput
+
+DTYPES = {"float64": torch.float64, "float32": torch.float32}
+
+
+def copied(model: nn.Module, dtype: str) -> nn.Module:
+    """A deep copy on the CPU in float32 or float64, tensors that are plain attributes included.
+
+    A ``forward`` exchanged on an instance (``net.forward = lambda x: net.conv(x)``) calls the copy's layers, not the
+    caller's.
+
+    Raises:
+        UnusableInput: the module cannot be copied.
+    """
+    memo: dict[int, Any] = {}
+    try:
+        twin = copy.deepcopy(model, memo).to(device="cpu", dtype=DTYPES[dtype])
+    except (TypeError, RuntimeError, NotImplementedError) as error:
+        raise UnusableInput(
+            f"the torch module {type(model).__name__} cannot be deep-copied ({error}); "
+            "verify measures on a copy so that yours stays untouched: make copy.deepcopy(module) work"
+        ) from error
+    for module in twin.modules():
+        for name, value in list(vars(module).items()):
+            if isinstance(value, torch.Tensor) and value.is_floating_point():
+                vars(module)[name] = value.to(device="cpu", dtype=DTYPES[dtype])
+            elif isinstance(value, FunctionType):
+                vars(module)[name] = _rebound(value, memo)
+    return twin
+
+
+def refuse_unready(model: nn.Module) -> None:
+    """Raise UnusableInput for modules whose weights cannot be compared as they are."""
+    held = [*model.named_parameters(), *model.named_buffers()]
+    kind = type(model).__name__
+    lazy = [name for name, x in held if nn.parameter.is_lazy(x)]
+    if lazy:
+        raise UnusableInput(
+            f"the torch module {kind} has lazy layers without weights yet ({', '.join(lazy)}): "
+            "run it once on a sample before verifying"
+        )
+    meta = [name for name, x in held if x.is_meta]
+    if meta:
+        raise UnusableInput(f"the torch module {kind} is on the meta device and holds no values ({', '.join(meta)})")
+    half = [(name, x.dtype) for name, x in held if x.is_floating_point() and x.dtype not in DTYPES.values()]
+    if half:
+        raise UnusableInput(
+            f"the torch module {kind} holds {half[0][1]} weights ({half[0][0]} and {len(half) - 1} more), in which "
+            "no float32 weight survives: verify or copy before .half(), or hand over module.float()"
+        )
+
+
+def _rebound(function: FunctionType, memo: dict[int, Any]) -> FunctionType:
+    """The function with every module that it refers to exchanged for its copy."""
+    used = {name: function.__globals__[name] for name in function.__code__.co_names if name in function.__globals__}
+    moved = {name: _exchanged(value, memo) for name, value in used.items()}
+    cells = tuple(CellType(_exchanged(cell.cell_contents, memo)) for cell in function.__closure__ or ())
+    twin = FunctionType(
+        function.__code__,
+        {**function.__globals__, **moved},
+        function.__name__,
+        function.__defaults__,
+        cells or None,
+    )
+    twin.__kwdefaults__ = function.__kwdefaults__
+    return twin
+
+
+def _exchanged(value: Any, memo: dict[int, Any]) -> Any:
+    if isinstance(value, MethodType) and isinstance(value.__self__, nn.Module):
+        return MethodType(value.__func__, _exchanged(value.__self__, memo))
+    if isinstance(value, FunctionType) and value.__closure__:
+        return _rebound(value, memo)
+    return memo.get(id(value), value) if isinstance(value, nn.Module) else value
