@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from itertools import permutations
+from itertools import permutations, product
 
 import numpy as np
 
@@ -89,9 +89,10 @@ def crossed_shape(shape: tuple[int, ...], channels_first: bool) -> tuple[int, ..
 
 def describe_order(order: Array, shape: tuple[int, ...]) -> str:
     """Name an order of flattened ``(h, w, c)`` features, such as ``(c, h, w)``, if it is one of the usual ones."""
-    axes = "hwc" if len(shape) == 3 else "dhwc"[-len(shape) :]
+    axes = "dhwc"[-len(shape) :]
     index = np.arange(int(np.prod(shape))).reshape(shape)
-    for way in permutations(range(len(shape))):
-        if (index.transpose(way).reshape(-1) == order).all():
-            return f"({', '.join(axes[i] for i in way)})"
-    return "its own order"
+    mirrored = np.flip(index, tuple(range(len(shape) - 1)))
+    for way, (image, how) in product(permutations(range(len(shape))), ((index, ""), (mirrored, ", mirrored"))):
+        if (image.transpose(way).reshape(-1) == order).all():
+            return f"({', '.join(axes[i] for i in way)}){how}"
+    return "an order of its own"

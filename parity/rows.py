@@ -95,7 +95,7 @@ def _order(bench: Bench, step: Step) -> str:
         images = [other.output_shape[1:] for other in comparison.reference_trace.steps if len(other.output_shape) > 2]
         fitting = [shape for shape in images if order is not None and int(np.prod(shape)) == len(order)]
         if order is not None and fitting and step.kind == "dense":
-            return f"{side} the image as {describe_order(order, fitting[0])}; its weights were reordered to match"
+            return f"{side} the image as {describe_order(order, fitting[0])}; weights reordered to match"
     return ""
 
 
