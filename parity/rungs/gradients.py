@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from parity.compare import difference, float64_limit, scale, typical_rounding
+from parity.compare import PRECISION_RATIO, SLACK, difference, float64_limit, scale, typical_rounding
 from parity.matching import Match
 from parity.rungs.bench import Bench, Outcome
 from parity.rungs.values import STOPPED, describe
@@ -93,12 +93,15 @@ def _judge(bench: Bench, rung: str, mode: str, matches: list[Match], expected: A
     opaque = any(r.chain_abstain for r in bench.measurements.readings)
     for match in matches:
         crossing = comparison.layouts.crossing(match)
+        # A bias before a normalisation has no gradient but the rounding of what the whole layer is handed back.
+        reach = max((scale(expected[0][key]) for key in expected[0] if key[0] == match.key), default=0.0)
+        floor = SLACK * PRECISION_RATIO * typical * reach
         for slot in match.reference.shapes:
             if slot in STATISTICS or (match.key, slot) in blocked:
                 continue
             a, b = expected[0][match.key, slot], got[0][match.port.name, slot]
             b = crossing.to_keras(slot, b, match.reference.shapes[slot])
-            limit = float64_limit(a, rounded[0][match.key, slot].astype(np.float64), typical)
+            limit = max(float64_limit(a, rounded[0][match.key, slot].astype(np.float64), typical), floor)
             check, message = _gradient_check(rung, match.key, f"{slot}, {mode}", a, b, limit, opaque)
             outcome.checks.append(check)
             if check.judgement == "fail":
