@@ -12,7 +12,7 @@ import numpy as np
 
 from parity import probes
 from parity.conflicts import Conflict, find_conflicts, unclaimed
-from parity.dataflow import Unknown, ends, unknown_values
+from parity.dataflow import Unknown, ends, everything, feeds, unknown_values
 from parity.layouts import Layouts
 from parity.matching import Match, Matching, match_steps
 from parity.orders import find_layouts
@@ -78,6 +78,30 @@ class Comparison:
         keys = {match.key for match in self.matching.matches}
         return [[name for name in names if name in keys] for names in ends(self.reference_trace, keys)]
 
+    @cached_property
+    def unmatchable(self) -> dict[str, str]:
+        """Why lone layers cannot be judged: their weights follow no rule, or they stand where such a layer stands.
+
+        Lone layers that are not in it are missing on the other side.
+        """
+        found = {
+            step.name: "its own weights have no counterpart"
+            if step.kind == "own"
+            else f"{step.kind.removeprefix('opaque:')} has no counterpart of a known kind"
+            for step in (*self.matching.only_reference, *self.matching.only_port)
+            if step.foreign
+        }
+        partner = {match.key: match.port.name for match in self.matching.matches}
+        mine, theirs = feeds(self.reference_trace.steps, partner), feeds(self.port_trace.steps, partner.values())
+        for a in self.matching.only_reference:
+            here = {partner.get(name, name) for name in everything(mine[a.name])}
+            for b in self.matching.only_port:
+                if here == everything(theirs[b.name]) and a.foreign != b.foreign:
+                    plain, strange = (b, a) if a.foreign else (a, b)
+                    if plain.parametrised or plain.kind == "dropout":
+                        found[plain.name] = f"it may stand for {strange.name}: {found[strange.name]}"
+        return found
+
     def unknown_input(self, match: Match | None, upstream: bool = False) -> str:
         """Why what a layer is given (None: the network's output) cannot be judged; "" if it can.
 
@@ -91,7 +115,7 @@ class Comparison:
             source = (unknown.upstream if upstream else unknown.given).get(name)
             if source:
                 kind = next(step.kind for step in steps if step.name == source).removeprefix("opaque:")
-                what = f"{source}, a {kind}, whose" if kind != "own" else f"{source}, whose own"
+                what = f"{source} ({kind}), whose" if kind != "own" else f"{source}, whose own"
                 return f"fed by {what} weights no rule carries across"
         return ""
 
@@ -127,7 +151,9 @@ def prepare(
     """
     _refuse_sick(reference, port)
     random, reference_trace = run_reference(reference, inputs, seed)
-    trial = in_float64(reference, port, random, run_port(port, random, reference_trace, mirrored))
+    trial = in_float64(
+        reference, port, random, run_port(port, random, reference.input_names(), reference_trace, mirrored)
+    )
     matching = match_steps(reference_trace, trial.trace, mapping)
     layouts = Layouts(trial.layouts, mirrored=mirrored)
     to_port = [layout.to_port(x) for layout, x in zip(trial.layouts, random, strict=True)]

@@ -102,12 +102,13 @@ class Unknown:
 def unknown_values(trace: Trace, known: Iterable[str], foreign: Iterable[str]) -> Unknown:
     """Follow the outputs of the ``foreign`` steps, past everything (upstream), or up to the next ``known`` step."""
     known, foreign = set(known), set(foreign)
+    inside = {name: step.name for step in trace.steps if step.name in foreign for name in step.inside}
     given: dict[str, str] = {}
     upstream: dict[str, str] = {}
     for step in [*trace.steps, Step("", "identity", {}, sources=trace.ends)]:
         before = [name for names in step.sources for name in names]
         near = (name if name in foreign else "" if name in known else given.get(name, "") for name in before)
         far = (name if name in foreign else upstream.get(name, "") for name in before)
-        given[step.name] = next(filter(None, near), "")
-        upstream[step.name] = next(filter(None, far), "")
+        given[step.name] = inside.get(step.name) or next(filter(None, near), "")
+        upstream[step.name] = inside.get(step.name) or next(filter(None, far), "")
     return Unknown(given, upstream)

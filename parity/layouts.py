@@ -77,7 +77,10 @@ class Layouts:
         output = self.outputs.get(match.key)
         if kernel == "layernorm" and output is not None and not output.channels_first:
             kernel = "vector"
-        return Crossing(kernel, self.into.get(match.key), self.out_of.get(match.key), self.mirrored)
+        ones = 0
+        if match.reference.kind != match.port.kind:
+            ones = match.port.attributes.get("rank", 0) - match.reference.attributes.get("rank", 0)
+        return Crossing(kernel, self.into.get(match.key), self.out_of.get(match.key), self.mirrored, ones)
 
 
 def crossed_shape(shape: tuple[int, ...], channels_first: bool) -> tuple[int, ...]:

@@ -15,7 +15,11 @@ NORMALISATIONS = ("batchnorm", "layernorm", "groupnorm")
 
 def similarity(a: Step, b: Step) -> float:
     """Alignment score of two steps: 0 if they cannot stand for each other, more the more they have in common."""
-    if a.kind != b.kind or a.attributes.get("rank") != b.attributes.get("rank"):
+    if a.kind != b.kind:
+        exchangeable = {a.kind, b.kind} == {"conv", "dense"} and a.pointwise and b.pointwise
+        fits = exchangeable and a.attributes["features"] == b.attributes["features"]
+        return 2.0 * (fits and same_size(a.output_shape, b.output_shape))
+    if a.attributes.get("rank") != b.attributes.get("rank"):
         return 0.0
     if a.kind == "own" and not _plain(a, b) or a.kind.startswith("opaque") and (a.parametrised or b.parametrised):
         return 0.0

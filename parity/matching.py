@@ -106,7 +106,7 @@ def _mapped(reference: Sequence[Step], port: Sequence[Step], mapping: dict[str, 
     for a, b in mapping.items():
         one, other = by_reference[a], by_port[b]
         weighty = one.parametrised or other.parametrised
-        if weighty and (one.kind != other.kind or one.kind.startswith("opaque")):
+        if weighty and (one.foreign or one.kind != other.kind and not (one.pointwise and other.pointwise)):
             raise UnusableInput(
                 f"the mapping pairs {a} ({_kind(one)}) with {b} ({_kind(other)}), and no rule carries weights from one "
                 f"to the other; {listed}"

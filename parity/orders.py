@@ -68,7 +68,7 @@ class _Search:
             given, taken = _arrays(reference, match.key), _arrays(port, match.port.name)
             if not given or not taken or given[0].dtype.kind != "f" or given[0].size != taken[0].size:
                 continue
-            if match.reference.kind == "dense":
+            if match.port.kind == "dense":
                 changed |= self._dense(match, given[0], taken[0])
             elif given[0].ndim == 2 and match.reference.kind in ORDERLESS:
                 results = reference.outputs.get(match.key), port.outputs.get(match.port.name)
@@ -114,7 +114,7 @@ class _Search:
     def _image(self, match: Match, place: int, given: Array, taken: Array) -> bool:
         """An image made of flat features: the layers that made them must hand them over in the port's order."""
         expected = self.layouts.outputs[match.key]
-        if match.reference.kind in CHANNELS_FIRST:
+        if match.port.kind in CHANNELS_FIRST:
             expected = Layout(True, self.layouts.mirrored)
         if given.ndim <= 2 or expected.order is not None or not expected.fits(given.shape, taken.shape):
             return False
@@ -159,10 +159,10 @@ def _by_kind(match: Match, previous: Layout, mirrored: bool) -> Layout:
     a, b = match.reference, match.port
     first = Layout(channels_first=True, mirrored=mirrored)
     plain = Layout()
-    if a.kind in CHANNELS_FIRST and len(a.output_shape) > 2:
+    if b.kind in CHANNELS_FIRST and len(a.output_shape) > 2:
         return first
     candidates = [first, plain] if previous.channels_first else [plain, first]
-    if a.kind in ("dense", "embedding"):
+    if b.kind in ("dense", "embedding"):
         candidates = [plain]
     for layout in candidates:
         if len(a.output_shape) == len(b.output_shape) and layout.fits(a.output_shape, b.output_shape):
@@ -184,7 +184,7 @@ def _shapes(step: Step) -> tuple[tuple[int, ...], ...]:
 def _open(match: Match) -> bool:
     """Whether both layouts fit a layer that works in either."""
     a, b = match.reference, match.port
-    if a.kind in (*CHANNELS_FIRST, "dense", "embedding") or len(a.output_shape) < 3:
+    if b.kind in (*CHANNELS_FIRST, "dense", "embedding") or len(a.output_shape) < 3:
         return False
     return all(Layout(first).fits(a.output_shape, b.output_shape) for first in (True, False))
 

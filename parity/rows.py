@@ -47,13 +47,7 @@ def coverage(bench: Bench, checks: list[Check]) -> Coverage:
     comparison = bench.comparison
     matching = comparison.matching
     alone = [*matching.only_reference, *matching.only_port]
-    abstained = {
-        step.name: "its own weights have no counterpart"
-        if step.kind == "own"
-        else f"{step.kind.split(':')[-1]} has no counterpart of a known kind"
-        for step in alone
-        if step.foreign
-    }
+    abstained = dict(comparison.unmatchable)
     if not comparison.crash and "measurements" in vars(bench):
         abstained |= {r.key: r.abstain for r in bench.measurements.readings if r.abstain and r.match is not None}
     elif comparison.crash:

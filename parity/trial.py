@@ -39,13 +39,15 @@ def run_reference(reference: Any, inputs: list[Array] | None, seed: int) -> tupl
         return _on_given(reference, inputs) if inputs is not None else _on_drawn(reference, seed)
 
 
-def run_port(port: Any, random: list[Array], reference_trace: Trace, mirrored: bool) -> Trial:
+def run_port(port: Any, random: list[Array], names: list[str], reference_trace: Trace, mirrored: bool) -> Trial:
     """The port on the same inputs, in the layout that it accepts: the first under which its outputs fit, else the first
-    under which it runs, else the one under which it gets furthest."""
+    under which it runs, else the one under which it gets furthest. Inputs are passed in the reference's order, or by
+    their ``names`` where the port knows them."""
     computing = next((step.kind for step in reference_trace.steps if step.matchable), "")
     images = any(x.ndim > 3 for x in random) or computing in IMAGE_FIRST
     ways = product(*(_ways(x, images, mirrored) for x in random))
     trials: list[tuple[tuple[int, int], Trial]] = []
+    port.take_names(names)
     with port.working("float32"):
         for _, way in zip(range(ATTEMPTS), ways, strict=False):
             layouts = list(way)

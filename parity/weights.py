@@ -72,12 +72,15 @@ class Crossing:
 
     ``inputs[i]`` is the reference feature that the port's input feature ``i`` holds, ``outputs`` the same for its
     output features; None means the same order. Both matter where an image was flattened or is about to be reshaped.
+    ``ones`` is the number of axes of length one that the port's kernel has more (a 1 x 1 convolution for a dense layer)
+    or, negative, fewer.
     """
 
     layout: str
     inputs: Array | None = None
     outputs: Array | None = None
     mirrored: bool = False
+    ones: int = 0
 
     def to_torch(self, slot: str, array: Array) -> Array:
         """A Keras parameter as torch stores it."""
@@ -86,10 +89,13 @@ class Crossing:
             array = array[self.inputs]
         if self.outputs is not None:
             array = np.take(array, self.outputs, axis=-1)
-        return np.asarray(self._rule(slot).to_torch(array), order="C")
+        array = np.asarray(self._rule(slot).to_torch(array), order="C")
+        return array.reshape(*array.shape[:2], *[1] * self.ones) if self.ones and slot == "kernel" else array
 
     def to_keras(self, slot: str, array: Array, shape: tuple[int, ...]) -> Array:
         """A torch parameter as Keras stores it; ``shape`` is the shape that Keras expects."""
+        if self.ones and slot == "kernel":
+            array = array.reshape(*array.shape[:2], *[1] * -self.ones)
         array = self._rule(slot).to_keras(array, shape)
         if self.outputs is not None:
             array = np.take(array, np.argsort(self.outputs), axis=-1)

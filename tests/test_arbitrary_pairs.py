@@ -101,7 +101,21 @@ def layer_of_their_own():
     return reference, port, {"mix", "1"}
 
 
-@pytest.mark.parametrize("build", [lstm, attention, layer_of_their_own])
+def computed_weights():
+    port = nn.Sequential(torch.nn.utils.parametrizations.weight_norm(nn.Linear(5, 4)), nn.Linear(4, 2))
+    return chain((5,), L.Dense(4, name="plain"), L.Dense(2)), port, {"0", "plain"}
+
+
+def layer_at_every_step():
+    reference = chain((3, 6, 5, 2), L.TimeDistributed(L.Conv2D(4, 3), name="steps"), L.GlobalAveragePooling3D())
+    port = Does(
+        lambda self, x: torch.stack([self.conv(x[:, :, t]) for t in range(x.shape[2])], 2).mean((2, 3, 4)),
+        conv=nn.Conv2d(2, 4, 3),
+    )
+    return reference, port, {"steps", "conv", "conv#2", "conv#3"}
+
+
+@pytest.mark.parametrize("build", [lstm, attention, layer_of_their_own, computed_weights, layer_at_every_step])
 def test_a_layer_that_cannot_be_matched_abstains_with_its_reason(build):
     reference, port, strangers = build()
     verdict = parity.verify(reference, port)

@@ -407,6 +407,36 @@ def activations_as_arguments():
 
 
 @layer
+def pooling_3d_average():
+    reference = chain((5, 6, 7, 2), L.AveragePooling3D(2), L.Conv3D(3, 1), L.GlobalAveragePooling3D())
+    return reference, nn.Sequential(nn.AvgPool3d(2), nn.Conv3d(2, 3, 1), nn.AdaptiveAvgPool3d(1), nn.Flatten())
+
+
+@layer
+def dense_at_every_step():
+    reference = chain((7, 5), L.TimeDistributed(L.Dense(4, activation="relu")), L.Dense(2))
+    return reference, nn.Sequential(nn.Linear(5, 4), nn.ReLU(), nn.Linear(4, 2))
+
+
+@layer
+def dense_as_convolution_of_ones():
+    reference = chain((6, 5, 3), L.Dense(4), L.Conv2D(2, 3), L.Dense(3))
+    return reference, nn.Sequential(nn.Conv2d(3, 4, 1), nn.Conv2d(4, 2, 3), nn.Conv2d(2, 3, 1))
+
+
+@layer
+def convolution_of_ones_as_dense():
+    reference = chain((7, 5), L.Conv1D(4, 1, activation="relu"), L.Dense(2))
+    return reference, nn.Sequential(nn.Linear(5, 4), nn.ReLU(), nn.Linear(4, 2))
+
+
+@layer
+def rescaling_by_a_rounded_constant():
+    reference = chain((8, 8, 3), L.Rescaling(1 / 255.0), L.Conv2D(4, 3))
+    return reference, Does(lambda self, x: self.conv(x / 255.0), conv=nn.Conv2d(3, 4, 3))
+
+
+@layer
 def stock_leaky_relu():
     reference = chain((6, 5, 3), L.Conv2D(8, 3, padding="same"), L.LeakyReLU(0.2), L.Conv2D(1, 3), L.LeakyReLU(0.3))
     port = nn.Sequential(nn.Conv2d(3, 8, 3, padding=1), nn.LeakyReLU(0.2), nn.Conv2d(8, 1, 3), nn.LeakyReLU(0.3))

@@ -401,6 +401,52 @@ def transposed_convolution_cropped_by_slices():
 
 
 @model
+def inputs_by_name():
+    last, first = keras.Input((4,), name="last"), keras.Input((3,), name="first")
+    joined = L.Concatenate()([L.Dense(4)(last), L.Dense(5)(first)])
+    reference = keras.Model({"last": last, "first": first}, L.Dense(2)(joined))
+
+    class Port(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.a, self.b, self.out = nn.Linear(4, 4), nn.Linear(3, 5), nn.Linear(9, 2)
+
+        def forward(self, last, first):
+            return self.out(torch.cat([self.a(last), self.b(first)], 1))
+
+    return reference, Port()
+
+
+@model
+def layers_written_as_functions():
+    reference = chain(
+        (8, 6, 3),
+        *(L.Conv2D(4, 3, strides=2, padding="same"), L.BatchNormalization(), L.PReLU("uniform", shared_axes=(1, 2))),
+        *(L.Conv2DTranspose(2, 4, strides=2, padding="same"), L.LayerNormalization(), L.Flatten(), L.Dense(3)),
+    )
+
+    class Port(nn.Module):
+        def __init__(self):
+            super().__init__()
+            shapes = {"k": (4, 3, 3, 3), "kb": (4,), "t": (4, 2, 4, 4), "tb": (2,), "w": (3, 96), "wb": (3,)}
+            self.weights = nn.ParameterDict({name: torch.randn(shape) for name, shape in shapes.items()})
+            self.scale, self.offset, self.slope = (nn.Parameter(torch.randn(4)) for _ in range(3))
+            self.gamma, self.beta = (nn.Parameter(torch.randn(2)) for _ in range(2))
+            self.register_buffer("mean", torch.zeros(4))
+            self.register_buffer("variance", torch.ones(4))
+
+        def forward(self, x):
+            w = self.weights
+            x = F.conv2d(F.pad(x, (0, 1, 0, 1)), w["k"], w["kb"], stride=2)
+            statistics = (self.mean, self.variance, self.scale, self.offset)
+            x = F.prelu(F.batch_norm(x, *statistics, self.training, 0.01, 1e-3), self.slope)
+            x = F.conv_transpose2d(x, w["t"], w["tb"], stride=2, padding=1).permute(0, 2, 3, 1)
+            return F.linear(F.layer_norm(x, (2,), self.gamma, self.beta, 1e-3).flatten(1), w["w"], w["wb"])
+
+    return reference, Port()
+
+
+@model
 def attention_written_out():
     given = keras.Input((7, 4))
     q, k, v = (L.Dense(4, name=name)(given) for name in "qkv")

@@ -180,7 +180,7 @@ def carry(reference: Any, module: Any, mirrored: bool = False, ordered: bool = T
             getattr(target, SLOTS[variable.name]).data.copy_(torch.from_numpy(value))
 
 
-def _orders(layer: Any, mirrored: bool, ordered: bool) -> dict[str, Array]:
+def _orders(layer: Any, mirrored: bool, ordered: bool) -> dict[str, Any]:
     if not ordered or type(layer).__name__ != "Dense":
         return {}
     side = "outputs" if layer.name == "z_project" else "inputs"

@@ -56,9 +56,9 @@ def structure(bench: Bench) -> Outcome:
         if not differing:
             outcome.checks.append(Check("structure", match.key, match.reference.kind, "pass"))
     for step in matching.only_reference:
-        _alone(step, "reference", bench.comparison.crash, outcome)
+        _alone(step, "reference", bench.comparison, outcome)
     for step in matching.only_port:
-        _alone(step, "port", "", outcome)
+        _alone(step, "port", bench.comparison, outcome)
     outcome.message = f"{len(matching.matches)} layers matched"
     return outcome
 
@@ -98,14 +98,14 @@ def _attribute_finding(match: Match, attribute: str, expected: Any, got: Any) ->
     )
 
 
-def _alone(step: Step, side: str, crash: str, outcome: Outcome) -> None:
+def _alone(step: Step, side: str, comparison: Comparison, outcome: Outcome) -> None:
     here, there = ("reference", "port") if side == "reference" else ("port", "reference")
     what = f"{step.name} ({step.kind.removeprefix('opaque:')})"
-    if step.foreign:
-        message = f"{what} of the {here} is of a kind that cannot be matched; its {step.size:,} weights do not cross"
+    if step.name in comparison.unmatchable:
+        message = f"{what} of the {here}: {comparison.unmatchable[step.name]}; its {step.size:,} weights do not cross"
         outcome.checks.append(Check("structure", step.name, "unknown kind", "abstain", message=message))
-    elif crash:
-        message = f"{what} of the {here} was not reached: the {there} stopped ({crash})"
+    elif comparison.crash and side == "reference":
+        message = f"{what} of the {here} was not reached: the {there} stopped ({comparison.crash})"
         outcome.checks.append(Check("structure", step.name, "not reached", "abstain", message=message))
     elif step.parametrised or step.kind in STRUCTURAL:
         kind = "missing-layer" if side == "reference" else "extra-layer"
@@ -128,11 +128,9 @@ def weights(bench: Bench) -> Outcome:
     comparison = bench.comparison
     outcome = Outcome()
     blocked = {(conflict.reference_layer, conflict.slot): conflict for conflict in comparison.conflicts}
-    unknown = {step.name for step in (*comparison.matching.only_reference, *comparison.matching.only_port)
-               if step.foreign}  # fmt: skip
     for conflict in comparison.conflicts:
         name = conflict.reference_layer or conflict.layer
-        judgement = judge(False, name in unknown or comparison.crash and not conflict.layer)
+        judgement = judge(False, name in comparison.unmatchable or comparison.crash and not conflict.layer)
         outcome.checks.append(Check("weights", name, conflict.slot, judgement, message=conflict.message))
     count = 0
     with comparison.working("float64"):

@@ -239,7 +239,8 @@ def classify(layer: Any) -> tuple[str | None, dict[str, Any]]:
         return (None, {}) if kind.startswith("opaque") else (kind, attributes)
     for classes, kind, read in KINDS:
         if isinstance(layer, classes):
-            return kind, read(layer)
+            attributes = read(layer)
+            return ("identity", {}) if attributes.get("rate") == 0 else (kind, attributes)
     return None, {}
 
 

@@ -62,6 +62,8 @@ class _Watch:
             return self.layer_call(layer, *args, **kwargs)
         self.path.append(layer.name)
         try:
+            if isinstance(layer, keras.layers.TimeDistributed) and type(layer.layer) is keras.layers.Dense:
+                return self.layer(layer.layer, args, {})  # the same on the last axis, seen whole
             if isinstance(layer, SEPARABLE):
                 return self._separable(layer, given, args, kwargs)
             if kind is None:
@@ -154,6 +156,7 @@ class _Watch:
                 shapes = {slot: tuple(variable.shape) for slot, variable in own.items()}
                 name = self.recorder.unique(self._name())
                 step = Step(name, "own", {}, shapes, handle=own, owner=layer.name, named=is_named(layer))
+                step.inside = tuple(other.name for other in inner)
                 return self.recorder.record(step, given, got)
             return got
         nested = bool(layer._flatten_layers(include_self=False))

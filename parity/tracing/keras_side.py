@@ -57,6 +57,10 @@ class KerasSide:
         known = [shape for shape in shapes.values() if isinstance(shape, tuple)]
         return [((None, *shape[1:]), "float32") for shape in known] if len(known) == 1 else None
 
+    def input_names(self) -> list[str]:
+        """Names of the inputs in the order in which they are passed here; empty if the model does not tell."""
+        return [tensor.name for tensor in getattr(self.model, "inputs", None) or []]
+
     @contextmanager
     def working(self, dtype: str = "float64") -> Iterator[KerasSide]:
         """Within this context the model computes in ``dtype`` on temporary variables, with dropout inert."""
@@ -196,6 +200,9 @@ class KerasSide:
             variable.assign(value)
 
     def _call(self, tensors: list[Any], training: bool) -> Any:
+        structure = getattr(self.model, "_inputs_struct", None)
+        if isinstance(structure, dict):
+            return self.model(keras.tree.pack_sequence_as(structure, tensors), training=training)
         return self.model(tensors[0] if len(tensors) == 1 else tensors, training=training)
 
     def _tensor(self, x: np.ndarray) -> Any:

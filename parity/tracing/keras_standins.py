@@ -1,8 +1,9 @@
 """What TensorFlow cannot compute, or only with a rounded constant, computed by its definition instead.
 
-In float64 these kernels do not exist or are not exact: bilinear resizing (always float32), 3-D max pooling (float32 at
-most), GELU (sqrt(2) is held in float32). Grouped convolutions have no gradient on the CPU. A stand-in never hides what
-Keras computes: in float32 the stock kernels run, and each stand-in is held against the stock one where that exists.
+In float64 these kernels do not exist or are not exact: bilinear resizing (always float32), 3-D pooling (float32 at
+most), GELU (sqrt(2) is held in float32), Python numbers that are cast (rounded to float32 first). Grouped convolutions
+have no gradient on the CPU. A stand-in never hides what Keras computes: in float32 the stock kernels run, and resizing
+is held against the stock one.
 """
 
 from __future__ import annotations
@@ -26,7 +27,8 @@ STOCK_AGREES = 1e-5
 def standing_in() -> Iterator[None]:
     """Within this context the stand-ins answer wherever TensorFlow's own kernel falls short."""
     with (
-        _exchanged(tf.nn, gelu=_gelu, max_pool=_max_pool, convolution=_convolution),
+        _exchanged(tf, cast=_cast),
+        _exchanged(tf.nn, gelu=_gelu, max_pool=_max_pool, avg_pool=_average_pool, convolution=_convolution),
         _exchanged(tf.image, resize=_resize),
     ):
         yield
@@ -61,6 +63,11 @@ def _moments(stock: Any, x: Any, axes: Any, shift: Any = None, keepdims: bool = 
     return (mean if keepdims else tf.squeeze(mean, axes)), variance
 
 
+def _cast(stock: Any, x: Any, dtype: Any, name: Any = None) -> Any:
+    numbers = isinstance(x, float) or isinstance(x, (tuple, list)) and all(isinstance(n, float) for n in x)
+    return tf.constant(x, tf.float64) if numbers and tf.as_dtype(dtype) == tf.float64 else stock(x, dtype, name)
+
+
 def _gelu(stock: Any, features: Any, approximate: bool = False, name: Any = None) -> Any:
     if features.dtype != tf.float64:
         return stock(features, approximate, name)
@@ -76,16 +83,30 @@ def _max_pool(
 ) -> Any:
     if x.dtype != tf.float64 or len(x.shape) != 5:
         return stock(x, ksize, strides, padding, data_format, name)
+    return tf.reduce_max(_windows(x, ksize, strides, padding, x.dtype.min), axis=0)
+
+
+def _average_pool(
+    stock: Any, x: Any, ksize: Any, strides: Any, padding: Any, data_format: Any = None, name: Any = None
+) -> Any:
+    if x.dtype != tf.float64 or len(x.shape) != 5:
+        return stock(x, ksize, strides, padding, data_format, name)
+    counted = _windows(tf.ones_like(x), ksize, strides, padding, 0.0)
+    return tf.reduce_sum(_windows(x, ksize, strides, padding, 0.0), axis=0) / tf.reduce_sum(counted, axis=0)
+
+
+def _windows(x: Any, ksize: Any, strides: Any, padding: str, filler: float) -> Any:
+    """``[k, N, D, H, W, C]``: for each place in the window, what it sees at each position of the output."""
     size, step = ([int(n) for n in np.broadcast_to(value, 3)] for value in (ksize, strides))
     edges = [same_amounts(int(n), k, s) if padding == "SAME" else (0, 0)
              for n, k, s in zip(x.shape[1:4], size, step, strict=True)]  # fmt: skip
-    x = tf.pad(x, [(0, 0), *edges, (0, 0)], constant_values=x.dtype.min)
+    x = tf.pad(x, [(0, 0), *edges, (0, 0)], constant_values=filler)
     counts = [(int(n) - k) // s + 1 for n, k, s in zip(x.shape[1:4], size, step, strict=True)]
     windows = [
         x[:, *(slice(o, o + (c - 1) * s + 1, s) for o, c, s in zip(offset, counts, step, strict=True))]
         for offset in product(*(range(k) for k in size))
     ]
-    return tf.reduce_max(tf.stack(windows), axis=0)
+    return tf.stack(windows)
 
 
 def _convolution(stock: Any, x: Any, filters: Any, *args: Any, **kwargs: Any) -> Any:

@@ -30,7 +30,8 @@ class Step:
     where the frameworks differ. ``shapes`` gives each parameter's shape in its own framework. ``layout`` names the
     kernel layout of :data:`parity.weights.LAYOUTS`. A step whose value cannot be seen (the depthwise half of a
     separable convolution) is not ``visible``. ``sources`` names, for each tensor the step was given, the steps whose
-    outputs it was computed from (``input 0`` is the network's first input).
+    outputs it was computed from (``input 0`` is the network's first input). A block with parameters of its own beside
+    its layers is a step of kind ``own`` that names the steps ``inside``.
     """
 
     name: str
@@ -46,6 +47,7 @@ class Step:
     float32_slope: bool = False
     named: bool = True
     sources: Sources = ()
+    inside: tuple[str, ...] = ()
 
     @property
     def matchable(self) -> bool:
@@ -61,6 +63,14 @@ class Step:
     def foreign(self) -> bool:
         """Whether the step has weights that no rule carries across."""
         return self.parametrised and (self.kind == "own" or self.kind.startswith("opaque"))
+
+    @property
+    def pointwise(self) -> bool:
+        """Whether the step mixes channels only, as a dense layer and a convolution of ones do alike."""
+        if self.kind != "conv":
+            return self.kind == "dense"
+        settings = (self.attributes.get(name, [0]) for name in ("kernel_size", "strides"))
+        return self.attributes.get("groups") == 1 and all(n == 1 for values in settings for n in values)
 
     @property
     def commutative(self) -> bool:

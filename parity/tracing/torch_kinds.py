@@ -200,7 +200,8 @@ def classify(module: Any) -> tuple[str | None, dict[str, Any]]:
     """``(kind, attributes)`` of a module, or ``(None, {})`` if its class is not in :data:`KINDS`."""
     for classes, kind, read in KINDS:
         if isinstance(module, classes):
-            return kind, read(module)
+            attributes = read(module)
+            return ("identity", {}) if attributes.get("rate") == 0 else (kind, attributes)
     return None, {}
 
 

@@ -14,6 +14,7 @@ from torch.utils._pytree import tree_leaves
 
 from parity.tracing.steps import Recorder, Step
 from parity.tracing.torch_calls import DROPOUTS, Call, classify_call
+from parity.tracing.torch_functional import functional_step
 from parity.tracing.torch_kinds import PARAMETERS, classify, plain_settings
 
 # Kernels whose backward pass holds a float32 constant even in float64 (ATen/native/cpu/Activation.cpp: 1.0f / 6.0f).
@@ -53,6 +54,7 @@ class _Watch:
         self.path: list[str] = []
         self.inside_leaf = 0
         self.names = {module: name for name, module in model.named_modules()}
+        self.held = {id(x): name for held in (model.named_parameters, model.named_buffers) for name, x in held()}
         self._entered: list[tuple[int, str | None]] = []
 
     def enter(self, module: nn.Module, args: Any, kwargs: Any) -> None:
@@ -74,11 +76,14 @@ class _Watch:
         if kind is not None:
             return self.recorder.record(module_step(module, kind, self.recorder.unique(name), path), given, got)
         inner = self.recorder.since(mark)
-        own = _own_parameters(module)
-        if any(step.parametrised for step in inner):
+        claimed = {name for step in inner for name in (step.handle or {}).values()}
+        own = {key: p for key, p in _own_parameters(module).items() if _joined(path, key) not in claimed}
+        if any(step.parametrised for step in inner) and not hasattr(module, "parametrizations"):
             if not own or not isinstance(got, torch.Tensor):
                 return None
-            return self.recorder.record(_own(own, self.recorder.unique(name), path), given, got)
+            step = _own(own, self.recorder.unique(name), path)
+            step.inside = tuple(other.name for other in inner)
+            return self.recorder.record(step, given, got)
         if self._transparent(module, mark, given, got):
             return None
         self.recorder.drop_since(mark)
@@ -116,11 +121,15 @@ class _Functions(TorchFunctionMode):
         elif self.exact and word in STAND_INS and given[0].dtype == torch.float64:
             func, args, kwargs = STAND_INS[word], given[:1], {}
         recorder = self.watch.recorder
+        layer = None if self.watch.inside_leaf else functional_step(word, Call(args, kwargs, given), self.watch.held)
+        if layer is not None:
+            layer.name = recorder.unique(self._name(word))
+            return recorder.record(layer, given[:1], func(*args, **kwargs))
         if kind is None:
             got = func(*args, **kwargs)
             recorder.flow.passed(given, tensors(got))
             return got
-        name = recorder.unique(".".join([*self.watch.path[-1:], word]).lstrip("."))
+        name = recorder.unique(self._name(word))
         if name in self.watch.slopes:
             args, kwargs = (given[0], self.watch.slopes[name]), {}
         got = func(*args, **kwargs)
@@ -130,6 +139,9 @@ class _Functions(TorchFunctionMode):
             kind = "reshape"
         fed = [x for x in given if recorder.flow.of(x)] if kind == "merge" else given[:1]
         return recorder.record(Step(name, kind, attributes, owner=word), fed, got)
+
+    def _name(self, word: str) -> str:
+        return ".".join([*self.watch.path[-1:], word]).lstrip(".")
 
     def _classified(self, word: str, args: Any, kwargs: Any, given: list[torch.Tensor]) -> tuple[str | None, Any]:
         if self.watch.inside_leaf or not given:
@@ -187,7 +199,9 @@ def _own(parameters: dict[str, nn.Parameter], name: str, path: str) -> Step:
 
 def _opaque(module: nn.Module, name: str, path: str) -> Step:
     shapes = {_joined(path, key): tuple(tensor.shape) for key, tensor in module.named_parameters()}
-    return Step(name, f"opaque:{type(module).__name__}", plain_settings(module), shapes, handle={}, owner=path)
+    computed = " with computed weights" if classify(module)[0] is not None else ""
+    kind = f"opaque:{type(module).__name__}{computed}"
+    return Step(name, kind, plain_settings(module), shapes, handle={}, owner=path)
 
 
 def _joined(path: str, name: str) -> str:

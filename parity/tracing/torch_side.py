@@ -6,6 +6,7 @@ read from and written to the module itself.
 
 from __future__ import annotations
 
+import inspect
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
@@ -36,8 +37,14 @@ class TorchSide:
         self.model = self.original = model
         self.slopes: dict[str, float] = {}
         self.stopped = ""
+        self.names: list[str] = []
         self._copies: dict[str, nn.Module] = {}
         self._saved_state: dict[str, torch.Tensor] = {}
+
+    def take_names(self, names: list[str]) -> None:
+        """Pass inputs by these names from now on, if that is what ``forward`` calls them."""
+        taken = inspect.signature(self.original.forward).parameters
+        self.names = names if len(names) > 1 and set(names) <= set(taken) else []
 
     @contextmanager
     def working(self, dtype: str = "float64") -> Iterator[TorchSide]:
@@ -107,7 +114,7 @@ class TorchSide:
         recorder = self._recorder(None, values=False)
         recorder.begin(given)
         with self._mode(training), recording(self.model, recorder, self.slopes, exact=not penalty):
-            outputs = _outputs(self.model(*given))
+            outputs = _outputs(self._call(given))
             projected = [
                 (y * torch.as_tensor(c, dtype=y.dtype)).sum() for y, c in zip(outputs, cotangents, strict=True)
             ]
@@ -132,17 +139,16 @@ class TorchSide:
 
     def read(self, step: Step, slot: str) -> np.ndarray:
         """A parameter's or buffer's current value in torch's layout."""
-        return self._tensors()[step.handle[slot]].detach().cpu().numpy().copy()
+        return self._held(step, slot).detach().cpu().numpy().copy()
 
     def write(self, step: Step, slot: str, value: np.ndarray) -> None:
         """Set a parameter or buffer in place; shapes were checked by the caller."""
         with torch.no_grad():
-            target = self._tensors()[step.handle[slot]]
-            target.copy_(torch.from_numpy(np.array(value)))
+            self._held(step, slot).copy_(torch.from_numpy(np.array(value)))
 
     def holder(self, step: Step, slot: str) -> int:
         """What holds a parameter: equal for layers that share it."""
-        return id(self._tensors()[step.handle[slot]])
+        return id(self._held(step, slot))
 
     def sick(self) -> list[str]:
         """Parameters and running statistics that hold NaN or infinity."""
@@ -186,11 +192,14 @@ class TorchSide:
         recorder.begin(given)
         with torch.no_grad(), self._mode(training), recording(self.model, recorder, self.slopes) as path:
             try:
-                result = self.model(*given)
+                result = self._call(given)
             except Exception:
                 self.stopped = path[-1] if path else ""
                 raise
         recorder.end(_outputs(result))
+
+    def _call(self, given: list[torch.Tensor]) -> Any:
+        return self.model(**dict(zip(self.names, given, strict=True))) if self.names else self.model(*given)
 
     @contextmanager
     def _mode(self, training: bool) -> Iterator[None]:
@@ -202,9 +211,12 @@ class TorchSide:
             for module, flag in before.items():
                 module.training = flag
 
-    def _tensors(self) -> dict[str, torch.Tensor]:
-        everything = (self.model.named_parameters, self.model.named_buffers)
-        return {name: x for held in everything for name, x in held(remove_duplicate=False)}
+    def _held(self, step: Step, slot: str) -> torch.Tensor:
+        """The parameter or buffer as the module holds it now."""
+        found: Any = self.model
+        for part in step.handle[slot].split("."):
+            found = getattr(found, part)
+        return found
 
     def _tensor(self, x: np.ndarray) -> torch.Tensor:
         x = np.ascontiguousarray(x)
