@@ -20,6 +20,8 @@ PRECISION_RATIO = 2.0**-29
 # rounding (median of the pairs' largest: 3.3); a semantic bug on a good probe is 1e5 times beyond 64.
 SLACK = 64.0
 FLOAT64_ROUNDOFF = 2.0**-53
+# A Python number: dividing by it overflows to infinity without NumPy's warning.
+TINY = float(np.finfo(np.float64).tiny)
 # Over the same pairs the port's float32 rounding stays below 3 times the reference's (other summation orders); one step
 # in half precision (unit roundoff 2^-11) would be 2^13 times. By the triangle inequality float32 outputs of twins that
 # agree in float64 differ by no more than both roundings together.
@@ -61,7 +63,7 @@ def difference(got: Array, expected: Array, limit: float = 0.0) -> Difference:
     absolute = float(gap[worst])
     return Difference(
         absolute,
-        absolute / max(scale(expected), np.finfo(np.float64).tiny),
+        absolute / max(scale(expected), TINY),
         float(np.mean(gap > limit)),
         tuple(int(i) for i in worst),
         float(got[worst]),
@@ -90,4 +92,4 @@ def own_rounding(reference64: Array, reference32: Array, typical: float) -> floa
 def float64_limit(reference64: Array, reference32: Array, typical: float = 0.0) -> float:
     """How far (absolutely) a float64 twin may be from ``reference64``, from the reference's own float32 rounding."""
     rounding = own_rounding(reference64, reference32, typical)
-    return SLACK * max(rounding * PRECISION_RATIO, scale(reference64) * FLOAT64_ROUNDOFF, np.finfo(np.float64).tiny)
+    return SLACK * max(rounding * PRECISION_RATIO, scale(reference64) * FLOAT64_ROUNDOFF, TINY)

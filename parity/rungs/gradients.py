@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from parity.compare import PRECISION_RATIO, SLACK, difference, float64_limit, scale, typical_rounding
+from parity.compare import PRECISION_RATIO, SLACK, TINY, difference, float64_limit, scale, typical_rounding
 from parity.matching import Match
 from parity.rungs.bench import Bench, Outcome
 from parity.rungs.values import STOPPED, describe
@@ -182,7 +182,7 @@ def _gradient_check(
         reason = "a layer without a counterpart lies on its way"
         return Check(rung, layer, what, "abstain", message=reason), reason
     found = difference(b, a, limit)
-    relative = 1 / max(scale(a), np.finfo(float).tiny)
+    relative = 1 / max(scale(a), TINY)
     judgement = judge(found.absolute <= limit)
     message = "" if judgement == "pass" else describe(found, what)
     return Check(

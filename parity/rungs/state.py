@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from parity.compare import difference, float64_limit, scale
+from parity.compare import TINY, difference, float64_limit, scale
 from parity.matching import Match
 from parity.measure import Condition
 from parity.rungs.bench import Bench, Outcome
@@ -80,7 +80,7 @@ def _judge_state(bench: Bench, match: Match, history: Any, given: Array | None, 
         fine = all(gap.absolute <= most for _, _, gap, most in gaps)
         judgement: Judgement = "known-difference" if known and not fine else judge(fine)
         message = known if judgement == "known-difference" else "" if judgement == "pass" else describe(found)
-        relative = 1 / max(scale(a), np.finfo(float).tiny)
+        relative = 1 / max(scale(a), TINY)
         outcome.checks.append(
             Check("state", match.key, slot, judgement, found.absolute * relative, limit * relative, "relative", message)
         )

@@ -6,8 +6,9 @@ from collections.abc import Callable
 
 import numpy as np
 
-from parity.compare import ROUNDING_LIMIT, Difference, difference
+from parity.compare import ROUNDING_LIMIT, TINY, Difference, difference
 from parity.diagnosis import Evidence, explain
+from parity.evidence import FIT, FUNCTIONS
 from parity.matching import Match
 from parity.measure import Condition, Reading
 from parity.rungs.bench import Bench, Outcome
@@ -133,7 +134,7 @@ def _forward_checks(reading: Reading) -> list[Check]:
     if reading.mismatch:
         judgement = judge(False, reading.abstain)
         return [Check("forward", reading.key, f"shape, {reading.condition}", judgement, message=reading.mismatch)]
-    relative = 1 / max(reading.scale, np.finfo(float).tiny)
+    relative = 1 / max(reading.scale, TINY)
     checks = []
     for what, found, abstain in (
         ("chained", reading.chained, reading.chain_abstain),
@@ -215,7 +216,26 @@ def _output_finding(bench: Bench, reading: Reading, condition: Condition) -> Fin
                 "output: the same values in another order: channels first in the port, last in the reference",
                 "permute to (N, H, W, C) before flattening: x.permute(0, 2, 3, 1).flatten(1)", "forward",
             )  # fmt: skip
-    return _numeric(bench, reading)
+    layout = bench.measurements.output_layout(number, expected, got)
+    last = [bench.comparison.matching.matches[-1]] if bench.comparison.matching.matches else []
+    last = [m for m in bench.comparison.matching.matches if m.key in bench.comparison.ends[number]] or last
+    named = _last_activation(expected, layout.to_reference(got)) if layout is not None and last else None
+    if named is None:
+        return _numeric(bench, reading)
+    return Finding(
+        "activation-kind", last[0].port.name, last[0].key, f"{last[0].port.name}: {named[0]}", named[1], "forward"
+    )
+
+
+def _last_activation(expected: Array, got: Array) -> tuple[str, str] | None:
+    """What was left out or added between the last layer and the output, if it is one activation."""
+    with np.errstate(all="ignore"):
+        for name, function in FUNCTIONS.items():
+            if difference(function(got), expected).relative <= FIT:
+                return f"the port's output lacks the {name} that the reference ends with", f"apply {name} to it"
+            if difference(got, function(expected)).relative <= FIT:
+                return f"the port's output went through {name}, the reference's did not", f"remove the {name}"
+    return None
 
 
 def _numeric(bench: Bench, reading: Reading) -> Finding:
