@@ -198,6 +198,25 @@ def another_pool_size(port):
     port[1] = nn.MaxPool1d(3, stride=2)
 
 
+@fault("pooling_same_average", "pooling-count", "1")
+def padding_counted_in_the_mean(port):
+    port[1].count_include_pad = True
+
+
+@fault("dense_on_sequences", "activation-kind", "3")
+def activation_at_the_end(port):
+    port.append(nn.Tanh())
+
+
+@fault("autoencoder_through_a_latent", "activation-kind", "up")
+def activation_missing_at_the_end(port):
+    def call(self, x):
+        code = torch.tanh(self.encode(F.relu(self.down(x)).flatten(1)))
+        return self.up(F.relu(self.decode(code)).reshape(-1, 4, 4, 3))
+
+    port.call = call
+
+
 @fault("dense_after_global_pooling", "numeric", "amax")
 def global_maximum_for_average(port):
     port.call = lambda self, x: torch.sigmoid(self.fc(self.conv(x).amax((2, 3))))

@@ -330,6 +330,12 @@ def pooling_same_odd():
 
 
 @layer
+def pooling_same_average():
+    reference = chain((7, 6, 3), L.Conv2D(4, 1), L.AveragePooling2D(3, strides=1, padding="same"), L.ReLU())
+    return reference, nn.Sequential(nn.Conv2d(3, 4, 1), nn.AvgPool2d(3, 1, 1, count_include_pad=False), nn.ReLU())
+
+
+@layer
 def pooling_3d():
     reference = chain((5, 6, 4, 2), L.MaxPooling3D(2), L.GlobalMaxPooling3D(), L.Dense(3))
     port = nn.Sequential(nn.MaxPool3d(2), nn.AdaptiveMaxPool3d(1), nn.Flatten(), nn.Linear(2, 3))
@@ -366,6 +372,12 @@ def upsampling_bilinear():
         conv=nn.Conv2d(2, 3, 1),
     )
     return reference, port
+
+
+@layer
+def upsampling_to_a_size():
+    reference = chain((4, 3, 2), L.UpSampling2D((2, 3)), L.Conv2D(3, 3))
+    return reference, Does(lambda self, x: self.conv(F.interpolate(x, size=(8, 9))), conv=nn.Conv2d(2, 3, 3))
 
 
 @layer

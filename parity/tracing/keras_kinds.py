@@ -94,13 +94,14 @@ def _pool(mode: str) -> Callable[[Any], dict[str, Any]]:
         size, strides = layer.pool_size, layer.strides
         rank = len(size) if isinstance(size, (tuple, list)) else int(type(layer).__name__[-2])
         widen = lambda n: [int(i) for i in n] if isinstance(n, (tuple, list)) else [int(n)] * rank  # noqa: E731
-        return {
+        attributes = {
             "mode": mode,
             "rank": rank,
             "pool_size": widen(size),
             "strides": widen(strides or size),
             "padding": layer.padding,
         }
+        return attributes | ({"count_padding": False} if mode == "average" and layer.padding == "same" else {})
 
     return read
 

@@ -81,9 +81,12 @@ def _reduced(mode: str) -> Reader:
 
 
 def _resize(call: Call) -> Attributes:
-    factor = call.argument(2, "scale_factor")
+    factor, size = call.argument(2, "scale_factor"), call.argument(1, "size")
     mode = resize_mode(call.argument(3, "mode", "nearest"), call.argument(4, "align_corners"))
-    return {"factor": None if factor is None else numbers(factor), "mode": mode}
+    if factor is None:
+        shape = [int(n) for n in call.tensors[0].shape[2:]]
+        factor = [target / n for target, n in zip(spread(size, len(shape)), shape, strict=True)]
+    return {"factor": numbers(factor), "mode": mode}
 
 
 def _merge(operation: str) -> Reader:

@@ -82,7 +82,7 @@ def resize_mode(mode: str, align_corners: bool | None) -> str:
 
 def _upsample(module: Any) -> dict[str, Any]:
     return {
-        "factor": None if module.scale_factor is None else numbers(module.scale_factor),
+        **({} if module.scale_factor is None else {"factor": numbers(module.scale_factor)}),
         "mode": resize_mode(module.mode, module.align_corners),
     }
 
