@@ -162,6 +162,7 @@ def prepare(
             layouts = find_layouts(
                 matching,
                 trial.layouts,
+                [(a.shape, b.shape) for a, b in zip(reference_trace.result, trial.trace.result, strict=False)],
                 lambda values: reference.run(random, replace=values),
                 lambda values: port.run(to_port, replace=values),
                 mirrored,

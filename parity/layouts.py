@@ -61,14 +61,16 @@ def ordered(order: Array, reference_shape: tuple[int, ...], port_shape: tuple[in
 class Layouts:
     """The layouts of one matched pair of models: network inputs, every step's output, flat feature orders.
 
-    ``into[key]`` is the order in which the port hands features to that layer, ``out_of[key]`` the order in which it
-    takes them from it, both as in :class:`parity.weights.Crossing`.
+    ``results`` are the layouts of network outputs where shapes leave them open. ``into[key]`` is the order in which the
+    port hands features to that layer, ``out_of[key]`` the order in which it takes them from it, both as in
+    :class:`parity.weights.Crossing`.
     """
 
     inputs: list[Layout]
     outputs: dict[str, Layout] = field(default_factory=dict)
     into: dict[str, Array] = field(default_factory=dict)
     out_of: dict[str, Array] = field(default_factory=dict)
+    results: dict[int, Layout] = field(default_factory=dict)
     mirrored: bool = False
 
     def crossing(self, match: Match) -> Crossing:
@@ -81,6 +83,12 @@ class Layouts:
         if match.reference.kind != match.port.kind:
             ones = match.port.attributes.get("rank", 0) - match.reference.attributes.get("rank", 0)
         return Crossing(kernel, self.into.get(match.key), self.out_of.get(match.key), self.mirrored, ones)
+
+
+def fitting(reference_shape: tuple[int, ...], port_shape: tuple[int, ...], mirrored: bool = False) -> list[Layout]:
+    """The layouts, channels first or not, under which one shape becomes the other."""
+    both = (Layout(channels_first=True, mirrored=mirrored), Layout())
+    return [layout for layout in both if layout.fits(reference_shape, port_shape)]
 
 
 def crossed_shape(shape: tuple[int, ...], channels_first: bool) -> tuple[int, ...]:

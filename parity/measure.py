@@ -15,7 +15,7 @@ import numpy as np
 from parity import probes
 from parity.compare import Difference, difference, float64_limit, own_rounding, scale, typical_rounding
 from parity.comparison import Comparison
-from parity.layouts import Layout, crossed_shape
+from parity.layouts import Layout, crossed_shape, fitting
 from parity.matching import Match
 from parity.tracing.steps import MODE_DEPENDENT, Trace
 from parity.verdict import UnusableInput, first_line
@@ -210,13 +210,14 @@ class Measurements:
 
     def output_layout(self, number: int, expected: Array, got: Array) -> Layout | None:
         """How a network output crosses; None if no layout turns one shape into the other."""
-        mirrored = self.comparison.layouts.mirrored
-        candidates = [Layout(channels_first=True, mirrored=mirrored), Layout()]
+        if number in self.comparison.layouts.results:
+            return self.comparison.layouts.results[number]
+        candidates = fitting(expected.shape, got.shape, self.comparison.layouts.mirrored)
         ends = self.comparison.ends[number] if number < len(self.comparison.ends) else []
         last = self.comparison.layouts.outputs[ends[0]] if ends else None
         if last is not None and last.order is None and not last.channels_first:
             candidates.reverse()
-        return next((layout for layout in candidates if layout.fits(expected.shape, got.shape)), None)
+        return next(iter(candidates), None)
 
 
 def _compared(

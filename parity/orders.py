@@ -11,11 +11,12 @@ from collections.abc import Callable
 import numpy as np
 
 from parity.dataflow import everything
-from parity.layouts import Layout, Layouts, ordered
+from parity.layouts import Layout, Layouts, fitting, ordered
 from parity.matching import Match, Matching
 from parity.tracing.steps import CHANNELS_FIRST, ELEMENTWISE, Step, Trace
 
 Array = np.ndarray
+Shape = tuple[int, ...]
 Run = Callable[[dict[str, Array]], Trace]
 ROUNDS = 8
 """What is learned about one layer changes what arrives at others; orders through that many layers settle."""
@@ -24,11 +25,21 @@ ORDERLESS = (*PER_FEATURE, "merge")
 
 
 def find_layouts(
-    matching: Matching, inputs: list[Layout], run_reference: Run, run_port: Run, mirrored: bool, seed: int
+    matching: Matching,
+    inputs: list[Layout],
+    results: list[tuple[Shape, Shape]],
+    run_reference: Run,
+    run_port: Run,
+    mirrored: bool,
+    seed: int,
 ) -> Layouts:
-    """Settle every matched step's output layout by kind and shape, then what shapes leave open by probing."""
+    """Settle every matched step's output layout by kind and shape, then what shapes leave open by probing.
+
+    ``results`` are both sides' shapes of every network output.
+    """
     search = _Search(matching, Layouts(inputs, mirrored=mirrored))
-    if any(_flat(match) or _open(match) for match in matching.matches):
+    cubes = any(len(pair[0]) > 2 and len(fitting(*pair)) > 1 for pair in results)
+    if cubes or any(_flat(match) or _open(match) for match in matching.matches):
         for number in range(ROUNDS):
             if not search.learned(run_reference, run_port, np.random.default_rng([seed, number])):
                 break
@@ -63,7 +74,7 @@ class _Search:
             and layouts.outputs[match.key].fits(match.reference.output_shape, match.port.output_shape)
         }
         reference, port = run_reference(self.probes), run_port(forced)
-        changed = False
+        changed = self._results(reference, port)
         for match in matches:
             given, taken = _arrays(reference, match.key), _arrays(port, match.port.name)
             if not given or not taken or given[0].dtype.kind != "f" or given[0].size != taken[0].size:
@@ -77,6 +88,17 @@ class _Search:
                 changed |= self._axes(match, given[0], taken[0])
                 for place, pair in enumerate(zip(given, taken, strict=False)):
                     changed |= self._image(match, place, *pair)
+        return changed
+
+    def _results(self, reference: Trace, port: Trace) -> bool:
+        """In which layout the network's outputs come out, where sizes do not tell."""
+        changed = False
+        for number, (expected, got) in enumerate(zip(reference.result, port.result, strict=False)):
+            for layout in fitting(expected.shape, got.shape, self.layouts.mirrored):
+                if expected.ndim > 2 and np.array_equal(layout.to_port(expected), got):
+                    changed |= self.layouts.results.get(number) != layout
+                    self.layouts.results[number] = layout
+                    break
         return changed
 
     def _dense(self, match: Match, given: Array, taken: Array) -> bool:

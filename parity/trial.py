@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 from itertools import product
 from typing import Any
@@ -71,7 +72,7 @@ def in_float64(reference: Any, port: Any, random: list[Array], trial: Trial) -> 
             reference.run(random, values=False)
         except Exception as error:
             raise UnusableInput(
-                f"the reference does not run in float64, in which parity measures ({first_line(error)}): give "
+                f"the reference does not run in float64, in which parity measures ({_reason(error)}): give "
                 "constants the dtype of what they meet (ops.cast(0.5, x.dtype))"
             ) from error
     if trial.crash:
@@ -83,7 +84,7 @@ def in_float64(reference: Any, port: Any, random: list[Array], trial: Trial) -> 
 
 def _ways(x: Array, images: bool, mirrored: bool) -> list[Layout]:
     """The layouts in which a port may take an input, the likeliest first."""
-    if x.ndim < 2 or x.dtype.kind != "f":
+    if x.ndim < 2 or x.ndim == 2 and x.dtype.kind != "f":
         return [Layout()]
     count = int(np.prod(x.shape[1:]))
     column = ordered(np.arange(count), x.shape, (len(x), count, 1, 1))
@@ -103,14 +104,16 @@ def _fits(reference_trace: Trace, trace: Trace) -> bool:
 
 
 def _on_given(reference: Any, inputs: list[Array]) -> tuple[list[Array], Trace]:
+    expected = reference.input_specs()
+    if expected is not None and len(expected) == len(inputs):
+        inputs = [x if "int" in dtype else x.astype(np.float64) for x, (_, dtype) in zip(inputs, expected, strict=True)]
     try:
         return inputs, reference.run(inputs)
     except Exception as error:
-        expected = reference.input_specs()
         raise UnusableInput(
             f"the reference does not accept inputs of shape {[x.shape for x in inputs]}"
             + (f"; it expects {[shape for shape, _ in expected]}" if expected else "")
-            + f" (batch first, channels last): {first_line(error)}"
+            + f" (batch first, channels last): {_reason(error)}"
         ) from error
 
 
@@ -134,7 +137,14 @@ def _on_drawn(reference: Any, seed: int) -> tuple[list[Array], Trace]:
             error = failed
             if all(n is not None for shape in shapes for n in shape[1:]):
                 break
-    raise UnusableInput(f"the reference does not run on inputs drawn for {specs}: {first_line(error)}") from error
+    raise UnusableInput(f"the reference does not run on inputs drawn for {specs}: {_reason(error)}") from error
+
+
+def _reason(error: Exception | None) -> str:
+    """The error in one line, without Keras's frame around it."""
+    lines = [re.sub(r"\x1b\[\d*m", "", line).strip() for line in str(error).splitlines()]
+    telling = [line for line in lines if line and not line.startswith("Exception encountered when calling")]
+    return f"{type(error).__name__}: {telling[0]}" if telling else first_line(error)
 
 
 def _vocabularies(reference: Any, specs: list[Any], size: int) -> list[int | None]:

@@ -113,6 +113,7 @@ def found(layers, reference_moves, port_moves) -> Layouts:
     return find_layouts(
         pairs,
         [entry],
+        [],
         lambda values: reference.run(start, values),
         lambda values: port.run(entry.to_port(start), values),
         False,

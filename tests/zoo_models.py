@@ -324,6 +324,31 @@ def latent_reshaped_to_four_dimensions():
 
 
 @model
+def cubes_in_either_layout():
+    reference = chain((4, 4, 4), L.Conv2D(4, 3, padding="same"), L.ReLU(), L.LayerNormalization(), L.Conv2D(4, 1))
+
+    def call(self, x):
+        return self.out(self.norm(F.relu(self.conv(x).permute(0, 2, 3, 1))).permute(0, 3, 1, 2)).permute(0, 2, 3, 1)
+
+    conv, norm = nn.Conv2d(4, 4, 3, padding=1), nn.LayerNorm(4, eps=1e-3)
+    return reference, Does(call, conv=conv, norm=norm, out=nn.Conv2d(4, 4, 1))
+
+
+@model
+def images_of_whole_numbers():
+    reference = chain((8, 6, 3), L.Rescaling(1 / 127.5, offset=-1), L.Conv2D(2, 3))
+    images = np.random.default_rng(0).integers(0, 255, (2, 8, 6, 3)).astype("uint8")
+    return reference, Does(lambda self, x: self.conv(x / 127.5 - 1), conv=nn.Conv2d(3, 2, 3)), [images]
+
+
+@model
+def one_sample():
+    reference = chain((6,), L.Dense(4), L.BatchNormalization(), L.Dense(2))
+    norm = nn.BatchNorm1d(4, eps=1e-3, momentum=0.01)
+    return reference, nn.Sequential(nn.Linear(6, 4), norm, nn.Linear(4, 2)), drawn((1, 6))
+
+
+@model
 def squeeze_and_excitation():
     given = keras.Input((8, 6, 4))
     h = L.Conv2D(4, 3, padding="same")(given)

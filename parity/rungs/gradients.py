@@ -65,6 +65,10 @@ def _gradients(bench: Bench, rung: str, penalty: bool) -> Outcome:
         try:
             with comparison.working("float64"):
                 got = comparison.port.gradients(*port_arguments)
+        except ValueError as error:
+            message = f"batch statistics refused: {first_line(error)}"
+            outcome.checks.append(Check(rung, "output", mode, "abstain", message=message))
+            continue
         except (RuntimeError, NotImplementedError) as error:
             if "is not implemented" in str(error):
                 message = f"torch has no such derivative for the port: {first_line(error)}"
