@@ -87,7 +87,7 @@ class Figures:
     seconds: list[float] = field(default_factory=list)
     processor_seconds: list[float] = field(default_factory=list)
     gigabytes: list[float] = field(default_factory=list)
-    parts: dict[str, list[float]] = field(default_factory=lambda: defaultdict(list))
+    parts: dict[str, list[float]] = field(default_factory=dict)
 
 
 def run_once(job: Job, cores: int) -> Run:
@@ -148,7 +148,7 @@ def measure(jobs: tuple[Job, ...], runs: int, cores: int) -> list[Figures]:
             figures.processor_seconds.append(run.processor_seconds)
             figures.gigabytes.append(run.gigabytes)
             for part, value in run.parts.items():
-                figures.parts[part].append(value)
+                figures.parts.setdefault(part, []).append(value)
         print(f"\r{job.name}: {median(figures.seconds):.2f} s".ljust(60), file=sys.stderr)
         table.append(figures)
     return table

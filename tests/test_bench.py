@@ -69,3 +69,12 @@ def test_impossible_options_are_refused(capsys):
         bench.main(["--only", "nothing of the kind"])
     assert stop.value.code == 2
     assert "parity verify --all" in capsys.readouterr().err
+
+
+def test_every_single_figure_goes_into_the_json(tmp_path, monkeypatch) -> None:  # noqa: ANN001
+    monkeypatch.setattr(bench, "JOBS", (SLEEP,))
+    monkeypatch.setattr(bench, "run_once", lambda job, cores: bench.Run(0.2, 0.1, 0.3, {"weights": 0.1}))
+    file = tmp_path / "bench.json"
+    assert bench.main(["--runs", "2", "--json", str(file)]) == 0
+    (job,) = json.loads(file.read_text())["jobs"]
+    assert job["seconds"] == [0.2, 0.2] and job["parts"] == {"weights": [0.1, 0.1]}
