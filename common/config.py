@@ -1,4 +1,4 @@
-"""What a run is made of: the schema of a configuration, the presets in configs/, and dotted overrides.
+"""Configurations: the presets in configs/, dotted overrides, and faults told in one line.
 
 ``load("specgan", ["model.dim=8"])`` reads configs/specgan.yaml and changes one value. Every fault is a
 :class:`ConfigError` of one line that names the place, what stands there and what may stand there.
@@ -11,72 +11,23 @@ import re
 from collections.abc import Callable, Iterable, Mapping
 from difflib import get_close_matches
 from pathlib import Path
-from typing import Annotated, Any, Literal, Self, TypeVar
+from typing import Any, TypeVar
 
 import yaml
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import ValidationError
 from pydantic_core import ErrorDetails
+
+from common.schema import SYSTEMS, Config, Section
 
 PRESETS = Path(__file__).resolve().parents[1] / "configs"  # beside this package in a checkout and in site-packages
 
-Count = Annotated[int, Field(ge=1)]
-KernelLength = Literal[3, 4, 5, 6, 7]
-Upsampling = Literal["zeros", "nearest", "linear", "cubic"]
-Padding = Literal["same", "symmetric"]
+
+# Fields of which a configuration holds one: an override takes the place of the preset's.
+RIVALS = {"training.steps": ("epochs",), "training.epochs": ("steps",)}
 
 
 class ConfigError(ValueError):
     """A configuration, preset, override or constructor option that cannot be used."""
-
-
-class Section(BaseModel):
-    """A part of a configuration: immutable, no unknown fields, no silent conversion of types."""
-
-    model_config = ConfigDict(extra="forbid", strict=True, frozen=True)
-
-
-class SpecGANConfig(Section):
-    """Options of SpecGAN; ``padding`` concerns torch only (Keras has SAME alone)."""
-
-    system: Literal["specgan"] = "specgan"
-    nz: Count = 100
-    kernel_len: KernelLength = 5
-    dim: Count = 64
-    nc: Count = 1
-    use_batchnorm: bool = False
-    upsample: Upsampling = "zeros"
-    init: Literal["glorot", "normal"] = "glorot"
-    padding: Padding = "same"
-
-    @model_validator(mode="after")
-    def _padding_exists(self) -> Self:
-        if self.padding == "symmetric" and self.upsample != "zeros" and self.kernel_len % 2 == 0:
-            raise ValueError(
-                f"no symmetric padding keeps the size under an even kernel at stride 1 (kernel_len={self.kernel_len}, "
-                f"upsample={self.upsample}): use an odd kernel_len, upsample=zeros or padding=same"
-            )
-        return self
-
-
-class DCGANConfig(Section):
-    """Options of DCGAN at 64x64."""
-
-    system: Literal["dcgan"] = "dcgan"
-    nz: Count = 100
-    ngf: Count = 64
-    ndf: Count = 64
-    nc: Count = 1
-    init: Literal["normal", "framework"] = "normal"
-
-
-SYSTEMS: dict[str, type[Section]] = {"specgan": SpecGANConfig, "dcgan": DCGANConfig}
-ModelConfig = Annotated[SpecGANConfig | DCGANConfig, Field(discriminator="system")]
-
-
-class Config(Section):
-    """A whole configuration; one YAML file in configs/ each."""
-
-    model: ModelConfig
 
 
 SectionT = TypeVar("SectionT", bound=Section)
@@ -146,14 +97,15 @@ def _override(content: dict[str, Any], override: str) -> None:
         content = content.setdefault(section, {})
         if not isinstance(content, dict):
             raise ConfigError(f"override {override!r}: {section} is a value, not a section")
+    for rival in RIVALS.get(name.strip(), ()):
+        content.pop(rival, None)
     content[field] = value
 
 
 def _explain(section: type[Section], fault: ErrorDetails) -> str:
     """One of pydantic's faults in words: the dotted place, what stands there, what is valid."""
     location = [str(part) for part in fault["loc"]]
-    systems = [SYSTEMS[part] for part in location if part in SYSTEMS]
-    fields = (systems[-1] if systems else section).model_fields
+    fields = _fields(section, location[:-1])
     place = ".".join(part for part in location if part not in SYSTEMS)
     kind, got = fault["type"], fault["input"]
     if kind == "extra_forbidden":
@@ -171,6 +123,15 @@ def _explain(section: type[Section], fault: ErrorDetails) -> str:
         names = re.findall("'(.*?)'", valid)
         return f"{place} is {got!r}{_nearest(got, names)}; valid: {valid}"
     return f"{place} is {got!r}: {fault['msg'][0].lower()}{fault['msg'][1:]}"
+
+
+def _fields(section: type[Section], location: list[str]) -> Mapping[str, Any]:
+    """The fields that are valid at a place, given as a path through the sections of ``section``."""
+    for part in location:
+        inner = SYSTEMS.get(part) or (section.model_fields[part].annotation if part in section.model_fields else None)
+        if isinstance(inner, type) and issubclass(inner, Section):
+            section = inner
+    return section.model_fields
 
 
 def _nearest(name: object, valid: Iterable[str]) -> str:

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import keras
 
-from common.config import DCGANConfig, SpecGANConfig, options_for, select
+from common.config import options_for, select
+from common.schema import DCGANConfig, SpecGANConfig
 from tf_impl.dcgan import DCGANDiscriminator, DCGANGenerator
 from tf_impl.specgan import SpecGANDiscriminator, SpecGANGenerator
 

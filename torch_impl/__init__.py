@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from torch import nn
 
-from common.config import DCGANConfig, SpecGANConfig, options_for, select
+from common.config import options_for, select
+from common.schema import DCGANConfig, SpecGANConfig
 from torch_impl.dcgan import DCGANDiscriminator, DCGANGenerator
 from torch_impl.specgan import SpecGANDiscriminator, SpecGANGenerator
 

@@ -11,7 +11,8 @@ from collections import OrderedDict
 from torch import Tensor, nn
 from torch.nn import BatchNorm2d, Conv2d, ConvTranspose2d, Flatten, LeakyReLU, ReLU, Tanh, Unflatten
 
-from common.config import DCGANConfig, checked
+from common.config import checked
+from common.schema import DCGANConfig
 from torch_impl.layers import initialise
 
 

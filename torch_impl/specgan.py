@@ -10,7 +10,8 @@ from collections import OrderedDict
 from torch import Tensor, nn
 from torch.nn import BatchNorm2d, Flatten, LeakyReLU, Linear, Module, ReLU, Tanh, Unflatten
 
-from common.config import SpecGANConfig, checked
+from common.config import checked
+from common.schema import SpecGANConfig
 from torch_impl.layers import Conv2d, ConvTranspose2d, LegacyUpsample, initialise
 
 

@@ -13,7 +13,8 @@ from typing import Annotated, Any, Literal, TypeVar
 import numpy as np
 from pydantic import Field, Strict
 
-from common.config import ConfigError, Count, KernelLength, Section, checked
+from common.config import ConfigError, checked
+from common.schema import Count, KernelLength, Section
 from parity.verdict import UnusableInput
 
 OWN = Path(__file__).resolve().parent

@@ -1,0 +1,273 @@
+"""The sections of a configuration: every field, its type, its default and which combinations are impossible.
+
+Defaults that depend on the network or on the loss stand in two tables: RECIPES (what each system's original used) and
+RECOMMENDED (the optimiser that goes with each loss).
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from typing import Annotated, Any, Literal, Self
+
+from pydantic import BaseModel, ConfigDict, Field, model_validator
+
+Count = Annotated[int, Field(ge=1)]
+Index = Annotated[int, Field(ge=0)]
+Positive = Annotated[float, Field(gt=0, allow_inf_nan=False, strict=False)]  # YAML's 1 is meant as 1.0
+Share = Annotated[float, Field(ge=0, lt=1, strict=False)]
+KernelLength = Literal[3, 4, 5, 6, 7]
+Upsampling = Literal["zeros", "nearest", "linear", "cubic"]
+Padding = Literal["same", "symmetric"]
+Loss = Literal["wgan-gp", "wgan", "lsgan", "dcgan"]
+
+# The original's defaults of each system's run (SpecGAN: train_specgan.py; DCGAN: Radford et al. 2015, section 4).
+RECIPES: dict[str, dict[str, dict[str, Any]]] = {
+    "specgan": {
+        "data": {"source": "drums"},
+        "loss": {"kind": "wgan-gp"},
+        "training": {"batch_size": 64, "d_updates": 5, "latents": "uniform"},
+    },
+    "dcgan": {
+        "data": {"source": "digits"},
+        "loss": {"kind": "dcgan", "d_scale": 1.0},
+        "optimizer": {"epsilon_place": "torch"},
+        "training": {"batch_size": 128, "d_updates": 1, "reuse_fakes": True, "latents": "normal"},
+    },
+}
+# train_specgan.py's optimiser for each loss.
+RECOMMENDED: dict[str, dict[str, Any]] = {
+    "wgan-gp": {"kind": "adam", "lr": 1e-4, "beta1": 0.5, "beta2": 0.9},
+    "wgan": {"kind": "rmsprop", "lr": 5e-5},
+    "lsgan": {"kind": "rmsprop", "lr": 1e-4},
+    "dcgan": {"kind": "adam", "lr": 2e-4, "beta1": 0.5, "beta2": 0.999},
+}
+# Where the loss recommends another kind. The epsilons are TF 1's.
+OPTIMIZERS: dict[str, dict[str, Any]] = {
+    "adam": {"lr": 1e-4, "epsilon": 1e-8},
+    "rmsprop": {"lr": 5e-5, "epsilon": 1e-10},
+}
+
+
+class Section(BaseModel):
+    """A part of a configuration: immutable, no unknown fields, no silent conversion of types."""
+
+    model_config = ConfigDict(extra="forbid", strict=True, frozen=True)
+
+
+class SpecGANConfig(Section):
+    """Options of SpecGAN; ``padding`` concerns torch only (Keras has SAME alone)."""
+
+    system: Literal["specgan"] = "specgan"
+    nz: Count = 100
+    kernel_len: KernelLength = 5
+    dim: Count = 64
+    nc: Count = 1
+    use_batchnorm: bool = False
+    upsample: Upsampling = "zeros"
+    init: Literal["glorot", "normal"] = "glorot"
+    padding: Padding = "same"
+
+    @model_validator(mode="after")
+    def _padding_exists(self) -> Self:
+        if self.padding == "symmetric" and self.upsample != "zeros" and self.kernel_len % 2 == 0:
+            raise ValueError(
+                f"no symmetric padding keeps the size under an even kernel at stride 1 (kernel_len={self.kernel_len}, "
+                f"upsample={self.upsample}): use an odd kernel_len, upsample=zeros or padding=same"
+            )
+        return self
+
+
+class DCGANConfig(Section):
+    """Options of DCGAN at 64x64."""
+
+    system: Literal["dcgan"] = "dcgan"
+    nz: Count = 100
+    ngf: Count = 64
+    ndf: Count = 64
+    nc: Count = 1
+    init: Literal["normal", "framework"] = "normal"
+
+
+SYSTEMS: dict[str, type[Section]] = {"specgan": SpecGANConfig, "dcgan": DCGANConfig}
+ModelConfig = Annotated[SpecGANConfig | DCGANConfig, Field(discriminator="system")]
+# What each system learns from, and the side of its square output in pixels (spectrograms: frames and bins).
+MEDIA: dict[str, Literal["audio", "image"]] = {"specgan": "audio", "dcgan": "image"}
+SIDES: dict[str, int] = {"specgan": 128, "dcgan": 64}
+
+
+# The first word of data.source, and how it is written; what the first four hold (csv and tfds hold either).
+SOURCES = {
+    "digits": "digits",
+    "drums": "drums[:FOLDER]",
+    "images": "images:FOLDER",
+    "audio": "audio:FOLDER",
+    "csv": "csv:FILE",
+    "tfds": "tfds:NAME",
+}
+EMBEDDED = ("digits", "drums")
+GIVES: dict[str, Literal["audio", "image"]] = {"digits": "image", "images": "image", "drums": "audio", "audio": "audio"}
+
+
+class DataConfig(Section):
+    """Where examples come from and how they are cut to size; audio fields concern audio systems only."""
+
+    source: str = "digits"  # digits, drums[:FOLDER], images:FOLDER, audio:FOLDER, csv:FILE or tfds:NAME
+    strict: bool = False  # a broken file ends the run instead of being counted
+    workers: Index = 0  # decoding processes; 0: threads of this one
+    prefetch: Count = 4  # batches prepared ahead
+    resize: Literal["bilinear", "bicubic", "lanczos", "box"] = "bilinear"
+    sample_rate: Count = 16000
+    overlap: Share = 0.0  # of consecutive slices
+    first_slice: bool = False  # only the first slice of each file, zero-padded
+    pad_end: bool = False  # zero-pad the last slice instead of dropping it
+    random_offset: bool = True  # start each file at U{0 ... 16383}
+    moments: str | None = None  # .npz of the moments command; None: measured before training
+    label_columns: list[str] = []  # of a csv; empty: the first after the path
+
+    @model_validator(mode="after")
+    def _is_a_source(self) -> Self:
+        word, colon, place = self.source.partition(":")
+        if word not in SOURCES or bool(colon) != bool(place) or (place and word == "digits"):
+            raise ValueError(f"source is {self.source!r}; valid: {', '.join(SOURCES.values())}")
+        if not place and word not in EMBEDDED:
+            raise ValueError(f"source is {self.source!r}: it needs a place, as in {SOURCES[word]}")
+        return self
+
+
+class LossConfig(Section):
+    """Which game is played."""
+
+    kind: Loss
+    penalty_weight: Positive = 10.0  # wgan-gp
+    clip: Positive = 0.01  # wgan: every weight of D is kept within +-clip
+    label_smoothing: Share = 0.0  # lsgan, dcgan: D's target for real is 1 - this
+    smooth_fakes: bool = False  # and for fakes is this
+    d_scale: Positive = 0.5  # lsgan, dcgan: weight of each half of D's loss
+
+
+class OptimizerConfig(Section):
+    """One optimiser for both networks; ``lr_g`` and ``lr_d`` overrule ``lr``."""
+
+    kind: Literal["adam", "rmsprop"]
+    lr: Positive
+    lr_g: Positive | None = None
+    lr_d: Positive | None = None
+    beta1: Share = 0.9
+    beta2: Share = 0.999
+    epsilon: Positive
+    # adam: tensorflow adds epsilon to the uncorrected root ("epsilon hat", Kingma and Ba 2015, section 2), torch to the
+    # corrected one
+    epsilon_place: Literal["tensorflow", "torch"] = "tensorflow"
+    decay: Share = 0.9  # rmsprop: of the mean square
+    initial_accumulator: Annotated[float, Field(ge=0, strict=False)] = 1.0  # rmsprop: TF 1 starts at one
+    schedule: Literal["fixed", "cosine", "linear"] = "fixed"
+    final_lr: Annotated[float, Field(ge=0, strict=False)] = 0.0  # of cosine and linear, reached at the last step
+    clip_norm: Positive | None = None  # of each network's whole gradient
+
+
+class TrainingConfig(Section):
+    """How long and in which portions. A step is ``d_updates`` updates of D, then one of G."""
+
+    steps: Count | None = None
+    epochs: Count | None = None
+    batch_size: Count = 64
+    seed: Index = 0
+    d_updates: Count = 5
+    reuse_fakes: bool = False  # G learns from the very fakes that D has just seen
+    accumulation: Count = 1  # portions of a batch whose gradients are averaged
+    ema: Share | None = None  # decay of the generator's moving average, which then makes the samples
+    precision: Literal["float32", "bfloat16", "float64"] = "float32"
+    latents: Literal["uniform", "normal"] = "uniform"
+
+    @model_validator(mode="after")
+    def _agrees(self) -> Self:
+        if self.steps is not None and self.epochs is not None:
+            raise ValueError(f"steps={self.steps} and epochs={self.epochs}: give one of them")
+        if self.batch_size % self.accumulation:
+            raise ValueError(
+                f"batch_size={self.batch_size} cannot be split into accumulation={self.accumulation} equal portions"
+            )
+        if self.reuse_fakes and self.d_updates != 1:
+            raise ValueError(f"reuse_fakes needs d_updates=1, got {self.d_updates}")
+        return self
+
+
+class RunsConfig(Section):
+    """Where runs are kept and how often something is written; all intervals in steps."""
+
+    folder: str = "runs"
+    log_every: Count = 10
+    sample_every: Count = 200
+    checkpoint_every: Count = 500
+    keep: Count = 3  # latest checkpoints kept, beside the best
+    samples: Count = 64  # images of a sample grid
+    previews: Count = 32  # clips of an audio preview
+    tensorboard: bool = True
+
+
+class Config(Section):
+    """A whole configuration; one YAML file in configs/ each. Only ``model`` must be given."""
+
+    model: ModelConfig
+    data: DataConfig
+    loss: LossConfig
+    optimizer: OptimizerConfig
+    training: TrainingConfig
+    runs: RunsConfig = RunsConfig()
+
+    @model_validator(mode="before")
+    @classmethod
+    def _completed(cls, content: Any) -> Any:
+        """Fill in what the system and the loss recommend; values of the wrong kind are left to the schema."""
+        if not isinstance(content, Mapping):
+            return content
+        model = content.get("model")
+        recipe = RECIPES.get(str(model.get("system")), {}) if isinstance(model, Mapping) else {}
+        content = {**content, **{name: _under(content.get(name), recipe.get(name, {})) for name in FILLED}}
+        if all(isinstance(content[name], Mapping) for name in ("loss", "optimizer", "training")):
+            advised = RECOMMENDED.get(str(content["loss"].get("kind")), {"kind": "adam"})
+            kind = content["optimizer"].get("kind", advised["kind"])
+            advised = advised if kind == advised["kind"] else {"kind": kind}
+            content["optimizer"] = {**OPTIMIZERS.get(str(kind), {}), **advised, **content["optimizer"]}
+            if not {"steps", "epochs"} & content["training"].keys():
+                content["training"] = {"epochs": 100, **content["training"]}
+        return content
+
+    @model_validator(mode="after")
+    def _is_possible(self) -> Self:
+        medium = MEDIA[self.model.system]
+        word = self.data.source.partition(":")[0]
+        if word in GIVES and GIVES[word] != medium:
+            fitting = ", ".join(form for name, form in SOURCES.items() if GIVES.get(name, medium) == medium)
+            raise ValueError(
+                f"data.source={self.data.source} gives {GIVES[word]} data, but model.system={self.model.system} "
+                f"learns from {medium} data: use one of {fitting}"
+            )
+        if medium == "audio" and self.model.nc != 1:
+            raise ValueError(f"model.nc={self.model.nc}: spectrograms of mono audio have one channel")
+        return self
+
+    def advice(self) -> list[str]:
+        """What is possible but unlikely to be meant, a sentence each."""
+        told = []
+        if self.loss.kind == "wgan-gp" and (self.model.system == "dcgan" or self.model.use_batchnorm):
+            told.append(
+                "loss.kind=wgan-gp with batch norm in the critic: the penalty is meant for each sample by itself "
+                "(Gulrajani et al. 2017, section 4); prefer model.use_batchnorm=false or another loss"
+            )
+        return told
+
+
+FILLED = ("data", "loss", "optimizer", "training")
+
+
+def total_steps(training: TrainingConfig, examples: int) -> int:
+    """How many steps a run takes on a source of that many examples; an epoch shows D every example once."""
+    if training.steps is not None:
+        return training.steps
+    return math.ceil((training.epochs or 1) * examples / (training.batch_size * training.d_updates))
+
+
+def _under(given: Any, defaults: Mapping[str, Any]) -> Any:
+    return {**defaults, **(given or {})} if given is None or isinstance(given, Mapping) else given

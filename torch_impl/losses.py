@@ -1,0 +1,76 @@
+"""What both networks minimise, in torch; twin of tf_impl/losses.py.
+
+Lines are those of ``train_specgan.py`` in github.com/chrisdonahue/wavegan at 40e85e8. Logits are ``[B]``.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from common.schema import LossConfig
+
+
+def d_loss(cfg: LossConfig, real: Tensor, fake: Tensor) -> Tensor:
+    """The discriminator's loss without penalty, a scalar, from logits on real and fake (lines 129-165)."""
+    return D_LOSSES[cfg.kind](cfg, real, fake)
+
+
+def g_loss(cfg: LossConfig, fake: Tensor) -> Tensor:
+    """The generator's loss, a scalar, from the discriminator's logits on fakes."""
+    return G_LOSSES[cfg.kind](fake)
+
+
+def gradient_penalty(cfg: LossConfig, discriminator: Callable[[Tensor], Tensor], real: Tensor, fake: Tensor, alpha: Tensor) -> Tensor:  # fmt: skip
+    """Weighted mean of (|gradient of D| - 1) squared at ``real + alpha (fake - real)`` (lines 153-162).
+
+    Images ``[B, C, H, W]``, ``alpha`` ``[B]``. Gulrajani et al. 2017, arXiv:1704.00028, algorithm 1.
+    """
+    between = (real + alpha.reshape(-1, 1, 1, 1) * (fake - real)).requires_grad_()
+    logits = discriminator(between)
+    (gradient,) = torch.autograd.grad(logits.sum(), between, create_graph=True)
+    slopes = gradient.square().sum(dim=(1, 2, 3)).sqrt()
+    return cfg.penalty_weight * (slopes - 1).square().mean()
+
+
+def _targets(cfg: LossConfig) -> tuple[float, float]:
+    return 1 - cfg.label_smoothing, cfg.label_smoothing if cfg.smooth_fakes else 0.0
+
+
+def _cross_entropy(logits: Tensor, target: float) -> Tensor:
+    return F.binary_cross_entropy_with_logits(logits, torch.full_like(logits, target))
+
+
+def _distance(logits: Tensor, target: float) -> Tensor:
+    return (logits - target).square().mean()
+
+
+def _wasserstein(cfg: LossConfig, real: Tensor, fake: Tensor) -> Tensor:
+    return fake.mean() - real.mean()
+
+
+def _least_squares(cfg: LossConfig, real: Tensor, fake: Tensor) -> Tensor:
+    real_target, fake_target = _targets(cfg)
+    return cfg.d_scale * (_distance(real, real_target) + _distance(fake, fake_target))
+
+
+def _non_saturating(cfg: LossConfig, real: Tensor, fake: Tensor) -> Tensor:
+    real_target, fake_target = _targets(cfg)
+    return cfg.d_scale * (_cross_entropy(real, real_target) + _cross_entropy(fake, fake_target))
+
+
+D_LOSSES: dict[str, Callable[[LossConfig, Tensor, Tensor], Tensor]] = {
+    "wgan-gp": _wasserstein,
+    "wgan": _wasserstein,
+    "lsgan": _least_squares,
+    "dcgan": _non_saturating,
+}
+G_LOSSES: dict[str, Callable[[Tensor], Tensor]] = {
+    "wgan-gp": lambda fake: -fake.mean(),
+    "wgan": lambda fake: -fake.mean(),
+    "lsgan": lambda fake: _distance(fake, 1.0),
+    "dcgan": lambda fake: _cross_entropy(fake, 1.0),
+}
