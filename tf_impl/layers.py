@@ -6,7 +6,8 @@ Convolutions need no class here: stock ``Conv2D`` and ``Conv2DTranspose`` with `
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import keras
@@ -32,6 +33,25 @@ TAPS: dict[str, dict[int, float]] = {
     "linear": {0: 1 / 2, 1: 1 / 2},
     "cubic": {-1: -3 / 32, 0: 19 / 32, 1: 19 / 32, 2: -3 / 32},
 }
+
+
+POLICIES = {"float32": "float32", "bfloat16": "mixed_bfloat16", "float64": "float64"}
+
+
+@contextmanager
+def precision(name: str) -> Iterator[None]:
+    """Keras builds layers that compute in ``name`` within; its settings are put back afterwards.
+
+    ``bfloat16`` layers keep their weights in float32.
+    """
+    floatx, policy = keras.config.floatx(), keras.config.dtype_policy()
+    keras.config.set_floatx("float64" if name == "float64" else "float32")
+    keras.config.set_dtype_policy(POLICIES[name])
+    try:
+        yield
+    finally:
+        keras.config.set_floatx(floatx)
+        keras.config.set_dtype_policy(policy)
 
 
 class Chain(keras.Sequential):

@@ -1,6 +1,6 @@
 """What both networks minimise, in TensorFlow; twin of torch_impl/losses.py.
 
-Lines are those of ``train_specgan.py`` in github.com/chrisdonahue/wavegan at 40e85e8. Logits are ``[B]``.
+As in ``train()`` of ``train_specgan.py``, github.com/chrisdonahue/wavegan at 40e85e8. Logits are ``[B]``.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ Tensor = Any
 
 
 def d_loss(cfg: LossConfig, real: Tensor, fake: Tensor) -> Tensor:
-    """The discriminator's loss without penalty, a scalar, from logits on real and fake (lines 129-165)."""
+    """The discriminator's loss without penalty, a scalar, from logits on real and fake."""
     return D_LOSSES[cfg.kind](cfg, real, fake)
 
 
@@ -25,8 +25,10 @@ def g_loss(cfg: LossConfig, fake: Tensor) -> Tensor:
     return G_LOSSES[cfg.kind](fake)
 
 
-def gradient_penalty(cfg: LossConfig, discriminator: Callable[[Tensor], Tensor], real: Tensor, fake: Tensor, alpha: Tensor) -> Tensor:  # fmt: skip
-    """Weighted mean of (|gradient of D| - 1) squared at ``real + alpha (fake - real)`` (lines 153-162).
+def gradient_penalty(
+    cfg: LossConfig, discriminator: Callable[[Tensor], Tensor], real: Tensor, fake: Tensor, alpha: Tensor
+) -> Tensor:
+    """Weighted mean of (|gradient of D| - 1) squared at ``real + alpha (fake - real)``.
 
     Images ``[B, H, W, C]``, ``alpha`` ``[B]``. Gulrajani et al. 2017, arXiv:1704.00028, algorithm 1.
     """
@@ -43,11 +45,13 @@ def _targets(cfg: LossConfig) -> tuple[float, float]:
 
 
 def _cross_entropy(logits: Tensor, target: float) -> Tensor:
-    return tf.reduce_mean(tf.nn.sigmoid_cross_entropy_with_logits(tf.fill(tf.shape(logits), tf.cast(target, logits.dtype)), logits))  # fmt: skip
+    return tf.reduce_mean(
+        tf.nn.sigmoid_cross_entropy_with_logits(tf.fill(tf.shape(logits), tf.constant(target, logits.dtype)), logits)
+    )
 
 
 def _distance(logits: Tensor, target: float) -> Tensor:
-    return tf.reduce_mean(tf.square(logits - tf.cast(target, logits.dtype)))
+    return tf.reduce_mean(tf.square(logits - tf.constant(target, logits.dtype)))
 
 
 def _wasserstein(cfg: LossConfig, real: Tensor, fake: Tensor) -> Tensor:

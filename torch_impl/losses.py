@@ -1,6 +1,6 @@
 """What both networks minimise, in torch; twin of tf_impl/losses.py.
 
-Lines are those of ``train_specgan.py`` in github.com/chrisdonahue/wavegan at 40e85e8. Logits are ``[B]``.
+As in ``train()`` of ``train_specgan.py``, github.com/chrisdonahue/wavegan at 40e85e8. Logits are ``[B]``.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from common.schema import LossConfig
 
 
 def d_loss(cfg: LossConfig, real: Tensor, fake: Tensor) -> Tensor:
-    """The discriminator's loss without penalty, a scalar, from logits on real and fake (lines 129-165)."""
+    """The discriminator's loss without penalty, a scalar, from logits on real and fake."""
     return D_LOSSES[cfg.kind](cfg, real, fake)
 
 
@@ -24,8 +24,10 @@ def g_loss(cfg: LossConfig, fake: Tensor) -> Tensor:
     return G_LOSSES[cfg.kind](fake)
 
 
-def gradient_penalty(cfg: LossConfig, discriminator: Callable[[Tensor], Tensor], real: Tensor, fake: Tensor, alpha: Tensor) -> Tensor:  # fmt: skip
-    """Weighted mean of (|gradient of D| - 1) squared at ``real + alpha (fake - real)`` (lines 153-162).
+def gradient_penalty(
+    cfg: LossConfig, discriminator: Callable[[Tensor], Tensor], real: Tensor, fake: Tensor, alpha: Tensor
+) -> Tensor:
+    """Weighted mean of (|gradient of D| - 1) squared at ``real + alpha (fake - real)``.
 
     Images ``[B, C, H, W]``, ``alpha`` ``[B]``. Gulrajani et al. 2017, arXiv:1704.00028, algorithm 1.
     """

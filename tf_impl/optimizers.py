@@ -1,0 +1,104 @@
+"""Optimisers with TF 1's formulas, in TensorFlow; twin of torch_impl/optimizers.py.
+
+They read and write their parameters in place; their state goes by the parameters' names.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import tensorflow as tf
+
+from common.schema import OptimizerConfig
+
+Tensor = Any
+
+
+class Adam:
+    """``p -= lr sqrt(1 - beta2^t) / (1 - beta1^t) m / (sqrt(v) + e)``; Kingma and Ba 2015, arXiv:1412.6980, section 2.
+
+    ``e`` is epsilon (``epsilon_place=tensorflow``) or ``epsilon sqrt(1 - beta2^t)`` (``torch``).
+    """
+
+    slots = ("m", "v")
+
+    def __init__(self, cfg: OptimizerConfig, parameters: Mapping[str, tf.Variable]) -> None:
+        self.cfg = cfg
+        self.parameters = dict(parameters)
+        self.updates = tf.Variable(0, dtype=tf.int64, trainable=False)
+        self.moments = {
+            kind: {name: tf.Variable(tf.zeros_like(p), trainable=False) for name, p in self.parameters.items()}
+            for kind in self.slots
+        }
+
+    def slot(self, kind: str, name: str) -> tf.Variable:
+        """The first (``m``) or second (``v``) moment of a parameter, of its shape."""
+        return self.moments[kind][name]
+
+    def resume(self, updates: int) -> None:
+        """Count on from so many updates."""
+        self.updates.assign(updates)
+
+    def apply(self, gradients: Sequence[Tensor], lr: Tensor) -> None:
+        """One update; ``gradients`` in the order of the parameters."""
+        updates = tf.cast(self.updates.assign_add(1), tf.float64)
+        power1, power2 = (tf.pow(tf.constant(beta, tf.float64), updates) for beta in (self.cfg.beta1, self.cfg.beta2))
+        stock = tf.constant(1.0, tf.float64) if self.cfg.epsilon_place == "tensorflow" else tf.sqrt(1 - power2)
+        for (name, parameter), gradient in zip(self.parameters.items(), gradients, strict=True):
+            tf.raw_ops.ResourceApplyAdam(
+                var=parameter.handle,
+                m=self.moments["m"][name].handle,
+                v=self.moments["v"][name].handle,
+                beta1_power=tf.cast(power1, parameter.dtype),
+                beta2_power=tf.cast(power2, parameter.dtype),
+                lr=tf.cast(lr, parameter.dtype),
+                beta1=tf.constant(self.cfg.beta1, parameter.dtype),
+                beta2=tf.constant(self.cfg.beta2, parameter.dtype),
+                epsilon=tf.cast(self.cfg.epsilon * stock, parameter.dtype),
+                grad=gradient,
+            )
+
+
+class RMSProp:
+    """``p -= lr g / sqrt(s + epsilon)`` with the mean square ``s`` starting at one, as TF 1 has it.
+
+    Tieleman and Hinton 2012, lecture 6.5. ``torch.optim.RMSprop`` adds epsilon to the root and starts at zero.
+    """
+
+    slots = ("s",)
+
+    def __init__(self, cfg: OptimizerConfig, parameters: Mapping[str, tf.Variable]) -> None:
+        self.cfg = cfg
+        self.parameters = dict(parameters)
+        self.updates = tf.Variable(0, dtype=tf.int64, trainable=False)
+        self.squares = {
+            name: tf.Variable(tf.fill(p.shape, tf.constant(cfg.initial_accumulator, p.dtype)), trainable=False)
+            for name, p in self.parameters.items()
+        }
+
+    def slot(self, kind: str, name: str) -> tf.Variable:
+        """The mean square (``s``) of a parameter, of its shape."""
+        return self.squares[name]
+
+    def resume(self, updates: int) -> None:
+        """Count on from so many updates."""
+        self.updates.assign(updates)
+
+    def apply(self, gradients: Sequence[Tensor], lr: Tensor) -> None:
+        """One update; ``gradients`` in the order of the parameters."""
+        self.updates.assign_add(1)
+        for parameter, square, gradient in zip(self.parameters.values(), self.squares.values(), gradients, strict=True):
+            decay = tf.constant(self.cfg.decay, parameter.dtype)
+            mean = square.assign(decay * square + (1 - decay) * tf.square(gradient))
+            parameter.assign_sub(tf.cast(lr, parameter.dtype) * gradient / tf.sqrt(mean + self.cfg.epsilon))
+
+
+OPTIMIZERS = {"adam": Adam, "rmsprop": RMSProp}
+
+
+def clip(gradients: Sequence[Tensor], most: float) -> list[Tensor]:
+    """``gradients``, scaled down together to a norm of ``most`` where it is larger (Pascanu et al. 2013)."""
+    norm = tf.norm(tf.stack([tf.norm(gradient) for gradient in gradients]))
+    scale = most / tf.maximum(norm, tf.constant(most, norm.dtype))
+    return [gradient * scale for gradient in gradients]

@@ -1,0 +1,207 @@
+"""Training in TensorFlow; twin of torch_impl/trainer.py."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import keras
+import numpy as np
+import tensorflow as tf
+
+from common.draws import Draws
+from common.moments import Moments
+from common.schedules import learning_rates
+from common.schema import Config
+from tf_impl import build, losses, optimizers
+from tf_impl.initial import initialise
+from tf_impl.layers import precision
+from tf_impl.spectrogram import spectrogram, waveform
+
+Array = np.ndarray
+Tensor = Any
+Metrics = dict[str, Tensor]
+Learned = tuple[list[Tensor], Metrics]  # gradients in the order of the parameters, and what was seen on the way
+DTYPES = {"float32": tf.float32, "bfloat16": tf.float32, "float64": tf.float64}
+
+
+class Trainer:
+    """Both networks, their optimisers, the generator's moving average, and the updates that move them.
+
+    Everything random comes from ``Draws(training.seed)``: two trainers of one configuration, in either framework, take
+    the same steps on the same batches. ``steps`` is the length of the run, which the learning-rate schedules need.
+    """
+
+    framework = "tensorflow"
+
+    def __init__(self, config: Config, steps: int, moments: Moments | None = None) -> None:
+        self.config, self.steps, self.moments = config, steps, moments
+        self.draws = Draws(config.training.seed)
+        self.dtype = DTYPES[config.training.precision]
+        self.generator = self._network("generator")
+        self.discriminator = self._network("discriminator")
+        self.ema = self._network("generator") if config.training.ema is not None else None
+        chosen = optimizers.OPTIMIZERS[config.optimizer.kind]
+        self.d_optimizer = chosen(config.optimizer, named(self.discriminator.trainable_variables))
+        self.g_optimizer = chosen(config.optimizer, named(self.generator.trainable_variables))
+        if moments is not None:
+            self.mean, self.std = (self._tensor(values) for values in (moments.mean, moments.std))
+
+    def step(self, step: int, batches: Iterator[dict[str, Array]]) -> Metrics:
+        """Step number ``step``: ``d_updates`` updates of D, each on the next batch, then one of G."""
+        cfg = self.config.training
+        lr_d, lr_g = (tf.constant(lr, tf.float64) for lr in learning_rates(self.config.optimizer, step, self.steps))
+        if cfg.reuse_fakes:
+            z, alpha = self._drawn(step, 0)
+            return self.update_both(self.prepare(next(batches)["x"]), z, alpha, lr_d, lr_g)
+        metrics: Metrics = {}
+        for update in range(cfg.d_updates):
+            z, alpha = self._drawn(step, update)
+            metrics = self.update_discriminator(self.prepare(next(batches)["x"]), z, alpha, lr_d)
+        z, _ = self._drawn(step, cfg.d_updates)
+        return metrics | self.update_generator(z, lr_g)
+
+    @tf.function
+    def update_discriminator(self, real: Tensor, z: Tensor, alpha: Tensor, lr: Tensor) -> Metrics:
+        """One update of D on images ``[B, H, W, C]``, latents ``[B, nz]`` and mixing weights ``[B]``."""
+        fake, _ = self._generated(z)
+        return self._move_discriminator(real, fake, alpha, lr)
+
+    @tf.function
+    def update_generator(self, z: Tensor, lr: Tensor) -> Metrics:
+        """One update of G on latents ``[B, nz]``."""
+
+        def learn(z: Tensor) -> Learned:
+            fake, pull_back = self._generated(z)
+            slope, metrics = self._slope(fake)
+            return pull_back(slope), metrics
+
+        gradients, metrics = self._averaged(learn, z)
+        self._move_generator(gradients, lr)
+        return metrics
+
+    @tf.function
+    def update_both(self, real: Tensor, z: Tensor, alpha: Tensor, lr_d: Tensor, lr_g: Tensor) -> Metrics:
+        """One update of D, then one of G, on the same fakes."""
+        fake, pull_back = self._generated(z)
+        d_metrics = self._move_discriminator(real, fake, alpha, lr_d)
+        slope, g_metrics = self._slope(fake)
+        self._move_generator(pull_back(slope), lr_g)
+        return d_metrics | g_metrics
+
+    def _generated(self, z: Tensor) -> tuple[Tensor, Callable[[Tensor], list[Tensor]]]:
+        """Fakes ``[B, H, W, C]``, and what takes a gradient at them to the gradients of G's parameters."""
+        parameters = list(self.g_optimizer.parameters.values())
+        with tf.GradientTape(watch_accessed_variables=False) as tape:
+            tape.watch(parameters)
+            fake = tf.cast(self.generator(z, training=True), self.dtype)
+        return fake, lambda slope: tape.gradient(fake, parameters, slope)
+
+    def _slope(self, fake: Tensor) -> tuple[Tensor, Metrics]:
+        """The gradient of G's loss at fakes."""
+        with tf.GradientTape(watch_accessed_variables=False) as tape:
+            tape.watch(fake)
+            loss = losses.g_loss(self.config.loss, self._judged(fake))
+        return tape.gradient(loss, fake), {"g_loss": loss}
+
+    def _move_discriminator(self, real: Tensor, fake: Tensor, alpha: Tensor, lr: Tensor) -> Metrics:
+        gradients, metrics = self._averaged(self._d_gradients, real, fake, alpha)
+        self.d_optimizer.apply(self._clipped(gradients), lr)
+        if self.config.loss.kind == "wgan":
+            for parameter in self.d_optimizer.parameters.values():
+                parameter.assign(tf.clip_by_value(parameter, -self.config.loss.clip, self.config.loss.clip))
+        return metrics
+
+    def _d_gradients(self, real: Tensor, fake: Tensor, alpha: Tensor) -> Learned:
+        cfg = self.config.loss
+        parameters = list(self.d_optimizer.parameters.values())
+        with tf.GradientTape(watch_accessed_variables=False) as tape:
+            tape.watch(parameters)
+            real_logits, fake_logits = self._judged(real), self._judged(fake)
+            loss = losses.d_loss(cfg, real_logits, fake_logits)
+            metrics = {"d_real": tf.reduce_mean(real_logits), "d_fake": tf.reduce_mean(fake_logits)}
+            if cfg.kind == "wgan-gp":
+                metrics["penalty"] = losses.gradient_penalty(cfg, self._judged, real, fake, alpha)
+                loss = loss + metrics["penalty"]
+        return tape.gradient(loss, parameters), {"d_loss": loss, **metrics}
+
+    def _move_generator(self, gradients: list[Tensor], lr: Tensor) -> None:
+        self.g_optimizer.apply(self._clipped(gradients), lr)
+        if self.ema is not None:
+            self._average(self.ema)
+
+    def _average(self, ema: keras.Model) -> None:
+        """Parameters drift towards the generator's; running statistics are copied."""
+        decay = self.config.training.ema
+        for average, parameter in zip(ema.trainable_variables, self.generator.trainable_variables, strict=True):
+            average.assign(decay * average + (1 - decay) * parameter)
+        for average, statistic in zip(ema.non_trainable_variables, self.generator.non_trainable_variables, strict=True):
+            average.assign(statistic)
+
+    def _averaged(self, learn: Callable[..., Learned], *inputs: Tensor) -> Learned:
+        """Gradients and metrics, averaged over the portions of a batch."""
+        portions = self.config.training.accumulation
+        parts = [learn(*portion) for portion in zip(*(tf.split(x, portions) for x in inputs), strict=True)]
+        if portions == 1:
+            return parts[0]
+        gradients = [sum(found) / portions for found in zip(*(part for part, _ in parts), strict=True)]
+        return gradients, {name: sum(told[name] for _, told in parts) / portions for name in parts[0][1]}
+
+    def _clipped(self, gradients: list[Tensor]) -> list[Tensor]:
+        most = self.config.optimizer.clip_norm
+        return gradients if most is None else optimizers.clip(gradients, most)
+
+    def _judged(self, images: Tensor) -> Tensor:
+        """D's logits ``[B]``, never of lower precision than the weights."""
+        return tf.cast(self.discriminator(images, training=True), self.dtype)
+
+    def prepare(self, x: Array) -> Tensor:
+        """A batch as the stream gives it to images ``[B, H, W, C]`` in [-1, 1].
+
+        ``x``: uint8 ``[B, H, W, C]``, or waveforms ``[B, T]``, whose spectrograms are made here.
+        """
+        if self.moments is not None:
+            return self._spectrogram(self._tensor(x))
+        return self._tensor(x) / 127.5 - 1
+
+    @tf.function
+    def _spectrogram(self, waveforms: Tensor) -> Tensor:
+        return spectrogram(waveforms, self.mean, self.std)
+
+    def sample(self, z: Array) -> Array:
+        """Images ``[B, H, W, C]`` in [-1, 1] from latents ``[B, nz]``: the moving average's if there is one."""
+        return self._sample(self._tensor(z)).numpy()
+
+    @tf.function(reduce_retracing=True)
+    def _sample(self, z: Tensor) -> Tensor:
+        network = self.generator if self.ema is None else self.ema
+        return tf.cast(network(z, training=False), tf.float32)
+
+    def clips(self, images: Array) -> Array:
+        """Waveforms ``[B, T]`` of spectrograms ``[B, H, W, 1]``."""
+        return tf.cast(waveform(self._tensor(images), self.mean, self.std), tf.float32).numpy()
+
+    def fixed_latents(self, count: int) -> Array:
+        """The latents ``[count, nz]`` whose samples show how a run goes along."""
+        return self.draws.latents(self.config.training.latents, "samples", (count, self.config.model.nz))
+
+    def _drawn(self, step: int, update: int) -> tuple[Tensor, Tensor]:
+        cfg = self.config
+        shape = (cfg.training.batch_size, cfg.model.nz)
+        z = self.draws.latents(cfg.training.latents, "latents", shape, step, update)
+        alpha = self.draws.uniform("alpha", shape[:1], step, update)
+        return self._tensor(z), self._tensor(alpha)
+
+    def _tensor(self, values: Array) -> Tensor:
+        return tf.constant(values, self.dtype)
+
+    def _network(self, name: str) -> keras.Model:
+        with precision(self.config.training.precision):
+            network = build(self.config.model, name)
+        initialise(network, name, self.config.model.init, self.draws)
+        return network
+
+
+def named(variables: list[Any]) -> dict[str, tf.Variable]:
+    """Keras's variables by ``layer/weight``."""
+    return {variable.path.partition("/")[2]: variable.value for variable in variables}
