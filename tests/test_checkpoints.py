@@ -1,4 +1,4 @@
-"""Checkpoints: what is stored comes back bit for bit or is refused, and no kill or full disk costs the last good one."""
+"""Checkpoints: what is stored comes back bit for bit or is refused; no kill or full disk costs the last good one."""
 
 from __future__ import annotations
 
