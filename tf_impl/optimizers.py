@@ -40,8 +40,9 @@ class Adam:
         """Count on from so many updates."""
         self.updates.assign(updates)
 
-    def apply(self, gradients: Sequence[Tensor], lr: Tensor) -> None:
+    def apply(self, gradients: Sequence[Tensor], lr: Tensor | float) -> None:
         """One update; ``gradients`` in the order of the parameters."""
+        lr = tf.convert_to_tensor(lr, tf.float64)  # tf.cast would take a number through float32
         updates = tf.cast(self.updates.assign_add(1), tf.float64)
         power1, power2 = (tf.pow(tf.constant(beta, tf.float64), updates) for beta in (self.cfg.beta1, self.cfg.beta2))
         stock = tf.constant(1.0, tf.float64) if self.cfg.epsilon_place == "tensorflow" else tf.sqrt(1 - power2)
@@ -85,9 +86,10 @@ class RMSProp:
         """Count on from so many updates."""
         self.updates.assign(updates)
 
-    def apply(self, gradients: Sequence[Tensor], lr: Tensor) -> None:
+    def apply(self, gradients: Sequence[Tensor], lr: Tensor | float) -> None:
         """One update; ``gradients`` in the order of the parameters."""
         self.updates.assign_add(1)
+        lr = tf.convert_to_tensor(lr, tf.float64)
         for parameter, square, gradient in zip(self.parameters.values(), self.squares.values(), gradients, strict=True):
             decay = tf.constant(self.cfg.decay, parameter.dtype)
             mean = square.assign(decay * square + (1 - decay) * tf.square(gradient))
