@@ -131,6 +131,12 @@ def load(
         raise CheckpointError(f"{tensors}: cannot be read: {error}{_use(path)}") from error
 
 
+def refuse_unlike(got: Mapping[str, tuple[int, ...]], expected: Mapping[str, tuple[int, ...]]) -> None:
+    """CheckpointError unless both list the same arrays with the same shapes; each difference is named."""
+    if found := differences(got, expected, free=()):
+        raise CheckpointError(f"the checkpoint's arrays are not this run's: {'; '.join(map(str, found))}")
+
+
 def read_manifest(path: Path) -> dict[str, Any]:
     """The manifest of a checkpoint without its arrays; CheckpointError if it is missing, damaged or foreign."""
     file = path / MANIFEST
@@ -164,17 +170,21 @@ def stored(folder: Path) -> dict[int, Path]:
     return dict(sorted(found.items()))
 
 
-def prune(folder: Path, keep: int, best: bool = True) -> None:
-    """Remove all checkpoints but the last ``keep`` and, with ``best``, the one whose ``value`` is lowest."""
-    found = stored(folder)
-    kept = set(list(found)[-keep:])
-    values = {step: value for step, path in found.items() if (value := _value(path)) is not None}
-    if best and values:
-        kept.add(min(values, key=lambda step: (values[step], -step)))
-    for step in found.keys() - kept:
-        doomed = folder / f"{files.PARTIAL}{found[step].name}"  # a kill halfway leaves no headless checkpoint
-        found[step].rename(doomed)
-        shutil.rmtree(doomed)
+def best(folder: Path) -> Path | None:
+    """The checkpoint in ``folder`` whose ``value`` is lowest, the latest of equals; None if none has a value."""
+    values = [(value, -step, path) for step, path in stored(folder).items() if (value := _value(path)) is not None]
+    return min(values)[2] if values else None
+
+
+def prune(folder: Path, keep: int, keep_best: bool = True) -> None:
+    """Remove all checkpoints but the last ``keep`` and the :func:`best`, unless ``keep_best`` is off."""
+    found = list(stored(folder).values())
+    kept = {*found[-keep:], best(folder) if keep_best else None}
+    for path in found:
+        if path not in kept:
+            doomed = path.with_name(f"{files.PARTIAL}{path.name}")  # a kill halfway leaves no headless checkpoint
+            path.rename(doomed)
+            shutil.rmtree(doomed)
 
 
 def set_aside(folder: Path, step: int) -> None:

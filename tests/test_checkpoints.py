@@ -175,7 +175,7 @@ def test_the_latest_is_that_of_the_highest_step(tmp_path):
 
 
 @pytest.mark.parametrize(
-    ("values", "best", "kept"),
+    ("values", "keep_best", "kept"),
     [
         ([None, None, None, None], True, [3, 4]),
         ([0.5, 0.1, 0.3, 0.2], True, [2, 3, 4]),
@@ -185,10 +185,10 @@ def test_the_latest_is_that_of_the_highest_step(tmp_path):
         ([0.1, 0.1, 0.9, 0.9], True, [2, 3, 4]),
     ],
 )
-def test_the_last_ones_and_the_best_are_kept(values, best, kept, tmp_path):
+def test_the_last_ones_and_the_best_are_kept(values, keep_best, kept, tmp_path):
     for step, value in enumerate(values, start=1):
         save(tmp_path, step, state(step), MADE, value=value)
-    prune(tmp_path, 2, best)
+    prune(tmp_path, 2, keep_best)
     assert list(stored(tmp_path)) == kept
     assert len(names(tmp_path)) == len(kept)
 
