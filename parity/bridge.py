@@ -34,7 +34,7 @@ def copy_to_torch(
         WeightMismatch: some key or shape has no counterpart; all of them are listed, and nothing was written.
         UnusableInput: the models cannot be run or compared at all.
     """
-    comparison = _aligned(keras_model, torch_model, mirrored, inputs, mapping)
+    comparison = aligned(keras_model, torch_model, mirrored, inputs, mapping)
     reference, port = comparison.reference, comparison.port
 
     def write(match: Any, slot: str) -> None:
@@ -57,7 +57,7 @@ def copy_to_keras(
     The reverse of :func:`copy_to_torch`, with the same arguments (``mapping`` still goes from Keras names to torch
     names) and errors.
     """
-    comparison = _aligned(keras_model, torch_model, mirrored, inputs, mapping)
+    comparison = aligned(keras_model, torch_model, mirrored, inputs, mapping)
     reference, port = comparison.reference, comparison.port
 
     def write(match: Any, slot: str) -> None:
@@ -68,13 +68,14 @@ def copy_to_keras(
     _each(comparison, write)
 
 
-def _aligned(
+def aligned(
     keras_model: keras.Model,
     torch_model: nn.Module,
-    mirrored: bool,
-    inputs: list[np.ndarray] | None,
-    mapping: Mapping[str, str] | None,
+    mirrored: bool = False,
+    inputs: list[np.ndarray] | None = None,
+    mapping: Mapping[str, str] | None = None,
 ) -> Comparison:
+    """Both models traced and matched, every layout found, nothing written; errors as in :func:`copy_to_torch`."""
     comparison = prepare(
         KerasSide(keras_model),
         TorchSide(torch_model),
