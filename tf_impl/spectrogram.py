@@ -64,13 +64,13 @@ def waveform(
     images = tf.stop_gradient(_floating("spectrograms", spectrograms, f"[B, frames, {frame // 2}, 1]"))
     mean, std = (_per_bin(name, value, frame, images.dtype) for name, value in (("mean", mean), ("std", std)))
     logs = tf.pad(images[..., 0], [[0, 0], [0, 0], [0, 1]]) * DEVIATIONS * std + mean  # [B, frames, bins]
-    magnitude = tf.complex(tf.exp(logs), tf.zeros_like(logs))
+    magnitude = tf.exp(logs)
     window = tf.signal.hann_window if inverse == "original" else tf.signal.inverse_stft_window_fn(hop)
-    transform = magnitude
+    transform = tf.complex(magnitude, tf.zeros_like(magnitude))
     for _ in range(iterations):
-        estimate = tf.signal.stft(_inverse_stft(transform, window, frame, hop), frame, hop, frame)
-        phase = estimate / tf.cast(tf.maximum(tf.abs(estimate), SMALLEST), estimate.dtype)
-        transform = magnitude * phase
+        transform = tf.signal.stft(_inverse_stft(transform, window, frame, hop), frame, hop, frame)
+        ratio = magnitude / tf.maximum(tf.abs(transform), SMALLEST)
+        transform *= tf.cast(ratio, transform.dtype)
     return _inverse_stft(transform, window, frame, hop)[:, : tf.shape(logs)[1] * hop]
 
 
