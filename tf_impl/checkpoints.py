@@ -37,25 +37,25 @@ def restore(trainer: Trainer, arrays: Mapping[str, Array]) -> None:
         optimizer.resume(int(arrays[f"{name}/updates"]))
 
 
+def weights(network: keras.Model) -> dict[str, tf.Variable]:
+    """A network's parameters and running statistics by name."""
+    return named(network.variables)
+
+
 def _variables(trainer: Trainer) -> dict[str, tf.Variable]:
     networks = {"generator": trainer.generator, "discriminator": trainer.discriminator, "ema": trainer.ema}
-    weights = {
+    found = {
         f"{scope}/{name}": variable
         for scope, network in networks.items()
         if network is not None
-        for name, variable in _weights(network).items()
+        for name, variable in weights(network).items()
     }
-    return weights | {
+    return found | {
         f"{scope}/{slot}/{name}": optimizer.slot(slot, name)
         for scope, optimizer in _optimizers(trainer)
         for slot in optimizer.slots
         for name in optimizer.parameters
     }
-
-
-def _weights(network: keras.Model) -> dict[str, tf.Variable]:
-    """Parameters and running statistics."""
-    return named(network.variables)
 
 
 def _optimizers(trainer: Trainer) -> list[tuple[str, Adam | RMSProp]]:

@@ -181,6 +181,10 @@ class Trainer:
         """Waveforms ``[B, T]`` of spectrograms ``[B, H, W, 1]``."""
         return tf.cast(waveform(self._tensor(images), self.mean, self.std), tf.float32).numpy()
 
+    def real(self, x: Array) -> Array:
+        """A batch of the stream as images ``[B, H, W, C]`` in [-1, 1]."""
+        return self.prepare(x).numpy()
+
     def fixed_latents(self, count: int) -> Array:
         """The latents ``[count, nz]`` whose samples show how a run goes along."""
         return self.draws.latents(self.config.training.latents, "samples", (count, self.config.model.nz))

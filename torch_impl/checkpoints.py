@@ -38,26 +38,26 @@ def restore(trainer: Trainer, arrays: Mapping[str, Array]) -> None:
         optimizer.resume(int(arrays[f"{name}/updates"]))
 
 
+def weights(network: nn.Module) -> dict[str, Tensor]:
+    """A network's parameters and running statistics by name; torch's count of batches means nothing to them."""
+    everything = {**dict(network.named_parameters()), **dict(network.named_buffers())}
+    return {name: tensor for name, tensor in everything.items() if not name.endswith("num_batches_tracked")}
+
+
 def _tensors(trainer: Trainer) -> dict[str, Tensor]:
     networks = {"generator": trainer.generator, "discriminator": trainer.discriminator, "ema": trainer.ema}
-    weights = {
+    found = {
         f"{scope}/{name}": tensor
         for scope, network in networks.items()
         if network is not None
-        for name, tensor in _weights(network).items()
+        for name, tensor in weights(network).items()
     }
-    return weights | {
+    return found | {
         f"{scope}/{slot}/{name}": optimizer.slot(slot, name)
         for scope, optimizer in _optimizers(trainer)
         for slot in optimizer.slots
         for name in optimizer.parameters
     }
-
-
-def _weights(network: nn.Module) -> dict[str, Tensor]:
-    """Parameters and running statistics; torch's count of batches means nothing to them."""
-    found = {**dict(network.named_parameters()), **dict(network.named_buffers())}
-    return {name: tensor for name, tensor in found.items() if not name.endswith("num_batches_tracked")}
 
 
 def _optimizers(trainer: Trainer) -> list[tuple[str, Adam | RMSProp]]:

@@ -1,0 +1,176 @@
+"""The command line of both houses: ``python -m tf_impl|torch_impl train|generate|moments|evaluate``.
+
+Exit status: 0 done, 1 training diverged, 2 unusable input (one line on stderr), 130 interrupted.
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from enum import StrEnum
+from pathlib import Path
+from typing import Annotated, Any
+
+import numpy as np
+import typer
+
+from common import checkpoints
+from common.checkpoints import Checkpoint, CheckpointError
+from common.config import ConfigError, load, presets
+from common.errors import DataError
+from common.generation import Generator, between, latents, parse_seeds, write
+from common.runs import CHECKPOINTS, CONFIG, RunError, find_run
+from common.schema import MEDIA, Config, RunsConfig
+from common.watch import Diverged
+
+DIVERGED, UNUSABLE, INTERRUPTED = 1, 2, 130
+Array = np.ndarray
+
+
+@dataclass(frozen=True)
+class House:
+    """A framework's own part of the commands."""
+
+    framework: str
+    train: Callable[[Config, str, Path | None], Path]
+    sampler: Callable[[Checkpoint], Generator]
+    log_magnitude: Callable[[Array], Any]
+
+
+class Format(StrEnum):
+    """What generate writes."""
+
+    images = "images"
+    grid = "grid"
+    wav = "wav"
+    npz = "npz"
+
+
+class Inverse(StrEnum):
+    """How Griffin-Lim goes back to waveforms."""
+
+    original = "original"
+    corrected = "corrected"
+
+
+USUAL = {"image": [Format.images, Format.grid], "audio": [Format.wav, Format.grid]}
+
+Preset = Annotated[str, typer.Argument(help=f"{', '.join(presets())}; or a YAML file", metavar="PRESET")]
+Overrides = Annotated[
+    list[str] | None, typer.Argument(help="such as training.steps=1000 model.ngf=32", metavar="[section.key=value …]")
+]
+RunWord = Annotated[
+    str, typer.Argument(help="a preset (its latest run), a run's number, its folder or a checkpoint's", metavar="RUN")
+]
+RunsFolder = Annotated[Path, typer.Option("--runs", help="where runs are kept", metavar="FOLDER")]
+Which = Annotated[str, typer.Option("--checkpoint", help="latest, best or a step", metavar="WHICH")]
+RUNS = Path(RunsConfig().folder)
+
+
+def application(name: str, house: Callable[[], House]) -> typer.Typer:
+    """The typer application of a house; ``house`` is called once a command needs its framework."""
+    app = typer.Typer(
+        help=f"Train a network and generate from it, for example: python -m {name} train dcgan_digits",
+        add_completion=False,
+        rich_markup_mode=None,
+        pretty_exceptions_enable=False,
+    )
+
+    @app.command()
+    def train(
+        preset: Preset,
+        overrides: Overrides = None,
+        resume: Annotated[
+            bool, typer.Option("--resume", help="go on with the latest run of PRESET, or run PRESET")
+        ] = False,
+    ) -> int:
+        """Train; progress, samples and checkpoints go to runs/NNNN-PRESET/. Ctrl-C saves first."""
+        given = overrides or []
+        config, folder = _resumed(preset, given) if resume else (load(preset, given), None)
+        for sentence in config.advice():
+            print(f"note: {sentence}", file=sys.stderr)
+        print(house().train(config, Path(preset).stem, folder))
+        return 0
+
+    @app.command()
+    def generate(
+        run: RunWord,
+        seeds: Annotated[str, typer.Option(help="which latents, such as 0-9,12")] = "0-15",
+        formats: Annotated[
+            list[Format] | None, typer.Option("--format", help="repeat it; default: what the run makes, and a grid")
+        ] = None,
+        out: Annotated[Path | None, typer.Option(help="default: generated/ in the run's folder", metavar="DIR")] = None,
+        interpolate: Annotated[
+            int | None, typer.Option(help="this many samples on the way from each seed to the next", metavar="N")
+        ] = None,
+        columns: Annotated[int | None, typer.Option(help="of the grid", min=1)] = None,
+        iterations: Annotated[int, typer.Option(help="of Griffin-Lim", min=0)] = 16,
+        inverse: Inverse = Inverse.original,
+        which: Which = "latest",
+        runs: RunsFolder = RUNS,
+    ) -> int:
+        """Write images, a grid, wavs or arrays that the run's generator makes of chosen latents."""
+        numbers = parse_seeds(seeds)
+        checkpoint = _checkpoint(find_run(run, runs), which, house)
+        generator = house().sampler(checkpoint)
+        if interpolate is None:
+            z, names = latents(generator.config, numbers), [f"seed-{number:04d}" for number in numbers]
+        else:
+            z = between(generator.config, numbers, interpolate)
+            names = [f"between-{i:04d}" for i in range(len(z))]
+            columns = columns or interpolate
+        wanted = formats or USUAL[MEDIA[generator.config.model.system]]
+        folder = out or checkpoint.path.parents[1] / "generated"
+        for path in write(generator, z, names, folder, [f.value for f in wanted], columns, iterations, inverse.value):
+            print(path)
+        return 0
+
+    return app
+
+
+def run(name: str, house: Callable[[], House], arguments: Sequence[str]) -> int:
+    """One command line's exit status; anything unusable becomes one line on stderr."""
+    try:
+        status = application(name, house)(
+            list(arguments) or ["--help"], prog_name=f"python -m {name}", standalone_mode=False
+        )
+        return status or 0
+    except (KeyboardInterrupt, typer.Abort):
+        return _told(name, "interrupted", INTERRUPTED)
+    except Diverged as error:
+        return _told(name, str(error), DIVERGED)
+    except (ConfigError, DataError, CheckpointError, RunError) as error:
+        return _told(name, str(error), UNUSABLE)
+    except Exception as error:
+        if not hasattr(error, "format_message"):  # what typer's own usage errors have in common
+            raise
+        return _told(name, error.format_message(), UNUSABLE)
+
+
+def _told(name: str, problem: str, status: int) -> int:
+    print(f"{name}: {'; '.join(line.strip() for line in problem.splitlines())}", file=sys.stderr)
+    return status
+
+
+def _resumed(word: str, overrides: Sequence[str]) -> tuple[Config, Path]:
+    """The configuration and the folder of the run to go on with."""
+    chosen = [override.partition("=")[2] for override in overrides if override.startswith("runs.folder=")]
+    path = find_run(word, Path(chosen[-1]) if chosen else RUNS)
+    if not (path / CONFIG).is_file():
+        raise ConfigError(f"{path}: is a checkpoint; a run is resumed from its latest one: give the run's folder")
+    return load(path / CONFIG, overrides), path
+
+
+def _checkpoint(path: Path, which: str, house: Callable[[], House]) -> Checkpoint:
+    """A run's checkpoint: ``latest``, ``best``, or that of a step."""
+    if (path / checkpoints.MANIFEST).is_file():
+        return checkpoints.load(path, framework=house().framework)
+    folder = path / CHECKPOINTS
+    stored = checkpoints.stored(folder)
+    named = {"latest": checkpoints.latest(folder), "best": checkpoints.best(folder)}
+    found = named.get(which) or stored.get(int(which) if which.isdecimal() else -1)
+    if found is None:
+        steps = ", ".join(map(str, stored)) or "none yet"
+        raise ConfigError(f"{path}: no checkpoint {which!r}: expected latest, best or a step; there are {steps}")
+    return checkpoints.load(found, framework=house().framework)

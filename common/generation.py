@@ -1,0 +1,143 @@
+"""Samples of a trained generator: which latents, what to write. Imports no framework."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Literal, Protocol
+
+import numpy as np
+
+from common import files, pictures
+from common.audio import write_wav
+from common.checkpoints import Checkpoint, CheckpointError
+from common.config import ConfigError
+from common.draws import Draws
+from common.schema import MEDIA, Config
+
+Array = np.ndarray
+Format = Literal["images", "grid", "wav", "npz"]
+MEAN, STD = "moments/mean", "moments/std"
+PORTION = 64  # latents generated at once
+SPAN = re.compile(r"(\d+)(?:-(\d+))?")
+
+
+class Generator(Protocol):
+    """A house's Sampler."""
+
+    config: Config
+
+    def images(self, z: Array) -> Array:
+        """Images ``[B, H, W, C]`` in [-1, 1] from latents ``[B, nz]``."""
+
+    def clips(self, images: Array, iterations: int, inverse: str) -> Array:
+        """Waveforms ``[B, T]`` of spectrograms ``[B, H, W, 1]``."""
+
+
+def parse_seeds(text: str) -> list[int]:
+    """``0-9,12`` as numbers, in that order; ConfigError for anything else."""
+    numbers: list[int] = []
+    for part in text.split(","):
+        match = SPAN.fullmatch(part.strip())
+        first, last = (int(match[1]), int(match[2] or match[1])) if match else (1, 0)
+        if last < first:
+            raise ConfigError(f"seeds {text!r}: got {part!r}, expected numbers and spans such as 0-9,12")
+        numbers += range(first, last + 1)
+    return numbers
+
+
+def latents(config: Config, seeds: Sequence[int]) -> Array:
+    """A latent for each seed, ``[N, nz]``; the same seed is the same latent in every run of that size."""
+    kind, shape = config.training.latents, (1, config.model.nz)
+    return np.concatenate([Draws(seed).latents(kind, "generate", shape) for seed in seeds])
+
+
+def between(config: Config, seeds: Sequence[int], count: int) -> Array:
+    """``count`` latents on the way from each seed's to the next one's, ends included, ``[(N - 1) count, nz]``.
+
+    Normal latents go along the sphere (White 2016, arXiv:1609.04468), uniform ones along the line.
+    """
+    if len(seeds) < 2 or count < 2:
+        raise ConfigError(
+            f"interpolation: got {len(seeds)} seeds and {count} images a leg, expected two or more of each"
+        )
+    ends = latents(config, seeds)
+    step = _along_sphere if config.training.latents == "normal" else _along_line
+    shares = np.linspace(0, 1, count)
+    return np.concatenate(
+        [np.stack([step(a, b, share) for share in shares]) for a, b in zip(ends, ends[1:], strict=False)]
+    )
+
+
+def weights_in(checkpoint: Checkpoint) -> dict[str, Array]:
+    """The generator's arrays in a training state, of the moving average if there is one, without their scope."""
+    for scope in ("ema/", "generator/"):
+        found = {n.removeprefix(scope): array for n, array in checkpoint.arrays.items() if n.startswith(scope)}
+        if found:
+            return found
+    raise CheckpointError(f"{checkpoint.path}: holds no generator")
+
+
+def moments_in(checkpoint: Checkpoint) -> tuple[Array, Array]:
+    """Mean and standard deviation per bin of the spectrograms that a training state learnt from; empty for images."""
+    return tuple(checkpoint.arrays.get(name, np.empty(0)) for name in (MEAN, STD))
+
+
+def write(
+    generator: Generator,
+    z: Array,
+    names: Sequence[str],
+    folder: Path,
+    formats: Sequence[Format],
+    columns: int | None = None,
+    iterations: int = 16,
+    inverse: str = "original",
+) -> Iterator[Path]:
+    """Generate from latents ``[N, nz]`` and write each format asked for; the files, as they are finished.
+
+    ``images``: a PNG a sample; ``grid``: all in one; ``wav``: a clip a sample with its spectrogram beside it;
+    ``npz``: the arrays ``latents``, ``images`` ``[N, H, W, C]`` in [-1, 1] and, for audio, ``clips`` ``[N, T]``.
+    """
+    audio = MEDIA[generator.config.model.system] == "audio"
+    if "wav" in formats and not audio:
+        raise ConfigError(
+            f"format wav: {generator.config.model.system} makes images, not sound; use images, grid or npz"
+        )
+    images = np.concatenate([generator.images(z[i : i + PORTION]) for i in range(0, len(z), PORTION)])
+    folder.mkdir(parents=True, exist_ok=True)
+    shown = np.rot90(images, axes=(1, 2)) if audio else images  # time to the right, pitch upwards
+    clips, rate = np.empty(0), generator.config.data.sample_rate
+    if audio and {"wav", "npz"} & set(formats):
+        clips = np.concatenate(
+            [generator.clips(images[i : i + PORTION], iterations, inverse) for i in range(0, len(z), PORTION)]
+        )
+    if "images" in formats:
+        for name, picture in zip(names, shown, strict=True):
+            yield _png(folder / f"{name}.png", pictures.to_uint8(picture))
+    if "grid" in formats:
+        yield _png(folder / "grid.png", pictures.grid(shown, columns))
+    if "wav" in formats:
+        for name, clip in zip(names, clips, strict=True):
+            with files.replacing(folder / f"{name}.wav") as draft:
+                write_wav(draft, clip, rate)
+            yield folder / f"{name}.wav"
+            yield _png(folder / f"{name}.spectrogram.png", pictures.spectrogram(clip, rate))
+    if "npz" in formats:
+        with files.replacing(folder / "samples.npz") as draft:
+            np.savez(draft, latents=z, images=images, **({"clips": clips} if audio else {}))
+        yield folder / "samples.npz"
+
+
+def _png(path: Path, picture: Array) -> Path:
+    pictures.save_png(path, picture)
+    return path
+
+
+def _along_line(a: Array, b: Array, share: float) -> Array:
+    return (1 - share) * a + share * b
+
+
+def _along_sphere(a: Array, b: Array, share: float) -> Array:
+    angle = np.arccos(np.clip(a @ b / (np.linalg.norm(a) * np.linalg.norm(b)), -1, 1))
+    return (np.sin((1 - share) * angle) * a + np.sin(share * angle) * b) / np.sin(angle)

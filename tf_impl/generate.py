@@ -1,0 +1,43 @@
+"""What a checkpoint's generator makes, in TensorFlow; twin of torch_impl/generate.py."""
+
+from __future__ import annotations
+
+import numpy as np
+import tensorflow as tf
+
+from common.checkpoints import Checkpoint, refuse_unlike
+from common.config import checked
+from common.generation import moments_in, weights_in
+from common.schema import Config
+from tf_impl import build
+from tf_impl.checkpoints import weights
+from tf_impl.spectrogram import waveform
+
+Array = np.ndarray
+
+
+class Sampler:
+    """The generator of a checkpoint, its moving average where there is one, in evaluation mode.
+
+    ``config`` is the checkpoint's. Raises CheckpointError if the arrays are not that configuration's.
+    """
+
+    def __init__(self, checkpoint: Checkpoint) -> None:
+        self.config = checked(Config, checkpoint.manifest["config"], where=str(checkpoint.path))
+        self.moments = moments_in(checkpoint)
+        self.generator = build(self.config.model, "generator")
+        slots, arrays = weights(self.generator), weights_in(checkpoint)
+        refuse_unlike(
+            {name: array.shape for name, array in arrays.items()},
+            {name: tuple(variable.shape) for name, variable in slots.items()},
+        )
+        for name, variable in slots.items():
+            variable.assign(tf.cast(arrays[name], variable.dtype))
+
+    def images(self, z: Array) -> Array:
+        """Images ``[B, H, W, C]`` in [-1, 1] from latents ``[B, nz]``."""
+        return self.generator(tf.cast(z, tf.float32), training=False).numpy()
+
+    def clips(self, images: Array, iterations: int = 16, inverse: str = "original") -> Array:
+        """Waveforms ``[B, T]`` of spectrograms ``[B, H, W, 1]``, as ``waveform`` makes them."""
+        return waveform(tf.constant(images), *self.moments, iterations, inverse).numpy()

@@ -1,0 +1,45 @@
+"""What a checkpoint's generator makes, in torch; twin of tf_impl/generate.py."""
+
+from __future__ import annotations
+
+import numpy as np
+import torch
+
+from common.checkpoints import Checkpoint, refuse_unlike
+from common.config import checked
+from common.generation import moments_in, weights_in
+from common.schema import Config
+from torch_impl import build
+from torch_impl.checkpoints import weights
+from torch_impl.spectrogram import waveform
+
+Array = np.ndarray
+
+
+class Sampler:
+    """The generator of a checkpoint, its moving average where there is one, in evaluation mode.
+
+    ``config`` is the checkpoint's. Raises CheckpointError if the arrays are not that configuration's.
+    """
+
+    def __init__(self, checkpoint: Checkpoint) -> None:
+        self.config = checked(Config, checkpoint.manifest["config"], where=str(checkpoint.path))
+        self.moments = moments_in(checkpoint)
+        self.generator = build(self.config.model, "generator").eval()
+        slots, arrays = weights(self.generator), weights_in(checkpoint)
+        refuse_unlike(
+            {name: array.shape for name, array in arrays.items()},
+            {name: tuple(tensor.shape) for name, tensor in slots.items()},
+        )
+        with torch.no_grad():
+            for name, tensor in slots.items():
+                tensor.copy_(torch.from_numpy(arrays[name]))
+
+    @torch.no_grad()
+    def images(self, z: Array) -> Array:
+        """Images ``[B, H, W, C]`` in [-1, 1] from latents ``[B, nz]``."""
+        return self.generator(torch.from_numpy(z).float()).movedim(1, -1).numpy()
+
+    def clips(self, images: Array, iterations: int = 16, inverse: str = "original") -> Array:
+        """Waveforms ``[B, T]`` of spectrograms ``[B, H, W, 1]``, as ``waveform`` makes them."""
+        return waveform(torch.from_numpy(images).movedim(-1, 1), *self.moments, iterations, inverse).numpy()

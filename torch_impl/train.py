@@ -1,0 +1,28 @@
+"""A run from its start to its end in torch; twin of tf_impl/train.py."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from common.schema import Config
+from common.session import Session
+from torch_impl.checkpoints import restore, state
+from torch_impl.spectrogram import log_magnitude
+from torch_impl.trainer import Trainer
+
+
+def train(config: Config, preset: str, resume: Path | None = None) -> Path:
+    """Train to the last step, or until Ctrl-C, which saves first; returns the run's folder.
+
+    ``resume`` is the folder of a run to go on with from its latest checkpoint. Raises ConfigError, DataError,
+    CheckpointError, RunError or Diverged.
+    """
+    with Session(config, preset, Trainer.framework, resume) as session:
+        moments = session.moments(log_magnitude)
+        trainer = Trainer(config, session.steps, moments)
+        if session.checkpoint is not None:
+            restore(trainer, session.checkpoint.arrays)
+        for step in session.remaining():
+            metrics = trainer.step(step, session.batches)
+            session.record(step + 1, metrics, trainer, state)
+    return session.run.path
