@@ -5,6 +5,7 @@ Exit status: 0 done, 1 training diverged, 2 unusable input (one line on stderr),
 
 from __future__ import annotations
 
+import json
 import sys
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -15,13 +16,16 @@ from typing import Annotated, Any
 import numpy as np
 import typer
 
-from common import checkpoints
+from common import checkpoints, measuring
 from common.checkpoints import Checkpoint, CheckpointError
 from common.config import ConfigError, load, presets
 from common.errors import DataError
-from common.generation import Generator, between, latents, parse_seeds, write
+from common.evaluation import evaluate as judge
+from common.generation import Generator, between, generated, latents, parse_seeds, write
+from common.moments import save
 from common.runs import CHECKPOINTS, CONFIG, RunError, find_run
 from common.schema import MEDIA, Config, RunsConfig
+from common.sources import open_source
 from common.watch import Diverged
 
 DIVERGED, UNUSABLE, INTERRUPTED = 1, 2, 130
@@ -126,6 +130,51 @@ def application(name: str, house: Callable[[], House]) -> typer.Typer:
             print(path)
         return 0
 
+    @app.command()
+    def moments(
+        preset: Preset,
+        overrides: Overrides = None,
+        out: Annotated[Path, typer.Option(help="the file to write", metavar="FILE")] = Path("moments.npz"),
+        shard: Annotated[str, typer.Option(help="measure the I-th of N parts only, I from 0", metavar="I/N")] = "0/1",
+        merge: Annotated[list[Path] | None, typer.Option(help="merge shards' files instead; repeat it")] = None,
+    ) -> int:
+        """Measure mean and deviation per frequency bin of a data set; use the file as data.moments=FILE."""
+        config = load(preset, overrides or [])
+        if MEDIA[config.model.system] != "audio":
+            raise ConfigError(f"{preset}: {config.model.system} learns from images; moments are of spectrograms")
+        part, of = _fraction(shard)
+        source = open_source(config.data, config.model)
+        if merge:
+            found = measuring.merged(source, config.data, merge)
+        else:
+            found = measuring.measure(source, config.data, house().log_magnitude, part, of)
+        save(found, out)
+        print(f"{out}: {found.count:,} frames of {source}")
+        return 0
+
+    @app.command()
+    def evaluate(
+        run: RunWord,
+        samples: Annotated[int, typer.Option(help="how many to generate", min=2)] = 1000,
+        seed: Annotated[int, typer.Option(help="of the first latent")] = 0,
+        as_json: Annotated[Path | None, typer.Option("--json", help="also write the figures here")] = None,
+        which: Which = "latest",
+        runs: RunsFolder = RUNS,
+    ) -> int:
+        """Judge a run's samples: digits by a classifier of real ones, clips by their distance to real ones."""
+        checkpoint = _checkpoint(find_run(run, runs), which, house)
+        generator = house().sampler(checkpoint)
+        source = open_source(generator.config.data, generator.config.model)
+        made = generated(generator, latents(generator.config, range(seed, seed + samples)))
+        try:
+            report = judge(made, source)
+        except ValueError as error:
+            raise ConfigError(str(error)) from error
+        print(f"{checkpoint.path}, {len(made)} samples\n{report.text}")
+        if as_json:
+            as_json.write_text(json.dumps(report.figures, indent=1), encoding="utf-8")
+        return 0
+
     return app
 
 
@@ -136,8 +185,8 @@ def run(name: str, house: Callable[[], House], arguments: Sequence[str]) -> int:
             list(arguments) or ["--help"], prog_name=f"python -m {name}", standalone_mode=False
         )
         return status or 0
-    except (KeyboardInterrupt, typer.Abort):
-        return _told(name, "interrupted", INTERRUPTED)
+    except (KeyboardInterrupt, typer.Abort) as error:
+        return _told(name, ": ".join(["interrupted", *map(str, error.args)]), INTERRUPTED)
     except Diverged as error:
         return _told(name, str(error), DIVERGED)
     except (ConfigError, DataError, CheckpointError, RunError) as error:
@@ -160,6 +209,13 @@ def _resumed(word: str, overrides: Sequence[str]) -> tuple[Config, Path]:
     if not (path / CONFIG).is_file():
         raise ConfigError(f"{path}: is a checkpoint; a run is resumed from its latest one: give the run's folder")
     return load(path / CONFIG, overrides), path
+
+
+def _fraction(text: str) -> tuple[int, int]:
+    part, slash, of = text.partition("/")
+    if not slash or not part.isdecimal() or not of.isdecimal() or int(part) >= int(of):
+        raise ConfigError(f"--shard {text!r}: expected I/N with I from 0 to N - 1, such as 0/4")
+    return int(part), int(of)
 
 
 def _checkpoint(path: Path, which: str, house: Callable[[], House]) -> Checkpoint:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Literal, Protocol
 
@@ -19,7 +19,7 @@ from common.schema import MEDIA, Config
 Array = np.ndarray
 Format = Literal["images", "grid", "wav", "npz"]
 MEAN, STD = "moments/mean", "moments/std"
-PORTION = 64  # latents generated at once
+PORTION = 64  # samples made at once
 SPAN = re.compile(r"(\d+)(?:-(\d+))?")
 
 
@@ -81,7 +81,15 @@ def weights_in(checkpoint: Checkpoint) -> dict[str, Array]:
 
 def moments_in(checkpoint: Checkpoint) -> tuple[Array, Array]:
     """Mean and standard deviation per bin of the spectrograms that a training state learnt from; empty for images."""
-    return tuple(checkpoint.arrays.get(name, np.empty(0)) for name in (MEAN, STD))
+    return checkpoint.arrays.get(MEAN, np.empty(0)), checkpoint.arrays.get(STD, np.empty(0))
+
+
+def generated(generator: Generator, z: Array) -> Array:
+    """Samples of latents ``[N, nz]`` in the form of the data: uint8 ``[N, H, W, C]``, or clips float32 ``[N, T]``."""
+    images = _in_portions(generator.images, z)
+    if MEDIA[generator.config.model.system] == "image":
+        return pictures.to_uint8(images)
+    return _in_portions(lambda portion: generator.clips(portion, 16, "original"), images)
 
 
 def write(
@@ -104,14 +112,12 @@ def write(
         raise ConfigError(
             f"format wav: {generator.config.model.system} makes images, not sound; use images, grid or npz"
         )
-    images = np.concatenate([generator.images(z[i : i + PORTION]) for i in range(0, len(z), PORTION)])
+    images = _in_portions(generator.images, z)
     folder.mkdir(parents=True, exist_ok=True)
     shown = np.rot90(images, axes=(1, 2)) if audio else images  # time to the right, pitch upwards
-    clips, rate = np.empty(0), generator.config.data.sample_rate
+    clips, rate = np.empty((0, 0)), generator.config.data.sample_rate
     if audio and {"wav", "npz"} & set(formats):
-        clips = np.concatenate(
-            [generator.clips(images[i : i + PORTION], iterations, inverse) for i in range(0, len(z), PORTION)]
-        )
+        clips = _in_portions(lambda portion: generator.clips(portion, iterations, inverse), images)
     if "images" in formats:
         for name, picture in zip(names, shown, strict=True):
             yield _png(folder / f"{name}.png", pictures.to_uint8(picture))
@@ -125,8 +131,13 @@ def write(
             yield _png(folder / f"{name}.spectrogram.png", pictures.spectrogram(clip, rate))
     if "npz" in formats:
         with files.replacing(folder / "samples.npz") as draft:
-            np.savez(draft, latents=z, images=images, **({"clips": clips} if audio else {}))
+            arrays = {"latents": z, "images": images, **({"clips": clips} if audio else {})}
+            np.savez(draft, allow_pickle=False, **arrays)
         yield folder / "samples.npz"
+
+
+def _in_portions(make: Callable[[Array], Array], values: Array) -> Array:
+    return np.concatenate([make(values[i : i + PORTION]) for i in range(0, len(values), PORTION)])
 
 
 def _png(path: Path, picture: Array) -> Path:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -42,6 +42,15 @@ def measure(
     for start in starts:
         clips = np.stack([source[i]["x"] for i in numbers[start : start + PORTION]])
         found.add(np.asarray(log_magnitude(clips)))
+    return found.result()
+
+
+def merged(source: Source, data: DataConfig, paths: Sequence[Path]) -> Moments:
+    """The moments of several files, each of other shards of this source. Raises MomentsError."""
+    first, *rest = (load(path, settings(source, data), partial=True) for path in paths)
+    found = Accumulator.of(first)
+    for moments in rest:
+        found.merge(moments)
     return found.result()
 
 

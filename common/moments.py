@@ -14,7 +14,7 @@ import zlib
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, Self
 
 import numpy as np
 
@@ -81,6 +81,13 @@ class Accumulator:
         self._settings = dict(settings)
         self._shards = Shards(frozenset({shard}), shards)
         self._moments: Moments | None = None
+
+    @classmethod
+    def of(cls, moments: Moments) -> Self:
+        """One that goes on from what has been measured."""
+        found = cls(moments.settings)
+        found._moments, found._shards = moments, moments.shards
+        return found
 
     def add(self, log_magnitudes: Array) -> None:
         """Count every frame of ``[..., bins]``; MomentsError for another number of bins and for NaN or infinity."""

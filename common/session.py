@@ -74,7 +74,7 @@ class Session:
             )
             self.steps = total_steps(training, len(self.source))
             self.done = 0
-            if self.checkpoint is None:
+            if self.checkpoint is None or self.resume is None:
                 self.run = Run.create(self.config, self.preset, self.framework)
             else:
                 self.stream.restore(self.checkpoint.manifest["stream"])
@@ -95,7 +95,18 @@ class Session:
         status: Status = "diverged" if kind is Diverged else "failed"
         if kind is None:
             status = "finished" if self.done == self.steps else "interrupted"
-        self.run.finish(status, self.done)
+        self.run.finish(status, str(error) if error else "")
+        if status == "interrupted":
+            raise KeyboardInterrupt(
+                f"saved at step {self.done} of {self.steps}; go on with: train {self.run.path} --resume"
+            )
+
+    @property
+    def state(self) -> dict[str, Array] | None:
+        """The trainer's state to go on from, None at the beginning."""
+        if self.checkpoint is None:
+            return None
+        return {name: array for name, array in self.checkpoint.arrays.items() if name not in (MEAN, STD)}
 
     def moments(self, log_magnitude: Callable[[Array], Any]) -> Moments | None:
         """What spectrograms are normalised with: the run's own, a file's or the data's moments; None for images.

@@ -96,7 +96,7 @@ class RMSProp:
             parameter.assign_sub(tf.cast(lr, parameter.dtype) * gradient / tf.sqrt(mean + self.cfg.epsilon))
 
 
-OPTIMIZERS = {"adam": Adam, "rmsprop": RMSProp}
+OPTIMIZERS: dict[str, type[Adam] | type[RMSProp]] = {"adam": Adam, "rmsprop": RMSProp}
 
 
 def clip(gradients: Sequence[Tensor], most: float) -> list[Tensor]:

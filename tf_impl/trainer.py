@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 import keras
@@ -127,16 +127,16 @@ class Trainer:
 
     def _move_generator(self, gradients: list[Tensor], lr: Tensor) -> None:
         self.g_optimizer.apply(self._clipped(gradients), lr)
-        if self.ema is not None:
-            self._average(self.ema)
-
-    def _average(self, ema: keras.Model) -> None:
-        """Parameters drift towards the generator's; running statistics are copied."""
         decay = self.config.training.ema
-        for average, parameter in zip(ema.trainable_variables, self.generator.trainable_variables, strict=True):
-            average.assign(decay * average + (1 - decay) * parameter)
-        for average, statistic in zip(ema.non_trainable_variables, self.generator.non_trainable_variables, strict=True):
-            average.assign(statistic)
+        if self.ema is not None and decay is not None:
+            self._average(self.ema, decay)
+
+    def _average(self, ema: keras.Model, decay: float) -> None:
+        """Parameters drift towards the generator's; running statistics are copied."""
+        for drifting, parameter in zip(ema.trainable_variables, self.generator.trainable_variables, strict=True):
+            drifting.assign(decay * drifting + (1 - decay) * parameter)
+        for copied, statistic in zip(ema.non_trainable_variables, self.generator.non_trainable_variables, strict=True):
+            copied.assign(statistic)
 
     def _averaged(self, learn: Callable[..., Learned], *inputs: Tensor) -> Learned:
         """Gradients and metrics, averaged over the portions of a batch."""
@@ -144,8 +144,8 @@ class Trainer:
         parts = [learn(*portion) for portion in zip(*(tf.split(x, portions) for x in inputs), strict=True)]
         if portions == 1:
             return parts[0]
-        gradients = [sum(found) / portions for found in zip(*(part for part, _ in parts), strict=True)]
-        return gradients, {name: sum(told[name] for _, told in parts) / portions for name in parts[0][1]}
+        gradients = [_mean(found) for found in zip(*(part for part, _ in parts), strict=True)]
+        return gradients, {name: _mean([told[name] for _, told in parts]) for name in parts[0][1]}
 
     def _clipped(self, gradients: list[Tensor]) -> list[Tensor]:
         most = self.config.optimizer.clip_norm
@@ -209,3 +209,7 @@ class Trainer:
 def named(variables: list[Any]) -> dict[str, tf.Variable]:
     """Keras's variables by ``layer/weight``."""
     return {variable.path.partition("/")[2]: variable.value for variable in variables}
+
+
+def _mean(values: Sequence[Tensor]) -> Tensor:
+    return tf.reduce_mean(tf.stack(list(values)), 0)

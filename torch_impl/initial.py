@@ -19,7 +19,7 @@ Array = np.ndarray
 
 
 @torch.no_grad()
-def initialise(network: nn.Sequential, scope: str, distribution: str, draws: Draws) -> None:
+def initialise(network: nn.Module, scope: str, distribution: str, draws: Draws) -> None:
     """Draw every kernel and batch-norm scale of a chain by the name ``scope/layer``; biases stay zero."""
     layers = list(network.named_children())
     for i, (layer, module) in enumerate(layers):

@@ -86,7 +86,7 @@ class RMSProp:
             parameter.addcdiv_(gradient, (square + self.cfg.epsilon).sqrt_(), value=-lr)
 
 
-OPTIMIZERS = {"adam": Adam, "rmsprop": RMSProp}
+OPTIMIZERS: dict[str, type[Adam] | type[RMSProp]] = {"adam": Adam, "rmsprop": RMSProp}
 
 
 def clip(gradients: Sequence[Tensor], most: float) -> list[Tensor]:

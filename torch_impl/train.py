@@ -12,16 +12,15 @@ from torch_impl.trainer import Trainer
 
 
 def train(config: Config, preset: str, resume: Path | None = None) -> Path:
-    """Train to the last step, or until Ctrl-C, which saves first; returns the run's folder.
+    """Train to the last step and return the run's folder; ``resume`` is that of a run to go on with.
 
-    ``resume`` is the folder of a run to go on with from its latest checkpoint. Raises ConfigError, DataError,
-    CheckpointError, RunError or Diverged.
+    Ctrl-C saves first and is raised afterwards. Raises ConfigError, DataError, CheckpointError, RunError or Diverged.
     """
     with Session(config, preset, Trainer.framework, resume) as session:
         moments = session.moments(log_magnitude)
         trainer = Trainer(config, session.steps, moments)
-        if session.checkpoint is not None:
-            restore(trainer, session.checkpoint.arrays)
+        if session.state is not None:
+            restore(trainer, session.state)
         for step in session.remaining():
             metrics = trainer.step(step, session.batches)
             session.record(step + 1, metrics, trainer, state)

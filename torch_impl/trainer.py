@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager
 from typing import Any
 
@@ -123,17 +123,17 @@ class Trainer:
 
     def _move_generator(self, gradients: list[Tensor], lr: float) -> None:
         self.g_optimizer.apply(self._clipped(gradients), lr)
-        if self.ema is not None:
-            self._average(self.ema)
+        decay = self.config.training.ema
+        if self.ema is not None and decay is not None:
+            self._average(self.ema, decay)
 
     @torch.no_grad()
-    def _average(self, ema: nn.Module) -> None:
+    def _average(self, ema: nn.Module, decay: float) -> None:
         """Parameters drift towards the generator's; running statistics are copied."""
-        decay = self.config.training.ema
-        for average, parameter in zip(ema.parameters(), self.generator.parameters(), strict=True):
-            average.mul_(decay).add_(parameter, alpha=1 - decay)
-        for average, buffer in zip(ema.buffers(), self.generator.buffers(), strict=True):
-            average.copy_(buffer)
+        for drifting, parameter in zip(ema.parameters(), self.generator.parameters(), strict=True):
+            drifting.mul_(decay).add_(parameter, alpha=1 - decay)
+        for copied, statistic in zip(ema.buffers(), self.generator.buffers(), strict=True):
+            copied.copy_(statistic)
 
     def _averaged(self, learn: Callable[..., Learned], *inputs: Tensor) -> Learned:
         """Gradients and metrics, averaged over the portions of a batch."""
@@ -141,8 +141,8 @@ class Trainer:
         parts = [learn(*portion) for portion in zip(*(x.chunk(portions) for x in inputs), strict=True)]
         if portions == 1:
             return parts[0]
-        gradients = [sum(found) / portions for found in zip(*(part for part, _ in parts), strict=True)]
-        return gradients, {name: sum(told[name] for _, told in parts) / portions for name in parts[0][1]}
+        gradients = [_mean(found) for found in zip(*(part for part, _ in parts), strict=True)]
+        return gradients, {name: _mean([told[name] for _, told in parts]) for name in parts[0][1]}
 
     def _clipped(self, gradients: list[Tensor]) -> list[Tensor]:
         most = self.config.optimizer.clip_norm
@@ -199,6 +199,10 @@ class Trainer:
         return torch.from_numpy(np.ascontiguousarray(values)).to(self.device, self.dtype)
 
     def _network(self, name: str) -> nn.Module:
-        network = build(self.config.model, name).to(self.device, self.dtype, memory_format=torch.channels_last)
+        network = build(self.config.model, name).to(self.device, self.dtype)
         initialise(network, name, self.config.model.init, self.draws)
-        return network.train()
+        return network.to(memory_format=torch.channels_last).train()  # type: ignore[call-overload]
+
+
+def _mean(values: Sequence[Tensor]) -> Tensor:
+    return torch.stack(list(values)).mean(0)
