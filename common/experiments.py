@@ -37,7 +37,7 @@ COLUMNS = (
 EMPTY = "–"
 LOCK, TABLE, PAGE = ".lock", "experiments.csv", "experiments.md"
 NOTES = "notes"
-TOLD = re.compile(r"^\w+ at step \d+")  # the part of the notes that is the program's; edit what follows
+TOLD = re.compile(r"^\w+ at step \d+[^;]*")  # the part of the notes that is the program's; edit what follows
 G_LOSS, D_LOSS, EPOCH = "g_loss", "d_loss", "epoch"  # the metrics that the log draws on
 UNREMARKABLE = ("runs.*", "data.workers", "data.prefetch")
 HEADING = f"# Experiments\n\nDrawn from `{TABLE}`, where edits are kept.\n\n"
@@ -64,17 +64,18 @@ def read(folder: Path) -> list[dict[str, str]]:
     return rows
 
 
-def record(folder: Path, row: Mapping[str, str], note: str) -> None:
+def record(folder: Path, row: Mapping[str, str], status: str, why: str = "") -> None:
     """Put ``row`` into the log: a new line, or new values in the line of its number; other cells stay as they are.
 
-    ``note`` (``finished at step 500``) takes the place of the one before it, at the head of the notes. Safe beside
-    other processes that do the same. Raises LogError as :func:`read` does, OSError as writing does.
+    ``status`` (``failed at step 500``) and ``why`` take the place of those before them, at the head of the notes. Safe
+    beside other processes that do the same. Raises LogError as :func:`read` does, OSError as writing does.
     """
+    head = f"{status} ({why.replace(';', ',')})" if why else status
     with files.locked(folder / LOCK):
         rows = {old[NUMBER]: old for old in read(folder)}
         old = rows.get(row[NUMBER], {**dict.fromkeys(COLUMNS, EMPTY), NOTES: row[NOTES]})
         notes = TOLD.sub("", old.get(NOTES, EMPTY)).removeprefix(EMPTY).removeprefix("; ")
-        rows[row[NUMBER]] = {**old, **row, NOTES: "; ".join(filter(None, (note, notes)))}
+        rows[row[NUMBER]] = {**old, **row, NOTES: "; ".join(filter(None, (head, notes)))}
         table = sorted(rows.values(), key=lambda one: (len(one[NUMBER]), one[NUMBER]))
         columns = list(dict.fromkeys([*COLUMNS, *(column for one in table for column in one)]))
         with files.replacing(folder / TABLE) as draft, draft.open("w", encoding="utf-8", newline="") as file:

@@ -174,12 +174,13 @@ class Run:
             self._open_journal().sync()
             path = checkpoints.save(self.checkpoints, step, arrays, given, value)
             checkpoints.prune(self.checkpoints, self.config.runs.keep)
-        self._update("running", step)
+        self._saved = step
+        self._update("running")
         return path
 
-    def finish(self, status: Status, step: int) -> None:
-        """Tell the experiments log how the run ended, and close everything."""
-        self._update(status, step)
+    def finish(self, status: Status, note: str = "") -> None:
+        """Tell the experiments log how the run ended, with a word on why, and close everything."""
+        self._update(status, note)
         self._held.close()
         self._journal = None
 
@@ -189,7 +190,11 @@ class Run:
         self._write_config()
         self._journal = journal.Journal(self.path, self.config.runs.tensorboard, after)
         self._held.callback(self._journal.close)
-        self._record("running", after or 0)
+        self._saved = after or 0
+        try:
+            self._record("running")
+        except experiments.LogError as error:
+            raise RunError(str(error)) from error
 
     def _hold(self) -> None:
         try:
@@ -216,19 +221,20 @@ class Run:
         text = yaml.safe_dump(plain(self.config), sort_keys=False, allow_unicode=True)
         _write(self.path / CONFIG, f"# Run {self.path.name}, {self.framework}: every field as it was used.\n{text}")
 
-    def _update(self, status: Status, step: int) -> None:
+    def _update(self, status: Status, note: str = "") -> None:
         """As ``_record``; but a log that cannot be written ends no training, it is only told."""
         try:
-            self._record(status, step)
+            self._record(status, note)
         except (OSError, experiments.LogError) as error:
             warnings.warn(f"the experiments log is not up to date: {error}", stacklevel=3)
 
-    def _record(self, status: Status, step: int) -> None:
+    def _record(self, status: Status, note: str = "") -> None:
         told = self._open_journal()
         pictured = max((self.path / SAMPLES).glob("*.png"), default=None)
         samples = pictured.relative_to(self.path.parent).as_posix() if pictured else None
         row = experiments.row(self.number, self.about, self.config, told.last, told.seconds, samples)
-        experiments.record(self.path.parent, row, note=f"{status} at step {step}")
+        step = max(self._saved, told.last.get("step", 0))
+        experiments.record(self.path.parent, row, f"{status} at step {step}", note)
 
 
 def runs(folder: Path) -> dict[int, Path]:

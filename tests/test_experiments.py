@@ -77,6 +77,8 @@ def test_a_line_is_updated_in_place_and_edits_are_kept(tmp_path):
         writer = csv.DictWriter(file, [*COLUMNS, "mood"])
         writer.writeheader()
         writer.writerows(rows)
+    record(tmp_path, cells(1), "failed at step 20", "a reason; of two parts")
+    assert read(tmp_path)[0]["notes"] == "failed at step 20 (a reason, of two parts); model.ngf=4; nice zeros"
     record(tmp_path, cells(1), "finished at step 30")
     first, second = read(tmp_path)
     assert first["notes"] == "finished at step 30; model.ngf=4; nice zeros"

@@ -56,7 +56,7 @@ def contents(run: Run) -> dict[str, bytes]:
 def test_a_run_folder_holds_everything_and_is_numbered(tmp_path):
     run = create(tmp_path / "deep" / "runs", "training.steps=4")
     train(run, 1, 4)
-    run.finish("finished", 4)
+    run.finish("finished")
     assert run.path == tmp_path / "deep" / "runs" / "0001-dcgan_tiny"
     assert {path.name for path in run.path.iterdir() if path.name[0] != "."} == {
         *("config.yaml", "run.json", "metrics.jsonl", "samples", "previews", "checkpoints")
@@ -77,7 +77,7 @@ def test_the_recorded_configuration_loads_to_itself(preset, tmp_path):
     assert config.load(run.path / "config.yaml") == given
     again = Run.open(run.path)
     assert (again.config, again.framework, again.number) == (given, "tensorflow", 1)
-    run.finish("finished", 0)
+    run.finish("finished")
 
 
 def test_a_run_that_is_taken_up_equals_one_that_was_never_interrupted(tmp_path):
@@ -101,7 +101,7 @@ def test_a_run_that_is_taken_up_equals_one_that_was_never_interrupted(tmp_path):
 def test_going_back_takes_back_what_came_later(tmp_path):
     run = create(tmp_path)
     train(run, 1, 6)
-    run.finish("finished", 6)
+    run.finish("finished")
     run = Run.open(run.path).resume(4)
     assert [line["step"] for line in lines(run)] == [1, 2, 3, 4]
     assert sorted(path.name for path in run.path.glob("samples/*")) == ["step-00000002.png", "step-00000004.png"]
@@ -114,18 +114,18 @@ def test_seconds_go_on_where_they_stopped(tmp_path):
     run = create(tmp_path)
     line = {"step": 1, "g_loss": 1.0, journal.SECONDS: 1000.5}
     (run.path / journal.METRICS).write_text(json.dumps(line) + "\n")
-    run.finish("interrupted", 1)
+    run.finish("interrupted")
     run = Run.open(run.path).resume(1)
     assert 1000.5 <= run.seconds < 1060
-    run.finish("finished", 1)
+    run.finish("finished")
     assert re.fullmatch(r"0:16:4\d|0:17:\d\d", experiments.read(tmp_path)[0]["time"])
 
 
 def test_a_changed_configuration_is_recorded_when_a_run_goes_on(tmp_path):
     run = create(tmp_path)
-    run.finish("interrupted", 0)
+    run.finish("interrupted")
     longer = settings(tmp_path, "training.steps=99")
-    Run.open(run.path).resume(0, longer).finish("finished", 0)
+    Run.open(run.path).resume(0, longer).finish("finished")
     assert Run.open(run.path).config == longer
 
 
@@ -141,9 +141,13 @@ def test_a_metric_that_is_not_finite_is_null(value, tmp_path):
     run = create(tmp_path)
     run.log(1, {"g_loss": value, "d_loss": 1})
     assert lines(run) == [{"step": 1, "g_loss": None, "d_loss": 1.0}]
-    run.finish("diverged", 1)
+    run.finish("diverged", "g_loss is nan; so")
     (row,) = experiments.read(tmp_path)
-    assert (row["final G loss"], row["final D loss"], row["notes"]) == ("nan", "1", "diverged at step 1")
+    assert (row["final G loss"], row["final D loss"], row["notes"]) == (
+        "nan",
+        "1",
+        "diverged at step 1 (g_loss is nan, so)",
+    )
 
 
 # ---- two at once
@@ -151,7 +155,7 @@ def test_runs_that_start_at_once_get_numbers_of_their_own(tmp_path):
     code = (
         "import sys\nfrom common.config import load\nfrom common.runs import Run\n"
         "config = load('dcgan_tiny', [f'runs.folder={sys.argv[1]}', 'runs.tensorboard=false'])\n"
-        "for _ in range(5): Run.create(config, sys.argv[2], 'torch').finish('finished', 0)\n"
+        "for _ in range(5): Run.create(config, sys.argv[2], 'torch').finish('finished')\n"
     )
     arguments = [sys.executable, "-c", code, str(tmp_path)]
     processes = [subprocess.Popen([*arguments, name], cwd=ROOT) for name in ("one", "two", "three")]
@@ -241,12 +245,19 @@ def test_a_log_that_cannot_be_written_ends_no_training(tmp_path):
     with pytest.warns(UserWarning, match=r"the experiments log is not up to date: .*no column 'Exp #'"):
         run.checkpoint(1, {"a": np.zeros(1)}, {})
     with pytest.warns(UserWarning, match="not up to date"):
-        run.finish("finished", 1)
+        run.finish("finished")
+
+
+def test_a_file_that_is_no_log_is_told_before_training(tmp_path):
+    (tmp_path / experiments.TABLE).write_text("no,such,table\n1,2,3\n")
+    with pytest.raises(RunError, match=r"experiments.csv: no column 'Exp #'"):
+        create(tmp_path)
+    assert list(runs(tmp_path)) == []
 
 
 def test_a_run_that_is_only_read_is_not_written_to(tmp_path):
     run = create(tmp_path)
-    run.finish("finished", 0)
+    run.finish("finished")
     for verb in (lambda: run.log(1, {}), lambda: Run.open(run.path).pictures(1, IMAGES)):
         with pytest.raises(RunError, match=r"0001-dcgan_tiny: open for reading only: resume it first"):
             verb()
@@ -258,7 +269,7 @@ def shelf(tmp_path):
     for preset in ("digits", "drums", "digits"):
         run = create(tmp_path, preset=preset)
         train(run, 1, 2)
-        run.finish("finished", 2)
+        run.finish("finished")
     (tmp_path / "0009-unborn").mkdir()
     return tmp_path
 

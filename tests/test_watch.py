@@ -1,0 +1,125 @@
+"""Signs of a training gone wrong: told once each, and only when they are there."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+import pytest
+from sklearn.datasets import load_digits
+
+from common.config import load
+from common.watch import ALIKE, NEAR_ZERO, PATIENCE, Diverged, Watch, difference, near_zero
+
+
+def config(*overrides):
+    return load("dcgan_tiny", overrides)
+
+
+def loss(*overrides):
+    return config(*overrides).loss
+
+
+def told(watch, values, every=100):
+    """The steps at which a D loss of each of these values, ``every`` steps apart, is warned of."""
+    return [i * every for i, value in enumerate(values) if watch.losses(i * every, {"d_loss": value})]
+
+
+@pytest.mark.parametrize("value", [math.nan, math.inf, -math.inf, np.float32("nan")])
+@pytest.mark.parametrize("name", ["g_loss", "d_loss", "penalty"])
+@pytest.mark.parametrize("kind", ["dcgan", "wgan-gp"])
+def test_a_metric_that_is_no_number_stops_the_run_and_is_named(kind, name, value):
+    watch = Watch(config(f"loss.kind={kind}"))
+    assert watch.losses(6, {"g_loss": 1.0, "d_loss": 1.0, "penalty": 0.0}) == []
+    with pytest.raises(
+        Diverged, match=rf"{name} is -?(nan|inf) at step 7: the training has diverged. Lower optimizer.lr"
+    ):
+        watch.losses(7, {"g_loss": 1.0, "d_loss": 1.0, "penalty": 0.0, name: value})
+
+
+@pytest.mark.parametrize("kind", ["dcgan", "lsgan"])
+def test_a_discriminator_that_has_won_is_told_once_an_episode(kind):
+    patience = PATIENCE // 100
+    low, high = [NEAR_ZERO / 2] * (patience + 3), [0.5]
+    values = [*high, *low, *high, *low]
+    first = (1 + patience) * 100
+    assert told(Watch(config(f"loss.kind={kind}")), values) == [first, first + (len(low) + 1) * 100]
+
+
+def test_the_warning_says_what_and_what_to_do():
+    watch = Watch(config("loss.d_scale=0.5"))
+    watch.losses(100, {"d_loss": 0.001})
+    (sentence,) = watch.losses(100 + PATIENCE, {"d_loss": 0.002})
+    assert sentence.startswith(
+        f"step {100 + PATIENCE}: the discriminator has won: for {PATIENCE} steps d_loss stays below 0.01 (now 0.002)"
+    )
+    assert "optimizer.lr_d" in sentence
+
+
+@pytest.mark.parametrize("kind", ["wgan", "wgan-gp"])
+def test_a_wasserstein_loss_may_be_zero_or_negative(kind):
+    assert told(Watch(config(f"loss.kind={kind}")), [0.0, -5.0] * 20) == []
+
+
+@pytest.mark.parametrize("pattern", [[0.001] * (PATIENCE // 100), [0.001, 0.001, 0.5] * 10, [0.03] * 20])
+def test_short_or_interrupted_spells_and_small_losses_are_nothing(pattern):
+    assert told(Watch(config()), pattern) == []
+
+
+def bce(logit, target):
+    probability = 1 / (1 + math.exp(-logit))
+    return -target * math.log(probability) - (1 - target) * math.log(1 - probability)
+
+
+@pytest.mark.parametrize("scale", [0.5, 1.0])
+@pytest.mark.parametrize("fakes", ["true", "false"])
+@pytest.mark.parametrize("smoothing", [0.0, 0.1, 0.3])
+def test_the_limit_lies_just_above_the_least_that_smoothed_targets_leave(smoothing, fakes, scale):
+    limit = near_zero(loss(f"loss.label_smoothing={smoothing}", f"loss.smooth_fakes={fakes}", f"loss.d_scale={scale}"))
+    logits = np.linspace(-12, 12, 4001)
+    real = min(bce(x, 1 - smoothing) for x in logits)
+    fake = min(bce(x, smoothing if fakes == "true" else 0.0) for x in logits)
+    least, chance = scale * (real + fake), scale * 2 * math.log(2)
+    assert least < limit < least + scale * 2 * NEAR_ZERO + 1e-4
+    assert limit < chance
+    assert near_zero(loss("loss.kind=lsgan", f"loss.d_scale={scale}")) == pytest.approx(scale * 0.02)
+
+
+def test_ninety_nine_percent_certainty_is_the_limit():
+    logit = math.log(99)
+    assert 0.5 * (bce(logit, 1) + bce(-logit, 0)) == pytest.approx(near_zero(loss("loss.d_scale=0.5")), rel=0.006)
+
+
+def digits():
+    return load_digits().images[:64].repeat(8, 1).repeat(8, 2)[..., None] / 8 - 1
+
+
+def test_samples_all_alike_are_told_once_an_episode():
+    noise = np.random.default_rng(0).normal(size=(64, 64, 64, 1)) * 0.01
+    alike, varied = np.clip(digits()[:1] + noise, -1, 1).astype(np.float32), digits()
+    watch = Watch(config())
+    seen = [alike, alike, alike, alike, varied, alike, alike, alike, alike]
+    steps = [i * 300 for i, images in enumerate(seen) if watch.samples(i * 300, images)]
+    assert steps == [600, 2100]
+    (sentence,) = Watch(config()).samples(0, alike) or [*_after(alike)]
+    assert "the generator has collapsed: for 500 steps 64 samples of different latents are nearly the same" in sentence
+
+
+def _after(images):
+    watch = Watch(config())
+    watch.samples(0, images)
+    yield from watch.samples(PATIENCE, images)
+
+
+def test_real_data_are_far_from_alike_even_within_a_class():
+    data = load_digits()
+    within = [difference(data.images[data.target == k][..., None] / 8 - 1) for k in range(10)]
+    assert min(within) > 5 * ALIKE
+    assert [*_after(digits())] == []
+    assert [*_after(digits()[:1])] == []  # one sample has nothing to be compared with
+
+
+def test_the_difference_is_that_of_all_pairs():
+    images = np.random.default_rng(0).uniform(-1, 1, (5, 3, 4, 2)).astype(np.float32)
+    pairs = [(images[i] - images[j]) ** 2 for i in range(5) for j in range(i)]
+    assert difference(images) == pytest.approx(float(np.sqrt(np.mean(pairs))), rel=1e-6)
