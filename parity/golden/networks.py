@@ -81,8 +81,8 @@ def _wider(setting: SpecGANSetting) -> dict[str, Any]:
 def _keras_networks(record: Record, name: str, setting: SpecGANSetting) -> tuple[keras.Model, keras.Model]:
     generator = tf_impl.SpecGANGenerator(**_options(setting), **_wider(setting))
     discriminator = tf_impl.SpecGANDiscriminator(**_options(setting))
-    _fill(record, name, "G", generator, setting.generator_variables, setting.seed)
-    _fill(record, name, "D", discriminator, setting.discriminator_variables, setting.seed + 1)
+    fill(record, name, "G", generator, setting.generator_variables, setting.seed)
+    fill(record, name, "D", discriminator, setting.discriminator_variables, setting.seed + 1)
     return generator, discriminator
 
 
@@ -102,23 +102,32 @@ def _running(generator: keras.Model) -> Iterator[tuple[str, str, str]]:
             yield from ((layer.name, slot, f"after/G/{scope}/batch_normalization/{slot}") for slot in RUNNING)
 
 
-def _fill(record: Record, name: str, prefix: str, network: keras.Model, listed: Variables, seed: int) -> None:
-    """Give ``network`` the drawn weights of its TF 1 variables."""
-    places: dict[str, tuple[keras.Layer, str]] = {}
-    shapes: dict[str, tuple[int, ...]] = {}
+def fill(record: Record, name: str, prefix: str, network: keras.Model, listed: Variables, seed: int) -> None:
+    """Give ``network`` the drawn weights of its TF 1 variables; UnusableInput if they are not those listed."""
+    places = _places(prefix, network)
+    _compare(record, name, dict(listed), {variable: shape for variable, (_, _, shape) in places.items()})
+    for variable, value in draws.specgan_weights(listed, seed):
+        layer, slot, _ = places[variable]
+        if getattr(layer, slot) is not None:
+            getattr(layer, slot).assign(value)
+
+
+def values(prefix: str, network: keras.Model) -> Arrays:
+    """What ``network`` holds, by TF 1 name."""
+    return {variable: getattr(layer, slot).numpy() for variable, (layer, slot, _) in _places(prefix, network).items()}
+
+
+def _places(prefix: str, network: keras.Model) -> dict[str, tuple[keras.Layer, str, tuple[int, ...]]]:
+    """Layer, attribute and shape of each TF 1 variable."""
+    places: dict[str, tuple[keras.Layer, str, tuple[int, ...]]] = {}
     for layer in network.layers:
         scope = next((scope for kind, scope in SCOPES if isinstance(layer, kind)), None)
         slots = {variable.name: tuple(variable.shape) for variable in layer.variables}
         if scope == "batch_normalization":  # the original creates both even where nothing ever reads them
             slots |= dict.fromkeys(RUNNING, slots["gamma"])
         for slot, shape in slots.items():
-            variable = f"{prefix}/{layer.name.removesuffix('_bn')}/{scope}/{slot}"
-            places[variable], shapes[variable] = (layer, slot), shape
-    _compare(record, name, dict(listed), shapes)
-    for variable, value in draws.specgan_weights(listed, seed):
-        layer, slot = places[variable]
-        if getattr(layer, slot) is not None:
-            getattr(layer, slot).assign(value)
+            places[f"{prefix}/{layer.name.removesuffix('_bn')}/{scope}/{slot}"] = layer, slot, shape
+    return places
 
 
 def dcgan_first_forward(record: Record, setting: DCGANSetting) -> dict[str, Arrays]:
@@ -129,8 +138,8 @@ def dcgan_first_forward(record: Record, setting: DCGANSetting) -> dict[str, Arra
     real, noise = draws.dcgan_inputs(setting)
     port_g = torch_impl.DCGANGenerator(setting.latent, setting.gf, setting.ch).double()
     port_d = torch_impl.DCGANDiscriminator(setting.df, setting.ch).double()
-    _fill_port(record, "generator", port_g, setting.generator_parameters, setting.seed)
-    _fill_port(record, "discriminator", port_d, setting.discriminator_parameters, setting.seed + 1)
+    fill_port(record, "generator", port_g, setting.generator_parameters, setting.seed)
+    fill_port(record, "discriminator", port_d, setting.discriminator_parameters, setting.seed + 1)
     with keras_precision("float64"):
         generator = tf_impl.DCGANGenerator(setting.latent, setting.gf, setting.ch)
         discriminator = tf_impl.DCGANDiscriminator(setting.df, setting.ch)
@@ -143,16 +152,27 @@ def dcgan_first_forward(record: Record, setting: DCGANSetting) -> dict[str, Arra
     return {"Keras": {"first_fake": np.moveaxis(fake, -1, 1), "first_logits": logits}, "torch": port}
 
 
-def _fill_port(record: Record, network: str, module: torch.nn.Module, listed: Variables, seed: int) -> None:
-    """Give ``module`` the drawn weights; the record numbers the layers of an unnamed chain without its reshapes."""
+def fill_port(record: Record, network: str, module: torch.nn.Module, listed: Variables, seed: int) -> None:
+    """Give ``module`` the drawn weights of its parameters; UnusableInput if they are not those listed."""
     ours = dict(module.named_parameters())
-    names = {name: i for i, name in enumerate(n for n, child in module.named_children() if n != "z_reshape")}
-    numbered = {f"{names[name.split('.')[0]]}.{name.split('.')[1]}": name for name in ours}
-    shapes = {number: tuple(ours[name].shape) for number, name in numbered.items()}
-    _compare(record, network, dict(listed), shapes)
+    numbers = {number: name for name, number in _numbers(module).items() if name in ours}
+    _compare(record, network, dict(listed), {number: tuple(ours[name].shape) for number, name in numbers.items()})
     with torch.no_grad():
         for number, value in draws.dcgan_weights(listed, seed):
-            ours[numbered[number]].copy_(torch.tensor(value))
+            ours[numbers[number]].copy_(torch.tensor(value))
+
+
+def port_values(prefix: str, module: torch.nn.Module) -> Arrays:
+    """The state of ``module``, by the record's names."""
+    numbers = _numbers(module)
+    return {f"{prefix}/{numbers[name]}": value.numpy(force=True).copy() for name, value in module.state_dict().items()}
+
+
+def _numbers(module: torch.nn.Module) -> dict[str, str]:
+    """The record's name of each state: it numbers the layers of an unnamed chain, without our reshapes."""
+    order = {name: i for i, name in enumerate(n for n, _ in module.named_children() if n != "z_reshape")}
+    parts = ((name, *name.split(".")) for name in module.state_dict())
+    return {name: f"{order[layer]}.{slot}" for name, layer, slot in parts}
 
 
 def _compare(

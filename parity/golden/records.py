@@ -14,7 +14,7 @@ import numpy as np
 from pydantic import Field, Strict
 
 from common.config import ConfigError, checked
-from common.schema import Count, KernelLength, Section
+from common.schema import Count, KernelLength, Loss, Section
 from parity.verdict import UnusableInput
 
 OWN = Path(__file__).resolve().parent
@@ -30,6 +30,7 @@ DAMAGE = (OSError, ValueError, EOFError, KeyError, MemoryError, NotImplementedEr
     zipfile.BadZipFile,
     zlib.error,
 )
+NUMBERS = {"f": "floating-point", "u": "unsigned whole"}
 Variable = Annotated[tuple[str, Annotated[tuple[Count, ...], Strict(False)]], Strict(False)]  # JSON has no tuples
 Variables = list[Variable]
 Seed = Annotated[int, Field(ge=0, le=2**32 - 3)]  # seed + 2 must suit RandomState too
@@ -47,6 +48,20 @@ class SpecGANSetting(Section):
     seed: Seed
     batch: Count
     train: bool
+    generator_variables: Variables
+    discriminator_variables: Variables
+
+
+class SpecGANTrainingSetting(Section):
+    """One setting of ``specgan_training.json``: ``loops`` times ``disc_nupdates`` updates of D and one of G."""
+
+    loss: Loss
+    dim: Count
+    batch: Count
+    latent: Count
+    seed: Annotated[int, Field(ge=0, le=2**32 - 101)]  # seed + 100 must suit RandomState too
+    loops: Count
+    disc_nupdates: Count
     generator_variables: Variables
     discriminator_variables: Variables
 
@@ -87,16 +102,16 @@ class Record:
         except ConfigError as error:
             raise UnusableInput(str(error)) from error
 
-    def expect(self, shapes: Mapping[str, tuple[int, ...]]) -> None:
-        """Raise UnusableInput unless every key of ``shapes`` is there, finite and of that shape."""
+    def expect(self, shapes: Mapping[str, tuple[int, ...]], kind: Literal["f", "u"] = "f") -> None:
+        """Raise UnusableInput unless every key of ``shapes`` is there, of that shape and of that kind of number."""
         missing = [key for key in shapes if key not in self.arrays]
         if missing:
             raise self.unusable(".npz", f"missing {', '.join(missing)}")
         for key, shape in shapes.items():
             if self.arrays[key].shape != shape:
                 raise self.unusable(".npz", f"{key} has shape {self.arrays[key].shape}, the settings imply {shape}")
-            if self.arrays[key].dtype.kind != "f":
-                raise self.unusable(".npz", f"{key} holds {self.arrays[key].dtype}, expected floating-point numbers")
+            if self.arrays[key].dtype.kind != kind:
+                raise self.unusable(".npz", f"{key} holds {self.arrays[key].dtype}, expected {NUMBERS[kind]} numbers")
 
 
 def read_folder(folder: Path) -> dict[str, Record]:
