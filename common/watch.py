@@ -20,6 +20,8 @@ ALIKE = 0.05
 # Steps that a sign must last. A new generator shows both: dcgan_tiny for its first 400 steps (measured).
 PATIENCE = 500
 
+REMEDY = "the training has diverged. Lower optimizer.lr, set optimizer.clip_norm, or go back to an earlier checkpoint"
+
 
 class Diverged(ArithmeticError):
     """A metric is no number any more: the run cannot recover. The last checkpoint is the place to go back to."""
@@ -37,10 +39,7 @@ class Watch:
         """Warnings, a sentence each; Diverged if a metric is NaN or infinite."""
         for name, value in metrics.items():
             if not math.isfinite(value):
-                raise Diverged(
-                    f"{name} is {value} at step {step}: the training has diverged. Lower optimizer.lr, set "
-                    "optimizer.clip_norm, or go back to the last checkpoint"
-                )
+                raise Diverged(f"{name} is {value} at step {step}: {REMEDY}")
         if self._near_zero is None or D_LOSS not in metrics:
             return []
         return self._lasting(
@@ -63,6 +62,14 @@ class Watch:
             f"{len(images)} samples of different latents are nearly the same image (rms difference {apart:.2g} in "
             f"[-1, 1], below {ALIKE}). Go back to an earlier checkpoint, or try loss.kind=wgan-gp",
         )
+
+    def weights(self, step: int, arrays: Mapping[str, np.ndarray]) -> None:
+        """Diverged if an array of the training state holds NaN or infinity: no checkpoint to go on from."""
+        for name, array in arrays.items():
+            if array.dtype.kind == "f" and (bad := array.size - np.isfinite(array).sum()):
+                raise Diverged(
+                    f"{name} holds {bad:,} of {array.size:,} values that are NaN or infinite at step {step}: {REMEDY}"
+                )
 
     def _lasting(self, sign: str, seen: bool, step: int, sentence: str) -> list[str]:
         if not seen:

@@ -37,6 +37,17 @@ def test_a_metric_that_is_no_number_stops_the_run_and_is_named(kind, name, value
         watch.losses(7, {"g_loss": 1.0, "d_loss": 1.0, "penalty": 0.0, name: value})
 
 
+@pytest.mark.parametrize("value", [np.nan, np.inf])
+def test_a_state_that_is_no_number_is_no_checkpoint_to_go_on_from(value):
+    state = {"a/updates": np.array(3), "empty": np.zeros((0, 2)), "generator/kernel": np.zeros((2, 3), np.float32)}
+    Watch(config()).weights(7, state)
+    state["generator/kernel"][1, 2] = value
+    with pytest.raises(
+        Diverged, match=r"generator/kernel holds 1 of 6 values that are NaN or infinite at step 7: the tr"
+    ):
+        Watch(config()).weights(7, state)
+
+
 @pytest.mark.parametrize("kind", ["dcgan", "lsgan"])
 def test_a_discriminator_that_has_won_is_told_once_an_episode(kind):
     patience = PATIENCE // 100
