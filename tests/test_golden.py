@@ -12,7 +12,9 @@ import keras
 import numpy as np
 import pytest
 
-from parity.golden import check, render
+import tf_impl.spectrogram
+import torch_impl.spectrogram
+from parity.golden import GoldenResult, check, render, spectrograms
 from parity.golden.draws import specgan_weights
 from parity.golden.records import OWN
 from parity.golden.results import LIMITS, SHOWN_FAILURES
@@ -68,11 +70,11 @@ def test_own_records_pass_in_both_frameworks_and_nothing_is_skipped_in_silence()
     assert {result.framework for result in judged} == {"Keras", "torch"}
     settings = {result.setting for result in judged if result.record == "specgan_forward"}
     assert settings == set(json.loads((OWN / "specgan_forward.json").read_text()))
-    assert len(judged) == 2 * (6 * 2 + 10 + 2)  # six settings, ten moving averages, two arrays of DCGAN
+    assert len(judged) == 2 * (6 * 2 + 10 + 5 + 2)  # six settings, ten moving averages, spectrograms, two of DCGAN
     left = [result.record for result in results if result.judgement == "abstain"]
-    assert left == ["specgan_training", "specgan_spectrogram", "dcgan_training"]
+    assert left == ["specgan_training", "dcgan_training"]
     text = render(results)
-    assert text.endswith("24 of 24 recorded arrays agree in Keras and torch")
+    assert text.endswith("29 of 29 recorded arrays agree in Keras and torch")
     assert all(f"not judged: {record}: " in text for record in left)
 
 
@@ -321,3 +323,107 @@ def test_every_record_stands_in_the_provenance():
     text = (OWN / "README.md").read_text(encoding="utf-8")
     for path in [*OWN.glob("*.npz"), *OWN.glob("*.json")]:
         assert f"`{path.stem}" in text
+
+
+@pytest.fixture
+def sound(tmp_path) -> Path:
+    """The record of spectrograms alone."""
+    return copied(tmp_path, "specgan_spectrogram")
+
+
+def failures(folder: Path) -> dict[tuple[str, str], GoldenResult]:
+    return {(result.quantity, result.framework): result for result in check(folder) if not result.passed}
+
+
+@pytest.mark.parametrize(
+    ("quantity", "index", "amount"),
+    [
+        ("mean", (5,), 2e-5),
+        ("std", (128,), 3e-5),
+        ("spectrogram", (2, 31, 17, 0), 4e-4),
+        ("griffin_lim", (1, 9000, 0), 5e-3),
+        ("image", (3, 100, 90, 0), 1),
+    ],
+)
+def test_one_changed_number_of_the_spectrograms_fails_in_both_frameworks(sound, quantity, index, amount):
+    def change(arrays):
+        arrays[quantity][index] += amount
+
+    rewritten(sound / "specgan_spectrogram.npz", change)
+    failed = failures(sound)
+    assert {key for key in failed if key[0] == quantity} == {(quantity, "Keras"), (quantity, "torch")}
+    for framework in ("Keras", "torch"):
+        result = failed[quantity, framework]
+        assert result.index == index
+        assert result.error > result.limit
+        assert result.message.startswith(f"specgan_spectrogram/{quantity}: {framework} is ")
+        assert "the record itself stands apart" in result.message
+    share = "25.00% of the clips beyond it" if quantity == "griffin_lim" else "% of the values beyond it"
+    assert share in failed[quantity, "Keras"].message
+
+
+@pytest.mark.parametrize(
+    ("attribute", "value", "quantities"),
+    [
+        ("LOG_EPSILON", 1e-5, {"mean", "std", "spectrogram"}),
+        ("DEVIATIONS", 3.1, {"spectrogram", "griffin_lim"}),
+        ("SMALLEST", 1e-1, {"griffin_lim"}),
+    ],
+)
+def test_a_constant_that_is_not_the_original_s_would_be_seen(sound, monkeypatch, attribute, value, quantities):
+    for house in (tf_impl.spectrogram, torch_impl.spectrogram):
+        monkeypatch.setattr(house, attribute, value)
+    failed = failures(sound)
+    assert failed.keys() == {(quantity, framework) for quantity in quantities for framework in ("Keras", "torch")}
+    assert all(result.error > 2 * result.limit for result in failed.values())
+
+
+@pytest.mark.parametrize("option", [{"iterations": 15}, {"inverse": "corrected"}])
+def test_another_griffin_lim_would_be_seen(sound, monkeypatch, option):
+    stock = torch_impl.spectrogram.waveform
+    monkeypatch.setattr(torch_impl.spectrogram, "waveform", lambda *arguments: stock(*arguments, **option))
+    failed = failures(sound)
+    assert failed.keys() == {("griffin_lim", "torch")}
+    assert failed["griffin_lim", "torch"].error > 10 * failed["griffin_lim", "torch"].limit
+    assert "stands apart" not in failed["griffin_lim", "torch"].message
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        (drop("griffin_lim"), "missing griffin_lim"),
+        (put("spectrum", np.ones(3)), "spectrum: the record of spectrograms has no such quantity"),
+        (put("waveform", np.ones((4, 16000))), r"waveform has shape \(4, 16000\), the settings imply \(4, 16384\)"),
+        (put("waveform", np.float32(1)), r"waveform has shape \(\), the settings imply \(0, 16384\)"),
+        (put("std", np.zeros(129)), "expected at least one waveform, and a positive std for every bin"),
+        (put("image", np.zeros((4, 128, 128, 1))), "image holds float64, expected unsigned whole numbers"),
+        (put("mean", np.zeros(129, int)), "mean holds int64, expected floating-point numbers"),
+    ],
+)
+def test_what_is_no_record_of_spectrograms_is_one_clear_line(sound, change, message):
+    path = sound / "specgan_spectrogram.npz"
+    change(path)
+    with pytest.raises(UnusableInput, match=message) as caught:
+        check(sound)
+    assert str(caught.value).startswith(str(path))
+    assert "\n" not in str(caught.value)
+
+
+def test_spectrograms_never_seen_before_are_judged_like_the_others(sound):
+    """Other sound, silent for half of its time, and one clip more, in float32: rounding decides phases there."""
+    rs = np.random.RandomState(11)
+    waveforms = rs.normal(0, 0.2, (5, 16384)).astype(np.float32)
+    waveforms[1::2, :8192] = 0
+    made = {"waveform": waveforms, "mean": np.zeros(129, np.float32), "std": np.ones(129, np.float32)}
+    made["spectrogram"] = np.zeros((5, 128, 128, 1), np.float32)
+    made |= single_precision(made, "mean", "std")
+    made |= single_precision(made, "spectrogram")
+    made |= single_precision(made, "griffin_lim", "image")
+    np.savez(sound / "specgan_spectrogram.npz", **made)
+    assert failures(sound) == {}
+
+
+def single_precision(record: dict[str, np.ndarray], *quantities: str) -> dict[str, np.ndarray]:
+    """What the Keras house makes of a record in float32."""
+    made = spectrograms.keras_quantities(record, np.float32)
+    return {key: made[key].astype(np.uint8 if key == "image" else np.float32) for key in quantities}

@@ -8,7 +8,17 @@ from pathlib import Path
 from parity.compare import ROUNDING_LIMIT
 from parity.golden.networks import IMAGE, dcgan_first_forward, specgan_forward
 from parity.golden.records import RECORDS, DCGANSetting, Record, SpecGANSetting, read_folder
-from parity.golden.results import LIMITS, GoldenResult, judge
+from parity.golden.results import CLIPS, LIMITS, VALUES, GoldenResult, Measure, judge
+from parity.golden.spectrograms import specgan_spectrogram
+
+BINS, CLIP = 129, 16384  # of an STFT with frames of 256 samples; samples of a clip
+SPECTROGRAM_LIMITS: dict[str, tuple[float, Measure]] = {
+    "mean": (LIMITS["moments"], VALUES),
+    "std": (LIMITS["moments"], VALUES),
+    "spectrogram": (LIMITS["spectrogram"], VALUES),
+    "griffin_lim": (LIMITS["griffin-lim"], CLIPS),
+    "image": (LIMITS["image"], VALUES),
+}
 
 
 def check_folder(folder: Path) -> list[GoldenResult]:
@@ -64,6 +74,26 @@ def judge_dcgan_training(record: Record) -> list[GoldenResult]:
     return [*results, _abstain(record.path.name, f"{record.path.name}: {rest} arrays of training steps{LATER}")]
 
 
+def judge_specgan_spectrogram(record: Record) -> list[GoldenResult]:
+    """Moments, normalised spectrogram, the waveform that Griffin-Lim finds, and the image."""
+    clips = len(waveform) if (waveform := record.arrays.get("waveform")) is not None and waveform.ndim else 0
+    shapes = {"mean": (BINS,), "std": (BINS,), "spectrogram": (clips, IMAGE, IMAGE, 1), "griffin_lim": (clips, CLIP, 1)}
+    record.expect({"waveform": (clips, CLIP), **shapes})
+    record.expect({"image": (clips, IMAGE, IMAGE, 1)}, kind="u")
+    unknown = sorted(record.arrays.keys() - {"waveform", *shapes, "image"})
+    if unknown:
+        raise record.unusable(".npz", f"{unknown[0]}: the record of spectrograms has no such quantity")
+    if not clips or not (record.arrays["std"] > 0).all():
+        raise record.unusable(".npz", "expected at least one waveform, and a positive std for every bin")
+    computed, rounding = specgan_spectrogram(record.arrays)
+    results: list[GoldenResult] = []
+    for key, (limit, measure) in SPECTROGRAM_LIMITS.items():
+        arrays = {framework: quantities[key] for framework, quantities in computed.items()}
+        where = (record.path.name, "", key)
+        results += judge(where, record.arrays[key], arrays, max(limit, ROUNDING_LIMIT * rounding[key]), measure)
+    return results
+
+
 def judge_later(record: Record) -> list[GoldenResult]:
     """A record whose subject neither house has yet."""
     return [_abstain(record.path.name, f"{record.path.name}: {len(record.arrays)} arrays{LATER}")]
@@ -73,7 +103,7 @@ LATER = " (read without fault; neither house computes them yet)"
 JUDGES: dict[str, Callable[[Record], list[GoldenResult]]] = {
     "specgan_forward": judge_specgan_forward,
     "specgan_training": judge_later,
-    "specgan_spectrogram": judge_later,
+    "specgan_spectrogram": judge_specgan_spectrogram,
     "dcgan_training": judge_dcgan_training,
 }
 
