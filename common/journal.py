@@ -8,6 +8,7 @@ import os
 import time
 import wave
 from collections.abc import Mapping
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -73,7 +74,8 @@ class Journal:
 
     def close(self) -> None:
         """No more lines."""
-        self._file.close()
+        with suppress(OSError):  # what could not be written was told when it was to be
+            self._file.close()
         if self._events:
             self._events.close()
 

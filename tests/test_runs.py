@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+import resource
 import subprocess
 import sys
 import time
@@ -237,6 +238,23 @@ def test_a_full_disk_is_told_with_the_last_good_checkpoint(verb, tmp_path, monke
         verb(run)
     assert list(checkpoints.stored(run.checkpoints)) == [2, 4]
     assert not list(run.path.glob("*/.*"))
+
+
+def test_metrics_that_cannot_be_written_are_told_and_the_run_closes_all_the_same(tmp_path):
+    run = create(tmp_path)
+    train(run, 1, 2)
+    size = (run.path / journal.METRICS).stat().st_size
+    limits = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (size + 100, limits[1]))
+    try:
+        with pytest.raises(RunError, match=r"cannot be written: File too large; the last good .*step-00000002: resume"):
+            train(run, 3, 5)
+        with pytest.warns(UserWarning, match="not up to date: .*File too large"):
+            run.finish("failed")
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, limits)
+    taken_up = Run.open(run.path).resume(2)
+    assert [line["step"] for line in lines(taken_up)] == [1, 2]
 
 
 def test_a_log_that_cannot_be_written_ends_no_training(tmp_path):
