@@ -37,8 +37,11 @@ class Squares:
         upright = ImageOps.exif_transpose(image)
         if upright.mode.startswith("I;16"):
             upright = Image.fromarray((np.asarray(upright) >> 8).astype(np.uint8))
-        square = ImageOps.fit(upright.convert(MODES[self.nc]), (self.side, self.side), METHODS[self.method])
-        return np.asarray(square).reshape(self.side, self.side, self.nc)
+        edge = min(upright.size)
+        left, top = ((length - edge) // 2 for length in upright.size)
+        middle = upright.convert(MODES[self.nc]).crop((left, top, left + edge, top + edge))
+        resized = middle.resize((self.side, self.side), METHODS[self.method])
+        return np.asarray(resized).reshape(self.side, self.side, self.nc)
 
     def settings(self) -> list[object]:
         """What the outcome depends on."""

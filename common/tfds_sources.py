@@ -43,7 +43,7 @@ class Records:
         builder = _prepared(name)
         features = dict(builder.info.features.items())
         if feature not in features:
-            raise DataError(f"tfds:{name}: has no feature {feature!r}, but {', '.join(features)}")
+            raise DataError(f"tfds:{name}: has no feature {feature!r}, but {', '.join(sorted(features))}")
         self.about = features[feature]
         self._columns = _columns(features, columns, f"tfds:{name}")
         self._records = _opened(builder)
@@ -119,7 +119,7 @@ class TfdsAudio(Source):
             raise DataError(f"{self.name}: nothing usable: {self.summary()}")
         about = [self._records.full_name, SPLIT, len(self)]
         self.fingerprint = fingerprint(self.kind, self._rate, asdict(slicing), self.labels, about)
-        self.notes += resampled(Counter({self._native: len(lengths)}), self._rate)
+        self.notes += resampled(Counter({self._native: len(lengths) - len(self.skipped)}), self._rate)
 
     def __len__(self) -> int:
         return len(self._slices)
@@ -175,7 +175,7 @@ def _columns(features: Mapping[str, Any], wanted: Sequence[str], name: str) -> l
     for column in wanted:
         if column not in found:
             near = "".join(f", did you mean {other}?" for other in get_close_matches(column, found, n=1))
-            valid = ", ".join(found) or "none"
+            valid = ", ".join(sorted(found)) or "none"
             raise DataError(f"{name}: data.label_columns names {column!r}{near}; label columns: {valid}")
     return [found[column] for column in wanted or ["label"] if column in found]
 
