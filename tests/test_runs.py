@@ -359,4 +359,4 @@ def test_logging_a_step_costs_little(tmp_path):
     start = time.process_time()
     for step in range(1000):
         run.log(step, {"g_loss": 1.0, "d_loss": 1.0})
-    assert time.process_time() - start < 2.0  # 2 ms: a hundredth of the smallest preset's step, on a slow machine
+    assert time.process_time() - start < 0.5  # measured: 0.02 s
