@@ -119,8 +119,8 @@ def _hann(like: Tensor, frame: int) -> Tensor:
 
 
 def _check_framing(frame: int, hop: int) -> None:
-    if frame < 2 or frame % 2 or hop < 1 or frame % hop:
-        raise ValueError(f"frame is {frame}, hop is {hop}: expected an even frame and a hop that divides it")
+    if frame % 2 or not 1 <= hop < frame or frame % hop:
+        raise ValueError(f"frame is {frame}, hop is {hop}: expected an even frame and a shorter hop that divides it")
 
 
 def _floating(name: str, values: Any, layout: str) -> Tensor:
