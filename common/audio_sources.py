@@ -9,7 +9,7 @@ from typing import ClassVar, Literal
 
 import numpy as np
 
-from common.audio import FOREIGN, NATIVE, DecodedFiles, Header, Slicing, fitted, probe
+from common.audio import CACHE, FOREIGN, NATIVE, DecodedFiles, Header, Slicing, fitted, probe
 from common.errors import BrokenFile
 from common.listings import Listing
 from common.schema import DataConfig
@@ -50,11 +50,12 @@ class AudioFiles(Source):
         slicing, rate = Slicing.of(data), data.sample_rate
         found = self.usable(listing, lambda path: sliceable(path, slicing, rate))
         self._files = [file for file, _ in found]
-        self._slices = Slices(slicing, [header.samples(rate) for _, header in found])
-        self._decoded = DecodedFiles(rate)
+        lengths = [header.samples(rate) for _, header in found]
+        self._slices, self.random = Slices(slicing, lengths), slicing.offset
+        self._decoded = DecodedFiles(rate, CACHE // max(1, data.workers))
         about = [[file.name, file.label, *header] for file, header in found]
         self.fingerprint = fingerprint(self.kind, rate, asdict(slicing), self.labels, about)
-        self.notes += resampled(Counter(header.rate for _, header in found), rate)
+        self.notes += resampled(Counter(header.rate for _, header in found), rate) + unwieldy(lengths, rate)
 
     def __len__(self) -> int:
         return len(self._slices)
@@ -80,6 +81,18 @@ def sliceable(path: Path, slicing: Slicing, rate: int) -> Header:
 def too_short(samples: int, rate: int, slicing: Slicing) -> str:
     """Why a clip gives no slice, and what helps."""
     return f"is too short: {samples} of {slicing.length} samples at {rate} Hz (data.pad_end=true pads it)"
+
+
+def unwieldy(lengths: list[int], rate: int) -> list[str]:
+    """What a user may want to know about long files of which too few are kept in memory."""
+    hours, minutes = sum(lengths) / rate / 3600, sum(lengths) / len(lengths) / rate / 60
+    kept = CACHE / 4 / rate / 3600
+    if hours <= kept or minutes <= 1:
+        return []
+    return [
+        f"{hours:.1f} hours of sound, of which {kept:.1f} are kept in memory: files of {minutes:.0f} minutes are "
+        "decoded again and again; cut into pieces of a minute or less they are read faster"
+    ]
 
 
 def resampled(rates: Counter[int], rate: int) -> list[str]:

@@ -36,6 +36,7 @@ class Source(ABC):
 
     kind: ClassVar[Literal["audio", "image"]]
     fingerprint: str  # sixteen hexadecimal digits
+    random = False  # whether ``share`` plays a part in ``read``
 
     def __init__(self, data: DataConfig, labels: Sequence[str]) -> None:
         self.name, self.labels, self.notes = data.source, list(labels), list[str]()

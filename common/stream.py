@@ -135,7 +135,7 @@ class _Reader:
         self._source, self._draws = source, Draws(seed)
 
     def __call__(self, shown: int, index: int) -> Example:
-        share = float(self._draws.uniform("offset", (1,), shown)[0]) if self._source.kind == "audio" else 0.0
+        share = float(self._draws.uniform("offset", (1,), shown)[0]) if self._source.random else 0.0
         example, passed = self._source.example(index, share)
         return {**example, "asked": index, "passed": passed}
 

@@ -114,7 +114,7 @@ class TfdsAudio(Source):
         for index, length in enumerate(lengths):
             if not slicing.count(length):
                 self.skip(BrokenFile(f"{self.name}[{index}]", too_short(length, self._rate, slicing)))
-        self._slices = Slices(slicing, lengths)
+        self._slices, self.random = Slices(slicing, lengths), slicing.offset
         if not len(self):
             raise DataError(f"{self.name}: nothing usable: {self.summary()}")
         about = [self._records.full_name, SPLIT, len(self)]

@@ -13,7 +13,7 @@ import soundfile
 from PIL import Image
 from sklearn.datasets import load_digits
 
-from common import drums
+from common import audio_sources, drums
 from common.audio import decode
 from common.errors import DataError
 from common.schema import DataConfig, DCGANConfig, SpecGANConfig
@@ -341,6 +341,17 @@ def test_other_sample_rates_are_resampled_and_told(tmp_path):
     ]
     assert len(source) == 3
     assert len(opened(f"audio:{tmp_path}", SOUND, sample_rate=44100)) == 15
+
+
+def test_long_files_that_do_not_fit_in_memory_are_told(tmp_path, monkeypatch):
+    for number in range(3):
+        sound(tmp_path / f"{number}.wav", 90, rate=4000)
+    assert opened(f"audio:{tmp_path}", SOUND, sample_rate=4000).notes == []
+    monkeypatch.setattr(audio_sources, "CACHE", 2 * 90 * 4000 * 4)
+    assert opened(f"audio:{tmp_path}", SOUND, sample_rate=4000).notes == [
+        "0.1 hours of sound, of which 0.1 are kept in memory: files of 2 minutes are decoded again and again; "
+        "cut into pieces of a minute or less they are read faster"
+    ]
 
 
 def test_a_sound_cut_short_is_broken_as_a_whole(tmp_path):
