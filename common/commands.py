@@ -22,6 +22,7 @@ from common.config import ConfigError, load, presets
 from common.errors import DataError
 from common.evaluation import evaluate as judge
 from common.generation import Generator, between, generated, latents, parse_seeds, write
+from common.interrupts import Interrupted
 from common.moments import save
 from common.runs import CHECKPOINTS, CONFIG, RunError, find_run
 from common.schema import MEDIA, Config, RunsConfig
@@ -181,12 +182,13 @@ def application(name: str, house: Callable[[], House]) -> typer.Typer:
 def run(name: str, house: Callable[[], House], arguments: Sequence[str]) -> int:
     """One command line's exit status; anything unusable becomes one line on stderr."""
     try:
-        status = application(name, house)(
-            list(arguments) or ["--help"], prog_name=f"python -m {name}", standalone_mode=False
-        )
-        return status or 0
-    except (KeyboardInterrupt, typer.Abort) as error:
-        return _told(name, ": ".join(["interrupted", *map(str, error.args)]), INTERRUPTED)
+        words = list(arguments) or ["--help"]
+        status = application(name, house)(words, prog_name=f"python -m {name}", standalone_mode=False)
+        return status or 0  # 130, typer's own, if Ctrl-C came before there was anything to save
+    except (KeyboardInterrupt, typer.Abort):
+        return _told(name, "interrupted", INTERRUPTED)
+    except Interrupted as error:
+        return _told(name, f"interrupted: {error}", INTERRUPTED)
     except Diverged as error:
         return _told(name, str(error), DIVERGED)
     except (ConfigError, DataError, CheckpointError, RunError) as error:

@@ -10,6 +10,10 @@ from typing import Any, Self
 SIGNALS = (signal.SIGINT, signal.SIGTERM)
 
 
+class Interrupted(Exception):
+    """A run that was asked to stop, and has saved; it says how to go on."""
+
+
 class Interrupts:
     """A context in which the first Ctrl-C or SIGTERM only sets ``requested``; a second Ctrl-C is KeyboardInterrupt.
 

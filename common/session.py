@@ -13,7 +13,7 @@ import numpy as np
 from common import checkpoints
 from common.checkpoints import CheckpointError
 from common.generation import MEAN, STD
-from common.interrupts import Interrupts
+from common.interrupts import Interrupted, Interrupts
 from common.likeness import Likeness
 from common.measuring import for_run, settings
 from common.moments import Moments, load, save
@@ -73,16 +73,18 @@ class Session:
                 Stream(self.source, training.batch_size, training.seed, workers=data.workers, prefetch=data.prefetch)
             )
             self.steps = total_steps(training, len(self.source))
-            self.done = 0
+            self.done, self._stopped = 0, False
             if self.checkpoint is None or self.resume is None:
                 self.run = Run.create(self.config, self.preset, self.framework)
             else:
+                self._refuse_another_schedule(self.checkpoint)
                 self.stream.restore(self.checkpoint.manifest["stream"])
                 self.done = self.checkpoint.step
                 self.run = Run.open(self.resume).resume(self.done, self.config)
             self._interrupts = stack.enter_context(Interrupts())
             self._watch = Watch(self.config)
-            self._progress = stack.enter_context(Progress(self.steps, self.run.path.name))
+            shown = training.batch_size * training.d_updates  # real examples of a step
+            self._progress = stack.enter_context(Progress(self.steps, self.run.path.name, images=shown))
             self._stack = stack.pop_all()
         for note in self.source.notes:
             self._progress.note(note)
@@ -97,9 +99,7 @@ class Session:
             status = "finished" if self.done == self.steps else "interrupted"
         self.run.finish(status, str(error) if error else "")
         if status == "interrupted":
-            raise KeyboardInterrupt(
-                f"saved at step {self.done} of {self.steps}; go on with: train {self.run.path} --resume"
-            )
+            raise Interrupted(f"saved at step {self.done} of {self.steps}; go on with: train {self.run.path} --resume")
 
     @property
     def state(self) -> dict[str, Array] | None:
@@ -131,7 +131,7 @@ class Session:
 
     def remaining(self) -> Iterator[int]:
         """The steps still to do, until the last or a Ctrl-C, after which the state is saved."""
-        while self.done < self.steps and not self._interrupts.requested:
+        while self.done < self.steps and not self._stopped:
             yield self.done
 
     def record(
@@ -140,7 +140,8 @@ class Session:
         """After ``step`` steps: log, show samples and save as often as ``runs`` says, and at the end."""
         runs = self.config.runs
         self.done = step
-        last = step == self.steps or self._interrupts.requested
+        self._stopped = self._interrupts.requested
+        last = step == self.steps or self._stopped
         saves = step % runs.checkpoint_every == 0 or last
         if step % runs.log_every == 0 or saves:
             self._log(step, {name: float(value) for name, value in metrics.items()})
@@ -149,14 +150,28 @@ class Session:
         if saves:
             arrays = state(learner)
             self._watch.weights(step, arrays)
-            self.run.checkpoint(step, arrays | self._kept(), {"stream": self.stream.state()}, self._distance(learner))
+            self.run.checkpoint(
+                step,
+                arrays | self._kept(),
+                {"stream": self.stream.state(), "steps": self.steps},
+                self._distance(learner),
+            )
+
+    def _refuse_another_schedule(self, checkpoint: checkpoints.Checkpoint) -> None:
+        """A learning rate that follows a schedule depends on the length of the run."""
+        planned, schedule = checkpoint.manifest["steps"], self.config.optimizer.schedule
+        if planned != self.steps and schedule != "fixed":
+            raise CheckpointError(
+                f"{checkpoint.path}: optimizer.schedule={schedule} was planned for {planned} steps, got {self.steps}: "
+                "a run that follows a schedule is resumed at its own length"
+            )
 
     def _log(self, step: int, metrics: dict[str, float]) -> None:
         for warning in self._watch.losses(step, metrics):
             self._progress.note(warning)
         now = time.perf_counter()
         waiting, self._waited, self._since = self._waited / (now - self._since), 0.0, now
-        self.run.log(step, metrics)
+        self.run.log(step, {**metrics, "epoch": self.stream.state()["batches"] / self.stream.epoch_batches})
         self._progress.update(step, {**metrics, "waiting": waiting})
 
     def _show(self, step: int, learner: Learner) -> None:

@@ -14,7 +14,7 @@ from torch_impl.trainer import Trainer
 def train(config: Config, preset: str, resume: Path | None = None) -> Path:
     """Train to the last step and return the run's folder; ``resume`` is that of a run to go on with.
 
-    Ctrl-C saves first and is raised afterwards. Raises ConfigError, DataError, CheckpointError, RunError or Diverged.
+    Raises Interrupted after Ctrl-C, having saved; ConfigError, DataError, CheckpointError, RunError and Diverged.
     """
     with Session(config, preset, Trainer.framework, resume) as session:
         moments = session.moments(log_magnitude)
