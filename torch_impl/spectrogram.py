@@ -110,7 +110,7 @@ def _inverse_stft(transform: Tensor, window: Tensor, hop: int) -> Tensor:
 
 
 def _modulus(transform: Tensor) -> Tensor:
-    """``transform.abs()`` in a third of its time: that one computes complex results, then copies their real parts."""
+    """``transform.abs()``, which computes complex results first and then copies their real parts, without the copy."""
     return (transform.real.square() + transform.imag.square()).sqrt_()
 
 
