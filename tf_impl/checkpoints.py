@@ -13,8 +13,9 @@ import numpy as np
 import tensorflow as tf
 
 from common.checkpoints import refuse_unlike
+from tf_impl.layers import named
 from tf_impl.optimizers import Adam, RMSProp
-from tf_impl.trainer import Trainer, named
+from tf_impl.trainer import Trainer
 
 Array = np.ndarray
 

@@ -54,6 +54,11 @@ def precision(name: str) -> Iterator[None]:
         keras.config.set_dtype_policy(policy)
 
 
+def named(variables: list[Any]) -> dict[str, tf.Variable]:
+    """Keras's variables by ``layer/weight``."""
+    return {variable.path.partition("/")[2]: variable.value for variable in variables}
+
+
 class Chain(keras.Sequential):
     """A ``keras.Sequential`` whose constructor takes options instead of layers.
 

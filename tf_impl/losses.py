@@ -6,13 +6,11 @@ As in ``train()`` of ``train_specgan.py``, github.com/chrisdonahue/wavegan at 40
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any
 
 import tensorflow as tf
+from tensorflow import Tensor
 
 from common.schema import LossConfig
-
-Tensor = Any
 
 
 def d_loss(cfg: LossConfig, real: Tensor, fake: Tensor) -> Tensor:

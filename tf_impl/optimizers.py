@@ -6,13 +6,11 @@ They read and write their parameters in place; their state goes by the parameter
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any
 
 import tensorflow as tf
+from tensorflow import Tensor
 
 from common.schema import OptimizerConfig
-
-Tensor = Any
 
 
 class Adam:

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
-from typing import Any
 
 import keras
 import numpy as np
 import tensorflow as tf
+from tensorflow import Tensor
 
 from common.draws import Draws
 from common.moments import Moments
@@ -15,11 +15,10 @@ from common.schedules import learning_rates
 from common.schema import Config
 from tf_impl import build, losses, optimizers
 from tf_impl.initial import initialise
-from tf_impl.layers import precision
+from tf_impl.layers import named, precision
 from tf_impl.spectrogram import spectrogram, waveform
 
 Array = np.ndarray
-Tensor = Any
 Metrics = dict[str, Tensor]
 Learned = tuple[list[Tensor], Metrics]  # gradients in the order of the parameters, and what was seen on the way
 DTYPES = {"float32": tf.float32, "bfloat16": tf.float32, "float64": tf.float64}
@@ -204,11 +203,6 @@ class Trainer:
             network = build(self.config.model, name)
         initialise(network, name, self.config.model.init, self.draws)
         return network
-
-
-def named(variables: list[Any]) -> dict[str, tf.Variable]:
-    """Keras's variables by ``layer/weight``."""
-    return {variable.path.partition("/")[2]: variable.value for variable in variables}
 
 
 def _mean(values: Sequence[Tensor]) -> Tensor:

@@ -15,8 +15,6 @@ from torch import nn
 from common.draws import Draws
 from common.initial import kernel, scale
 
-Array = np.ndarray
-
 
 @torch.no_grad()
 def initialise(network: nn.Module, scope: str, distribution: str, draws: Draws) -> None:
@@ -37,7 +35,7 @@ def initialise(network: nn.Module, scope: str, distribution: str, draws: Draws) 
         module.weight.copy_(torch.from_numpy(np.ascontiguousarray(drawn)))
 
 
-def _dense(drawn: Array, chain: list[nn.Module], i: int) -> Array:
+def _dense(drawn: np.ndarray, chain: list[nn.Module], i: int) -> np.ndarray:
     """``(in, out)`` with images as (h, w, c) to ``[out, in]`` with images as (c, h, w)."""
     before, after = chain[:i], chain[i + 1]
     if isinstance(after, nn.Unflatten):

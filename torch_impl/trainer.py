@@ -33,10 +33,10 @@ class Trainer:
 
     framework = "torch"
 
-    def __init__(self, config: Config, steps: int, moments: Moments | None = None, device: str | None = None) -> None:
+    def __init__(self, config: Config, steps: int, moments: Moments | None = None) -> None:
         self.config, self.steps, self.moments = config, steps, moments
         self.draws = Draws(config.training.seed)
-        self.device = torch.device(device or ("cuda" if torch.cuda.is_available() else "cpu"))
+        self.device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
         self.dtype = DTYPES[config.training.precision]
         self.generator = self._network("generator")
         self.discriminator = self._network("discriminator")
