@@ -11,16 +11,13 @@ import json
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, ClassVar, Literal, TypeVar
+from typing import Any, ClassVar, Literal, TypeVar
 
 import numpy as np
 
 from common.errors import BrokenFile, DataError
 from common.listings import File, Listing, in_folder, in_table
 from common.schema import MEDIA, SIDES, DataConfig, ModelConfig
-
-if TYPE_CHECKING:
-    from common.image_sources import Squares
 
 T = TypeVar("T")
 Example = dict[str, Any]
@@ -114,41 +111,30 @@ def open_source(data: DataConfig, model: ModelConfig) -> Source:
     Raises DataError where it is missing, holds nothing usable, or (with ``data.strict``) anything unusable.
     """
     word, _, place = data.source.partition(":")
+    path = Path(place).expanduser()
     if MEDIA[model.system] == "audio":
-        return _open_audio(word, place, data)
-    from common.image_sources import Squares
+        if word == "tfds":
+            from common.tfds_sources import TfdsAudio
 
-    return _open_images(word, place, data, Squares(SIDES[model.system], model.nc, data.resize))
+            return TfdsAudio(place, data)
+        from common.audio_sources import SUFFIXES, AudioFiles
 
+        if word == "drums":
+            from common import drums
 
-def _open_audio(word: str, place: str, data: DataConfig) -> Source:
-    if word == "tfds":
-        from common.tfds_sources import TfdsAudio
+            path = drums.folder(path if place else None)
+        return AudioFiles(data, in_table(path, data.label_columns) if word == "csv" else in_folder(path, SUFFIXES))
+    from common.image_sources import Digits, ImageFiles, Squares, suffixes
 
-        return TfdsAudio(place, data)
-    from common.audio_sources import SUFFIXES, AudioFiles
-
-    if word == "csv":
-        return AudioFiles(data, in_table(Path(place), data.label_columns))
-    if word == "drums":
-        from common import drums
-
-        place = str(drums.folder(Path(place) if place else None))
-    return AudioFiles(data, in_folder(Path(place), SUFFIXES))
-
-
-def _open_images(word: str, place: str, data: DataConfig, squares: Squares) -> Source:
+    squares = Squares(SIDES[model.system], model.nc, data.resize)
     if word == "tfds":
         from common.tfds_sources import TfdsImages
 
         return TfdsImages(place, data, squares)
-    from common.image_sources import Digits, ImageFiles, suffixes
-
     if word == "digits":
         return Digits(data, squares)
-    if word == "csv":
-        return ImageFiles(data, squares, in_table(Path(place), data.label_columns))
-    return ImageFiles(data, squares, in_folder(Path(place), suffixes()))
+    listing = in_table(path, data.label_columns) if word == "csv" else in_folder(path, suffixes())
+    return ImageFiles(data, squares, listing)
 
 
 def told(skipped: Sequence[tuple[str, str]]) -> str:

@@ -13,7 +13,7 @@ import soundfile
 from PIL import Image
 from sklearn.datasets import load_digits
 
-from common import audio_sources, drums
+from common import audio, audio_sources, drums
 from common.audio import decode
 from common.errors import DataError
 from common.schema import DataConfig, DCGANConfig, SpecGANConfig
@@ -151,6 +151,12 @@ def test_a_relative_place_is_below_the_working_directory(tmp_path, monkeypatch):
     photo(tmp_path / "faces" / "a.png")
     monkeypatch.chdir(tmp_path)
     assert len(opened("images:faces")) == 1
+
+
+def test_a_place_may_begin_at_home(tmp_path, monkeypatch):
+    photo(tmp_path / "faces" / "a.png")
+    monkeypatch.setenv("HOME", str(tmp_path))
+    assert len(opened("images:~/faces")) == 1
 
 
 def table(path: Path, *lines: str) -> str:
@@ -354,7 +360,9 @@ def test_long_files_that_do_not_fit_in_memory_are_told(tmp_path, monkeypatch):
     ]
 
 
-def test_a_sound_cut_short_is_broken_as_a_whole(tmp_path):
+def test_a_sound_cut_short_is_broken_as_a_whole(tmp_path, monkeypatch):
+    decoded = []
+    monkeypatch.setattr(audio, "decode", lambda path, rate: decoded.append(path) or decode(path, rate))
     for name in ("a.flac", "b.flac"):
         sound(tmp_path / name, 5)
     shorten(tmp_path / "a.flac")
@@ -362,6 +370,7 @@ def test_a_sound_cut_short_is_broken_as_a_whole(tmp_path):
     assert len(source) == 8
     assert [source.example(index)[1] for index in (3, 0, 4)] == [1, 4, 0]
     np.testing.assert_array_equal(source[2]["x"], source[4]["x"])
+    assert decoded.count(tmp_path / "a.flac") == 1
     assert [place for place, _ in source.skipped] == [str(tmp_path / "a.flac")]
 
 
