@@ -16,7 +16,8 @@ from common.sources import Source
 
 Array = np.ndarray
 PORTION = 64  # clips transformed at once
-SHAPING = ("sample_rate", "overlap", "first_slice", "pad_end")  # fields of data that decide which frames are counted
+# Fields of data that decide which frames are counted.
+SHAPING = ("sample_rate", "overlap", "first_slice", "pad_end", "random_offset")
 FRAMING = {"frame": 256, "hop": 128}  # SpecGAN's spectrograms
 
 

@@ -40,4 +40,4 @@ class Sampler:
 
     def clips(self, images: Array, iterations: int = 16, inverse: str = "original") -> Array:
         """Waveforms ``[B, T]`` of spectrograms ``[B, H, W, 1]``, as ``waveform`` makes them."""
-        return waveform(tf.constant(images), *self.moments, iterations, inverse).numpy()
+        return tf.function(waveform)(tf.constant(images), *self.moments, iterations, inverse).numpy()

@@ -178,7 +178,11 @@ class Trainer:
 
     def clips(self, images: Array) -> Array:
         """Waveforms ``[B, T]`` of spectrograms ``[B, H, W, 1]``."""
-        return tf.cast(waveform(self._tensor(images), self.mean, self.std), tf.float32).numpy()
+        return self._clips(self._tensor(images)).numpy()
+
+    @tf.function(reduce_retracing=True)
+    def _clips(self, images: Tensor) -> Tensor:
+        return tf.cast(waveform(images, self.mean, self.std), tf.float32)
 
     def real(self, x: Array) -> Array:
         """A batch of the stream as images ``[B, H, W, C]`` in [-1, 1]."""
