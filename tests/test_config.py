@@ -13,10 +13,11 @@ import pytest
 import torch_impl
 from common import config
 from common.config import ConfigError, load
+from common.schema import total_steps
 
 
 def test_presets_are_the_files_in_configs():
-    assert config.presets() == ["dcgan", "dcgan_tiny", "specgan", "specgan_tiny"]
+    assert config.presets() == ["dcgan", "dcgan_digits", "dcgan_tiny", "specgan", "specgan_drums", "specgan_tiny"]
 
 
 @pytest.mark.parametrize("name", config.presets())
@@ -27,9 +28,10 @@ def test_every_preset_loads_and_opens_with_what_it_is_its_command_and_what_to_ex
     sizes = [torch_impl.build(model, network).parameters() for network in ("generator", "discriminator")]
     counts = " + ".join(f"{sum(parameter.numel() for parameter in network):,}" for network in sizes)
     assert f"({counts} parameters)" in what
-    assert command == f"#   parity verify {name}"
+    assert command in (f"#   parity verify {name}", f"#   python -m torch_impl train {name}")
     assert expect.startswith("# Expect")
-    assert set(re.findall(r"^  (\w+):", text, re.MULTILINE)) == set(type(model).model_fields)
+    section = text.partition("\nmodel:")[2]
+    assert set(re.findall(r"^  (\w+):", re.split(r"\n\w", section)[0], re.MULTILINE)) == set(type(model).model_fields)
 
 
 @pytest.mark.parametrize("name", ["specgan", "dcgan"])
@@ -121,3 +123,78 @@ def test_configuration_needs_no_framework():
     code = "import sys, common.config; print(*(n for n in ('torch', 'tensorflow', 'keras') if n in sys.modules))"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == ""
+
+
+@pytest.mark.parametrize(
+    ("loss", "expected"),
+    [
+        ("wgan-gp", ("adam", 1e-4, 0.5, 0.9, 1e-8)),
+        ("dcgan", ("adam", 2e-4, 0.5, 0.999, 1e-8)),
+        ("lsgan", ("rmsprop", 1e-4, None, None, 1e-10)),
+        ("wgan", ("rmsprop", 5e-5, None, None, 1e-10)),
+    ],
+)
+def test_each_loss_brings_its_recommended_optimiser(loss, expected):
+    found = load("specgan_tiny", [f"loss.kind={loss}"]).optimizer
+    kind, rate, beta1, beta2, epsilon = expected
+    assert (found.kind, found.lr, found.epsilon) == (kind, rate, epsilon)
+    assert kind == "rmsprop" or (found.beta1, found.beta2) == (beta1, beta2)
+
+
+def test_what_is_given_overrules_what_is_recommended():
+    found = load("specgan_tiny", ["optimizer.beta1=0", "optimizer.lr=1e-3"]).optimizer
+    assert (found.kind, found.lr, found.beta1, found.beta2) == ("adam", 1e-3, 0.0, 0.9)
+    other = load("specgan_tiny", ["optimizer.kind=rmsprop"]).optimizer
+    assert (other.lr, other.epsilon) == (5e-5, 1e-10)
+
+
+def test_each_system_brings_its_original_recipe():
+    sound, image = load("specgan"), load("dcgan")
+    assert (sound.loss.kind, sound.training.d_updates, sound.training.batch_size) == ("wgan-gp", 5, 64)
+    assert (image.loss.kind, image.training.d_updates, image.training.batch_size) == ("dcgan", 1, 128)
+    assert (image.training.reuse_fakes, image.loss.d_scale, image.optimizer.epsilon_place) == (True, 1.0, "torch")
+    assert (sound.training.latents, image.training.latents) == ("uniform", "normal")
+
+
+def test_the_length_of_a_run_is_given_once():
+    assert load("dcgan_tiny", ["training.steps=7"]).training.epochs is None
+    assert load("dcgan_tiny", ["training.epochs=7"]).training.steps is None
+    assert total_steps(load("dcgan_tiny", ["training.steps=7"]).training, 1000) == 7
+    assert total_steps(load("dcgan_tiny", ["training.epochs=3", "training.batch_size=64"]).training, 100) == 5
+    both = ["training.epochs=3", "training.batch_size=10", "training.d_updates=5"]
+    assert total_steps(load("specgan_tiny", both).training, 100) == 6
+
+
+@pytest.mark.parametrize(
+    ("preset", "overrides", "message"),
+    [
+        (
+            "dcgan_tiny",
+            ["training.batch_size=10", "training.accumulation=3"],
+            "batch_size=10 cannot be split into accum",
+        ),
+        ("dcgan_tiny", ["training.d_updates=2"], "reuse_fakes needs d_updates=1, got 2"),
+        ("dcgan_tiny", ["data.source=drums"], "gives audio data, but model.system=dcgan learns from image data"),
+        ("specgan_tiny", ["data.source=images:x"], "gives image data, but model.system=specgan learns from audio data"),
+        ("specgan_tiny", ["model.nc=3"], "model.nc=3: spectrograms of mono audio have one channel"),
+        ("specgan_tiny", ["data.source=mnist"], "source is 'mnist'; valid: digits, drums"),
+        ("specgan_tiny", ["data.source=csv"], "it needs a place, as in csv:FILE"),
+        ("specgan_tiny", ["optimizer.lr=-1"], "optimizer.lr is -1: input should be greater than 0"),
+        ("specgan_tiny", ["optimizer.lr=.nan"], "optimizer.lr is nan"),
+        ("specgan_tiny", ["training.ema=1"], "training.ema is 1: input should be less than 1"),
+        ("specgan_tiny", ["training.seed=-1"], "training.seed is -1"),
+        ("specgan_tiny", ["loss.penalty=1"], "unknown field loss.penalty, did you mean penalty_weight?; valid: kind, "),
+        ("specgan_tiny", ["loss.kind=hinge"], "loss.kind is 'hinge'"),
+        ("specgan_tiny", ["training.precision=float16"], "training.precision is 'float16', did you mean bfloat16?"),
+    ],
+)
+def test_impossible_runs_are_refused_in_one_line(preset, overrides, message):
+    with pytest.raises(ConfigError, match=re.escape(message)) as caught:
+        load(preset, overrides)
+    assert "\n" not in str(caught.value)
+
+
+def test_a_penalty_through_batch_norm_is_pointed_out():
+    assert load("specgan_tiny").advice() == []
+    assert "batch norm in the critic" in load("specgan_tiny", ["model.use_batchnorm=true"]).advice()[0]
+    assert "batch norm in the critic" in load("dcgan_tiny", ["loss.kind=wgan-gp"]).advice()[0]
