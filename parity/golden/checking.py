@@ -6,10 +6,11 @@ from collections.abc import Callable
 from pathlib import Path
 
 from parity.compare import ROUNDING_LIMIT
-from parity.golden.networks import IMAGE, dcgan_first_forward, specgan_forward
-from parity.golden.records import RECORDS, DCGANSetting, Record, SpecGANSetting, read_folder
+from parity.golden.networks import IMAGE, specgan_forward
+from parity.golden.records import RECORDS, Record, SpecGANSetting, read_folder
 from parity.golden.results import CLIPS, LIMITS, VALUES, GoldenResult, Measure, judge
 from parity.golden.spectrograms import specgan_spectrogram
+from parity.golden.training import judge_dcgan_training, judge_specgan_training
 
 BINS, CLIP = 129, 16384  # of an STFT with frames of 256 samples; samples of a clip
 SPECTROGRAM_LIMITS: dict[str, tuple[float, Measure]] = {
@@ -29,7 +30,7 @@ def check_folder(folder: Path) -> list[GoldenResult]:
         if name in records:
             results += JUDGES[name](records[name])
         else:
-            results.append(_abstain(name, f"{name}: not in {folder}"))
+            results.append(GoldenResult(name, "", "", "", "abstain", message=f"{name}: not in {folder}"))
     return results
 
 
@@ -61,19 +62,6 @@ def judge_specgan_forward(record: Record) -> list[GoldenResult]:
     return results
 
 
-def judge_dcgan_training(record: Record) -> list[GoldenResult]:
-    """What needs no optimiser: the first batch of generated images, and D's logits on the first real batch."""
-    setting = record.setting(DCGANSetting, record.settings)
-    record.expect({"first_fake": (setting.batch, setting.ch, 64, 64), "first_logits": (setting.batch,)})
-    computed = dcgan_first_forward(record, setting)
-    results: list[GoldenResult] = []
-    for key in ("first_fake", "first_logits"):
-        arrays = {framework: quantities[key] for framework, quantities in computed.items()}
-        results += judge((record.path.name, "", key), record.arrays[key], arrays, LIMITS["float64"])
-    rest = len(record.arrays.keys() - computed["Keras"].keys())
-    return [*results, _abstain(record.path.name, f"{record.path.name}: {rest} arrays of training steps{LATER}")]
-
-
 def judge_specgan_spectrogram(record: Record) -> list[GoldenResult]:
     """Moments, normalised spectrogram, the waveform that Griffin-Lim finds, and the image."""
     clips = len(waveform) if (waveform := record.arrays.get("waveform")) is not None and waveform.ndim else 0
@@ -94,19 +82,9 @@ def judge_specgan_spectrogram(record: Record) -> list[GoldenResult]:
     return results
 
 
-def judge_later(record: Record) -> list[GoldenResult]:
-    """A record whose subject neither house has yet."""
-    return [_abstain(record.path.name, f"{record.path.name}: {len(record.arrays)} arrays{LATER}")]
-
-
-LATER = " (read without fault; neither house computes them yet)"
 JUDGES: dict[str, Callable[[Record], list[GoldenResult]]] = {
     "specgan_forward": judge_specgan_forward,
-    "specgan_training": judge_later,
+    "specgan_training": judge_specgan_training,
     "specgan_spectrogram": judge_specgan_spectrogram,
     "dcgan_training": judge_dcgan_training,
 }
-
-
-def _abstain(record: str, message: str) -> GoldenResult:
-    return GoldenResult(record, "", "", "", "abstain", message=message)

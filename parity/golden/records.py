@@ -30,7 +30,7 @@ DAMAGE = (OSError, ValueError, EOFError, KeyError, MemoryError, NotImplementedEr
     zipfile.BadZipFile,
     zlib.error,
 )
-NUMBERS = {"f": "floating-point", "u": "unsigned whole"}
+CONTENT = {"f": "floating-point numbers", "u": "unsigned whole numbers", "U": "text"}
 Variable = Annotated[tuple[str, Annotated[tuple[Count, ...], Strict(False)]], Strict(False)]  # JSON has no tuples
 Variables = list[Variable]
 Seed = Annotated[int, Field(ge=0, le=2**32 - 3)]  # seed + 2 must suit RandomState too
@@ -102,8 +102,8 @@ class Record:
         except ConfigError as error:
             raise UnusableInput(str(error)) from error
 
-    def expect(self, shapes: Mapping[str, tuple[int, ...]], kind: Literal["f", "u"] = "f") -> None:
-        """Raise UnusableInput unless every key of ``shapes`` is there, of that shape and of that kind of number."""
+    def expect(self, shapes: Mapping[str, tuple[int, ...]], kind: Literal["f", "u", "U"] = "f") -> None:
+        """Raise UnusableInput unless every key of ``shapes`` is there, of that shape and of that kind."""
         missing = [key for key in shapes if key not in self.arrays]
         if missing:
             raise self.unusable(".npz", f"missing {', '.join(missing)}")
@@ -111,7 +111,7 @@ class Record:
             if self.arrays[key].shape != shape:
                 raise self.unusable(".npz", f"{key} has shape {self.arrays[key].shape}, the settings imply {shape}")
             if self.arrays[key].dtype.kind != kind:
-                raise self.unusable(".npz", f"{key} holds {self.arrays[key].dtype}, expected {NUMBERS[kind]} numbers")
+                raise self.unusable(".npz", f"{key} holds {self.arrays[key].dtype}, expected {CONTENT[kind]}")
 
 
 def read_folder(folder: Path) -> dict[str, Record]:
