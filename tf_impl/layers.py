@@ -110,7 +110,9 @@ class BatchNorm(keras.layers.BatchNormalization):
         self.beta = self.add_weight(shape=shape, name="beta", initializer=self.beta_initializer, autocast=False)
 
     def call(self, inputs: Any, training: bool | None = None, mask: Any = None) -> Any:
-        """Normalise ``[..., C]`` per channel."""
+        """Normalise ``[..., C]`` per channel; half precision is normalised in float32, as torch does."""
+        given = inputs.dtype
+        inputs = ops.cast(inputs, keras.backend.result_type(given, "float32"))
         if not self.track or (training and self.trainable):
             count = self._values_per_channel(inputs)
             mean, variance = moments(inputs)
@@ -118,7 +120,7 @@ class BatchNorm(keras.layers.BatchNormalization):
                 self._remember(mean, variance * count / (count - 1))
         else:
             mean, variance = ops.cast(self.moving_mean, inputs.dtype), ops.cast(self.moving_variance, inputs.dtype)
-        return ops.batch_normalization(
+        normalised = ops.batch_normalization(
             inputs,
             mean,
             variance,
@@ -127,6 +129,7 @@ class BatchNorm(keras.layers.BatchNormalization):
             scale=ops.cast(self.gamma, inputs.dtype),
             epsilon=self.epsilon,
         )
+        return ops.cast(normalised, given)
 
     def _values_per_channel(self, inputs: Any) -> Any:
         complaint = (
