@@ -70,7 +70,9 @@ JsonFile = Annotated[Path | None, typer.Option("--json", help="also write the ve
 def verify(
     pairs: Annotated[
         list[str] | None,
-        typer.Argument(help="systems, networks, presets or pairs, with model.key=value overrides", metavar="[PAIR …]"),
+        typer.Argument(
+            help="systems, networks, presets or pairs, with section.key=value overrides", metavar="[PAIR …]"
+        ),
     ] = None,
     everything: Annotated[bool, typer.Option("--all", help="every pair of the registry")] = False,
     mirrored: Mirrored = False,
@@ -79,9 +81,9 @@ def verify(
     as_json: JsonFile = None,
     listed: Annotated[bool, typer.Option("--list", help="print the pairs' names and stop")] = False,
 ) -> int:
-    """Verify the project's own pairs, for example: parity verify specgan.generator"""
+    """Verify the project's own pairs, for example: parity verify specgan.generator dcgan.training"""
     from parity.ladder_names import chosen
-    from parity.pairs import registry, select
+    from parity.pairs import climbing, in_a_mirror, registry, select
 
     if listed:
         print("\n".join(pair.name for pair in registry()))
@@ -90,7 +92,7 @@ def verify(
         raise UnusableInput("name the pairs to verify, or --all (parity verify --list shows them)")
     wanted = chosen(rungs)
     selected = registry() if everything else select(pairs or [])
-    selected = [pair.in_a_mirror() if mirrored else pair for pair in selected]
+    selected = climbing(in_a_mirror(selected) if mirrored else selected, wanted)
     from parity.commands import frameworks, terminal
 
     terminal.refuse_unwritable(as_json)
@@ -119,9 +121,9 @@ def compare(
     as_json: JsonFile = None,
 ) -> int:
     """Verify your own pair, for example: parity compare models.py:keras_net models.py:torch_net"""
-    from parity.ladder_names import chosen
+    from parity.ladder_names import NETWORK, chosen
 
-    wanted = chosen(rungs)
+    wanted = chosen(rungs, NETWORK)
     from parity.commands import frameworks, terminal
     from parity.commands.compare import compare as compare_pair
 

@@ -43,7 +43,7 @@ class Job:
 JOBS = (
     Job("import tensorflow, keras", ("-c", "import keras, tensorflow")),
     Job("import torch", ("-c", "import torch")),
-    Job("build every pair", ("-c", "from parity.pairs import registry\nfor pair in registry(): pair.build()")),
+    Job("build every pair", ("-c", "from parity.pairs import networks\nfor pair in networks(): pair.build()")),
     Job(
         "parity padding",
         ("-m", "parity", "padding", "--op", "conv", "--size", "128", "--kernel", "5", "--stride", "2"),

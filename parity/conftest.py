@@ -8,17 +8,17 @@ from functools import cache
 import pytest
 
 from parity.commands import frameworks
-from parity.pairs import Pair
+from parity.pairs import AnyPair
 from parity.verdict import Verdict
 
 
 @pytest.fixture(scope="session")
-def verdict_of(parity_record: Callable[[Verdict], Verdict]) -> Callable[[Pair], Verdict]:
+def verdict_of(parity_record: Callable[[Verdict], Verdict]) -> Callable[[AnyPair], Verdict]:
     """The verdict on a pair, measured at the first call."""
     frameworks.load()
 
     @cache
-    def verdict(pair: Pair) -> Verdict:
+    def verdict(pair: AnyPair) -> Verdict:
         return parity_record(pair.verify())
 
     return verdict

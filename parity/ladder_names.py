@@ -2,26 +2,31 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 
 from parity.verdict import UnusableInput
 
-NAMES = ("structure", "weights", "shapes", "padding", "forward", "gradients", "penalty", "state")
+NETWORK = ("structure", "weights", "shapes", "padding", "forward", "gradients", "penalty", "state")
+TRAINING = ("step", "training", "checkpoint", "data")
+NAMES = (*NETWORK, *TRAINING)
 
 
-def chosen(rungs: Iterable[str] | str | None) -> list[str]:
-    """The rungs asked for (names, or one comma-separated string), in climbing order; all of them for None.
+def chosen(rungs: Iterable[str] | str | None, valid: Sequence[str] = NAMES) -> list[str]:
+    """The rungs asked for (names, or one comma-separated string), in climbing order; all ``valid`` ones for None.
 
     Raises:
-        UnusableInput: a name is no rung; the valid ones are listed.
+        UnusableInput: a name is no valid rung; the valid ones are listed.
     """
     if rungs is None:
-        return list(NAMES)
+        return list(valid)
     words = rungs.split(",") if isinstance(rungs, str) else rungs
     wanted = [word.strip() for word in words if word.strip()]
-    unknown = [word for word in wanted if word not in NAMES]
+    unknown = [word for word in wanted if word not in valid]
     if unknown or not wanted:
+        known = [word for word in unknown if word in NAMES]
+        what = "there is no" if known else "unknown"
+        where = " here: it needs a system and its configuration" if known else ""
         raise UnusableInput(
-            f"unknown rung {', '.join(map(repr, unknown)) or '(none given)'}; valid: {', '.join(NAMES)}"
+            f"{what} rung {', '.join(map(repr, unknown)) or '(none given)'}{where}; valid: {', '.join(valid)}"
         )
-    return [name for name in NAMES if name in wanted]
+    return [name for name in valid if name in wanted]

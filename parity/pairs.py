@@ -1,6 +1,7 @@
-"""The project's own pairs: every network of every system, at full width and in every option. Imports no framework.
+"""The project's own pairs: every network of every system, and its training, in every option. Imports no framework.
 
-A pair's name is ``system.network`` (full width, all defaults) or ``system.network:option=value`` (tiny width).
+A pair's name is ``system.network`` (full width, all defaults) or ``system.network:option=value`` (tiny width);
+``system.training`` (:mod:`parity.training.pairs`) is always narrow, and its options belong to any section.
 """
 
 from __future__ import annotations
@@ -11,6 +12,9 @@ from difflib import get_close_matches
 from typing import TYPE_CHECKING, Any
 
 from common.config import ConfigError, load, presets
+from parity.ladder_names import NETWORK
+from parity.training import pairs as in_training
+from parity.training.pairs import TrainingPair
 from parity.verdict import UnusableInput
 
 if TYPE_CHECKING:
@@ -68,6 +72,7 @@ class Pair:
     overrides: tuple[str, ...] = ()
     four_dimensional: bool = False
     mirrored: bool = False
+    rungs: tuple[str, ...] = NETWORK
 
     @property
     def is_variant(self) -> bool:
@@ -120,37 +125,68 @@ class Pair:
         return (f"{self.preset}.{self.network}", *self.overrides, *(["--mirrored"] if self.mirrored else []))
 
 
-def registry() -> list[Pair]:
-    """All pairs: the defaults at full width first, then every option."""
+def registry() -> list[AnyPair]:
+    """All pairs, networks and training: the defaults first, then every option."""
+    found: list[AnyPair] = [*networks(), *in_training.registry()]
+    return sorted(found, key=lambda pair: pair.is_variant)
+
+
+def networks() -> list[Pair]:
+    """The pairs of networks: the defaults at full width first, then every option."""
     defaults = [_pair(system, network, "") for system, network in OPTIONS]
     return defaults + [_pair(*key, option) for key, options in OPTIONS.items() for option in options]
 
 
-def select(words: Sequence[str]) -> list[Pair]:
+def select(words: Sequence[str]) -> list[AnyPair]:
     """The pairs that command-line words name.
 
-    A word is a system (``specgan``: every pair of it), a network (``specgan.generator``), a pair, a preset
-    (``specgan_tiny``) with or without ``.network``, or an override (``model.dim=8``) of the presets named.
+    A word is a system (``specgan``: every pair of it), a network or training (``specgan.generator``,
+    ``specgan.training``), a pair, a preset (``specgan_tiny``) with or without ``.network``, or an override
+    (``optimizer.kind=rmsprop``) of the presets named; networks take those of their model only.
 
     Raises:
         UnusableInput: an unknown word (the valid ones are listed), or an override without a preset.
     """
-    overrides = tuple(word for word in words if word.startswith("model.") and "=" in word)
-    chosen: list[Pair] = []
+    overrides = tuple(word for word in words if "=" in word and ":" not in word.partition("=")[0])
+    chosen: list[AnyPair] = []
     for word in words:
         if word not in overrides:
             chosen += _named(word, overrides)
-    if overrides and not any(pair.overrides == overrides for pair in chosen):
+    if overrides and not any(_from(word) for word in words if word not in overrides):
         raise UnusableInput(
             f"{' '.join(overrides)}: overrides need a preset to override; valid: {', '.join(presets())}"
         )
     return list(dict.fromkeys(chosen))
 
 
-def _named(word: str, overrides: tuple[str, ...]) -> list[Pair]:
+def in_a_mirror(pairs: Sequence[AnyPair]) -> list[AnyPair]:
+    """The networks among ``pairs``, compared in a mirror; UnusableInput if there is none."""
+    found: list[AnyPair] = [pair.in_a_mirror() for pair in pairs if isinstance(pair, Pair)]
+    if not found:
+        raise UnusableInput("networks are compared in a mirror, training is not: leave --mirrored out")
+    return found
+
+
+def climbing(pairs: Sequence[AnyPair], rungs: Sequence[str]) -> list[AnyPair]:
+    """Those of ``pairs`` that have any of ``rungs``; UnusableInput if there is none."""
+    found = [pair for pair in pairs if set(rungs) & set(pair.rungs)]
+    if not found:
+        have = ", ".join(dict.fromkeys(rung for pair in pairs for rung in pair.rungs))
+        raise UnusableInput(f"none of the pairs named has a rung {', '.join(rungs)}; they have {have}")
+    return found
+
+
+def _from(word: str) -> bool:
+    """Whether a word may name a preset, whose configuration overrides change."""
     preset, _, network = word.partition(".")
-    if preset in presets() and network in ("", *NETWORKS) and (overrides or preset not in _systems()):
-        return [_from_preset(preset, name, overrides) for name in ([network] if network else NETWORKS)]
+    return preset in presets() and network in ("", *NETWORKS, in_training.TrainingPair.network)
+
+
+def _named(word: str, overrides: tuple[str, ...]) -> list[AnyPair]:
+    preset, _, network = word.partition(".")
+    if _from(word) and (overrides or preset not in _systems()):
+        names = [network] if network else [*NETWORKS, in_training.TrainingPair.network]
+        return [_from_preset(preset, name, overrides) for name in names]
     found = [pair for pair in registry() if word in (pair.system, f"{pair.system}.{pair.network}", pair.name)]
     if not found:
         names = [pair.name for pair in registry()]
@@ -176,13 +212,20 @@ def _pair(system: str, network: str, option: str) -> Pair:
     return Pair(f"{name}:{option}", system, network, tiny, overrides, FOUR_DIMENSIONAL in words, MIRRORED in words)
 
 
-def _from_preset(preset: str, network: str, overrides: tuple[str, ...]) -> Pair:
+def _from_preset(preset: str, network: str, overrides: tuple[str, ...]) -> AnyPair:
     try:
         model = load(preset, overrides).model
     except ConfigError as error:
         raise UnusableInput(str(error)) from error
+    if network in NETWORKS:
+        overrides = tuple(override for override in overrides if override.startswith("model."))
     name = f"{preset}.{network}" + (f":{','.join(overrides)}" if overrides else "")
-    return Pair(name, model.system, network, preset, overrides)
+    if network in NETWORKS:
+        return Pair(name, model.system, network, preset, overrides)
+    return TrainingPair(name, model.system, preset, overrides)
+
+
+AnyPair = Pair | TrainingPair
 
 
 def _fed_four_dimensional(port: Any) -> nn.Module:

@@ -1,4 +1,4 @@
-"""``parity selftest``: break a faithful port on purpose, once per mutant, and see every fault caught and named."""
+"""``parity selftest``: break a faithful port or trainer, once per mutant, and see every fault caught and named."""
 
 from __future__ import annotations
 
@@ -6,16 +6,23 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 
 from parity.mutants import MUTANTS, Mutant
-from parity.pairs import select
+from parity.pairs import Pair, select
+from parity.training.houses import TORCH
+from parity.training.mutants import TrainingMutant
+from parity.training.pairs import TrainingPair
+from parity.training.verification import verify_training
 from parity.verdict import Verdict
 from parity.verification import verify
+
+AnyMutant = Mutant | TrainingMutant
+LISTED = 6  # layers that a complaint names
 
 
 @dataclass(frozen=True)
 class Trial:
     """What the ladder made of one mutant; ``faults`` lists what it missed or blamed wrongly."""
 
-    mutant: Mutant
+    mutant: AnyMutant
     verdict: Verdict
     faults: list[str]
 
@@ -25,7 +32,7 @@ class Trial:
         return not self.faults
 
 
-def trials(mutants: Sequence[Mutant] = MUTANTS, begin: Callable[[str], object] | None = None) -> Iterator[Trial]:
+def trials(mutants: Sequence[AnyMutant] = MUTANTS, begin: Callable[[str], object] | None = None) -> Iterator[Trial]:
     """Try every mutant on all rungs; the port without its fault must pass."""
     for mutant in mutants:
         if begin is not None:
@@ -33,17 +40,24 @@ def trials(mutants: Sequence[Mutant] = MUTANTS, begin: Callable[[str], object] |
         yield attempt(mutant)
 
 
-def attempt(mutant: Mutant) -> Trial:
+def attempt(mutant: AnyMutant) -> Trial:
     """One mutant's trial."""
-    (pair,) = select([mutant.pair])
-    reference, port = pair.build()
-    healthy = verify(reference, port, rungs=[mutant.rung])
-    mutant.put_into(port)
-    verdict = verify(reference, port, name=f"{pair.name} with {mutant.name}")
+    (pair,) = select(mutant.pair.split())
+    name = f"{pair.name} with {mutant.name}"
+    if isinstance(mutant, TrainingMutant):
+        assert isinstance(pair, TrainingPair)
+        healthy = pair.verify(rungs=[mutant.rung])
+        verdict = verify_training(pair.config(), port=mutant.fault(TORCH), name=name)
+    else:
+        assert isinstance(pair, Pair)
+        reference, port = pair.build()
+        healthy = verify(reference, port, rungs=[mutant.rung])
+        mutant.put_into(port)
+        verdict = verify(reference, port, name=name)
     return Trial(mutant, verdict, list(_missed(mutant, healthy, verdict)))
 
 
-def _missed(mutant: Mutant, healthy: Verdict, verdict: Verdict) -> Iterator[str]:
+def _missed(mutant: AnyMutant, healthy: Verdict, verdict: Verdict) -> Iterator[str]:
     if not healthy.passed:
         yield f"the port fails {mutant.rung} without the fault"
     if verdict.passed:
@@ -51,7 +65,8 @@ def _missed(mutant: Mutant, healthy: Verdict, verdict: Verdict) -> Iterator[str]
         return
     failed = [check.layer for check in verdict.rungs[mutant.rung].checks if check.judgement == "fail"]
     if (mutant.shows or mutant.layer) not in failed:
-        yield f"{mutant.rung} fails at {', '.join(failed) or 'no layer'} instead of {mutant.shows or mutant.layer}"
+        listed = ", ".join(failed[:LISTED]) + f" and {len(failed) - LISTED} more" * (len(failed) > LISTED)
+        yield f"{mutant.rung} fails at {listed or 'no layer'} instead of {mutant.shows or mutant.layer}"
     others = {name for name, rung in verdict.rungs.items() if rung.judgement == "fail"} - {mutant.rung, *mutant.besides}
     if others:
         yield f"{', '.join(sorted(others))} also fails"

@@ -95,22 +95,52 @@ class LayerRow:
 
 @dataclass(frozen=True)
 class Coverage:
-    """How many layers were judged by value, and by what reason the others were not."""
+    """How many layers (of a training run: parameters) were judged by value, and by what reason the others were not."""
 
     judged: int
     total: int
     abstained: dict[str, str] = field(default_factory=dict)
+    unit: str = "layers"
 
     def __str__(self) -> str:
-        text = f"{self.judged} of {self.total} layers judged"
+        text = f"{self.judged} of {self.total} {self.unit} judged"
         if self.abstained:
             text += "; abstained: " + "; ".join(f"{name} ({why})" for name, why in self.abstained.items())
         return text
 
 
+@dataclass(frozen=True)
+class Curve:
+    """One loss of a training run, a value a step, in both frameworks."""
+
+    name: str
+    reference: list[float]
+    port: list[float]
+
+
+@dataclass(frozen=True)
+class Training:
+    """A training run in both frameworks: its losses, and by step how far its states are apart.
+
+    ``apart`` is the largest relative distance of any array that can be judged, ``rounding`` the largest by which
+    rounding alone moves the reference; both are empty where single values cannot be judged. ``conditions`` say what was
+    trained.
+    """
+
+    steps: int
+    conditions: str
+    curves: list[Curve]
+    apart: list[float] = field(default_factory=list)
+    rounding: list[float] = field(default_factory=list)
+
+
 @dataclass
 class Verdict:
-    """The outcome of one pair: rungs in ladder order, layers in execution order, findings worst first."""
+    """The outcome of one pair: rungs in ladder order, layers in execution order, findings worst first.
+
+    On a system's training, ``layers`` holds its parameters: ``float64`` is the largest relative error over the run,
+    ``isolated`` the one after the first step, ``rounding`` the largest in units of what rounding does.
+    """
 
     name: str
     rungs: dict[str, RungResult]
@@ -123,6 +153,7 @@ class Verdict:
     versions: dict[str, str] = field(default_factory=dict)
     command: str = ""
     seconds: float = 0.0
+    training: Training | None = None
 
     @property
     def passed(self) -> bool:

@@ -14,7 +14,7 @@ from torch import nn
 
 from parity.comparison import prepare
 from parity.ladder import climb
-from parity.ladder_names import chosen
+from parity.ladder_names import NETWORK, chosen
 from parity.rows import coverage, layer_rows
 from parity.rungs.bench import Bench
 from parity.sources import SourceLines
@@ -59,7 +59,7 @@ def verify(
         UnusableInput: nothing can be compared (unbuilt model, wrong input shape, NaN weights, unknown rung).
     """
     start = time.perf_counter()
-    wanted = chosen(rungs)
+    wanted = chosen(rungs, NETWORK)
     _check_kinds(reference, port)
     tell = progress or (lambda rung: None)
     tell("tracing")

@@ -110,8 +110,10 @@ def test_selftest_exits_1_for_a_fault_that_is_not_caught(
     monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
 ) -> None:
     from parity import mutants
+    from parity.training import mutants as in_training
 
     first = mutants.MUTANTS[0]
+    monkeypatch.setattr(in_training, "MUTANTS", [])
     monkeypatch.setattr(mutants, "MUTANTS", [first])
     assert run(["selftest"]) == 0
     assert "1 of 1 faults caught" in capfd.readouterr().out
@@ -164,6 +166,15 @@ def test_golden_passes_on_the_projects_own_records(capfd: pytest.CaptureFixture[
         (["verify", "specgan_tiny.generator", "model.kernel_length=4"], "did you mean kernel_len?"),
         (["verify", "specgan_tiny.generator", "model.kernel_len=40"], "valid: 3, 4, 5, 6 or 7"),
         (["verify", "model.dim=8"], "overrides need a preset"),
+        (["verify", "optimizer.kind=adam"], "overrides need a preset"),
+        (["verify", "dcgan_tiny", "optimizer.knid=adam"], "did you mean kind?"),
+        (["verify", "dcgan.training", "training.accumulation=3", "training.batch_size=4"], "equal portions"),
+        (
+            ["verify", "dcgan.generator", "--rungs", "training,data"],
+            "none of the pairs named has a rung training, data",
+        ),
+        (["verify", "dcgan.training", "--mirrored"], "training is not: leave --mirrored out"),
+        (["compare", "a:f", "a:f", "--rungs", "training"], "no rung 'training' here: it needs a system"),
         (["verify", "specgan", "--rungs", "forwards"], "unknown rung 'forwards'; valid: structure"),
         (["verify", "dcgan_tiny", "--json", "/nonexistent/file.json"], "cannot be written"),
         (["report", "--out", "/proc/report"], "cannot be written"),

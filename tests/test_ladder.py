@@ -13,7 +13,7 @@ import tf_impl
 import torch_impl
 from common.config import load
 from parity.ladder import RUNGS
-from parity.ladder_names import NAMES
+from parity.ladder_names import NETWORK
 from parity.mutants import MUTANTS, Mutant, like
 from parity.selftest import attempt
 from parity.verdict import UnusableInput, Verdict
@@ -35,7 +35,7 @@ def test_a_broken_port_fails_that_rung_at_that_layer(mutant: Mutant) -> None:
 
 
 def test_every_rung_has_a_mutant_that_breaks_it() -> None:
-    assert {mutant.rung for mutant in MUTANTS} == set(RUNGS) == set(NAMES)
+    assert {mutant.rung for mutant in MUTANTS} == set(RUNGS) == set(NETWORK)
 
 
 def test_the_selftest_sees_a_fault_that_is_not_caught() -> None:
@@ -101,6 +101,8 @@ def test_unknown_rung_lists_the_valid_ones() -> None:
     reference, port = twins("dcgan", "generator")
     with pytest.raises(UnusableInput, match="'forwards'.*structure, weights"):
         parity.verify(reference, port, rungs=["forwards"])
+    with pytest.raises(UnusableInput, match="no rung 'training' here: it needs a system"):
+        parity.verify(reference, port, rungs=["forward", "training"])
 
 
 def test_a_verdict_is_the_same_twice() -> None:

@@ -14,10 +14,11 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 from rich.table import Table
 
+from parity.ladder_names import NETWORK, TRAINING
 from parity.verdict import UnusableInput
 
 if TYPE_CHECKING:
-    from parity.pairs import Pair
+    from parity.pairs import AnyPair
     from parity.selftest import Trial
     from parity.verdict import Verdict
 
@@ -26,12 +27,16 @@ LEGEND = "✓ pass   ✗ fail   ≈ known difference   – nothing to judge"
 Tell = Callable[[str], None]
 
 
-def verify_all(pairs: Sequence[Pair], rungs: Sequence[str] | None, seed: int) -> list[Verdict]:
-    """Verify pair by pair, with a bar on a terminal and plain lines elsewhere (both on stderr)."""
+def verify_all(pairs: Sequence[AnyPair], rungs: Sequence[str] | None, seed: int) -> list[Verdict]:
+    """Verify pair by pair, each on those of ``rungs`` (None: all) that it has.
+
+    Progress goes to stderr: a bar on a terminal, plain lines elsewhere.
+    """
     verdicts = []
     with progress(len(pairs)) as begin:
         for pair in pairs:
-            verdicts.append(pair.verify(rungs=rungs, seed=seed, progress=begin(pair.name)))
+            own = None if rungs is None else [rung for rung in rungs if rung in pair.rungs]
+            verdicts.append(pair.verify(rungs=own, seed=seed, progress=begin(pair.name)))
     return verdicts
 
 
@@ -76,16 +81,10 @@ def _plain_lines(total: int) -> Callable[[str], Tell]:
 def show(verdicts: Sequence[Verdict]) -> None:
     """A table of pairs by rungs, then what went wrong and how to mend it, then the sum."""
     console = Console(soft_wrap=True, highlight=False)
-    rungs = list(dict.fromkeys(rung for verdict in verdicts for rung in verdict.rungs))
-    table = Table(box=None, pad_edge=False, header_style="bold")
-    table.add_column("pair", no_wrap=True)
-    for rung in rungs:
-        table.add_column(rung, justify="center", no_wrap=True)
-    table.add_column("layers", justify="right", no_wrap=True)
-    for verdict in verdicts:
-        marks = [MARKS[verdict.rungs[rung].judgement] if rung in verdict.rungs else "" for rung in rungs]
-        table.add_row(verdict.name, *marks, f"{verdict.coverage.judged}/{verdict.coverage.total}")
-    Console(width=max(console.width, 48 + 11 * len(rungs)), highlight=False).print(table)
+    for ladder in (NETWORK, TRAINING):
+        some = [verdict for verdict in verdicts if set(verdict.rungs) & set(ladder)]
+        if some:
+            _matrix(some, [rung for rung in ladder if any(rung in verdict.rungs for verdict in some)], console.width)
     console.print(LEGEND, style="dim")
     for verdict in verdicts:
         if not verdict.passed or verdict.findings or verdict.coverage.abstained:
@@ -97,6 +96,20 @@ def show(verdicts: Sequence[Verdict]) -> None:
         console.print(f"[bold red]not faithful[/]: {len(failed)} of {len(verdicts)}: {', '.join(failed)}")
     else:
         console.print(f"[bold green]faithful[/]: {len(verdicts)} of {len(verdicts)}")
+
+
+def _matrix(verdicts: Sequence[Verdict], rungs: Sequence[str], width: int) -> None:
+    """Pairs by rungs, and how much of each was judged."""
+    table = Table(box=None, pad_edge=False, header_style="bold")
+    table.add_column("pair")
+    for rung in rungs:
+        table.add_column(rung, justify="center", no_wrap=True)
+    table.add_column("judged", justify="right", no_wrap=True)
+    for verdict in verdicts:
+        marks = [MARKS[verdict.rungs[rung].judgement] if rung in verdict.rungs else "" for rung in rungs]
+        table.add_row(verdict.name, *marks, f"{verdict.coverage.judged}/{verdict.coverage.total}")
+    longest = max(len(verdict.name) for verdict in verdicts)
+    Console(width=max(width, longest + 12 + 12 * len(rungs)), highlight=False).print(table)
 
 
 def show_trials(trials: Sequence[Trial]) -> None:

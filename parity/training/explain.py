@@ -1,0 +1,251 @@
+"""What a training step does otherwise: one changed setting that reproduces the port's own numbers, if there is one.
+
+Each hypothesis takes a :class:`Case` (one array that differs after an update before which everything agreed) and solves
+for the setting; it is told only if the port's values follow from it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import NamedTuple
+
+import numpy as np
+
+from common.schedules import learning_rates
+from common.schema import Config
+from parity.compare import TINY, scale
+from parity.training.noise import owner
+
+Array = np.ndarray
+Arrays = dict[str, Array]
+
+# What an explanation may leave of the difference it explains. Settings are solved for from float64 differences, so the
+# right one leaves far less, and another one leaves most of it.
+REST = 1e-3
+
+
+class Told(NamedTuple):
+    """A cause: its kind, what the port does, and what to do about it."""
+
+    kind: str
+    message: str
+    fix: str
+
+
+@dataclass(frozen=True)
+class Case:
+    """``name`` differs after update ``update`` (from 1) of its network, in step ``step`` (from 0).
+
+    States before and after it, on both sides, in Keras's names and layout.
+    """
+
+    config: Config
+    steps: int
+    step: int
+    name: str
+    before: Arrays
+    expected: Arrays
+    port_before: Arrays
+    got: Arrays
+
+    @property
+    def scope(self) -> str:
+        """``d_optimizer``, ``discriminator``, ``ema`` and so on."""
+        return self.name.partition("/")[0]
+
+    @property
+    def optimizer(self) -> str:
+        """The optimiser that moves the array's network."""
+        return "d_optimizer" if owner(self.name).startswith("discriminator") else "g_optimizer"
+
+    @property
+    def parameter(self) -> str:
+        """``layer/parameter``."""
+        return owner(self.name).partition("/")[2]
+
+    @property
+    def update(self) -> int:
+        """Updates that the optimiser has made, this one included."""
+        return int(self.expected[f"{self.optimizer}/updates"])
+
+    @property
+    def rate(self) -> float:
+        """The learning rate of this update."""
+        return learning_rates(self.config.optimizer, self.step, self.steps)[self.optimizer == "g_optimizer"]
+
+    def slot(self, kind: str) -> str:
+        """The name of the parameter's slot."""
+        return f"{self.optimizer}/{kind}/{self.parameter}"
+
+
+def explain(case: Case) -> Told:
+    """The first hypothesis that reproduces the port's values."""
+    told = (hypothesis(case) for hypothesis in HYPOTHESES)
+    return next((found for found in told if found is not None), Told("numeric", "no one setting explains it", UNKNOWN))
+
+
+UNKNOWN = "compare the two trainers line by line from the first array that differs"
+
+
+def _count(case: Case) -> Told | None:
+    """An optimiser's count of its updates."""
+    if not case.name.endswith("/updates"):
+        return None
+    message = f"counts {int(case.got[case.name])} updates; {int(case.expected[case.name])} were made"
+    return Told("update-count", message, "count one update for each call, and keep the count in checkpoints")
+
+
+def _decay(case: Case) -> Told | None:
+    """A moment that keeps another share of its past."""
+    slot = case.name.split("/")[1]
+    field = {"m": "beta1", "v": "beta2", "s": "decay"}.get(slot)
+    if field is None or not case.scope.endswith("optimizer"):
+        return None
+    wanted = getattr(case.config.optimizer, field)
+    past, now = case.before[case.name], case.expected[case.name]
+    new = (now - wanted * past) / (1 - wanted)
+    share = _solved(case.got[case.name] - new, past - new, wanted)
+    if share is not None:
+        message = f"is reproduced by optimizer.{field}={share:.6g}; the configuration says {wanted:.6g}"
+        return Told("optimizer-decay", message, f"give the port's optimiser {field}={wanted:g}")
+    factor = _solved(case.got[case.name] - wanted * past, (1 - wanted) * new, 1.0)
+    if factor is not None and factor > 0:
+        factor = factor if slot == "m" else float(np.sqrt(factor))
+        message = f"is reproduced by a gradient {factor:.6g} times as large"
+        return Told("gradient", message, "compare sums with means, the loss's weights, accumulation and clipping")
+    return Told("gradient", "comes of another gradient", "compare the losses, and what their gradients pass through")
+
+
+def _rate(case: Case) -> Told | None:
+    """A parameter that its moments move by another rate, or with epsilon in another place."""
+    cfg = case.config.optimizer
+    if case.scope not in ("generator", "discriminator") or case.slot(SLOTS[cfg.kind]) not in case.got:
+        return None
+    way = case.port_before[case.name] - case.got[case.name]
+    numerator, root, correction = RULES[cfg.kind](case)
+    epsilons = EPSILONS[cfg.kind](case, root)
+    wanted = next(iter(epsilons.values()))
+    usual = case.rate * correction * numerator / wanted
+    for place, denominator in list(epsilons.items())[1:]:
+        if _explains(way, case.rate * correction * numerator / denominator, usual):
+            message = f"is reproduced by epsilon {place}; the configuration has it {next(iter(epsilons))}"
+            return Told("optimizer-epsilon", message, "add epsilon where the configuration says")
+    if (epsilon := _other_epsilon(way, case.rate * correction * numerator, root, usual)) is not None:
+        message = f"is reproduced by epsilon {epsilon:.4g} beside the root; the configuration says {cfg.epsilon:g}"
+        return Told("optimizer-epsilon", message, "give the port's optimiser the configured epsilon, where it says")
+    rate = _solved(way, numerator / wanted, case.rate * correction)
+    if rate is None:
+        return None
+    for count in (case.update - 1, case.update + 1, 1):
+        if cfg.kind == "adam" and count > 0 and np.isclose(rate, case.rate * _correction(case, count), rtol=REST):
+            message = f"is reproduced by the bias correction of update {count}; this is update {case.update}"
+            return Told("update-count", message, "count one update for each call, and keep the count in checkpoints")
+    return _named_rate(case, rate / correction)
+
+
+def _named_rate(case: Case, rate: float) -> Told:
+    cfg, own = case.config.optimizer, case.optimizer == "g_optimizer"
+    known = {
+        "the other network's": learning_rates(cfg, case.step, case.steps)[not own],
+        "that of the step before": learning_rates(cfg, max(case.step - 1, 0), case.steps)[own],
+        "that of the step after": learning_rates(cfg, case.step + 1, case.steps)[own],
+    }
+    meaning = next((f", {name}" for name, value in known.items() if np.isclose(rate, value, rtol=REST)), "")
+    message = f"is reproduced by the learning rate {rate:.6g}{meaning}; expected {case.rate:.6g}"
+    return Told("learning-rate", message, "hand the optimiser the rate that common.schedules gives for this step")
+
+
+def _clipping(case: Case) -> Told | None:
+    """Weights of a Wasserstein critic kept within other bounds."""
+    if case.config.loss.kind != "wgan" or case.scope != "discriminator":
+        return None
+    bound, wanted = scale(case.got[case.name]), case.config.loss.clip
+    if scale(case.expected[case.name]) != wanted or bound == wanted:
+        return None
+    message = f"reaches {bound:.6g}; loss.clip={wanted:g} keeps every weight of D within it"
+    return Told("weight-clipping", message, "clip all of D's parameters after each of its updates")
+
+
+def _average(case: Case) -> Told | None:
+    """A moving average that keeps another share of its past."""
+    if case.scope != "ema":
+        return None
+    wanted = case.config.training.ema or 0.0
+    source = f"generator/{case.parameter}"
+    past, now, new = case.port_before[case.name], case.got[case.name], case.got[source]
+    share = _solved(now - new, past - new, wanted)
+    if share is None:
+        return None
+    message = f"is reproduced by training.ema={share:.6g}; the configuration says {wanted:g}"
+    return Told("ema-decay", message, f"average with decay {wanted:g}, once a step, after the generator's update")
+
+
+def _statistics(case: Case) -> Told | None:
+    """Running statistics."""
+    if "moving_" not in case.name:
+        return None
+    message = "is not what the same passes through the network leave behind"
+    return Told("batchnorm-statistics", message, "compare how often each network runs in training mode, and on what")
+
+
+HYPOTHESES: list[Callable[[Case], Told | None]] = [_count, _decay, _statistics, _clipping, _rate, _average]
+
+
+def _correction(case: Case, count: int) -> float:
+    """Adam's bias correction of update ``count``."""
+    cfg = case.config.optimizer
+    return float(np.sqrt(1 - cfg.beta2**count) / (1 - cfg.beta1**count))
+
+
+def _adam(case: Case) -> tuple[Array, Array, float]:
+    """What the port's own moments make of an update: numerator, root, and the factor of the learning rate."""
+    return case.got[case.slot("m")], np.sqrt(case.got[case.slot("v")]), _correction(case, case.update)
+
+
+def _rmsprop(case: Case) -> tuple[Array, Array, float]:
+    decay, slot = case.config.optimizer.decay, case.slot("s")
+    square = (case.got[slot] - decay * case.port_before[slot]) / (1 - decay)
+    way = case.port_before[case.name] - case.got[case.name]
+    return np.sign(way) * np.sqrt(np.maximum(square, 0)), np.sqrt(case.got[slot]), 1.0
+
+
+def _adam_epsilons(case: Case, root: Array) -> dict[str, Array]:
+    """Denominators by where epsilon stands, the configured one first."""
+    cfg = case.config.optimizer
+    beside = root + cfg.epsilon
+    corrected = root + cfg.epsilon * np.sqrt(1 - cfg.beta2**case.update)
+    places = {"tensorflow": beside, "torch": corrected}
+    order = sorted(places, key=lambda place: place != cfg.epsilon_place)
+    return {f"where {place} has it (epsilon_place={place})": places[place] for place in order}
+
+
+def _rmsprop_epsilons(case: Case, root: Array) -> dict[str, Array]:
+    epsilon = case.config.optimizer.epsilon
+    return {"inside the root": np.sqrt(root**2 + epsilon), "outside the root": root + epsilon}
+
+
+def _other_epsilon(way: Array, numerator: Array, root: Array, usual: Array) -> float | None:
+    """The constant that added to ``root`` divides ``numerator`` into ``way``; None if there is none."""
+    used = np.abs(way) > np.abs(way).max() / 1000
+    epsilon = float(np.median(numerator[used] / way[used] - root[used])) if used.any() else -1.0
+    return epsilon if epsilon >= 0 and _explains(way, numerator / (root + epsilon), usual) else None
+
+
+SLOTS = {"adam": "m", "rmsprop": "s"}
+RULES = {"adam": _adam, "rmsprop": _rmsprop}
+EPSILONS = {"adam": _adam_epsilons, "rmsprop": _rmsprop_epsilons}
+
+
+def _solved(target: Array, direction: Array, wanted: float) -> float | None:
+    """The number that times ``direction`` is ``target``, where ``wanted`` is not; None if there is none."""
+    size = float(np.sum(direction * direction))
+    if not np.isfinite(size) or size < TINY or not np.isfinite(target).all():
+        return None
+    factor = float(np.sum(target * direction)) / size
+    return factor if _explains(target, factor * direction, wanted * direction) else None
+
+
+def _explains(target: Array, found: Array, usual: Array) -> bool:
+    """Whether ``found`` leaves next to nothing of the difference between ``target`` and ``usual``."""
+    return bool(np.linalg.norm(target - found) < REST * np.linalg.norm(target - usual))

@@ -1,0 +1,150 @@
+"""Trainers broken on purpose, one fault each: what the rungs of training must catch, where, and under which name."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from common.moments import Moments
+from common.schema import Config
+from parity.training.houses import House
+from torch_impl.checkpoints import restore
+from torch_impl.trainer import Trainer
+
+Array = np.ndarray
+Fault = Callable[[House], House]
+
+
+@dataclass(frozen=True)
+class TrainingMutant:
+    """The port of ``pair`` (command-line words), given ``fault``, must fail ``rung`` at ``layer``, named ``kind``.
+
+    ``layer`` is an array of the state in Keras's names, a loss or a kind of data; ``besides`` as in
+    :class:`parity.mutants.Mutant`.
+    """
+
+    name: str
+    pair: str
+    layer: str
+    fault: Fault
+    rung: str
+    kind: str
+    besides: frozenset[str] = frozenset()
+    shows: str = ""
+
+
+def configured(**sections: Mapping[str, Any]) -> Fault:
+    """A port that trains under another configuration: ``configured(optimizer={"beta1": 0.9})``."""
+
+    def broken(house: House) -> House:
+        def build(config: Config, steps: int, moments: Moments | None) -> Any:
+            changed = {name: getattr(config, name).model_copy(update=fields) for name, fields in sections.items()}
+            return house.build(config.model_copy(update=changed), steps, moments)
+
+        return replace(house, build=build)
+
+    return broken
+
+
+def trained_by(trainer: Callable[[Config, int, Moments | None], Any]) -> Fault:
+    """A port with another trainer."""
+    return lambda house: replace(house, build=trainer)
+
+
+class SwappedRates(Trainer):
+    """Gives each network the other's learning rate."""
+
+    def update_both(self, real: Tensor, z: Tensor, alpha: Tensor, lr_d: float, lr_g: float) -> dict[str, Tensor]:
+        """One update of each, at the wrong rates."""
+        return super().update_both(real, z, alpha, lr_g, lr_d)
+
+
+class ReusedMixing(Trainer):
+    """Mixes real and fake by the first update's weights in every update of a step."""
+
+    def _drawn(self, step: int, update: int) -> tuple[Tensor, Tensor]:
+        return super()._drawn(step, update)[0], super()._drawn(step, 0)[1]
+
+
+class LateSchedule(Trainer):
+    """Takes each learning rate one step late."""
+
+    now = 0
+
+    def step(self, step: int, batches: Iterator[dict[str, Array]]) -> dict[str, Tensor]:
+        """The step's draws at the rate of the step before."""
+        self.now = step
+        return super().step(max(step - 1, 0), batches)
+
+    def _drawn(self, step: int, update: int) -> tuple[Tensor, Tensor]:
+        return super()._drawn(self.now, update)
+
+
+def forgets_average(house: House) -> House:
+    """A port that saves the moving average and does not restore it."""
+
+    def partly(trainer: Any, arrays: Mapping[str, Array]) -> None:
+        kept = {name: tensor.clone() for name, tensor in trainer.ema.state_dict().items()}
+        restore(trainer, arrays)
+        trainer.ema.load_state_dict(kept)
+
+    return replace(house, restore=partly)
+
+
+def swaps_moments(house: House) -> House:
+    """A port whose moments arrive across the bridge in each other's place."""
+
+    def crossed(arrays: Mapping[str, Array], config: Config) -> dict[str, Array]:
+        other = {"/m/": "/v/", "/v/": "/m/"}
+        found = house.from_reference(arrays, config)
+        places = {name: next((name.replace(a, b) for a, b in other.items() if a in name), name) for name in found}
+        return {name: found[places[name]] for name in found}
+
+    return replace(house, from_reference=crossed)
+
+
+def symmetric_window(house: House) -> House:
+    """A port whose Hann window ends on a zero, as windows for filters do and those of spectra do not."""
+
+    def log_magnitude(clips: Array) -> Array:
+        window = torch.hann_window(256, periodic=False, dtype=torch.float64)
+        padded = torch.nn.functional.pad(torch.from_numpy(clips).double(), (0, 128))
+        transform = torch.stft(padded, 256, 128, window=window, center=False, return_complex=True)
+        return torch.log(transform.abs() + 1e-6).mT.numpy()
+
+    return replace(house, log_magnitude=log_magnitude)
+
+
+STEPS = " training.steps=4"
+LASTING = frozenset({"training"})
+MUTANTS = [
+    TrainingMutant(
+        "epsilon's place", "dcgan.training optimizer.epsilon_place=torch" + STEPS, "discriminator/output/kernel",
+        configured(optimizer={"epsilon_place": "tensorflow"}), "step", "optimizer-epsilon", LASTING,
+    ),
+    TrainingMutant(
+        "rates swapped", "dcgan.training optimizer.lr_g=0.0004" + STEPS, "discriminator/output/kernel",
+        trained_by(SwappedRates), "step", "learning-rate", LASTING,
+    ),
+    TrainingMutant(
+        "mixing weights reused", "specgan.training training.d_updates=2" + STEPS, "penalty",
+        trained_by(ReusedMixing), "step", "penalty", LASTING,
+    ),
+    TrainingMutant(
+        "schedule a step late", "dcgan.training optimizer.schedule=cosine" + STEPS, "discriminator/output/kernel",
+        trained_by(LateSchedule), "training", "learning-rate",
+    ),
+    TrainingMutant(
+        "average forgotten", "dcgan.training training.ema=0.9" + STEPS, "ema/upconv_0/kernel",
+        forgets_average, "checkpoint", "checkpoint-incomplete",
+    ),
+    TrainingMutant(
+        "moments swapped across", "dcgan.training" + STEPS, "state", swaps_moments, "checkpoint", "checkpoint-crossing"
+    ),
+    TrainingMutant("symmetric window", "specgan.training" + STEPS, "stft", symmetric_window, "data", "stft"),
+]  # fmt: skip

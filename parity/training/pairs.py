@@ -1,0 +1,123 @@
+"""The project's systems in training, under their recommended configurations and every option. Imports no framework.
+
+Training is an algorithm, not a width: networks are made narrow and batches small, unless an override says otherwise.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from common.config import ConfigError, load
+from common.schema import Config
+from parity.ladder_names import TRAINING
+from parity.verdict import UnusableInput
+
+if TYPE_CHECKING:
+    from parity.verdict import Verdict
+
+STEPS = 20
+# The most that a run here has of each; enough for batch statistics, several updates of D, and every layer.
+SIZES = {"model.nz": 16, "model.dim": 2, "model.ngf": 8, "model.ndf": 8, "training.d_updates": 2}
+PRECISION = {"float32": "float64"}  # what cannot be compared, and what is instead
+# Variants of each system. Together they take every value of every option, and every option another value than its own.
+VARIANTS: dict[str, list[str]] = {
+    "specgan": [
+        "",
+        "loss.kind=wgan,loss.clip=0.1",
+        "loss.kind=lsgan,model.use_batchnorm=true",
+        "loss.kind=dcgan,model.upsample=nearest,model.kernel_len=3",
+        "loss.penalty_weight=5,model.upsample=linear,optimizer.kind=rmsprop,training.latents=normal",
+        "model.init=normal,model.upsample=cubic,model.kernel_len=3,optimizer.epsilon_place=torch",
+    ],
+    "dcgan": [
+        "",
+        "training.reuse_fakes=false,training.d_updates=3,model.init=framework",
+        "loss.kind=wgan-gp,training.reuse_fakes=false,optimizer.clip_norm=0.5",
+        "loss.kind=wgan,optimizer.kind=adam,training.latents=uniform",
+        "loss.kind=lsgan,loss.label_smoothing=0.1,training.ema=0.9",
+        "loss.label_smoothing=0.1,loss.smooth_fakes=true,optimizer.epsilon_place=tensorflow",
+        "loss.d_scale=0.5,optimizer.kind=rmsprop,optimizer.initial_accumulator=0,optimizer.decay=0.95",
+        "optimizer.schedule=cosine,optimizer.final_lr=0.00001,optimizer.lr_g=0.0002,optimizer.lr_d=0.0004",
+        "optimizer.schedule=linear,optimizer.clip_norm=0.1,optimizer.beta1=0.0,optimizer.epsilon=0.000001",
+        "training.accumulation=2,training.ema=0.99,optimizer.beta2=0.99",
+        "training.precision=bfloat16",
+    ],
+}
+
+
+@dataclass(frozen=True)
+class TrainingPair:
+    """Both trainers of one configuration."""
+
+    name: str
+    system: str
+    preset: str
+    overrides: tuple[str, ...] = ()
+    network: str = "training"
+    mirrored: bool = False
+    rungs: tuple[str, ...] = TRAINING
+
+    @property
+    def is_variant(self) -> bool:
+        """Whether the pair is an option rather than the recommended configuration."""
+        return ":" in self.name
+
+    def config(self, seed: int = 0) -> Config:
+        """The configuration, narrowed, in float64 unless it asks for bfloat16.
+
+        Raises UnusableInput for a configuration that cannot be.
+        """
+        given = {override.partition("=")[0].strip() for override in self.overrides}
+        try:
+            asked = load(self.preset, self.overrides)
+            settings = {name: least for name, least in _smaller(asked).items() if name not in given}
+            settings = {"training.seed": seed, "training.steps": STEPS} | settings
+            own = [f"{name}={value}" for name, value in settings.items() if name not in given]
+            return load(self.preset, [*self.overrides, *own])
+        except ConfigError as error:
+            raise UnusableInput(str(error)) from error
+
+    def verify(
+        self,
+        *,
+        rungs: Iterable[str] | None = None,
+        seed: int = 0,
+        progress: Callable[[str], None] | None = None,
+    ) -> Verdict:
+        """This pair's verdict."""
+        from parity.training.verification import verify_training
+
+        verdict = verify_training(self.config(seed), rungs=rungs, name=self.name, progress=progress)
+        verdict.command = " ".join(["parity verify", *self.arguments, *([f"--seed {seed}"] if seed else [])])
+        return verdict
+
+    @property
+    def arguments(self) -> tuple[str, ...]:
+        """The command-line words that select this pair."""
+        return (self.name,) if self in registry() else (f"{self.preset}.{self.network}", *self.overrides)
+
+
+def registry() -> list[TrainingPair]:
+    """The recommended configurations first, then every variant."""
+    found = [_pair(system, variant) for system, variants in VARIANTS.items() for variant in variants]
+    return sorted(found, key=lambda pair: pair.is_variant)
+
+
+def _pair(system: str, variant: str) -> TrainingPair:
+    name = f"{system}.training" + f":{variant}" * bool(variant)
+    return TrainingPair(name, system, system, tuple(variant.split(",")) if variant else ())
+
+
+def _smaller(asked: Config) -> dict[str, object]:
+    """What narrows a configuration: sizes, batch and precision."""
+    portions = asked.training.accumulation
+    found: dict[str, object] = {"training.batch_size": max(4, 2 * portions)}
+    for name, most in SIZES.items():
+        section, _, field = name.partition(".")
+        value = getattr(getattr(asked, section), field, 0)
+        if value > most:
+            found[name] = most
+    precision = asked.training.precision
+    return found | {"training.precision": PRECISION[precision]} if precision in PRECISION else found
