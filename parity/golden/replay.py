@@ -19,7 +19,7 @@ from parity.golden.records import DCGANSetting, Record, SpecGANTrainingSetting
 from tf_impl.trainer import Trainer as KerasTrainer
 from torch_impl.trainer import Trainer as TorchTrainer
 
-NETWORKS = {"G": "generator", "D": "discriminator"}  # by the record's word for them
+NETWORKS = ("generator", "discriminator")
 
 
 class Replay(NamedTuple):
@@ -34,32 +34,32 @@ def specgan_training(
 ) -> tuple[dict[str, Replay], Iterator[Arrays]]:
     """By framework ``G_loss``, ``D_loss`` and ``final/VARIABLE`` of a run in float64; and float32 runs without end.
 
-    The float32 runs are torch's. The first starts from the weights as drawn, each other one from weights of which
-    every third stays and the rest have moved to a neighbouring float32 number: as many samples of what rounding can
-    do to this run. Raises UnusableInput where the listed variables are not those of the networks.
+    The float32 runs are torch's: samples of what rounding can do to this run. The first starts from the weights as
+    drawn, each other one from the weights of the one before, nudged to neighbouring float32 numbers. Raises
+    UnusableInput where the listed variables are not those of the networks.
     """
     fed, moments = draws.specgan_updates(setting), _moments(setting)
     config = _specgan_config(setting, "float64")
     ours = KerasTrainer(config, setting.loops, moments)
     fill(record, name, "G", ours.generator, setting.generator_variables, setting.seed)
     fill(record, name, "D", ours.discriminator, setting.discriminator_variables, setting.seed + 1)
-    start = to_torch(tf_impl.checkpoints.state(ours), config)
+    start = to_torch(_weights(tf_impl.checkpoints.state(ours)), config)
     played = {"Keras": _played(ours, fed)}
     played["Keras"].arrays.update(_finals(ours))
 
-    def port(precision: str, start: Mapping[str, np.ndarray]) -> Replay:
+    def port(precision: str, weights: Arrays) -> Replay:
         trainer = TorchTrainer(_specgan_config(setting, precision), setting.loops, moments)
-        torch_impl.checkpoints.restore(trainer, start)
+        torch_impl.checkpoints.restore(trainer, torch_impl.checkpoints.state(trainer) | weights)
         run = _played(trainer, fed)
         tf_impl.checkpoints.restore(ours, to_keras(torch_impl.checkpoints.state(trainer), config))
         run.arrays.update(_finals(ours))
         return run
 
     def rounded() -> Iterator[Arrays]:
-        rs = np.random.RandomState(setting.seed)
-        yield port("float32", start).arrays
+        rs, weights = np.random.RandomState(setting.seed), start
         while True:
-            yield port("float32", {key: _nudged(key, value, rs) for key, value in start.items()}).arrays
+            yield port("float32", weights).arrays
+            weights = {key: _nudged(value, rs) for key, value in weights.items()}
 
     played["torch"] = port("float64", start)
     return played, rounded()
@@ -75,10 +75,10 @@ def dcgan_training(record: Record, setting: DCGANSetting) -> dict[str, Arrays]:
     port = TorchTrainer(config, setting.steps)
     fill_port(record, "generator", port.generator, setting.generator_parameters, setting.seed)
     fill_port(record, "discriminator", port.discriminator, setting.discriminator_parameters, setting.seed + 1)
-    start = to_keras(torch_impl.checkpoints.state(port), config)
+    start = to_keras(_weights(torch_impl.checkpoints.state(port)), config)
     played = {"torch": _stepped(port, fed) | _port_finals(port)}
     ours = KerasTrainer(config, setting.steps)
-    tf_impl.checkpoints.restore(ours, start)
+    tf_impl.checkpoints.restore(ours, tf_impl.checkpoints.state(ours) | start)
     losses = _stepped(ours, fed)
     torch_impl.checkpoints.restore(port, to_torch(tf_impl.checkpoints.state(ours), config))
     finals = {key: value for key, value in _port_finals(port).items() if not key.endswith("num_batches_tracked")}
@@ -134,10 +134,13 @@ def _port_finals(trainer: TorchTrainer) -> Arrays:
     return {f"final/{parameter}": value for parameter, value in found.items()}
 
 
-def _nudged(name: str, value: np.ndarray, rs: np.random.RandomState) -> np.ndarray:
-    """A weight one float32 number up, down or where it is; the optimisers' state as it is."""
-    if name.partition("/")[0] not in NETWORKS.values():
-        return value
+def _weights(state: Arrays) -> Arrays:
+    """What a state says of the networks; each optimiser begins as its own house has it."""
+    return {name: value for name, value in state.items() if name.partition("/")[0] in NETWORKS}
+
+
+def _nudged(value: np.ndarray, rs: np.random.RandomState) -> np.ndarray:
+    """Each float32 number one up, one down or as it is."""
     single = value.astype(np.float32)
     return np.nextafter(single, single + rs.randint(-1, 2, single.shape).astype(np.float32))
 

@@ -15,7 +15,9 @@ from parity.golden.results import LIMITS, MOST, GoldenResult, judge, relative_ga
 from parity.verdict import Judgement
 
 LOSSES = ("D_loss", "G_loss")
-# Float32 runs that show what rounding can do.
+# Float32 runs, at most, that show what rounding can do. Of 172 drawn settings (all losses; dim 1 to 4, batch 2 to 8)
+# taken once in float32 by other kernels, 64 missed README.md's figures somewhere, mostly where the sign of some input of
+# a (Leaky)ReLU flips; 61 of them were within the limits that one such run gives, two more within those of three.
 RUNS = 8
 
 
@@ -57,12 +59,12 @@ def judge_dcgan_training(record: Record) -> list[GoldenResult]:
 
 def _recorded(record: Record, name: str, setting: SpecGANTrainingSetting) -> Arrays:
     """The setting's arrays; UnusableInput unless they are those that the settings imply."""
-    implied = _order(setting)
+    updates = (setting.loops * (setting.disc_nupdates + 1),)
     variables = setting.generator_variables + setting.discriminator_variables
-    shapes = dict.fromkeys(LOSSES, (len(implied),)) | {f"final/{variable}": shape for variable, shape in variables}
-    record.expect({f"{name}/order": (len(implied),)}, kind="U")
+    shapes = dict.fromkeys(LOSSES, updates) | {f"final/{variable}": shape for variable, shape in variables}
+    record.expect({f"{name}/order": updates}, kind="U")
     record.expect({f"{name}/{key}": shape for key, shape in shapes.items()})
-    order = record.arrays[f"{name}/order"].tolist()
+    order, implied = record.arrays[f"{name}/order"].tolist(), _order(setting)
     if order != implied:
         at = next(i for i, (one, other) in enumerate(zip(order, implied, strict=True)) if one != other)
         steps = f"loops={setting.loops} and disc_nupdates={setting.disc_nupdates}"
