@@ -179,16 +179,56 @@ def golden(
 
 
 @app.command()
+def convert(
+    source: Annotated[
+        str, typer.Argument(help="a run's folder or number, a preset (its latest run) or a checkpoint's folder")
+    ],
+    target: Annotated[
+        str,
+        typer.Argument(
+            help="torch or tensorflow: a new run beside the source's; a folder for it instead, or …/step-N for the "
+            "checkpoint alone; or a file: .keras, .pt2, .onnx, .safetensors or .pt"
+        ),
+    ],
+    network: Annotated[
+        str | None, typer.Option(help="generator (default; its moving average if there is one) or discriminator")
+    ] = None,
+    runs: Annotated[Path, typer.Option(help="where runs are kept", metavar="FOLDER")] = Path("runs"),
+) -> int:
+    """Carry a training state into the other framework, or a network into a file; both are checked before they stay."""
+    from parity.commands import frameworks
+
+    frameworks.load()
+    from common.checkpoints import CheckpointError
+    from common.config import ConfigError
+    from common.runs import RunError
+    from parity.commands.convert import convert as told
+    from parity.verdict import NotFaithful
+
+    try:
+        for line in told(source, target, network, runs):
+            print(line)
+    except NotFaithful as error:
+        print(f"parity: {error}", file=sys.stderr)
+        return 1
+    except (CheckpointError, ConfigError, RunError) as error:
+        raise UnusableInput(str(error)) from error
+    return 0
+
+
+@app.command()
 def selftest() -> int:
-    """Break a faithful port in many ways, one at a time, and see every fault caught at its layer and named."""
+    """Break a faithful port in many ways, one at a time, and see every fault caught where it is, and named."""
     from parity.commands import frameworks, terminal
 
     frameworks.load()
     from parity.mutants import MUTANTS
-    from parity.selftest import trials
+    from parity.selftest import AnyMutant, trials
+    from parity.training import mutants as in_training
 
-    with terminal.progress(len(MUTANTS)) as begin:
-        found = list(trials(MUTANTS, begin))
+    every: list[AnyMutant] = [*MUTANTS, *in_training.MUTANTS]
+    with terminal.progress(len(every)) as begin:
+        found = list(trials(every, begin))
     terminal.show_trials(found)
     return 0 if all(trial.caught for trial in found) else 1
 

@@ -88,6 +88,14 @@ def passages(model: ModelConfig, network: str) -> tuple[Passage, ...]:
     )
 
 
+def advice(config: Config) -> str:
+    """What in a configuration no bridge can carry, to end a sentence with; empty if there is nothing."""
+    padding = getattr(config.model, "padding", "same")
+    if padding == "same":
+        return ""
+    return f" (model.padding={padding} is torch's alone: only model.padding=same means the same in both)"
+
+
 def _carried(
     arrays: Mapping[str, Array],
     config: Config,
@@ -96,11 +104,11 @@ def _carried(
 ) -> Arrays:
     ways = {
         f"{group}/{here(passage)[0]}": (group, passage)
-        for group in dict.fromkeys(filter(None, map(_group, arrays)))
+        for group in dict.fromkeys(filter(None, map(group_of, arrays)))
         for passage in _travelling(group, config)
     }
     refuse_unlike(
-        {name: array.shape for name, array in arrays.items() if _group(name)},
+        {name: array.shape for name, array in arrays.items() if group_of(name)},
         {name: here(passage)[1] for name, (_, passage) in ways.items()},
     )
     return dict(_crossed(name, array, ways, cross) for name, array in arrays.items())
@@ -119,8 +127,13 @@ def _crossed(
     return f"{group}/{there}", carried
 
 
-def _group(name: str) -> str:
-    """``generator``, ``g_optimizer/m`` and so on: what stands before the parameter's name, if there is one."""
+def trained(name: str) -> bool:
+    """Whether an array is a trainer's; what else a checkpoint holds is not its business."""
+    return name.partition("/")[0] in NETWORKS | OPTIMIZERS
+
+
+def group_of(name: str) -> str:
+    """``generator``, ``g_optimizer/m`` and so on: what stands before a parameter's name; empty for anything else."""
     scope, _, rest = name.partition("/")
     if scope in OPTIMIZERS:
         slot, slash, _ = rest.partition("/")

@@ -1,0 +1,77 @@
+"""Proof that a state arrived: either house takes one more step from it, in float64, and both end in the same place."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from common.checkpoints import CheckpointError
+from common.draws import Draws
+from common.schema import SIDES, Config
+from parity.compare import TINY
+from parity.convert.states import Arrays, group_of, trained
+from parity.training.houses import KERAS, TORCH, House
+from parity.training.noise import cancelled, owner
+
+Array = np.ndarray
+
+SAME = 1e-10
+SAME_BECAUSE = "float64 rounding stays below 1e-13 here, what is left behind or laid out wrongly shows at 1e-5 and more"
+# As little as a step can do with: batch statistics need two samples.
+SMALL = {"precision": "float64", "batch_size": 2, "accumulation": 1, "d_updates": 1}
+
+
+@dataclass(frozen=True)
+class Proof:
+    """The largest difference after the step, relative to the largest value of its kind, and which kind that is."""
+
+    apart: float
+    where: str
+
+    @property
+    def passed(self) -> bool:
+        """Whether the two houses went the same way."""
+        return self.apart <= SAME
+
+
+def prove(states: Mapping[str, Arrays], config: Config, step: int) -> Proof:
+    """One step from the states of ``tensorflow`` and ``torch``, on the same drawn batch.
+
+    Parameters that the loss does not depend on are left out: their gradient is rounding, which Adam blows up.
+
+    Raises CheckpointError if a state holds NaN or infinity, from where there is no step to take.
+    """
+    sick = [name for name, array in states["tensorflow"].items() if not np.isfinite(array).all()]
+    if sick:
+        raise CheckpointError(f"the state holds NaN or infinity ({', '.join(sick)}): take an earlier checkpoint")
+    config = config.model_copy(update={"training": config.training.model_copy(update=SMALL)})
+    metrics, arrays = zip(
+        _step(KERAS, states["tensorflow"], config, step), _step(TORCH, states["torch"], config, step), strict=True
+    )
+    found = {"losses": _apart(*metrics, names=metrics[0])}
+    noise = cancelled(config)
+    for group in dict.fromkeys(map(group_of, arrays[0])):
+        judged = (name for name in arrays[0] if group_of(name) == group and owner(name) not in noise)
+        found[group or "updates"] = _apart(*arrays, names=judged)
+    where = max(found, key=lambda name: found[name])
+    return Proof(found[where], where)
+
+
+def _step(house: House, arrays: Arrays, config: Config, step: int) -> tuple[Mapping[str, float], Arrays]:
+    """The metrics of the step and the state after it, in Keras's names and layout."""
+    trainer = house.build(config, 2 * (step + 1), None)  # no schedule has come to its end there
+    house.restore(trainer, {name: array for name, array in arrays.items() if trained(name)})
+    draws, side = Draws(config.training.seed), SIDES[config.model.system]
+    images = 256 * draws.uniform("proof", (config.training.batch_size, side, side, config.model.nc))
+    metrics = house.step(trainer, step, iter([{"x": images.astype(np.uint8)}]))
+    return metrics, house.to_reference(house.state(trainer), config)
+
+
+def _apart(one: Mapping[str, Any], other: Mapping[str, Any], names: Iterable[str]) -> float:
+    names = list(names)
+    gap = max(float(np.max(np.abs(np.subtract(one[name], other[name])))) for name in names)
+    apart = gap / max(*(float(np.max(np.abs(one[name]))) for name in names), TINY)
+    return apart if np.isfinite(apart) else np.inf
