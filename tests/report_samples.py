@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from parity.verdict import Check, Coverage, Finding, LayerRow, RungResult, Verdict
+from parity.verdict import Check, Coverage, Curve, Finding, LayerRow, RungResult, Training, Verdict
 
 RUNGS = ("structure", "weights", "shapes", "padding", "forward", "gradients", "penalty", "state")
 NASTY = "<script>alert('x')</script> | `tick` & \"quote\" \x00"
@@ -124,6 +124,46 @@ def verdict(name: str = "specgan.generator", broken: bool = False, **changes: An
         "versions": {"numpy": "2.4"},
         "command": f"parity verify {name}",
         "seconds": 2.3,
+    }
+    return Verdict(**{**settings, **changes})
+
+
+def trained(name: str = "dcgan.training", broken: bool = False, **changes: Any) -> Verdict:
+    """A training run of three steps, whose third goes astray if ``broken``."""
+    rows = [
+        LayerRow(
+            "kernel", "generator/upconv_0/kernel", "generator/upconv_0.weight", [5, 5, 8, 16], [16, 8, 5, 5],
+            parameters=3200, float64=2.1e-3 if broken else 3.3e-14, isolated=2.0e-16, rounding=4e9 if broken else 1.7,
+            judgement="fail" if broken else "pass",
+        ),
+        LayerRow(
+            "bias", "generator/upconv_0/bias", "generator/upconv_0.bias", [8], [8], parameters=8, float64=0.7,
+            isolated=0.2, rounding=3.0, judgement="abstain", note="upconv_0_bn subtracts the mean",
+        ),
+    ]  # fmt: skip
+    rungs = {rung: RungResult(rung, "pass", "fine", [Check(rung, "d_loss", "step 1", "pass", 1e-16, 1e-14, "relative")])
+             for rung in ("step", "training", "checkpoint", "data")}  # fmt: skip
+    astray = Finding(
+        "learning-rate", "generator/upconv_0.weight", "generator/upconv_0/kernel",
+        "step 3: generator/upconv_0/kernel: is reproduced by the learning rate 0.0002", "the rate", "training",
+    )  # fmt: skip
+    if broken:
+        failed = Check("training", "generator/upconv_0/kernel", "step 3", "fail", 2.1e-3, 1e-13, "relative", "step 3")
+        rungs["training"] = RungResult("training", "fail", astray.message, [failed])
+    settings: dict[str, Any] = {
+        "name": name,
+        "rungs": rungs,
+        "layers": rows,
+        "findings": [astray] if broken else [],
+        "coverage": Coverage(1, 2, {"generator/upconv_0/bias": "upconv_0_bn subtracts the mean"}, "parameters"),
+        "first_divergence": rows[0] if broken else None,
+        "training": Training(
+            3,
+            "nz=16, batch 4, float64",
+            [Curve("d_loss", [1.5, 1.25, 0.75], [1.5, 1.25, 0.5 if broken else 0.75])],
+            apart=[2e-16, 4e-15, 2.1e-3 if broken else 3.3e-14],
+            rounding=[1e-15, 1e-14, 2e-14],
+        ),
     }
     return Verdict(**{**settings, **changes})
 

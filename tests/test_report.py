@@ -12,12 +12,13 @@ from xml.etree import ElementTree as ET
 
 import numpy as np
 import pytest
-from report_samples import NASTY, report, verdict
+from report_samples import NASTY, report, trained, verdict
 
 import parity.report
 from parity.report import (
     FILES,
     SCHEMA,
+    curves,
     figures,
     formats,
     images,
@@ -32,7 +33,9 @@ from parity.report.collect import collect
 from parity.report.strings import LANGUAGES, STRINGS, text
 from parity.verdict import Check, Coverage, Finding, LayerRow, RungResult, UnusableInput
 
-PARTS = (*(f'id="{section}"' for section in ("summary", "networks", "study", "gallery", "claims", "reproduce")),)
+PARTS = (
+    *(f'id="{section}"' for section in ("summary", "networks", "training", "study", "gallery", "claims", "reproduce")),
+)
 
 
 class Page(HTMLParser):
@@ -208,6 +211,7 @@ def test_every_string_is_used():
         if path.suffix in (".py", ".j2") and path.name != "strings.py"
     )
     from_data = ("rung.", "relation.", "padding.", "referee.", "study.conv", "banner.", "plot.", "filter")
+    from_data += ("coverage.", "loss.")
     words = {*views.GLYPHS, "true", "false", "conditional", "not measurable", *("en", "zh")}
     unused = [
         key
@@ -472,3 +476,64 @@ def test_collected_verdicts_of_other_networks_measure_no_claims():
 def test_collected_verdicts_of_specgan_bring_the_claims(monkeypatch):
     monkeypatch.setattr("parity.report.collect._exhibits", lambda seed: {"claims": report()["claims"]})
     assert collect([verdict("specgan.generator")], "parity report")["claims"]
+
+
+def test_training_has_its_own_matrix_curves_and_parameters():
+    pairs = verdict(), trained(), trained("dcgan.training:loss.kind=lsgan")
+    files = render(report(*pairs))
+    html, page = files["index.html"], Page(files["index.html"])
+    assert {"matrix", "matrix-training", "pair-dcgan-training", "pair-dcgan-training-loss-kind-lsgan"} <= set(page.ids)
+    assert len(page.ids) == len(set(page.ids))
+    assert html.count('class="keras-line" points') == html.count('class="torch-line" points') == 2
+    assert html.count('class="apart-line" points') == html.count('class="rounding-line" points') == 2
+    for words in (
+        "1 of 2 parameters followed step by step",
+        "3 steps, nz=16, batch 4, float64",
+        "generator/upconv_0.weight",
+        "[16, 8, 5, 5]",
+        "upconv_0_bn subtracts the mean",
+    ):
+        assert words in page.text, words
+    for name in ("report.md", "report.zh.md"):
+        assert "| `d_loss` | 1.5 | 0.75 | 1.5 | 0.75 | 0 |" in files[name]
+        assert (
+            "| `generator/upconv_0/kernel` [5, 5, 8, 16] | `generator/upconv_0.weight` [16, 8, 5, 5] |" in files[name]
+        )
+    assert "2 of 4 parameters followed through 2 training runs." in files["report.md"]
+    told = json.loads(files["report.json"])["verdicts"][1]["training"]
+    assert told["curves"] == [{"name": "d_loss", "reference": [1.5, 1.25, 0.75], "port": [1.5, 1.25, 0.75]}]
+
+
+def test_a_run_that_goes_astray_is_told_everywhere():
+    files = render(report(trained(broken=True)))
+    for name in ("index.html", "report.md", "report.json", "junit.xml"):
+        assert "is reproduced by the learning rate 0.0002" in files[name], name
+    (suite,) = ET.fromstring(files["junit.xml"])
+    assert suite.find("testcase[@name='training']/failure") is not None
+    assert "| `d_loss` | 1.5 | 0.75 | 1.5 | 0.5 | 0.25 |" in files["report.md"]
+    assert "NOT faithful: training fails at generator/upconv_0.weight" in files["report.md"]
+
+
+def test_totals_keep_layers_and_training_apart():
+    figures_of = views.totals([item.to_dict() for item in (verdict(), trained(), trained(broken=True))])
+    assert (figures_of["judged"], figures_of["layers"]) == (11, 12)
+    assert (figures_of["followed"], figures_of["parameters"], figures_of["trained"]) == (2, 4, 2)
+    assert figures_of["drift"] == 2.1e-3 and figures_of["float64"] < 1e-13
+
+
+def test_a_loss_that_is_not_finite_leaves_a_gap():
+    curve = {"name": "d_loss", "reference": [1.0, 2.0, 3.0, 4.0], "port": [1.0, "nan", 3.0, 4.0]}
+    svg = ET.fromstring(curves.loss_plot(curve))
+    assert [node.get("class") for node in svg.iter("polyline")] == ["keras-line", "torch-line", "torch-line"]
+    assert math.isnan(views.largest_gap(curve))
+    constant = curves.loss_plot({"name": "penalty", "reference": [2.0, 2.0], "port": [2.0, 2.0]})
+    assert "nan" not in constant
+    assert curves.drift_plot({"apart": [], "rounding": []}) == ""
+
+
+def test_a_verdict_without_a_run_still_shows(html):
+    only_data = trained(training=None, layers=[], coverage=Coverage(10, 10, {}, "checks"))
+    files = render(report(only_data))
+    assert "10 of 10 checks judged" in Page(files["index.html"]).text
+    assert "nothing was trained" not in Page(files["index.html"]).text.lower()
+    assert "Nothing was trained in this run." in Page(html).text

@@ -24,6 +24,7 @@ def load() -> None:
         import torch  # noqa: F401
 
         tf.zeros(1)  # the first operation starts the runtime, which greets too
+    tf.get_logger().setLevel("ERROR")  # it advises against building one trainer after another
     warnings.filterwarnings("ignore", category=DeprecationWarning, module="keras|tensorflow")
 
 

@@ -73,6 +73,11 @@ def shape(dimensions: Sequence[Any] | None) -> str:
     return f"[{', '.join(axes(dimensions))}]" if dimensions else MISSING
 
 
+def sizes(dimensions: Sequence[Any]) -> str:
+    """``[5, 5, 1, 64]``: a parameter's shape, which has no batch; ``scalar`` without axes."""
+    return f"[{', '.join(map(str, dimensions))}]" if dimensions else "scalar"
+
+
 def axes(dimensions: Sequence[Any] | None) -> list[str]:
     """The axes of a shape as words, the batch as ``N``."""
     return ["N", *(str(size) for size in dimensions[1:])] if dimensions else []

@@ -24,7 +24,7 @@ def verdict_section(verdict: dict[str, Any], language: Language = "en") -> str:
         _coverage(verdict, language),
     ]
     if not verdict.get("output_judged", True):
-        parts += ["", t("output.unjudged")]
+        parts += ["", t("training.unjudged" if views.trains(verdict) else "output.unjudged")]
     rungs = [
         (
             _word(f"rung.{rung['name']}", language, rung["name"]),
@@ -39,9 +39,13 @@ def verdict_section(verdict: dict[str, Any], language: Language = "en") -> str:
         for rung in verdict["rungs"].values()
     ]
     parts += ["", *_table([t(k) for k in ("rung", "verdict", "checks", "measured", "limit", "message")], rungs)]
-    parts += ["", f"### {t('lines')}", "", *_lines(verdict["layers"], language)]
+    trains = views.trains(verdict)
+    if trains:
+        parts += _trained(verdict, language)
+    else:
+        parts += ["", f"### {t('lines')}", "", *_lines(verdict["layers"], language)]
     parts += ["", f"### {t('findings')}", "", *(_findings(verdict["findings"], language) or [t("findings.none")])]
-    if verdict["layers"]:
+    if verdict["layers"] and not trains:
         parts += ["", f"### {t('defaults')}", "", *_defaults(verdict["layers"], language)]
     return "\n".join(parts) + "\n"
 
@@ -61,7 +65,10 @@ def document(report: dict[str, Any], language: Language) -> str:
     ]
     parts += ["", t("banner.lead", passed=figures["passed"], total=figures["pairs"])]
     parts += ["", coverage(figures, language)]
-    parts += ["", f"## {t('summary')}", "", *_matrix(verdicts, language)]
+    parts += ["", f"## {t('summary')}"]
+    for some in filter(None, views.kinds(verdicts).values()):
+        parts += ["", *_matrix(some, language)]
+    parts += ["", _legend(language)]
     shown = [verdict for verdict in verdicts if not views.is_variant(verdict["name"]) or not verdict["passed"]]
     for verdict in shown:
         parts += ["", verdict_section(verdict, language).rstrip()]
@@ -80,7 +87,10 @@ def coverage(figures: dict[str, Any], language: Language) -> str:
     """How much was judged, one sentence, from :func:`parity.report.views.totals`."""
     abstained = figures["abstained"]
     rest = text("coverage.abstained", language, count=abstained) if abstained else text("coverage.full", language)
-    return text("coverage.sentence", language, judged=figures["judged"], total=figures["layers"], rest=rest)
+    sentence = text("coverage.sentence", language, judged=figures["judged"], total=figures["layers"], rest=rest)
+    trained = text("coverage.trained", language, **figures) if figures["trained"] else ""
+    told = [sentence] * bool(figures["layers"] or not trained) + [trained] * bool(trained)
+    return (" " if language == "en" else "").join(told)
 
 
 def grid_caption(grid: study.Grid, language: Language) -> str:
@@ -97,8 +107,49 @@ def _matrix(verdicts: list[dict[str, Any]], language: Language) -> list[str]:
         (verdict["name"], *(GLYPHS[verdict["rungs"].get(name, {}).get("judgement", "absent")] for name in names))
         for verdict in verdicts
     ]
-    legend = " · ".join(f"{glyph} {text(word, language)}" for word, glyph in GLYPHS.items())
-    return [*_table(header, rows), "", legend]
+    return _table(header, rows)
+
+
+def _legend(language: Language) -> str:
+    return " · ".join(f"{glyph} {text(word, language)}" for word, glyph in GLYPHS.items())
+
+
+def _trained(verdict: dict[str, Any], language: Language) -> list[str]:
+    """The losses of a training run, and its parameters."""
+
+    def t(key: str, **values: object) -> str:
+        return text(key, language, **values)
+
+    training, parts = verdict.get("training"), list[str]()
+    if training:
+        rows = [
+            (
+                f"`{_code(curve['name'])}`",
+                *(formats.error(curve[side][i]) for side in ("reference", "port") for i in (0, -1)),
+                formats.error(views.largest_gap(curve)),
+            )
+            for curve in training["curves"]
+        ]
+        header = [t("loss")]
+        header += [f"{t(side)}, {t(end)}" for side in ("keras", "torch") for end in ("losses.first", "losses.last")]
+        conditions = t("training.conditions", steps=training["steps"], conditions=training["conditions"])
+        parts += ["", f"### {t('losses')}", "", _cell(conditions), "", *_table([*header, t("losses.apart")], rows)]
+    if verdict["layers"]:
+        keys = ("keras", "torch", "first.step", "all.steps", "times.rounding", "judgement", "note")
+        body = [
+            (
+                f"`{_code(row['reference_layer'])}` {formats.sizes(row['reference_shape'])}",
+                f"`{_code(row['layer'])}` {formats.sizes(row['shape'])}",
+                formats.error(row["isolated"]),
+                formats.error(row["float64"]),
+                formats.multiple(row["rounding"]) if row["judgement"] != "abstain" else formats.MISSING,
+                _judged(row["judgement"], language),
+                row["note"],
+            )
+            for row in verdict["layers"]
+        ]
+        parts += ["", f"### {t('parameters.by.parameter')}", "", *_table([t(key) for key in keys], body)]
+    return parts
 
 
 def _lines(rows: list[dict[str, Any]], language: Language) -> list[str]:
@@ -205,7 +256,9 @@ def _claims(claims: list[dict[str, Any]], language: Language) -> list[str]:
 def _coverage(verdict: dict[str, Any], language: Language) -> str:
     coverage = verdict["coverage"]
     line = f"{text('coverage', language)}: "
-    line += text("coverage.layers", language, judged=coverage["judged"], total=coverage["total"])
+    line += text(
+        f"coverage.{coverage.get('unit', 'layers')}", language, judged=coverage["judged"], total=coverage["total"]
+    )
     reasons = "; ".join(f"{name} ({why})" for name, why in coverage["abstained"].items())
     return line + (f"; {text('abstain', language)}: {_cell(reasons)}" if reasons else "")
 

@@ -9,11 +9,11 @@ from typing import Any
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup, escape
 
-from parity.report import figures, formats, images, markdown, study, views
+from parity.report import curves, figures, formats, images, markdown, study, views
 from parity.report.strings import LANGUAGES, known, text
 
 TEMPLATES = Path(__file__).parent / "templates"
-SECTIONS = ("summary", "networks", "study", "gallery", "claims", "reproduce")
+SECTIONS = ("summary", "networks", "training", "study", "gallery", "claims", "reproduce")
 
 
 def page(report: dict[str, Any]) -> str:
@@ -36,6 +36,8 @@ def page(report: dict[str, Any]) -> str:
         glyphs=views.GLYPHS,
         order=views.ORDER,
         figures=figures,
+        curves=curves,
+        known=known,
         caption=lambda grid: _spoken({language: markdown.grid_caption(grid, language) for language in LANGUAGES}),
     )
     verdicts = report["verdicts"]
@@ -47,7 +49,10 @@ def page(report: dict[str, Any]) -> str:
         state=views.state(figures_of_all),
         coverage={language: markdown.coverage(figures_of_all, language) for language in LANGUAGES},
         rungs=views.rungs_run(verdicts),
-        pairs=[_pair(verdict) for verdict in verdicts],
+        ladders=[
+            (name, [_pair(verdict) for verdict in some], views.rungs_run(some))
+            for name, some in views.kinds(verdicts).items()
+        ],
         studies=study.studies(),
         gallery=[images.comparison(item["title"], item["reference"], item["port"]) for item in report["gallery"]],
         style=Markup((TEMPLATES / "style.css").read_text(encoding="utf-8")),

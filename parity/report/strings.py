@@ -53,13 +53,31 @@ STRINGS: dict[str, dict[Language, str]] = {
             "覆盖率：{total} 层中有 {judged} 层按数值判定；{rest}。",
         ),
         ("coverage.layers", "{judged} of {total} layers judged by value", "{total} 层中有 {judged} 层按数值判定"),
+        (
+            "coverage.parameters",
+            "{judged} of {total} parameters followed step by step",
+            "{total} 个参数中有 {judged} 个逐步比较",
+        ),
+        ("coverage.checks", "{judged} of {total} checks judged", "{total} 项检查中有 {judged} 项得到判定"),
+        (
+            "coverage.noise",
+            "{count} left out, each for its reason:",
+            "有 {count} 项不予比较，原因如下：",
+        ),
+        (
+            "coverage.trained",
+            "{followed} of {parameters} parameters followed through {trained} training runs.",
+            "{trained} 次训练中，{parameters} 个参数有 {followed} 个逐步比较。",
+        ),
         ("coverage.full", "no layer abstained", "没有无法判断的层"),
         ("coverage.abstained", "{count} not judged; each says why", "{count} 层未判定，均注明原因"),
         ("output.unjudged", "The network's output could not be judged.", "网络的输出无法判定。"),
         ("stat.pairs", "pairs faithful", "对忠实"),
         ("stat.layers", "layers judged", "层已判定"),
+        ("stat.parameters", "parameters followed in training", "个参数在训练中逐步比较"),
+        ("stat.drift", "largest difference in training, float64", "训练中的最大差异（float64）"),
         ("stat.checks", "checks made", "项检查"),
-        ("stat.worst", "largest float64 error", "最大 float64 误差"),
+        ("stat.worst", "largest float64 error of a layer", "单层最大 float64 误差"),
         ("stat.rounding", "largest float32 error, in roundings", "最大 float32 误差（舍入倍数）"),
         # summary
         ("summary", "Summary", "总览"),
@@ -156,6 +174,50 @@ STRINGS: dict[str, dict[Language, str]] = {
         ("filter.any", "every verdict", "全部判定"),
         ("filter.shown", "{shown} of {total} shown", "显示 {shown} / {total}"),
         ("sort", "Sort by this column", "按此列排序"),
+        # training
+        ("training", "Training", "训练"),
+        (
+            "training.lead",
+            "Both frameworks train one configuration side by side, in float64, on the same drawn batches; no weight is"
+            " copied, for both start from the same draws. After each step every loss, parameter, optimiser slot, moving"
+            " average and running statistic is compared. The limit is measured: the Keras run is made once more from"
+            " weights moved in their last bits, and 64 times what becomes of that is allowed.",
+            "两个框架用同一配置、同样的随机批次以 float64 并排训练；不复制任何权重，因为两边从相同的随机数出发。"
+            "每一步之后比较每个损失、参数、优化器状态、滑动平均和运行统计量。限值来自实测："
+            "让 Keras 从末位被扰动的权重再训练一次，允许其偏离的 64 倍。",
+        ),
+        (
+            "training.variants",
+            "The same systems with other losses, optimisers and options; open one to see its curves.",
+            "同样的系统，不同的损失、优化器与选项；展开即可查看曲线。",
+        ),
+        ("training.none", "Nothing was trained in this run.", "本次运行没有进行训练。"),
+        ("training.conditions", "{steps} steps, {conditions}", "{steps} 步，{conditions}"),
+        ("training.unjudged", "Not every loss could be judged.", "有的损失无法判定。"),
+        ("losses", "Losses", "损失"),
+        ("losses.axis", "by step; one line lies on the other where the runs agree", "按步；两次训练一致时两线重合"),
+        ("losses.alt", "the loss by step in Keras and in PyTorch", "Keras 与 PyTorch 的逐步损失"),
+        ("loss.d_loss", "what D minimises", "判别器最小化的损失"),
+        ("loss.g_loss", "what G minimises", "生成器最小化的损失"),
+        ("loss.d_real", "D's mean logit on real images", "判别器对真实图像的平均输出"),
+        ("loss.d_fake", "D's mean logit on fakes", "判别器对生成图像的平均输出"),
+        ("loss.penalty", "gradient penalty, weighted", "加权后的梯度惩罚"),
+        ("drift", "Distance of the two runs", "两次训练的距离"),
+        ("drift.apart", "largest relative difference", "最大相对差异"),
+        ("drift.rounding", "what rounding alone does", "仅由舍入造成的偏离"),
+        (
+            "drift.alt",
+            "Largest relative difference of any array by step, and the reference's own drift by rounding, logarithmic",
+            "每一步各数组的最大相对差异，以及参考实现自身的舍入偏离，对数坐标",
+        ),
+        ("parameters.by.parameter", "Parameter by parameter", "逐参数对照"),
+        ("first.step", "After step 1", "第一步之后"),
+        ("all.steps", "All steps", "全部步数"),
+        ("times.rounding", "× rounding", "舍入倍数"),
+        ("loss", "Loss", "损失"),
+        ("losses.first", "first", "首步"),
+        ("losses.last", "last", "末步"),
+        ("losses.apart", "largest difference", "最大差异"),
         # padding study
         ("study", "Padding study", "填充研究"),
         (
@@ -300,7 +362,11 @@ STRINGS: dict[str, dict[Language, str]] = {
             "What a training pass leaves behind agrees: moving averages of batch normalisation and the like.",
             "一次训练前向之后留下的状态一致，例如批归一化的滑动平均。",
         ),
-        ("rung.step.why", "One optimiser step changes every parameter alike.", "一次优化器更新对每个参数的改变相同。"),
+        (
+            "rung.step.why",
+            "Equal initial weights, bit for bit; equal losses, gradients' moments and weights after one step.",
+            "初始权重逐位相同；一步之后损失、梯度矩与权重相同。",
+        ),
         (
             "rung.training.why",
             "Many steps in lockstep stay together; the first diverging one is named.",

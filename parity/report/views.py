@@ -34,6 +34,25 @@ def rungs_run(verdicts: list[dict[str, Any]]) -> list[str]:
     return [name for name in RUNGS if name in seen] + [name for name in seen if name not in RUNGS]
 
 
+def trains(verdict: dict[str, Any]) -> bool:
+    """Whether a verdict is about a system's training rather than a network."""
+    return verdict["coverage"].get("unit", "layers") != "layers"
+
+
+def kinds(verdicts: list[dict[str, Any]]) -> dict[str, list[dict[str, Any]]]:
+    """The verdicts on networks and on training, each under its section's name."""
+    return {
+        "networks": [verdict for verdict in verdicts if not trains(verdict)],
+        "training": [verdict for verdict in verdicts if trains(verdict)],
+    }
+
+
+def largest_gap(curve: dict[str, Any]) -> float | None:
+    """The largest difference of a loss between the frameworks; NaN where one is not finite."""
+    pairs = [(number(a), number(b)) for a, b in zip(curve["reference"], curve["port"], strict=True)]
+    return _largest(abs(a - b) for a, b in pairs if a is not None and b is not None)
+
+
 def is_variant(name: str) -> bool:
     """Whether a pair is a default network with options, ``specgan.generator:nc=3``."""
     return ":" in name
@@ -50,17 +69,30 @@ def anchor(name: str) -> str:
 
 
 def totals(verdicts: list[dict[str, Any]]) -> dict[str, Any]:
-    """Figures over all pairs: faithful and total pairs, judged and total layers, checks, largest errors, abstained."""
-    rows = [row for verdict in verdicts for row in verdict["layers"]]
+    """Figures over all pairs: faithful and total pairs, judged and total layers, checks, largest errors, abstained.
+
+    ``trained`` counts training runs, ``parameters`` and ``followed`` all and judged parameters in them; ``drift``
+    is the largest relative distance that any judged array came to.
+    """
+    networks = [verdict for verdict in verdicts if not trains(verdict)]
+    runs = [verdict for verdict in verdicts if trains(verdict)]
+    exact = [verdict for verdict in runs if verdict["coverage"]["unit"] == "parameters"]
+    rows = [row for verdict in networks for row in verdict["layers"]]
     return {
         "pairs": len(verdicts),
         "passed": sum(bool(verdict["passed"]) for verdict in verdicts),
-        "judged": sum(verdict["coverage"]["judged"] for verdict in verdicts),
-        "layers": sum(verdict["coverage"]["total"] for verdict in verdicts),
+        "judged": sum(verdict["coverage"]["judged"] for verdict in networks),
+        "layers": sum(verdict["coverage"]["total"] for verdict in networks),
         "abstained": sum(len(verdict["coverage"]["abstained"]) for verdict in verdicts),
         "checks": sum(len(rung["checks"]) for verdict in verdicts for rung in verdict["rungs"].values()),
         "float64": _largest(row["float64"] for row in rows),
         "rounding": _largest(row["rounding"] for row in rows),
+        "trained": len(runs),
+        "followed": sum(verdict["coverage"]["judged"] for verdict in exact),
+        "parameters": sum(verdict["coverage"]["total"] for verdict in exact),
+        "drift": _largest(
+            value for verdict in exact if verdict.get("training") for value in verdict["training"]["apart"]
+        ),
     }
 
 

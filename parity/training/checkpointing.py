@@ -34,9 +34,12 @@ def checkpoint(bench: Bench) -> Outcome:
     with tempfile.TemporaryDirectory(prefix="parity-checkpoint-") as folder:
         for house, other in ((bench.reference, bench.port), (bench.port, bench.reference)):
             _resume(bench, house, other, Path(folder) / house.name, outcome)
-    across = "; across" if bench.exact else "; what goes on across the bridge abstains as the rung step does"
+    across = (
+        "as the run that stayed" if bench.exact and bench.first is None else "not judged: the frameworks part anyway"
+    )
     outcome.message = (
-        f"stopped after {bench.stop} of {bench.steps} steps and resumed: bit for bit in each framework{across}"
+        f"stopped after {bench.stop} of {bench.steps} steps and resumed: bit for bit in each framework; "
+        f"carried across: {across}"
     )
     return outcome
 
