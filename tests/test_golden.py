@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import shutil
 import subprocess
 import sys
 from functools import wraps
@@ -12,6 +11,7 @@ from pathlib import Path
 import keras
 import numpy as np
 import pytest
+from golden_copies import copied, drop, edit, only, put, rewritten
 
 import tf_impl.spectrogram
 import torch_impl.spectrogram
@@ -20,27 +20,6 @@ from parity.golden.draws import specgan_weights
 from parity.golden.records import OWN
 from parity.golden.results import LIMITS, SHOWN_FAILURES
 from parity.verdict import UnusableInput
-
-
-def copied(folder: Path, *records: str) -> Path:
-    """A copy of some of the project's own records."""
-    for record in records:
-        for path in OWN.glob(f"{record}.*"):
-            shutil.copy(path, folder)
-    return folder
-
-
-def rewritten(path: Path, change) -> None:
-    """Apply ``change`` to the content of a record's file, in place."""
-    if path.suffix == ".json":
-        content = json.loads(path.read_text())
-        change(content)
-        path.write_text(json.dumps(content))
-        return
-    with np.load(path) as archive:
-        arrays = {key: archive[key] for key in archive.files}
-    change(arrays)
-    np.savez(path, **arrays)
 
 
 @pytest.fixture
@@ -52,16 +31,7 @@ def dcgan(tmp_path) -> Path:
 @pytest.fixture
 def specgan(tmp_path) -> Path:
     """One setting of the forward record alone, with batch norm in training mode."""
-    copied(tmp_path, "specgan_forward")
-    keep = "batchnorm_train"
-
-    def only(content):
-        for key in [key for key in content if key.split("/")[0] != keep]:
-            del content[key]
-
-    rewritten(tmp_path / "specgan_forward.json", only)
-    rewritten(tmp_path / "specgan_forward.npz", only)
-    return tmp_path
+    return only(tmp_path, "specgan_forward", "batchnorm_train")
 
 
 def test_own_records_pass_in_both_frameworks_and_nothing_is_skipped_in_silence():
@@ -188,18 +158,6 @@ def flip(path: Path) -> None:
 def one_array(path: Path) -> None:
     with path.open("wb") as file:
         np.save(file, np.ones(3))
-
-
-def edit(change):
-    return lambda path: rewritten(path, change)
-
-
-def put(key, value):
-    return edit(lambda content: content.__setitem__(key, value))
-
-
-def drop(key):
-    return edit(lambda content: content.__delitem__(key))
 
 
 def broken(key, value=np.nan):

@@ -112,11 +112,6 @@ def fill(record: Record, name: str, prefix: str, network: keras.Model, listed: V
             getattr(layer, slot).assign(value)
 
 
-def values(prefix: str, network: keras.Model) -> Arrays:
-    """What ``network`` holds, by TF 1 name."""
-    return {variable: getattr(layer, slot).numpy() for variable, (layer, slot, _) in _places(prefix, network).items()}
-
-
 def _places(prefix: str, network: keras.Model) -> dict[str, tuple[keras.Layer, str, tuple[int, ...]]]:
     """Layer, attribute and shape of each TF 1 variable."""
     places: dict[str, tuple[keras.Layer, str, tuple[int, ...]]] = {}

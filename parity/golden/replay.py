@@ -7,19 +7,16 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-import tf_impl.checkpoints
-import torch_impl.checkpoints
 from common.config import checked
 from common.moments import Moments
 from common.schema import Config
-from parity.convert import to_keras, to_torch
 from parity.golden import draws
-from parity.golden.networks import Arrays, fill, fill_port, port_values, values
+from parity.golden.networks import Arrays, fill, fill_port, port_values
 from parity.golden.records import DCGANSetting, Record, SpecGANTrainingSetting
-from tf_impl.trainer import Trainer as KerasTrainer
-from torch_impl.trainer import Trainer as TorchTrainer
+from parity.golden.results import relative_gap
+from parity.training.houses import KERAS, TORCH, House
 
-NETWORKS = ("generator", "discriminator")
+NETWORKS = {"G": "generator", "D": "discriminator"}
 
 
 class Replay(NamedTuple):
@@ -32,36 +29,41 @@ class Replay(NamedTuple):
 def specgan_training(
     record: Record, name: str, setting: SpecGANTrainingSetting
 ) -> tuple[dict[str, Replay], Iterator[Arrays]]:
-    """By framework ``G_loss``, ``D_loss`` and ``final/VARIABLE`` of a run in float64; and float32 runs without end.
+    """By framework ``G_loss``, ``D_loss`` and ``final/VARIABLE`` of a run in float64; and, without end, how far float32
+    runs are from it, as :func:`parity.golden.results.relative_gap` has it: samples of what rounding can do.
 
-    The float32 runs are torch's: samples of what rounding can do to this run. The first starts from the weights as
-    drawn, each other one from the weights of the one before, nudged to neighbouring float32 numbers. Raises
-    UnusableInput where the listed variables are not those of the networks.
+    Of these the first is torch's and the second Keras's, both from the weights as drawn; each other one is torch's from
+    weights one nudge further to neighbouring float32 numbers. Raises UnusableInput where the listed variables are not
+    those of the networks.
     """
     fed, moments = draws.specgan_updates(setting), _moments(setting)
-    config = _specgan_config(setting, "float64")
-    ours = KerasTrainer(config, setting.loops, moments)
-    fill(record, name, "G", ours.generator, setting.generator_variables, setting.seed)
-    fill(record, name, "D", ours.discriminator, setting.discriminator_variables, setting.seed + 1)
-    start = to_torch(_weights(tf_impl.checkpoints.state(ours)), config)
-    played = {"Keras": _played(ours, fed)}
-    played["Keras"].arrays.update(_finals(ours))
+    drawn = KERAS.build(_specgan_config(setting, "float64"), setting.loops, moments)
+    fill(record, name, "G", drawn.generator, setting.generator_variables, setting.seed)
+    fill(record, name, "D", drawn.discriminator, setting.discriminator_variables, setting.seed + 1)
+    start = _weights(KERAS.state(drawn))
+    variables = [variable for variable, _ in setting.generator_variables + setting.discriminator_variables]
 
-    def port(precision: str, weights: Arrays) -> Replay:
-        trainer = TorchTrainer(_specgan_config(setting, precision), setting.loops, moments)
-        torch_impl.checkpoints.restore(trainer, torch_impl.checkpoints.state(trainer) | weights)
-        run = _played(trainer, fed)
-        tf_impl.checkpoints.restore(ours, to_keras(torch_impl.checkpoints.state(trainer), config))
-        run.arrays.update(_finals(ours))
-        return run
+    def run(house: House, precision: str, weights: Arrays) -> Replay:
+        config = _specgan_config(setting, precision)
+        trainer = _begun(house, config, weights, moments)
+        order, losses = _played(trainer, fed)
+        left = house.to_reference(house.state(trainer), config)
+        return Replay(order, losses | {f"final/{variable}": left[_ours(variable)] for variable in variables})
+
+    played = {house.name: run(house, "float64", start) for house in (KERAS, TORCH)}
+
+    def gaps(house: House, weights: Arrays) -> Arrays:
+        single, exact = run(house, "float32", weights).arrays, played[house.name].arrays
+        return {key: relative_gap(single[key], exact[key]) for key in exact}
 
     def rounded() -> Iterator[Arrays]:
+        yield gaps(TORCH, start)
+        yield gaps(KERAS, start)
         rs, weights = np.random.RandomState(setting.seed), start
         while True:
-            yield port("float32", weights).arrays
             weights = {key: _nudged(value, rs) for key, value in weights.items()}
+            yield gaps(TORCH, weights)
 
-    played["torch"] = port("float64", start)
     return played, rounded()
 
 
@@ -70,22 +72,26 @@ def dcgan_training(record: Record, setting: DCGANSetting) -> dict[str, Arrays]:
 
     Keras counts no batches. Raises UnusableInput where the listed parameters are not those of the networks.
     """
-    fed = draws.dcgan_updates(setting)
-    config = _dcgan_config(setting)
-    port = TorchTrainer(config, setting.steps)
+    fed, config = draws.dcgan_updates(setting), _dcgan_config(setting)
+    port = TORCH.build(config, setting.steps, None)
     fill_port(record, "generator", port.generator, setting.generator_parameters, setting.seed)
     fill_port(record, "discriminator", port.discriminator, setting.discriminator_parameters, setting.seed + 1)
-    start = to_keras(_weights(torch_impl.checkpoints.state(port)), config)
-    played = {"torch": _stepped(port, fed) | _port_finals(port)}
-    ours = KerasTrainer(config, setting.steps)
-    tf_impl.checkpoints.restore(ours, tf_impl.checkpoints.state(ours) | start)
-    losses = _stepped(ours, fed)
-    torch_impl.checkpoints.restore(port, to_torch(tf_impl.checkpoints.state(ours), config))
-    finals = {key: value for key, value in _port_finals(port).items() if not key.endswith("num_batches_tracked")}
-    return {"Keras": losses | finals, **played}
+    ours = _begun(KERAS, config, _weights(TORCH.to_reference(TORCH.state(port), config)), None)
+    losses = {"Keras": _stepped(ours, fed), "torch": _stepped(port, fed)}
+    finals = {"torch": _port_finals(port)}
+    TORCH.restore(port, TORCH.from_reference(KERAS.state(ours), config))
+    finals["Keras"] = {k: v for k, v in _port_finals(port).items() if not k.endswith("num_batches_tracked")}
+    return {framework: losses[framework] | finals[framework] for framework in losses}
 
 
-def _played(trainer: Any, fed: draws.Fed) -> Replay:
+def _begun(house: House, config: Config, weights: Arrays, moments: Moments | None) -> Any:
+    """A trainer with the weights of Keras's names; its optimisers begin as the house has it."""
+    trainer = house.build(config, config.training.steps or 0, moments)
+    house.restore(trainer, house.state(trainer) | house.from_reference(weights, config))
+    return trainer
+
+
+def _played(trainer: Any, fed: draws.Fed) -> tuple[list[str], Arrays]:
     """Take all steps; the losses are those before each update is applied."""
     order: list[str] = []
     losses: dict[str, list[float]] = {"D_loss": [], "G_loss": []}
@@ -112,7 +118,7 @@ def _played(trainer: Any, fed: draws.Fed) -> Replay:
     batches = fed.batches()
     for step in range(trainer.steps):
         trainer.step(step, batches)
-    return Replay(order, {key: np.array(taken) for key, taken in losses.items()})
+    return order, {key: np.array(taken) for key, taken in losses.items()}
 
 
 def _stepped(trainer: Any, fed: draws.Fed) -> Arrays:
@@ -124,19 +130,20 @@ def _stepped(trainer: Any, fed: draws.Fed) -> Arrays:
     return {key: np.array([float(metrics[ours]) for metrics in taken]) for key, ours in losses.items()}
 
 
-def _finals(trainer: KerasTrainer) -> Arrays:
-    found = values("G", trainer.generator) | values("D", trainer.discriminator)
-    return {f"final/{variable}": value for variable, value in found.items()}
-
-
-def _port_finals(trainer: TorchTrainer) -> Arrays:
+def _port_finals(trainer: Any) -> Arrays:
     found = port_values("G", trainer.generator) | port_values("D", trainer.discriminator)
     return {f"final/{parameter}": value for parameter, value in found.items()}
 
 
+def _ours(variable: str) -> str:
+    """A TF 1 variable's name in a training state."""
+    network, layer, _, slot = variable.split("/")
+    return f"{NETWORKS[network]}/{layer}/{slot}"
+
+
 def _weights(state: Arrays) -> Arrays:
-    """What a state says of the networks; each optimiser begins as its own house has it."""
-    return {name: value for name, value in state.items() if name.partition("/")[0] in NETWORKS}
+    """What a state says of the networks."""
+    return {name: value for name, value in state.items() if name.partition("/")[0] in NETWORKS.values()}
 
 
 def _nudged(value: np.ndarray, rs: np.random.RandomState) -> np.ndarray:

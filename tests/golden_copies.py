@@ -1,0 +1,52 @@
+"""Copies of the project's golden records, and ways to change one thing in them."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from pathlib import Path
+
+import numpy as np
+
+from parity.golden.records import OWN
+
+
+def copied(folder: Path, *records: str) -> Path:
+    """A copy of some of the project's own records."""
+    for record in records:
+        for path in OWN.glob(f"{record}.*"):
+            shutil.copy(path, folder)
+    return folder
+
+
+def rewritten(path: Path, change) -> None:
+    """Apply ``change`` to the content of a record's file, in place."""
+    if path.suffix == ".json":
+        content = json.loads(path.read_text())
+        change(content)
+        path.write_text(json.dumps(content))
+        return
+    with np.load(path) as archive:
+        arrays = {key: archive[key] for key in archive.files}
+    change(arrays)
+    np.savez(path, **arrays)
+
+
+def only(folder: Path, record: str, setting: str) -> Path:
+    """``folder`` with a single setting of a record."""
+    copied(folder, record)
+    for path in folder.glob(f"{record}.*"):
+        rewritten(path, lambda content: [content.pop(key) for key in list(content) if key.split("/")[0] != setting])
+    return folder
+
+
+def edit(change):
+    return lambda path: rewritten(path, change)
+
+
+def put(key, value):
+    return edit(lambda content: content.__setitem__(key, value))
+
+
+def drop(key):
+    return edit(lambda content: content.__delitem__(key))
