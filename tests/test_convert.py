@@ -300,6 +300,9 @@ def test_a_state_with_nan_is_refused_by_name(there, capfd):
     assert run(["convert", "1", "tensorflow"]) == 2
     told = "step-00000004: the state holds NaN or infinity (generator/upconv_1/kernel): take an earlier checkpoint"
     assert told in capfd.readouterr().err
+    assert run(["convert", "1", "net.onnx"]) == 2
+    told = "step-00000004: the network holds NaN or infinity (generator/upconv_1.weight): take an earlier checkpoint"
+    assert told in capfd.readouterr().err
 
 
 @pytest.mark.parametrize("part", ["discriminator/downconv_1/kernel", "g_optimizer/m/upconv_2/kernel"])

@@ -253,6 +253,8 @@ def test_a_state_that_lacks_the_network_is_refused(tmp_path):
         export(held._replace(arrays={"generator/a": np.zeros(1)}), tmp_path / "net.pt", "discriminator")
     with pytest.raises(CheckpointError, match=r"a: got \(1,\), expected nothing"):
         export(held._replace(arrays={"generator/a": np.zeros(1)}), tmp_path / "net.pt")
+    with pytest.raises(ConfigError, match=r"unknown suffix '.h5'; valid: .keras, .pt2"):
+        export(held, tmp_path / "net.h5")
     with pytest.raises(ConfigError, match="unknown network 'generatr', did you mean generator"):
         export(held, tmp_path / "net.pt", "generatr")
     assert not list(tmp_path.iterdir())

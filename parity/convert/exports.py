@@ -7,11 +7,13 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import torch
 
 import torch_impl
 from common import files
 from common.checkpoints import Checkpoint
-from parity.compare import FLOAT64_ROUNDOFF, PRECISION_RATIO, ROUNDING_LIMIT, difference, float64_limit, scale
+from common.config import select
+from parity.compare import FLOAT64_ROUNDOFF, PRECISION_RATIO, ROUNDING_LIMIT, TINY, difference, float64_limit, scale
 from parity.convert.formats import FORMATS, Format, held
 from parity.convert.networks import WORDS, Source, channels_first, source
 from parity.convert.states import advice
@@ -49,10 +51,11 @@ class Export:
 def export(checkpoint: Checkpoint, path: Path, network: str = "generator") -> Export:
     """Write a network of a checkpoint to a file whose suffix names its format, and check the file.
 
-    Raises UnusableInput for another suffix, packages that are missing and a file that cannot be written, NotFaithful if
-    the file does not compute what the run does (it is gone then), and what :func:`parity.convert.networks.source` does.
+    Raises UnusableInput for packages that are missing and a file that cannot be written, NotFaithful if the file does
+    not compute what the run does (it is gone then), ConfigError for another suffix, and whatever
+    :func:`parity.convert.networks.source` raises.
     """
-    form = FORMATS[path.suffix]
+    form = select(FORMATS, path.suffix, "suffix")
     if form.missing:
         raise UnusableInput(
             f"{path}: {path.suffix} needs {', '.join(form.missing)}: pip install 'parity-bridge[export]'"
@@ -86,20 +89,18 @@ def _check(form: Format, written: Any, draft: Path, path: Path, origin: Source, 
     else:
         own = difference(rounded, exact).absolute
         limit = ROUNDING_LIMIT * max(own, FLOAT32_ROUNDOFF * scale(exact))
-    kept = held(form.framework, written)
+    kept, largest = held(form.framework, written), max(scale(exact), TINY)
     return Export(
         path, origin, form, dtype,
         values=sum(array.size for array in origin.arrays.values()),
-        apart=found.absolute / scale(exact),
-        limit=limit / scale(exact),
+        apart=found.absolute / largest,
+        limit=limit / largest,
         arrays=len(loaded.arrays),
         exact=sum(name in kept and array.tobytes() == kept[name].tobytes() for name, array in loaded.arrays.items()),
     )  # fmt: skip
 
 
 def _fresh(origin: Source, dtype: str) -> Any:
-    import torch
-
     return torch_impl.build(origin.config.model, origin.network).to(getattr(torch, dtype)).eval().requires_grad_(False)
 
 

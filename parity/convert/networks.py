@@ -19,7 +19,7 @@ from common.checkpoints import Checkpoint, CheckpointError, refuse_unlike
 from common.config import checked, select
 from common.draws import Draws
 from common.schema import SIDES, Config
-from parity.convert.states import NETWORKS, Arrays, to_keras, to_torch
+from parity.convert.states import NETWORKS, Arrays, refuse_sick, to_keras, to_torch
 from tf_impl.layers import precision
 
 Array = np.ndarray
@@ -84,12 +84,14 @@ class Source:
 def source(checkpoint: Checkpoint, network: str) -> Source:
     """A network of a checkpoint: of the generator its moving average, where there is one.
 
-    Raises ConfigError for another network and an unknown configuration, CheckpointError if the state lacks the network.
+    Raises ConfigError for another network and an unknown configuration, CheckpointError if the state lacks the network or
+    it holds NaN.
     """
     scopes = select(SCOPES, network, "network")
     config = checked(Config, checkpoint.manifest["config"], where=str(checkpoint.path))
     for scope in scopes:
         if found := {name: array for name, array in checkpoint.arrays.items() if name.startswith(f"{scope}/")}:
+            refuse_sick(found, f"{checkpoint.path}: the network")
             return Source(config, checkpoint.manifest["framework"], scope, found)
     raise CheckpointError(f"{checkpoint.path}: holds no {network}")
 

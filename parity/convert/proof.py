@@ -8,11 +8,10 @@ from typing import Any
 
 import numpy as np
 
-from common.checkpoints import CheckpointError
 from common.draws import Draws
 from common.schema import SIDES, Config
 from parity.compare import TINY
-from parity.convert.states import Arrays, group_of, trained
+from parity.convert.states import Arrays, group_of, refuse_sick, trained
 from parity.training.houses import KERAS, TORCH, House
 from parity.training.noise import cancelled, owner
 
@@ -44,9 +43,7 @@ def prove(states: Mapping[str, Arrays], config: Config, step: int) -> Proof:
 
     Raises CheckpointError if a state holds NaN or infinity, from where there is no step to take.
     """
-    sick = [name for name, array in states["tensorflow"].items() if not np.isfinite(array).all()]
-    if sick:
-        raise CheckpointError(f"the state holds NaN or infinity ({', '.join(sick)}): take an earlier checkpoint")
+    refuse_sick(states["tensorflow"], "the state")
     config = config.model_copy(update={"training": config.training.model_copy(update=SMALL)})
     metrics, arrays = zip(
         _step(KERAS, states["tensorflow"], config, step), _step(TORCH, states["torch"], config, step), strict=True

@@ -14,7 +14,7 @@ import numpy as np
 
 import tf_impl
 import torch_impl
-from common.checkpoints import refuse_unlike
+from common.checkpoints import CheckpointError, refuse_unlike
 from common.schema import Config, ModelConfig
 from parity.bridge import aligned
 from parity.weights import Crossing
@@ -86,6 +86,12 @@ def passages(model: ModelConfig, network: str) -> tuple[Passage, ...]:
         for match in comparison.matching.matches
         for slot, variable in (match.reference.handle or {}).items()
     )
+
+
+def refuse_sick(arrays: Mapping[str, Array], where: str) -> None:
+    """CheckpointError, opening with ``where``, if an array holds NaN or infinity."""
+    if sick := [name for name, array in arrays.items() if not np.isfinite(array).all()]:
+        raise CheckpointError(f"{where} holds NaN or infinity ({', '.join(sick)}): take an earlier checkpoint")
 
 
 def advice(config: Config) -> str:
