@@ -84,8 +84,8 @@ class Source:
 def source(checkpoint: Checkpoint, network: str) -> Source:
     """A network of a checkpoint: of the generator its moving average, where there is one.
 
-    Raises ConfigError for another network and an unknown configuration, CheckpointError if the state lacks the network or
-    it holds NaN.
+    Raises ConfigError for another network and an unknown configuration, CheckpointError if the state lacks the network
+    or it holds NaN.
     """
     scopes = select(SCOPES, network, "network")
     config = checked(Config, checkpoint.manifest["config"], where=str(checkpoint.path))
