@@ -6,10 +6,12 @@ SUPPORTED := import sys; sys.exit(not (3, 11) <= sys.version_info < (3, 14))
 
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
-.PHONY: help report test verify bench lint format clean
+.PHONY: help install report test verify bench lint format clean
 
 help:  ## show this list
 	@sed -n 's/^\([a-z]*\):.*## /\1|/p' Makefile | while IFS='|' read -r name text; do printf '  make %-8s %s\n' "$$name" "$$text"; done
+
+install: $(VENV)/.ready-parity  ## build .venv, from which everything runs
 
 report: $(VENV)/.ready-parity  ## verify every pair and write report/index.html
 	$(PY) -m parity report --out report

@@ -126,7 +126,7 @@ def application(name: str, house: Callable[[], House]) -> typer.Typer:
             names = [f"between-{i:04d}" for i in range(len(z))]
             columns = columns or interpolate
         wanted = formats or USUAL[MEDIA[generator.config.model.system]]
-        folder = out or checkpoint.path.parents[1] / "generated"
+        folder = out or checkpoint.path.absolute().parents[1] / "generated"
         for path in write(generator, z, names, folder, [f.value for f in wanted], columns, iterations, inverse.value):
             print(path)
         return 0

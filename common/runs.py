@@ -96,7 +96,7 @@ class Run:
 
         Raises RunError if ``path`` is neither, ConfigError if the configuration is damaged.
         """
-        path = path.parents[1] if (path / checkpoints.MANIFEST).is_file() else path
+        path = path.absolute().parents[1] if (path / checkpoints.MANIFEST).is_file() else path
         try:
             about = json.loads((path / ABOUT).read_text(encoding="utf-8"))
         except (OSError, ValueError) as error:
