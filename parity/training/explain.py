@@ -97,24 +97,43 @@ def _count(case: Case) -> Told | None:
 
 
 def _decay(case: Case) -> Told | None:
-    """A moment that keeps another share of its past."""
+    """A moment that keeps another share of its past, or that is fed another gradient."""
     slot = case.name.split("/")[1]
-    field = {"m": "beta1", "v": "beta2", "s": "decay"}.get(slot)
-    if field is None or not case.scope.endswith("optimizer"):
+    if slot not in DECAYS or not case.scope.endswith("optimizer"):
         return None
-    wanted = getattr(case.config.optimizer, field)
-    past, now = case.before[case.name], case.expected[case.name]
-    new = (now - wanted * past) / (1 - wanted)
+    told = [_factor(case, kind) for kind in ("m", "v") if case.slot(kind) in case.got]
+    factors = [factor for factor in told if factor is not None]
+    if len(factors) == 2 and np.isclose(factors[0], factors[1], rtol=REST):
+        return _scaled(factors[0])
+    wanted, past, new = _fed(case, slot)
     share = _solved(case.got[case.name] - new, past - new, wanted)
     if share is not None:
-        message = f"is reproduced by optimizer.{field}={share:.6g}; the configuration says {wanted:.6g}"
-        return Told("optimizer-decay", message, f"give the port's optimiser {field}={wanted:g}")
-    factor = _solved(case.got[case.name] - wanted * past, (1 - wanted) * new, 1.0)
-    if factor is not None and factor > 0:
-        factor = factor if slot == "m" else float(np.sqrt(factor))
-        message = f"is reproduced by a gradient {factor:.6g} times as large"
-        return Told("gradient", message, "compare sums with means, the loss's weights, accumulation and clipping")
+        message = f"is reproduced by optimizer.{DECAYS[slot]}={share:.6g}; the configuration says {wanted:.6g}"
+        return Told("optimizer-decay", message, f"give the port's optimiser {DECAYS[slot]}={wanted:g}")
+    factor = _factor(case, slot)
+    if factor is not None:
+        return _scaled(factor)
     return Told("gradient", "comes of another gradient", "compare the losses, and what their gradients pass through")
+
+
+def _fed(case: Case, slot: str) -> tuple[float, Array, Array]:
+    """A slot's decay, its past, and the gradient (or its square) that the reference fed it."""
+    wanted, name = getattr(case.config.optimizer, DECAYS[slot]), case.slot(slot)
+    return wanted, case.before[name], (case.expected[name] - wanted * case.before[name]) / (1 - wanted)
+
+
+def _factor(case: Case, slot: str) -> float | None:
+    """By how much the port's gradient is larger than the reference's, told by a slot; None if by no one factor."""
+    wanted, past, new = _fed(case, slot)
+    factor = _solved(case.got[case.slot(slot)] - wanted * past, (1 - wanted) * new, 1.0)
+    if factor is None or slot == "m":
+        return factor
+    return float(np.sqrt(factor)) if factor > 0 else None
+
+
+def _scaled(factor: float) -> Told:
+    message = f"is reproduced by a gradient {factor:.6g} times as large"
+    return Told("gradient", message, "compare sums with means, the loss's weights, accumulation and clipping")
 
 
 def _rate(case: Case) -> Told | None:
@@ -232,6 +251,7 @@ def _other_epsilon(way: Array, numerator: Array, root: Array, usual: Array) -> f
     return epsilon if epsilon >= 0 and _explains(way, numerator / (root + epsilon), usual) else None
 
 
+DECAYS = {"m": "beta1", "v": "beta2", "s": "decay"}
 SLOTS = {"adam": "m", "rmsprop": "s"}
 RULES = {"adam": _adam, "rmsprop": _rmsprop}
 EPSILONS = {"adam": _adam_epsilons, "rmsprop": _rmsprop_epsilons}

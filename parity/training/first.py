@@ -81,7 +81,7 @@ def _within(bench: Bench, step: int, losses: list[str], states: list[str]) -> Fi
     expected, got = bench.updates(bench.reference, step), bench.updates(bench.port, step)
     updates = len(expected) - 1
     for update in range(1, updates + 1):
-        candidates = states if update == updates else list(_apart(bench, step, expected[update], got[update]))
+        candidates = list(_apart(bench, step, expected[update], got[update]))
         ordered = _in_order([*losses, *candidates] if update == updates else candidates)
         if not ordered:
             continue
@@ -116,16 +116,12 @@ def _apart(bench: Bench, step: int, expected: dict, got: dict) -> Iterator[str]:
 
 
 def _in_order(names: Sequence[str]) -> list[str]:
-    """As computed: D's losses, slots and weights, G's loss, slots, weights and average; gradients reach the last layer
-    first."""
+    """As computed: D's losses, slots and weights, then G's loss, slots, weights and average.
 
-    def rank(name: str) -> int:
-        scope = name.partition("/")[0]
-        return (
-            D_LOSSES.index(scope) - len(D_LOSSES) if scope in D_LOSSES else PARTS.index(scope) if scope in PARTS else 0
-        )
-
-    return sorted(reversed(names), key=rank)
+    Gradients reach the last layer first; first moments stand before second ones.
+    """
+    order = (*D_LOSSES, *PARTS)
+    return sorted(reversed(names), key=lambda name: (order.index(name.partition("/")[0]), "/v/" in name))
 
 
 def _of_d(name: str) -> bool:

@@ -26,11 +26,12 @@ def step(bench: Bench) -> Outcome:
     outcome.checks += [
         _check("step", series, 1, "step 1", bench.noise.get(name, "")) for name, series in bench.states.items()
     ]
+    if not any(check.judgement == "fail" for check in outcome.checks):
+        outcome.message = (
+            f"{len(bench.states)} arrays equal at the start bit for bit; {len(bench.losses)} losses and all arrays "
+            f"after {_updates(bench)}"
+        )
     _tell_first(bench, outcome, "step")
-    outcome.message = outcome.message or (
-        f"{len(bench.states)} arrays equal at the start bit for bit; {len(bench.losses)} losses and all arrays after "
-        f"{_updates(bench)}"
-    )
     return outcome
 
 

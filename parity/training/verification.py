@@ -85,9 +85,8 @@ def climb(bench: Bench, rung: str) -> tuple[RungResult, Outcome]:
         outcome = (RUNGS if bench.exact else ROUGH)[rung](bench)
     except Stopped as stopped:
         outcome = Outcome([Check(rung, "trainer", "run", "fail", message=str(stopped))])
-    failed = [check.message for check in outcome.checks if check.judgement == "fail"]
-    told = [finding.message for finding in outcome.findings]
-    message = next(iter([*told, *failed]), "") or outcome.message
+    told = [finding.message for finding in outcome.findings] + [outcome.message]
+    message = told[0] or next((check.message for check in outcome.checks if check.judgement == "fail"), "")
     seconds = time.perf_counter() - start
     return RungResult(rung, worst_judgement(outcome.checks), message, outcome.checks, seconds), outcome
 
