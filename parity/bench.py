@@ -22,6 +22,8 @@ from statistics import median
 from typing import Any, NamedTuple
 from xml.etree import ElementTree
 
+from parity.ladder_names import TRAINING
+
 SCHEMA = "parity-bench/1"
 PACKAGES = ("tensorflow", "keras", "torch", "numpy")
 THREADS = ("OMP_NUM_THREADS", "TF_NUM_INTRAOP_THREADS", "TF_NUM_INTEROP_THREADS")
@@ -52,14 +54,14 @@ JOBS = (
     Job(
         "parity verify --all",
         ("-m", "parity", "verify", "--all", "--json", OUT),
-        goal_seconds=90,
+        goal_seconds=180,
         goal_gigabytes=6,
         parts="verdicts",
     ),
     Job(
         "pytest parity",
         ("-m", "pytest", "-q", "-p", "no:cacheprovider", f"--junitxml={OUT}", "--pyargs", "parity"),
-        goal_seconds=90,
+        goal_seconds=180,
         goal_gigabytes=6,
         parts="junit",
     ),
@@ -115,10 +117,11 @@ def run_once(job: Job, cores: int) -> Run:
 
 
 def verdict_parts(path: Path) -> dict[str, float]:
-    """Seconds by rung, for the pairs at full width and for their options, from what ``parity verify --json`` writes."""
+    """Seconds by rung, of networks at full width, their options, and training, from ``parity verify --json``."""
     parts: dict[str, float] = defaultdict(float)
     for verdict in json.loads(path.read_text(encoding="utf-8")):
-        width = "options, tiny" if ":" in verdict["name"] else "full width"
+        trains = set(verdict["rungs"]) & set(TRAINING)
+        width = "training" if trains else "options, tiny" if ":" in verdict["name"] else "full width"
         judged = {f"{width}: {name}": rung["seconds"] for name, rung in verdict["rungs"].items()}
         for part, seconds in (judged | {f"{width}: tracing": verdict["seconds"] - sum(judged.values())}).items():
             parts[part] += seconds

@@ -15,12 +15,15 @@ VERDICTS = [
     {"name": "a.generator", "seconds": 0.002, "rungs": {"weights": {"seconds": 0.001}}},
     {"name": "a.generator:nc=3", "seconds": 0.003, "rungs": {"weights": {"seconds": 0.002}}},
     {"name": "a.generator:nc=1", "seconds": 0.004, "rungs": {"weights": {"seconds": 0.001}}},
+    {"name": "a.training:loss.kind=wgan", "seconds": 0.005, "rungs": {"step": {"seconds": 0.004}}},
 ]
 BY_RUNG = {
     "full width: weights": 0.001,
     "full width: tracing": 0.001,
     "options, tiny: weights": 0.003,
     "options, tiny: tracing": 0.004,
+    "training: step": 0.004,
+    "training: tracing": 0.001,
 }
 JUNIT = "<testsuite><testcase classname='parity.test_a' time='0.01'/><testcase classname='parity.test_a'/></testsuite>"
 

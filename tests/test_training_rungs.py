@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import typing
 from collections.abc import Iterator, Mapping
 from functools import lru_cache
 from typing import Any
@@ -12,20 +11,18 @@ import numpy as np
 import pytest
 import torch
 
-from common.schema import LossConfig, OptimizerConfig, TrainingConfig
 from parity.ladder_names import TRAINING
-from parity.pairs import climbing, select
+from parity.pairs import select
 from parity.selftest import attempt
-from parity.training import judging, lockstep
 from parity.training.bench import Bench
 from parity.training.houses import TORCH, House
+from parity.training.houses import TorchTrainer as Trainer
 from parity.training.mutants import MUTANTS, Fault, TrainingMutant, configured, trained_by
-from parity.training.noise import cancelled, owner
+from parity.training.noise import cancelled
 from parity.training.pairs import TrainingPair, registry
 from parity.training.verification import RUNGS, climb, verify_training
 from parity.verdict import Finding, RungResult, UnusableInput, Verdict
 from torch_impl.checkpoints import restore, state
-from torch_impl.trainer import Trainer
 
 
 @pytest.mark.parametrize("mutant", MUTANTS, ids=lambda mutant: f"{mutant.rung}-{mutant.name}")
@@ -379,111 +376,6 @@ def test_a_bias_that_a_port_moves_is_no_noise() -> None:
     assert bench.noise == {}
 
 
-def test_owners_of_arrays() -> None:
-    assert owner("d_optimizer/m/downconv_0/kernel") == "discriminator/downconv_0/kernel"
-    assert owner("ema/upconv_0/bias") == owner("generator/upconv_0/bias") == "generator/upconv_0/bias"
-    assert owner("g_optimizer/updates") == "g_optimizer/updates"
-
-
-def test_limits_follow_the_rounding_that_the_reference_shows() -> None:
-    start, end = {"w": np.ones(4)}, {"w": np.full(4, 1.5)}
-    rounded = {"w": end["w"] * (1 + 1e-14)}
-
-    def apart(gap: float) -> judging.Series:
-        return judging.states([start, end], [start, {"w": end["w"] + gap}], [start, rounded])["w"]
-
-    assert not apart(60 * 1.5e-14).diverged(1) and apart(70 * 1.5e-14).diverged(1)
-    assert apart(float("nan")).diverged(1) and not apart(0.0).blurred(1)
-    assert apart(3e-14).multiple == pytest.approx(2, rel=0.05)
-    lost = judging.states([start, end], [start, end], [start, {"w": end["w"] + 0.4}])["w"]
-    assert lost.blurred(1)
-
-
-def test_losses_are_held_against_the_largest_of_their_step() -> None:
-    reference = [{"d_loss": 8.0, "d_fake": 1e-9}]
-    near, far = [{"d_loss": 8.0, "d_fake": 1e-9 + 1e-15}], [{"d_loss": 8.0, "d_fake": 2e-9}]
-    assert not judging.losses(reference, near, near)["d_fake"].diverged(0)
-    assert judging.losses(reference, far, reference)["d_fake"].diverged(0)
-
-
-def test_a_nudge_moves_every_value_by_its_last_bits() -> None:
-    before = {"w": np.array([1.0, -3.0, 0.0]), "updates": np.array(5)}
-    after = lockstep.nudged(before, 0)
-    assert np.allclose(np.abs(after["w"] / np.where(before["w"], before["w"], 1) - 1)[:2], lockstep.NUDGE)
-    assert after["w"][2] == 0 and after["updates"] == 5
-
-
-# What training pairs need not vary, with the reason.
-FIXED = {"steps": "the length of the run", "epochs": "likewise", "batch_size": "of the drawn batches", "seed": "--seed"}
-
-
-@pytest.mark.parametrize("section", [LossConfig, OptimizerConfig, TrainingConfig], ids=lambda cls: cls.__name__)
-def test_variants_take_every_option_of_the_schema(section: type) -> None:
-    name = section.__name__.removesuffix("Config").lower()
-    configs = [pair.config() for pair in registry()]
-    taken = {field: {getattr(getattr(config, name), field) for config in configs} for field in section.model_fields}
-    for field, info in section.model_fields.items():
-        if field in FIXED:
-            continue
-        valid = set(typing.get_args(info.annotation)) if typing.get_origin(info.annotation) is typing.Literal else set()
-        lacking = {value for value in valid if value != "float32"} - taken[field]  # float32 is judged in float64
-        assert not lacking and len(taken[field]) > 1, f"{name}.{field}: only {taken[field]}, lacking {lacking}"
-
-
-def test_variants_take_every_network_option_that_training_meets() -> None:
-    models = [pair.config().model for pair in registry()]
-    for system, options in {
-        "specgan": {"use_batchnorm": {True, False}, "upsample": {"zeros", "nearest", "linear", "cubic"},
-                    "init": {"glorot", "normal"}},
-        "dcgan": {"init": {"normal", "framework"}},
-    }.items():  # fmt: skip
-        for field, values in options.items():
-            assert {getattr(model, field) for model in models if model.system == system} == values
-
-
-def test_each_loss_is_trained_by_its_recommended_optimiser() -> None:
-    recommended = {"wgan-gp": "adam", "wgan": "rmsprop", "lsgan": "rmsprop", "dcgan": "adam"}
-    for system in ("specgan", "dcgan"):
-        found = {(p.config().loss.kind, p.config().optimizer.kind) for p in registry() if p.system == system}
-        assert system == "dcgan" or set(recommended.items()) <= found
-
-
-def config_of(*words: str) -> Any:
-    (pair,) = select(words)
-    assert isinstance(pair, TrainingPair)
-    return pair.config()
-
-
-def test_configurations_are_narrowed_unless_they_say_otherwise() -> None:
-    config = config_of("specgan.training", "training.precision=float32")
-    assert (config.model.dim, config.model.nz, config.training.batch_size, config.training.d_updates) == (2, 16, 4, 2)
-    assert (config.training.steps, config.training.precision) == (20, "float32")
-    config = config_of("specgan.training", "model.dim=8", "training.batch_size=6", "training.accumulation=3")
-    assert (config.model.dim, config.training.batch_size, config.training.precision) == (8, 6, "float64")
-    assert config_of("dcgan.training", "training.accumulation=4").training.batch_size == 8
-
-
-def test_words_select_networks_and_training() -> None:
-    names = [pair.name for pair in select(["specgan_tiny", "optimizer.kind=rmsprop", "model.nc=1"])]
-    assert names == [
-        "specgan_tiny.generator:model.nc=1",
-        "specgan_tiny.discriminator:model.nc=1",
-        "specgan_tiny.training:optimizer.kind=rmsprop,model.nc=1",
-    ]
-    everything = select(["dcgan"])
-    assert {"dcgan.generator", "dcgan.training"} <= {pair.name for pair in everything}
-    assert [pair.name for pair in select(["dcgan.training"])] == [p.name for p in registry() if p.system == "dcgan"]
-    assert [pair.name for pair in climbing(everything, ["data"])] == [p.name for p in registry() if p.system == "dcgan"]
-    with pytest.raises(UnusableInput, match="none of the pairs named has a rung data; they have structure, "):
-        climbing(select(["dcgan.generator"]), ["data"])
-
-
-def test_the_command_of_a_verdict_gives_it_again() -> None:
-    for words in (["dcgan.training", "training.steps=2", "loss.kind=lsgan"], [registry()[3].name]):
-        (pair,) = select(words)
-        assert select(pair.arguments) == [pair]
-
-
 def test_a_reference_that_does_not_train_is_unusable(monkeypatch: pytest.MonkeyPatch) -> None:
     from parity.training.houses import KERAS
 
@@ -491,7 +383,7 @@ def test_a_reference_that_does_not_train_is_unusable(monkeypatch: pytest.MonkeyP
         raise ValueError("no memory")
 
     with pytest.raises(UnusableInput, match="the reference does not train: ValueError: no memory"):
-        verify_training(config_of(*DCGAN.split()), reference=dataclasses.replace(KERAS, build=build), rungs=["step"])
+        verify_training(healthy(DCGAN).config, reference=dataclasses.replace(KERAS, build=build), rungs=["step"])
 
 
 def test_a_verdict_on_training_is_plain_data() -> None:

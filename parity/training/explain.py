@@ -1,82 +1,18 @@
 """What a training step does otherwise: one changed setting that reproduces the port's own numbers, if there is one.
 
-Each hypothesis takes a :class:`Case` (one array that differs after an update before which everything agreed) and solves
-for the setting; it is told only if the port's values follow from it.
+Each hypothesis takes a :class:`parity.training.case.Case` and solves for the setting; it is told only if the port's
+values follow from it.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
-from typing import NamedTuple
 
 import numpy as np
 
 from common.schedules import learning_rates
-from common.schema import Config
-from parity.compare import TINY, scale
-from parity.training.noise import owner
-
-Array = np.ndarray
-Arrays = dict[str, Array]
-
-# What an explanation may leave of the difference it explains. Settings are solved for from float64 differences, so the
-# right one leaves far less, and another one leaves most of it.
-REST = 1e-3
-
-
-class Told(NamedTuple):
-    """A cause: its kind, what the port does, and what to do about it."""
-
-    kind: str
-    message: str
-    fix: str
-
-
-@dataclass(frozen=True)
-class Case:
-    """``name`` differs after update ``update`` (from 1) of its network, in step ``step`` (from 0).
-
-    States before and after it, on both sides, in Keras's names and layout.
-    """
-
-    config: Config
-    steps: int
-    step: int
-    name: str
-    before: Arrays
-    expected: Arrays
-    port_before: Arrays
-    got: Arrays
-
-    @property
-    def scope(self) -> str:
-        """``d_optimizer``, ``discriminator``, ``ema`` and so on."""
-        return self.name.partition("/")[0]
-
-    @property
-    def optimizer(self) -> str:
-        """The optimiser that moves the array's network."""
-        return "d_optimizer" if owner(self.name).startswith("discriminator") else "g_optimizer"
-
-    @property
-    def parameter(self) -> str:
-        """``layer/parameter``."""
-        return owner(self.name).partition("/")[2]
-
-    @property
-    def update(self) -> int:
-        """Updates that the optimiser has made, this one included."""
-        return int(self.expected[f"{self.optimizer}/updates"])
-
-    @property
-    def rate(self) -> float:
-        """The learning rate of this update."""
-        return learning_rates(self.config.optimizer, self.step, self.steps)[self.optimizer == "g_optimizer"]
-
-    def slot(self, kind: str) -> str:
-        """The name of the parameter's slot."""
-        return f"{self.optimizer}/{kind}/{self.parameter}"
+from parity.compare import scale
+from parity.training.case import REST, Array, Case, Told, explains, solved
 
 
 def explain(case: Case) -> Told:
@@ -106,7 +42,7 @@ def _decay(case: Case) -> Told | None:
     if len(factors) == 2 and np.isclose(factors[0], factors[1], rtol=REST):
         return _scaled(factors[0])
     wanted, past, new = _fed(case, slot)
-    share = _solved(case.got[case.name] - new, past - new, wanted)
+    share = solved(case.got[case.name] - new, past - new, wanted)
     if share is not None:
         message = f"is reproduced by optimizer.{DECAYS[slot]}={share:.6g}; the configuration says {wanted:.6g}"
         return Told("optimizer-decay", message, f"give the port's optimiser {DECAYS[slot]}={wanted:g}")
@@ -125,7 +61,7 @@ def _fed(case: Case, slot: str) -> tuple[float, Array, Array]:
 def _factor(case: Case, slot: str) -> float | None:
     """By how much the port's gradient is larger than the reference's, told by a slot; None if by no one factor."""
     wanted, past, new = _fed(case, slot)
-    factor = _solved(case.got[case.slot(slot)] - wanted * past, (1 - wanted) * new, 1.0)
+    factor = solved(case.got[case.slot(slot)] - wanted * past, (1 - wanted) * new, 1.0)
     if factor is None or slot == "m":
         return factor
     return float(np.sqrt(factor)) if factor > 0 else None
@@ -147,13 +83,13 @@ def _rate(case: Case) -> Told | None:
     wanted = next(iter(epsilons.values()))
     usual = case.rate * correction * numerator / wanted
     for place, denominator in list(epsilons.items())[1:]:
-        if _explains(way, case.rate * correction * numerator / denominator, usual):
+        if explains(way, case.rate * correction * numerator / denominator, usual):
             message = f"is reproduced by epsilon {place}; the configuration has it {next(iter(epsilons))}"
             return Told("optimizer-epsilon", message, "add epsilon where the configuration says")
     if (epsilon := _other_epsilon(way, case.rate * correction * numerator, root, usual)) is not None:
         message = f"is reproduced by epsilon {epsilon:.4g} beside the root; the configuration says {cfg.epsilon:g}"
         return Told("optimizer-epsilon", message, "give the port's optimiser the configured epsilon, where it says")
-    rate = _solved(way, numerator / wanted, case.rate * correction)
+    rate = solved(way, numerator / wanted, case.rate * correction)
     if rate is None:
         return None
     for count in (case.update - 1, case.update + 1, 1):
@@ -193,7 +129,7 @@ def _average(case: Case) -> Told | None:
     wanted = case.config.training.ema or 0.0
     source = f"generator/{case.parameter}"
     past, now, new = case.port_before[case.name], case.got[case.name], case.got[source]
-    share = _solved(now - new, past - new, wanted)
+    share = solved(now - new, past - new, wanted)
     if share is None:
         return None
     message = f"is reproduced by training.ema={share:.6g}; the configuration says {wanted:g}"
@@ -248,24 +184,10 @@ def _other_epsilon(way: Array, numerator: Array, root: Array, usual: Array) -> f
     """The constant that added to ``root`` divides ``numerator`` into ``way``; None if there is none."""
     used = np.abs(way) > np.abs(way).max() / 1000
     epsilon = float(np.median(numerator[used] / way[used] - root[used])) if used.any() else -1.0
-    return epsilon if epsilon >= 0 and _explains(way, numerator / (root + epsilon), usual) else None
+    return epsilon if epsilon >= 0 and explains(way, numerator / (root + epsilon), usual) else None
 
 
 DECAYS = {"m": "beta1", "v": "beta2", "s": "decay"}
 SLOTS = {"adam": "m", "rmsprop": "s"}
 RULES = {"adam": _adam, "rmsprop": _rmsprop}
 EPSILONS = {"adam": _adam_epsilons, "rmsprop": _rmsprop_epsilons}
-
-
-def _solved(target: Array, direction: Array, wanted: float) -> float | None:
-    """The number that times ``direction`` is ``target``, where ``wanted`` is not; None if there is none."""
-    size = float(np.sum(direction * direction))
-    if not np.isfinite(size) or size < TINY or not np.isfinite(target).all():
-        return None
-    factor = float(np.sum(target * direction)) / size
-    return factor if _explains(target, factor * direction, wanted * direction) else None
-
-
-def _explains(target: Array, found: Array, usual: Array) -> bool:
-    """Whether ``found`` leaves next to nothing of the difference between ``target`` and ``usual``."""
-    return bool(np.linalg.norm(target - found) < REST * np.linalg.norm(target - usual))

@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING
 from parity.compare import difference
 from parity.convert.states import NETWORKS, passages
 from parity.rungs.values import describe
-from parity.training.explain import Case, Told, explain
+from parity.training.case import Case, Told
+from parity.training.explain import explain
 from parity.training.noise import owner
 from parity.verdict import Finding
 

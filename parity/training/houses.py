@@ -1,12 +1,14 @@
-"""Both houses' trainers under one set of verbs, their states in Keras's names and layout."""
+"""Both houses' trainers under one set of verbs, on the processor, their states in Keras's names and layout."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
+from functools import wraps
 from typing import Any
 
 import numpy as np
+import tensorflow as tf
 import torch
 
 import tf_impl.checkpoints
@@ -17,7 +19,7 @@ from common.moments import Moments
 from common.schema import Config
 from parity.convert import to_keras, to_torch
 from tf_impl.trainer import Trainer as KerasTrainer
-from torch_impl.trainer import Trainer as TorchTrainer
+from torch_impl.trainer import Trainer
 
 Array = np.ndarray
 Arrays = dict[str, Array]
@@ -47,7 +49,25 @@ class House:
 
     def step(self, trainer: Any, step: int, batches: Batches) -> dict[str, float]:
         """One step's metrics as numbers."""
-        return {name: float(value) for name, value in trainer.step(step, batches).items()}
+        with tf.device("CPU"):
+            return {name: float(value) for name, value in trainer.step(step, batches).items()}
+
+
+class TorchTrainer(Trainer):
+    """Torch's trainer on the processor, wherever it would go by itself: what is compared is the algorithm."""
+
+    device = property(lambda self: torch.device("cpu"), lambda self, chosen: None)
+
+
+def _on_cpu(function: Callable[..., Any]) -> Callable[..., Any]:
+    """The function with TensorFlow on the processor."""
+
+    @wraps(function)
+    def placed(*arguments: Any) -> Any:
+        with tf.device("CPU"):
+            return function(*arguments)
+
+    return placed
 
 
 def _unchanged(arrays: Mapping[str, Array], config: Config) -> Arrays:
@@ -64,16 +84,16 @@ def _last(images: torch.Tensor) -> Array:
 
 KERAS = House(
     "Keras",
-    KerasTrainer,
+    _on_cpu(KerasTrainer),
     tf_impl.checkpoints.state,
     tf_impl.checkpoints.restore,
     to_reference=_unchanged,
     from_reference=_unchanged,
-    prepare=lambda trainer, x: trainer.prepare(x).numpy(),
-    log_magnitude=lambda x: tf_impl.spectrogram.log_magnitude(x).numpy(),
-    spectrogram=lambda x, m: tf_impl.spectrogram.spectrogram(x, m.mean, m.std).numpy(),
-    waveform=lambda x, m, inverse: tf_impl.spectrogram.waveform(x, m.mean, m.std, inverse=inverse).numpy(),
-    image=lambda x: tf_impl.spectrogram.image(x).numpy(),
+    prepare=_on_cpu(lambda trainer, x: trainer.prepare(x).numpy()),
+    log_magnitude=_on_cpu(lambda x: tf_impl.spectrogram.log_magnitude(x).numpy()),
+    spectrogram=_on_cpu(lambda x, m: tf_impl.spectrogram.spectrogram(x, m.mean, m.std).numpy()),
+    waveform=_on_cpu(lambda x, m, inverse: tf_impl.spectrogram.waveform(x, m.mean, m.std, inverse=inverse).numpy()),
+    image=_on_cpu(lambda x: tf_impl.spectrogram.image(x).numpy()),
 )
 TORCH = House(
     "torch",

@@ -12,9 +12,8 @@ from torch import Tensor
 
 from common.moments import Moments
 from common.schema import Config
-from parity.training.houses import House
+from parity.training.houses import House, TorchTrainer
 from torch_impl.checkpoints import restore
-from torch_impl.trainer import Trainer
 
 Array = np.ndarray
 Fault = Callable[[House], House]
@@ -56,7 +55,7 @@ def trained_by(trainer: Callable[[Config, int, Moments | None], Any]) -> Fault:
     return lambda house: replace(house, build=trainer)
 
 
-class SwappedRates(Trainer):
+class SwappedRates(TorchTrainer):
     """Gives each network the other's learning rate."""
 
     def update_both(self, real: Tensor, z: Tensor, alpha: Tensor, lr_d: float, lr_g: float) -> dict[str, Tensor]:
@@ -64,14 +63,14 @@ class SwappedRates(Trainer):
         return super().update_both(real, z, alpha, lr_g, lr_d)
 
 
-class ReusedMixing(Trainer):
+class ReusedMixing(TorchTrainer):
     """Mixes real and fake by the first update's weights in every update of a step."""
 
     def _drawn(self, step: int, update: int) -> tuple[Tensor, Tensor]:
         return super()._drawn(step, update)[0], super()._drawn(step, 0)[1]
 
 
-class LateSchedule(Trainer):
+class LateSchedule(TorchTrainer):
     """Takes each learning rate one step late."""
 
     now = 0
