@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
+from itertools import count
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -32,9 +33,10 @@ def specgan_training(
     """By framework ``G_loss``, ``D_loss`` and ``final/VARIABLE`` of a run in float64; and, without end, how far float32
     runs are from it, as :func:`parity.golden.results.relative_gap` has it: samples of what rounding can do.
 
-    Of these the first is torch's and the second Keras's, both from the weights as drawn; each other one is torch's from
-    weights one nudge further to neighbouring float32 numbers. Raises UnusableInput where the listed variables are not
-    those of the networks.
+    Of these the first is torch's and the second Keras's, both from the weights as drawn. The others are torch's from
+    weights moved to neighbouring float32 numbers, once, then twice, four, eight times more, and so on: a float32 sum of
+    n products is the exact one of numbers that are up to n roundings off (Higham 2002, section 3.1), and here n is in
+    the hundreds. Raises UnusableInput where the listed variables are not those of the networks.
     """
     fed, moments = draws.specgan_updates(setting), _moments(setting)
     drawn = KERAS.build(_specgan_config(setting, "float64"), setting.loops, moments)
@@ -60,8 +62,9 @@ def specgan_training(
         yield gaps(TORCH, start)
         yield gaps(KERAS, start)
         rs, weights = np.random.RandomState(setting.seed), start
-        while True:
-            weights = {key: _nudged(value, rs) for key, value in weights.items()}
+        for doublings in count():
+            for _ in range(2**doublings):
+                weights = {key: _nudged(value, rs) for key, value in weights.items()}
             yield gaps(TORCH, weights)
 
     return played, rounded()
