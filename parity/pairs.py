@@ -11,7 +11,9 @@ from dataclasses import dataclass, replace
 from difflib import get_close_matches
 from typing import TYPE_CHECKING, Any
 
-from common.config import ConfigError, load, presets
+import yaml
+
+from common.config import ConfigError, checked, load, presets
 from parity.ladder_names import NETWORK
 from parity.training import pairs as in_training
 from parity.training.pairs import TrainingPair
@@ -87,7 +89,7 @@ class Pair:
         import tf_impl
         import torch_impl
 
-        model = load(self.preset, self.overrides).model
+        model = _model(self.preset, self.overrides)
         keras.utils.set_random_seed(seed)
         torch.manual_seed(seed)
         reference, port = tf_impl.build(model, self.network), torch_impl.build(model, self.network)
@@ -223,6 +225,14 @@ def _from_preset(preset: str, network: str, overrides: tuple[str, ...]) -> AnyPa
     if network in NETWORKS:
         return Pair(name, model.system, network, preset, overrides)
     return TrainingPair(name, model.system, preset, overrides)
+
+
+def _model(preset: str, overrides: Iterable[str]) -> Any:
+    """The preset's model with overrides; a network may be what no run could train, such as SpecGAN in colour."""
+    model = load(preset).model
+    words = (override.removeprefix("model.").partition("=") for override in overrides)
+    changes = {field: yaml.safe_load(value) for field, _, value in words}
+    return checked(type(model), {**dict(model), **changes}, where=preset)
 
 
 AnyPair = Pair | TrainingPair
