@@ -16,7 +16,7 @@ from parity.verdict import Judgement
 
 LOSSES = ("D_loss", "G_loss")
 # Float32 runs, at most, that show what rounding can do. Of 60 drawn settings (all losses, dim 1 to 4, batch 2 to 6)
-# that Keras trained in float32 without oneDNN, 27 missed README.md's figures somewhere, mostly where the sign of an input
+# that Keras trained in float32 without oneDNN, 27 missed README.md's figures, mostly where the sign of an input
 # of a (Leaky)ReLU flips. With oneDNN, 25 of those were within the limits that two such runs give, all within eight.
 RUNS = 10
 
