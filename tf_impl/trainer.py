@@ -60,13 +60,13 @@ class Trainer:
         z, _ = self._drawn(step, cfg.d_updates)
         return metrics | self.update_generator(z, lr_g)
 
-    @tf.function
+    @tf.function(autograph=False)
     def update_discriminator(self, real: Tensor, z: Tensor, alpha: Tensor, lr: Tensor) -> Metrics:
         """One update of D on images ``[B, H, W, C]``, latents ``[B, nz]`` and mixing weights ``[B]``."""
         fake, _ = self._generated(z)
         return self._move_discriminator(real, fake, alpha, lr)
 
-    @tf.function
+    @tf.function(autograph=False)
     def update_generator(self, z: Tensor, lr: Tensor) -> Metrics:
         """One update of G on latents ``[B, nz]``."""
 
@@ -79,7 +79,7 @@ class Trainer:
         self._move_generator(gradients, lr)
         return metrics
 
-    @tf.function
+    @tf.function(autograph=False)
     def update_both(self, real: Tensor, z: Tensor, alpha: Tensor, lr_d: Tensor, lr_g: Tensor) -> Metrics:
         """One update of D, then one of G, on the same fakes."""
         fake, pull_back = self._generated(z)
@@ -163,7 +163,7 @@ class Trainer:
             return self._spectrogram(self._tensor(x))
         return self._tensor(x) / 127.5 - 1
 
-    @tf.function
+    @tf.function(autograph=False)
     def _spectrogram(self, waveforms: Tensor) -> Tensor:
         return spectrogram(waveforms, self.mean, self.std)
 
@@ -171,7 +171,7 @@ class Trainer:
         """Images ``[B, H, W, C]`` in [-1, 1] from latents ``[B, nz]``: the moving average's if there is one."""
         return self._sample(self._tensor(z)).numpy()
 
-    @tf.function(reduce_retracing=True)
+    @tf.function(autograph=False, reduce_retracing=True)
     def _sample(self, z: Tensor) -> Tensor:
         network = self.generator if self.ema is None else self.ema
         return tf.cast(network(z, training=False), tf.float32)
@@ -180,7 +180,7 @@ class Trainer:
         """Waveforms ``[B, T]`` of spectrograms ``[B, H, W, 1]``."""
         return self._clips(self._tensor(images)).numpy()
 
-    @tf.function(reduce_retracing=True)
+    @tf.function(autograph=False, reduce_retracing=True)
     def _clips(self, images: Tensor) -> Tensor:
         return tf.cast(waveform(images, self.mean, self.std), tf.float32)
 
