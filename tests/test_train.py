@@ -198,11 +198,10 @@ def test_unlikely_combinations_are_pointed_out(capsys):
 
 
 def test_moments_of_shards_are_the_moments_of_all(capsys):
+    measuring = ["moments", "specgan_tiny"]
     for number in (0, 1):
-        assert command("torch_impl", "moments", "specgan_tiny", "--shard", f"{number}/2", "--out", f"{number}.npz") == 0
-    assert (
-        command("torch_impl", "moments", "specgan_tiny", "--merge", "0.npz", "--merge", "1.npz", "--out", "both.npz") == 0
-    )
+        assert command("torch_impl", *measuring, "--shard", f"{number}/2", "--out", f"{number}.npz") == 0
+    assert command("torch_impl", *measuring, "--merge", "0.npz", "--merge", "1.npz", "--out", "both.npz") == 0
     assert command("tf_impl", "moments", "specgan_tiny", "--out", "all.npz") == 0
     with np.load("both.npz") as both, np.load("all.npz") as whole:
         for name in ("mean", "variance"):
