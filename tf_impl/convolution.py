@@ -59,7 +59,7 @@ def conv2d_transpose(y: Tensor, kernel: Tensor, stride: int, size: tuple[int, in
 
 
 def conv2d_kernel(x: Tensor, y: Tensor, stride: int, side: int) -> Tensor:
-    """The gradient ``[side, side, C, C']`` at the kernel of ``conv2d(x, kernel, stride)``; ``y`` is the one at its result."""
+    """The gradient ``[side, side, C, C']`` at the kernel of ``conv2d(x, kernel, stride)``, ``y`` that at its result."""
     shape = [side, side, x.shape[-1], y.shape[-1]]
     if not _is_small(y, 1):
         return tf.raw_ops.Conv2DBackpropFilter(

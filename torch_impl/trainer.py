@@ -10,6 +10,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
+from common.allocation import keep_freed_memory
 from common.draws import Draws
 from common.moments import Moments
 from common.schedules import learning_rates
@@ -29,6 +30,7 @@ class Trainer:
 
     Everything random comes from ``Draws(training.seed)``: two trainers of one configuration, in either framework, take
     the same steps on the same batches. ``steps`` is the length of the run, which the learning-rate schedules need.
+    On a CPU the process keeps freed memory for the next tensors, as TensorFlow's own allocator does.
     """
 
     framework = "torch"
@@ -37,6 +39,7 @@ class Trainer:
         self.config, self.steps, self.moments = config, steps, moments
         self.draws = Draws(config.training.seed)
         self.device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
+        keep_freed_memory()
         self.dtype = DTYPES[config.training.precision]
         self.generator = self._network("generator")
         self.discriminator = self._network("discriminator")
