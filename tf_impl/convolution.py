@@ -15,7 +15,8 @@ from typing import Any
 import tensorflow as tf
 from tensorflow import Tensor
 
-SMALL = 8  # pixels a side of the smaller image, up to which the batch makes the longer rows
+# The smaller image's pixels a side, at most, and its channels, at least, from which the batch makes for faster rows.
+SMALL, WIDE = 8, 512
 
 
 def conv2d(x: Tensor, kernel: Tensor, stride: int) -> Tensor:
@@ -23,7 +24,7 @@ def conv2d(x: Tensor, kernel: Tensor, stride: int) -> Tensor:
 
     SAME: where the total padding is odd, the larger half goes to the bottom right.
     """
-    if not _is_small(x, stride):
+    if not _is_small(x, stride, kernel.shape[-1]):
         return tf.nn.conv2d(x, kernel, stride, "SAME")
 
     @tf.custom_gradient
@@ -41,7 +42,7 @@ def conv2d(x: Tensor, kernel: Tensor, stride: int) -> Tensor:
 
 def conv2d_transpose(y: Tensor, kernel: Tensor, stride: int, size: tuple[int, int]) -> Tensor:
     """``[B, h, w, C']`` by ``[k, k, C, C']`` to ``[B, *size, C]``: the transpose of ``conv2d`` of such images."""
-    if not _is_small(y, 1):
+    if not _is_small(y, 1, y.shape[-1]):
         shape = tf.stack([tf.shape(y)[0], *size, kernel.shape[2]])
         return tf.nn.conv2d_transpose(y, kernel, shape, stride, "SAME")
 
@@ -61,7 +62,7 @@ def conv2d_transpose(y: Tensor, kernel: Tensor, stride: int, size: tuple[int, in
 def conv2d_kernel(x: Tensor, y: Tensor, stride: int, side: int) -> Tensor:
     """The gradient ``[side, side, C, C']`` at the kernel of ``conv2d(x, kernel, stride)``, ``y`` that at its result."""
     shape = [side, side, x.shape[-1], y.shape[-1]]
-    if not _is_small(y, 1):
+    if not _is_small(y, 1, y.shape[-1]):
         return tf.raw_ops.Conv2DBackpropFilter(
             input=x, filter_sizes=shape, out_backprop=y, strides=[1, stride, stride, 1], padding="SAME"
         )
@@ -78,10 +79,11 @@ def conv2d_kernel(x: Tensor, y: Tensor, stride: int, side: int) -> Tensor:
     return small(x, y)
 
 
-def _is_small(x: Tensor, stride: int) -> bool:
+def _is_small(x: Tensor, stride: int, channels: int) -> bool:
     batch, height, width, _ = x.shape
-    on_cpu = not tf.config.list_logical_devices("GPU")
-    return on_cpu and batch is not None and -(-max(height, width) // stride) <= SMALL < batch
+    if batch is None or tf.config.list_logical_devices("GPU"):
+        return False
+    return -(-max(height, width) // stride) <= SMALL < batch and channels >= WIDE
 
 
 def _deep(x: Tensor) -> Tensor:

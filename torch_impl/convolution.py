@@ -19,8 +19,9 @@ from torch import Tensor
 from torch.autograd import Function
 from torch.nn.grad import conv2d_weight
 
-SMALL = 8  # pixels a side of the smaller image, up to which the batch makes the longer rows
-PIXELS = 16  # images from which on torch leaves a convolution of one by one to oneDNN, whatever the number of threads
+# The smaller image's pixels a side, at most, and its channels, at least, from which the batch makes for faster rows.
+SMALL, WIDE = 8, 512
+_PIXELS = 16  # images from which on torch leaves a convolution of one by one to oneDNN, whatever the number of threads
 
 
 def conv2d(x: Tensor, kernel: Tensor, stride: int) -> Tensor:
@@ -47,7 +48,7 @@ class _Conv2d(Function):
         ctx.save_for_backward(x, kernel)
         ctx.stride = stride
         paddings, drops, shape = _framing(x.shape[2:], kernel.shape[-1], stride)
-        if _is_small(x, shape):
+        if _is_small(x, shape, len(kernel)):
             y = _flat(F.conv3d(_deep(x), _deep_kernel(kernel), None, (stride, stride, 1), (*paddings, 0)))
         else:
             y = F.conv2d(x, kernel, None, stride, paddings)
@@ -74,8 +75,9 @@ class _Conv2dTranspose(Function):
         wide = [(n + 2 * p - side) // stride + 1 for n, p in zip(size, paddings, strict=True)]
         after = [w - drop - n for w, drop, n in zip(wide, drops, shape, strict=True)]
         surplus = [n - ((w - 1) * stride - 2 * p + side) for n, w, p in zip(size, wide, paddings, strict=True)]
-        y = F.pad(y, (drops[1], after[1], drops[0], after[0]))
-        if _is_small(y, shape):
+        if any(drops) or any(after):
+            y = F.pad(y, (drops[1], after[1], drops[0], after[0]))
+        if _is_small(y, shape, len(kernel)):
             deep = F.conv_transpose3d(
                 _deep(y), _deep_kernel(kernel), None, (stride, stride, 1), (*paddings, 0), (*surplus, 0)
             )
@@ -99,9 +101,13 @@ class _Conv2dKernel(Function):
     def forward(ctx: Any, x: Tensor, y: Tensor, stride: int, side: int) -> Tensor:
         ctx.save_for_backward(x, y)
         ctx.stride = stride
+        paddings, drops, small = _framing(x.shape[2:], side, stride)
+        shape = (y.shape[1], x.shape[1], side, side)
+        if not any(drops) and not _is_small(y, small, y.shape[1]):
+            return conv2d_weight(x, shape, y, stride, paddings)
         rows, columns = (_amounts(n, side, stride) for n in x.shape[2:])
-        shape, x = (y.shape[1], x.shape[1], side, side), F.pad(x, (*columns, *rows))
-        if not _is_small(y, y.shape[2:]):
+        x = F.pad(x, (*columns, *rows))
+        if not _is_small(y, small, y.shape[1]):
             return conv2d_weight(x, shape, y, stride)
         patches = x.unfold(2, side, stride).unfold(3, side, stride)  # [B, C, h, w, k, k]
         patches = patches.permute(0, 2, 3, 4, 5, 1).reshape(y[:, 0].numel(), -1).t()  # [k k C, B h w]
@@ -143,26 +149,27 @@ def _product(left: Tensor, right: Tensor) -> Tensor:
 
     On AMD processors oneDNN, which computes convolutions, is twice as fast as MKL, which computes matrix products.
     """
-    if len(left) % PIXELS:
+    if len(left) % _PIXELS:
         return left @ right.t()
-    pixels = left.view(PIXELS, -1, 1, left.shape[1]).permute(0, 3, 1, 2)  # [16, n, m / 16, 1]
+    pixels = left.view(_PIXELS, -1, 1, left.shape[1]).permute(0, 3, 1, 2)  # [16, n, m / 16, 1]
     return F.conv2d(pixels, right[:, :, None, None]).permute(0, 2, 3, 1).reshape(len(left), -1)
 
 
-def _is_small(x: Tensor, shape: Sequence[int]) -> bool:
+def _is_small(x: Tensor, shape: Sequence[int], channels: int) -> bool:
     if torch.compiler.is_compiling():  # torch.export: one graph for every batch
         return False
-    return x.device.type == "cpu" and max(shape) <= SMALL < len(x)
+    deep = max(shape) <= SMALL < len(x) and channels >= WIDE
+    return deep and x.device.type == "cpu" and len(x) % 2 == 0
 
 
 def _deep(x: Tensor) -> Tensor:
-    """``[B, C, H, W]`` as ``[1, C, H, W, B]``."""
-    return x.permute(1, 2, 3, 0)[None].contiguous(memory_format=torch.channels_last_3d)
+    """``[B, C, H, W]`` as ``[2, C, H, W, B / 2]``: a batch of one torch would often compute without oneDNN."""
+    return x.unflatten(0, (2, -1)).permute(0, 2, 3, 4, 1).contiguous(memory_format=torch.channels_last_3d)
 
 
 def _flat(x: Tensor) -> Tensor:
-    """``[1, C, H, W, B]`` as ``[B, C, H, W]``."""
-    return x[0].permute(3, 0, 1, 2).contiguous(memory_format=torch.channels_last)
+    """``[2, C, H, W, B / 2]`` as ``[B, C, H, W]``."""
+    return x.permute(0, 4, 1, 2, 3).flatten(0, 1).contiguous(memory_format=torch.channels_last)
 
 
 def _deep_kernel(kernel: Tensor) -> Tensor:

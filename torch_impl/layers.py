@@ -46,7 +46,13 @@ class Conv2d(nn.Conv2d):
     """
 
     def __init__(
-        self, in_channels: int, out_channels: int, kernel_size: int, stride: int = 1, padding: str = "same"
+        self,
+        in_channels: int,
+        out_channels: int,
+        kernel_size: int,
+        stride: int = 1,
+        padding: str = "same",
+        bias: bool = True,
     ) -> None:
         symmetric = _symmetric(padding)
         if symmetric and stride == 1 and kernel_size % 2 == 0:
@@ -54,7 +60,8 @@ class Conv2d(nn.Conv2d):
                 f"no symmetric padding keeps the size under an even kernel ({kernel_size}) at stride 1: "
                 'use an odd kernel or padding="same"'
             )
-        super().__init__(in_channels, out_channels, kernel_size, stride, (kernel_size - 1) // 2 if symmetric else 0)
+        around = (kernel_size - 1) // 2 if symmetric else 0
+        super().__init__(in_channels, out_channels, kernel_size, stride, around, bias=bias)
         self.same = not symmetric
 
     def forward(self, input: Tensor) -> Tensor:
@@ -79,7 +86,13 @@ class ConvTranspose2d(nn.ConvTranspose2d):
     """
 
     def __init__(
-        self, in_channels: int, out_channels: int, kernel_size: int, stride: int = 2, padding: str = "same"
+        self,
+        in_channels: int,
+        out_channels: int,
+        kernel_size: int,
+        stride: int = 2,
+        padding: str = "same",
+        bias: bool = True,
     ) -> None:
         symmetric = _symmetric(padding)
         if kernel_size < stride or (symmetric and stride != 2):
@@ -95,6 +108,7 @@ class ConvTranspose2d(nn.ConvTranspose2d):
             stride,
             padding=(kernel_size - 1) // 2 if symmetric else surplus // 2,
             output_padding=kernel_size % 2 if symmetric else 0,
+            bias=bias,
         )
         self.same = not symmetric
 
