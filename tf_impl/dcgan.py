@@ -8,12 +8,12 @@ from __future__ import annotations
 
 from typing import Any
 
-from keras import Input, layers
-from keras.layers import Activation, ReLU, Reshape
+from keras import Input
+from keras.layers import Activation, Conv2D, Conv2DTranspose, ReLU, Reshape
 
 from common.config import checked
 from common.schema import DCGANConfig
-from tf_impl.layers import KERNELS, SCALES, BatchNorm, Chain, Conv2D, Conv2DTranspose, LeakyReLU
+from tf_impl.layers import KERNELS, SCALES, BatchNorm, Chain, LeakyReLU
 
 
 class DCGANGenerator(Chain):
@@ -30,7 +30,7 @@ class DCGANGenerator(Chain):
             [
                 Input([nz], name="z"),  # [B, nz]
                 Reshape([1, 1, nz], name="z_reshape"),  # [B, 1, 1, nz]
-                layers.Conv2DTranspose(8 * g, 4, 1, "valid", **_plain(cfg, "upconv_0")),  # [B, 4, 4, 8g]
+                Conv2DTranspose(8 * g, 4, 1, "valid", **_plain(cfg, "upconv_0")),  # [B, 4, 4, 8g]
                 _norm(cfg, "upconv_0_bn"),
                 ReLU(name="upconv_0_relu"),
                 Conv2DTranspose(4 * g, 4, 2, "same", **_plain(cfg, "upconv_1")),  # [B, 8, 8, 4g]
@@ -68,7 +68,7 @@ class DCGANDiscriminator(Chain):
                 Conv2D(8 * d, 4, 2, "same", **_plain(cfg, "downconv_3")),  # [B, 4, 4, 8d]
                 _norm(cfg, "downconv_3_bn"),
                 LeakyReLU(0.2, name="downconv_3_lrelu"),
-                layers.Conv2D(1, 4, 1, "valid", **_plain(cfg, "output")),  # [B, 1, 1, 1]
+                Conv2D(1, 4, 1, "valid", **_plain(cfg, "output")),  # [B, 1, 1, 1]
                 Reshape([], name="squeeze"),  # [B]
             ]
         )

@@ -1,6 +1,6 @@
 """The layers that stock Keras lacks or rounds, NHWC, and the initial distributions; twin of torch_impl/layers.py.
 
-Convolutions here are stock ones, only faster.
+Convolutions need no class here: stock ``Conv2D`` and ``Conv2DTranspose`` with ``padding="same"`` are TF's SAME.
 """
 
 from __future__ import annotations
@@ -14,8 +14,6 @@ import keras
 import numpy as np
 import tensorflow as tf
 from keras import initializers, ops
-
-from tf_impl.convolution import conv2d, conv2d_transpose
 
 KERNELS: dict[str, Callable[[], initializers.Initializer]] = {
     "glorot": lambda: initializers.GlorotUniform(),  # TF 1's and Keras's layer default
@@ -75,36 +73,6 @@ class Chain(keras.Sequential):
     def from_config(cls, config: dict[str, Any], custom_objects: dict[str, Any] | None = None) -> keras.Sequential:
         """Rebuild the layers from ``Sequential.get_config()``."""
         return keras.Sequential.from_config(config, custom_objects)
-
-    def get_config(self) -> dict[str, Any]:
-        """Stock configuration, of stock convolutions."""
-        config = super().get_config()
-        for layer in config["layers"]:
-            if layer["class_name"] in ("Conv2D", "Conv2DTranspose"):
-                layer |= {"module": "keras.layers", "registered_name": None}
-        return config
-
-
-class Conv2D(keras.layers.Conv2D):
-    """Stock square convolution, undilated and ungrouped; faster than stock Keras with ``padding="same"``."""
-
-    def convolution_op(self, inputs: Any, kernel: Any) -> Any:
-        """Without bias."""
-        if self.padding != "same":
-            return super().convolution_op(inputs, kernel)
-        return conv2d(inputs, ops.convert_to_tensor(kernel), self.strides[0])
-
-
-class Conv2DTranspose(keras.layers.Conv2DTranspose):
-    """Stock square transposed convolution, undilated; faster than stock Keras with ``padding="same"``."""
-
-    def call(self, inputs: Any) -> Any:
-        """``[B, H, W, C]`` to ``[B, H * stride, W * stride, C']`` (SAME)."""
-        if self.padding != "same":
-            return super().call(inputs)
-        height, width = (self.strides[0] * size for size in inputs.shape[1:3])
-        outputs = conv2d_transpose(inputs, ops.convert_to_tensor(self.kernel), self.strides[0], (height, width))
-        return outputs + self.bias if self.use_bias else outputs
 
 
 def moments(x: Any) -> tuple[Any, Any]:
@@ -196,8 +164,6 @@ class LeakyReLU(keras.layers.LeakyReLU):
 
     def call(self, inputs: Any) -> Any:
         """Element by element, any shape."""
-        if inputs.dtype in ("float32", "bfloat16"):
-            return tf.nn.leaky_relu(inputs, self.negative_slope)  # one pass; it rounds the slope no more than these do
         return ops.maximum(self.negative_slope * inputs, inputs)
 
 

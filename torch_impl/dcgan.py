@@ -9,11 +9,11 @@ from __future__ import annotations
 from collections import OrderedDict
 
 from torch import Tensor, nn
-from torch.nn import BatchNorm2d, Flatten, LeakyReLU, ReLU, Tanh, Unflatten
+from torch.nn import BatchNorm2d, Conv2d, ConvTranspose2d, Flatten, LeakyReLU, ReLU, Tanh, Unflatten
 
 from common.config import checked
 from common.schema import DCGANConfig
-from torch_impl.layers import Conv2d, ConvTranspose2d, initialise
+from torch_impl.layers import initialise
 
 
 class DCGANGenerator(nn.Sequential):
@@ -29,19 +29,19 @@ class DCGANGenerator(nn.Sequential):
         super().__init__(
             OrderedDict(
                 z_reshape=Unflatten(1, (nz, 1, 1)),  # [B, nz, 1, 1]
-                upconv_0=nn.ConvTranspose2d(nz, 8 * g, 4, 1, 0, bias=False),  # [B, 8g, 4, 4]
+                upconv_0=ConvTranspose2d(nz, 8 * g, 4, 1, 0, bias=False),  # [B, 8g, 4, 4]
                 upconv_0_bn=_norm(8 * g),
                 upconv_0_relu=ReLU(),
-                upconv_1=ConvTranspose2d(8 * g, 4 * g, 4, 2, bias=False),  # [B, 4g, 8, 8]
+                upconv_1=ConvTranspose2d(8 * g, 4 * g, 4, 2, 1, bias=False),  # [B, 4g, 8, 8]
                 upconv_1_bn=_norm(4 * g),
                 upconv_1_relu=ReLU(),
-                upconv_2=ConvTranspose2d(4 * g, 2 * g, 4, 2, bias=False),  # [B, 2g, 16, 16]
+                upconv_2=ConvTranspose2d(4 * g, 2 * g, 4, 2, 1, bias=False),  # [B, 2g, 16, 16]
                 upconv_2_bn=_norm(2 * g),
                 upconv_2_relu=ReLU(),
-                upconv_3=ConvTranspose2d(2 * g, g, 4, 2, bias=False),  # [B, g, 32, 32]
+                upconv_3=ConvTranspose2d(2 * g, g, 4, 2, 1, bias=False),  # [B, g, 32, 32]
                 upconv_3_bn=_norm(g),
                 upconv_3_relu=ReLU(),
-                upconv_4=ConvTranspose2d(g, nc, 4, 2, bias=False),  # [B, nc, 64, 64]
+                upconv_4=ConvTranspose2d(g, nc, 4, 2, 1, bias=False),  # [B, nc, 64, 64]
                 upconv_4_tanh=Tanh(),
             )
         )
@@ -60,18 +60,18 @@ class DCGANDiscriminator(nn.Sequential):
         d = ndf
         super().__init__(
             OrderedDict(
-                downconv_0=Conv2d(nc, d, 4, 2, bias=False),  # [B, d, 32, 32]
+                downconv_0=Conv2d(nc, d, 4, 2, 1, bias=False),  # [B, d, 32, 32]
                 downconv_0_lrelu=LeakyReLU(0.2),
-                downconv_1=Conv2d(d, 2 * d, 4, 2, bias=False),  # [B, 2d, 16, 16]
+                downconv_1=Conv2d(d, 2 * d, 4, 2, 1, bias=False),  # [B, 2d, 16, 16]
                 downconv_1_bn=_norm(2 * d),
                 downconv_1_lrelu=LeakyReLU(0.2),
-                downconv_2=Conv2d(2 * d, 4 * d, 4, 2, bias=False),  # [B, 4d, 8, 8]
+                downconv_2=Conv2d(2 * d, 4 * d, 4, 2, 1, bias=False),  # [B, 4d, 8, 8]
                 downconv_2_bn=_norm(4 * d),
                 downconv_2_lrelu=LeakyReLU(0.2),
-                downconv_3=Conv2d(4 * d, 8 * d, 4, 2, bias=False),  # [B, 8d, 4, 4]
+                downconv_3=Conv2d(4 * d, 8 * d, 4, 2, 1, bias=False),  # [B, 8d, 4, 4]
                 downconv_3_bn=_norm(8 * d),
                 downconv_3_lrelu=LeakyReLU(0.2),
-                output=nn.Conv2d(8 * d, 1, 4, 1, 0, bias=False),  # [B, 1, 1, 1]
+                output=Conv2d(8 * d, 1, 4, 1, 0, bias=False),  # [B, 1, 1, 1]
                 squeeze=Flatten(0),  # [B]
             )
         )

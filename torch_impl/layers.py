@@ -1,6 +1,6 @@
 """The layers that stock torch lacks, NCHW, and the initial distributions; twin of tf_impl/layers.py.
 
-Batch normalisation needs no class here: stock torch keeps the unbiased variance.
+Batch normalisation and LeakyReLU need no class here: stock torch keeps the unbiased variance and the exact slope.
 """
 
 from __future__ import annotations
@@ -12,10 +12,7 @@ from typing import Any
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
-from torch.autograd import Function
 from torch.nn import init
-
-from torch_impl.convolution import conv2d, conv2d_transpose
 
 KERNELS: dict[str, Callable[[Tensor], Any]] = {
     "glorot": init.xavier_uniform_,  # TF 1's and Keras's layer default
@@ -46,13 +43,7 @@ class Conv2d(nn.Conv2d):
     """
 
     def __init__(
-        self,
-        in_channels: int,
-        out_channels: int,
-        kernel_size: int,
-        stride: int = 1,
-        padding: str = "same",
-        bias: bool = True,
+        self, in_channels: int, out_channels: int, kernel_size: int, stride: int = 1, padding: str = "same"
     ) -> None:
         symmetric = _symmetric(padding)
         if symmetric and stride == 1 and kernel_size % 2 == 0:
@@ -60,16 +51,19 @@ class Conv2d(nn.Conv2d):
                 f"no symmetric padding keeps the size under an even kernel ({kernel_size}) at stride 1: "
                 'use an odd kernel or padding="same"'
             )
-        around = (kernel_size - 1) // 2 if symmetric else 0
-        super().__init__(in_channels, out_channels, kernel_size, stride, around, bias=bias)
+        super().__init__(in_channels, out_channels, kernel_size, stride, (kernel_size - 1) // 2 if symmetric else 0)
         self.same = not symmetric
 
     def forward(self, input: Tensor) -> Tensor:
-        """Convolve."""
-        if not self.same:
-            return super().forward(input)
-        input, kernel, bias = _of_one_precision(input, self.weight, self.bias)
-        return _biased(conv2d(input, kernel, self.stride[0]), bias)
+        """Pad and convolve."""
+        return super().forward(F.pad(input, self._amounts(input)) if self.same else input)
+
+    def _amounts(self, x: Tensor) -> list[int]:
+        amounts: list[int] = []
+        for size, kernel, stride in zip(x.shape[:-3:-1], self.kernel_size[::-1], self.stride[::-1], strict=True):
+            total = max((math.ceil(size / stride) - 1) * stride + kernel - size, 0)
+            amounts += [total // 2, total - total // 2]
+        return amounts
 
     def extra_repr(self) -> str:
         """Stock text and the padding."""
@@ -86,13 +80,7 @@ class ConvTranspose2d(nn.ConvTranspose2d):
     """
 
     def __init__(
-        self,
-        in_channels: int,
-        out_channels: int,
-        kernel_size: int,
-        stride: int = 2,
-        padding: str = "same",
-        bias: bool = True,
+        self, in_channels: int, out_channels: int, kernel_size: int, stride: int = 2, padding: str = "same"
     ) -> None:
         symmetric = _symmetric(padding)
         if kernel_size < stride or (symmetric and stride != 2):
@@ -108,47 +96,17 @@ class ConvTranspose2d(nn.ConvTranspose2d):
             stride,
             padding=(kernel_size - 1) // 2 if symmetric else surplus // 2,
             output_padding=kernel_size % 2 if symmetric else 0,
-            bias=bias,
         )
-        self.same = not symmetric
+        self.dropped = 0 if symmetric else surplus % 2
 
     def forward(self, input: Tensor, output_size: list[int] | None = None) -> Tensor:
-        """Convolve."""
-        if not self.same:
-            return super().forward(input, output_size)
-        input, kernel, bias = _of_one_precision(input, self.weight, self.bias)
-        height, width = (self.stride[0] * size for size in input.shape[2:])
-        return _biased(conv2d_transpose(input, kernel, self.stride[0], (height, width)), bias)
+        """Convolve and crop."""
+        output = super().forward(input, output_size)
+        return output[..., : -self.dropped, : -self.dropped] if self.dropped else output
 
     def extra_repr(self) -> str:
-        """Stock text and the padding."""
-        return super().extra_repr() + (", padding='same'" if self.same else "")
-
-
-class LeakyReLU(nn.LeakyReLU):
-    """``max(slope * x, x)`` with a positive slope, whose second derivative is left out where stock torch passes zeros.
-
-    Of a penalty's double backward these zeros would be carried through every convolution below, and their gradients
-    computed. The output is kept for backward instead of the input, which frees a tensor a layer.
-    """
-
-    def forward(self, input: Tensor) -> Tensor:
-        """Element by element, any shape."""
-        return _LeakyReLU.apply(input, self.negative_slope)
-
-
-class _LeakyReLU(Function):
-    @staticmethod
-    def forward(ctx: Any, x: Tensor, slope: float) -> Tensor:
-        y = F.leaky_relu(x, slope)
-        ctx.save_for_backward(y)
-        ctx.slope = slope
-        return y
-
-    @staticmethod
-    def backward(ctx: Any, *gradients: Tensor) -> Any:
-        (y,) = ctx.saved_tensors
-        return torch.ops.aten.leaky_relu_backward(gradients[0], y.detach(), ctx.slope, True), None
+        """Stock text and what is dropped at the bottom right."""
+        return super().extra_repr() + (f", dropped={self.dropped}" if self.dropped else "")
 
 
 class LegacyUpsample(nn.Module):
@@ -188,18 +146,6 @@ def initialise(network: nn.Module, distribution: str) -> None:
             SCALES[distribution](module.weight)
         if isinstance(bias := getattr(module, "bias", None), Tensor):
             init.zeros_(bias)
-
-
-def _of_one_precision(x: Tensor, kernel: Tensor, bias: Tensor | None) -> tuple[Tensor, Tensor, Tensor | None]:
-    """In autocast's precision where it is on, as it does for stock convolutions."""
-    if not torch.is_autocast_enabled(x.device.type):
-        return x, kernel, bias
-    dtype = torch.get_autocast_dtype(x.device.type)
-    return x.to(dtype), kernel.to(dtype), None if bias is None else bias.to(dtype)
-
-
-def _biased(x: Tensor, bias: Tensor | None) -> Tensor:
-    return x if bias is None else x + bias[:, None, None]
 
 
 def _symmetric(padding: str) -> bool:

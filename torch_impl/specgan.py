@@ -8,11 +8,11 @@ from __future__ import annotations
 from collections import OrderedDict
 
 from torch import Tensor, nn
-from torch.nn import BatchNorm2d, Flatten, Linear, Module, ReLU, Tanh, Unflatten
+from torch.nn import BatchNorm2d, Flatten, LeakyReLU, Linear, Module, ReLU, Tanh, Unflatten
 
 from common.config import checked
 from common.schema import SpecGANConfig
-from torch_impl.layers import Conv2d, ConvTranspose2d, LeakyReLU, LegacyUpsample, initialise
+from torch_impl.layers import Conv2d, ConvTranspose2d, LegacyUpsample, initialise
 
 
 class SpecGANGenerator(nn.Sequential):
