@@ -36,6 +36,15 @@ def test_limits_follow_the_rounding_that_the_reference_shows() -> None:
     assert lost.blurred(1)
 
 
+def test_a_bias_that_cancels_is_held_against_its_kernel() -> None:
+    start = {"d/m/out/kernel": np.zeros((2, 1)), "d/m/out/bias": np.zeros(1)}
+    end = {"d/m/out/kernel": np.full((2, 1), 0.1), "d/m/out/bias": np.full(1, 1e-4)}
+    got = {name: array + 5e-17 for name, array in end.items()}
+    assert not judging.states([start, end], [start, got], [start, end])["d/m/out/bias"].diverged(1)
+    alone = [{"d/m/out/bias": state["d/m/out/bias"]} for state in (start, end, got)]
+    assert judging.states([alone[0], alone[1]], [alone[0], alone[2]], [alone[0], alone[1]])["d/m/out/bias"].diverged(1)
+
+
 def test_losses_are_held_against_the_largest_of_their_step() -> None:
     reference = [{"d_loss": 8.0, "d_fake": 1e-9}]
     near, far = [{"d_loss": 8.0, "d_fake": 1e-9 + 1e-15}], [{"d_loss": 8.0, "d_fake": 2e-9}]

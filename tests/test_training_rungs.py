@@ -15,7 +15,7 @@ from parity.ladder_names import TRAINING
 from parity.pairs import select
 from parity.selftest import attempt
 from parity.training.bench import Bench
-from parity.training.houses import TORCH, House
+from parity.training.houses import TORCH, House, one_thread
 from parity.training.houses import TorchTrainer as Trainer
 from parity.training.mutants import MUTANTS, Fault, TrainingMutant, configured, trained_by
 from parity.training.noise import cancelled
@@ -56,7 +56,8 @@ def tried(words: str, fault: Fault, rung: str) -> tuple[RungResult, list[Finding
     bench = Bench(base.config, port=fault(TORCH))
     vars(bench).update({name: vars(base)[name] for name in ("moments", "expected", "nudged") if name in vars(base)})
     bench.trainers.update({base.reference.name: base.trainers[base.reference.name]})
-    result, outcome = climb(bench, rung)
+    with one_thread():
+        result, outcome = climb(bench, rung)
     return result, outcome.findings
 
 

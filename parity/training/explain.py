@@ -44,7 +44,7 @@ def _decay(case: Case) -> Told | None:
     wanted, past, new = _fed(case, slot)
     share = solved(case.got[case.name] - new, past - new, wanted)
     if share is not None:
-        message = f"is reproduced by optimizer.{DECAYS[slot]}={share:.6g}; the configuration says {wanted:.6g}"
+        message = f"is reproduced by optimizer.{DECAYS[slot]}={share:.10g}; the configuration says {wanted:.10g}"
         return Told("optimizer-decay", message, f"give the port's optimiser {DECAYS[slot]}={wanted:g}")
     factor = _factor(case, slot)
     if factor is not None:
@@ -68,7 +68,7 @@ def _factor(case: Case, slot: str) -> float | None:
 
 
 def _scaled(factor: float) -> Told:
-    message = f"is reproduced by a gradient {factor:.6g} times as large"
+    message = f"is reproduced by a gradient {factor:.10g} times as large"
     return Told("gradient", message, "compare sums with means, the loss's weights, accumulation and clipping")
 
 
@@ -107,7 +107,7 @@ def _named_rate(case: Case, rate: float) -> Told:
         "that of the step after": learning_rates(cfg, case.step + 1, case.steps)[own],
     }
     meaning = next((f", {name}" for name, value in known.items() if np.isclose(rate, value, rtol=REST)), "")
-    message = f"is reproduced by the learning rate {rate:.6g}{meaning}; expected {case.rate:.6g}"
+    message = f"is reproduced by the learning rate {rate:.10g}{meaning}; expected {case.rate:.10g}"
     return Told("learning-rate", message, "hand the optimiser the rate that common.schedules gives for this step")
 
 
@@ -118,7 +118,7 @@ def _clipping(case: Case) -> Told | None:
     bound, wanted = scale(case.got[case.name]), case.config.loss.clip
     if scale(case.expected[case.name]) != wanted or bound == wanted:
         return None
-    message = f"reaches {bound:.6g}; loss.clip={wanted:g} keeps every weight of D within it"
+    message = f"reaches {bound:.10g}; loss.clip={wanted:g} keeps every weight of D within it"
     return Told("weight-clipping", message, "clip all of D's parameters after each of its updates")
 
 
@@ -132,7 +132,7 @@ def _average(case: Case) -> Told | None:
     share = solved(now - new, past - new, wanted)
     if share is None:
         return None
-    message = f"is reproduced by training.ema={share:.6g}; the configuration says {wanted:g}"
+    message = f"is reproduced by training.ema={share:.10g}; the configuration says {wanted:g}"
     return Told("ema-decay", message, f"average with decay {wanted:g}, once a step, after the generator's update")
 
 

@@ -28,7 +28,7 @@ VARIANTS: dict[str, list[str]] = {
         "loss.kind=wgan,loss.clip=0.1",
         "loss.kind=lsgan,model.use_batchnorm=true",
         "loss.kind=dcgan,model.upsample=nearest,model.kernel_len=3",
-        "loss.penalty_weight=5,model.upsample=linear,optimizer.kind=rmsprop,training.latents=normal",
+        "loss.penalty_weight=5,model.upsample=linear,model.kernel_len=3,optimizer.kind=rmsprop,training.latents=normal",
         "model.init=normal,model.upsample=cubic,model.kernel_len=3,optimizer.epsilon_place=torch",
     ],
     "dcgan": [

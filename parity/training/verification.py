@@ -14,7 +14,7 @@ from parity.training import bfloat16, checkpointing, data
 from parity.training import rungs as lockstep_rungs
 from parity.training.bench import Bench, Stopped
 from parity.training.first import D_LOSSES, port_name
-from parity.training.houses import KERAS, TORCH, House
+from parity.training.houses import KERAS, TORCH, House, one_thread
 from parity.training.noise import owner
 from parity.verdict import (
     SEVERITY,
@@ -59,7 +59,8 @@ def verify_training(
     for rung in wanted:
         if progress is not None:
             progress(rung)
-        results[rung], outcome = climb(bench, rung)
+        with one_thread():
+            results[rung], outcome = climb(bench, rung)
         findings += outcome.findings
     checks = [check for result in results.values() for check in result.checks]
     rows = _rows(bench, checks)
