@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import os
+
+os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")  # its greetings would bury what a command prints
+
 import keras
 
 from common.config import options_for, select
