@@ -107,14 +107,16 @@ class Run:
         """Go on writing after ``step``, with ``config`` in place of the recorded one if it is given.
 
         What was written after that step is taken back: metrics and pictures are cut, TensorBoard forgets them, later
-        checkpoints are set aside. Raises RunError if another process is writing here.
+        checkpoints are set aside; what a kill left half written goes. Raises RunError if another process is writing here.
         """
         with self._writing():
             self._hold()
             self.config = config or self.config
-            for file in (*(self.path / SAMPLES).glob("*"), *(self.path / PREVIEWS).glob("*")):
-                if (match := MADE_AT.fullmatch(file.name)) and int(match[1]) > step:
-                    file.unlink()
+            for folder in (self.path, self.path / SAMPLES, self.path / PREVIEWS):
+                for file in folder.iterdir():
+                    later = (match := MADE_AT.fullmatch(file.name)) and int(match[1]) > step
+                    if later or file.name.startswith(files.PARTIAL):
+                        file.unlink()
             checkpoints.recover(self.checkpoints)
             checkpoints.set_aside(self.checkpoints, step)
             self._begin(step)

@@ -87,6 +87,9 @@ def test_a_run_that_is_taken_up_equals_one_that_was_never_interrupted(tmp_path):
     train(broken, 1, 7)  # killed: no finish; the checkpoint of step 6 is the last
     with (broken.path / journal.METRICS).open("a") as file:
         file.write('{"step": 8, "g_lo')
+    for half in ("config.yaml", "samples/step-00000008.png", "previews/step-00000008.wav"):
+        path = broken.path / half
+        path.with_name(f"{files.PARTIAL}77-{path.name}").touch()
     checkpoint = checkpoints.load(checkpoint_in(broken.path))
     assert checkpoint.step == 6
     broken._held.close()

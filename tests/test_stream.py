@@ -219,8 +219,8 @@ from common.stream import Stream
 if __name__ == "__main__":
     stream = Stream(open_source(DataConfig(source=f"images:{sys.argv[1]}"), DCGANConfig()), 6, 0, workers=2)
     next(stream)
-    print("going", flush=True)
     try:
+        print("going", flush=True)
         time.sleep(60)
     except KeyboardInterrupt:
         print(all(len(next(stream)["x"]) == 6 for _ in range(20)), flush=True)
