@@ -107,7 +107,8 @@ class Run:
         """Go on writing after ``step``, with ``config`` in place of the recorded one if it is given.
 
         What was written after that step is taken back: metrics and pictures are cut, TensorBoard forgets them, later
-        checkpoints are set aside; what a kill left half written goes. Raises RunError if another process is writing here.
+        checkpoints are set aside; what a kill left half written goes. Raises RunError if another process is writing
+        here.
         """
         with self._writing():
             self._hold()

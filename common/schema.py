@@ -176,6 +176,9 @@ class TrainingConfig(Section):
     d_updates: Count = 5
     reuse_fakes: bool = False  # G learns from the very fakes that D has just seen
     accumulation: Count = 1  # portions of a batch whose gradients are averaged
+    # Deviation of the Gaussian noise on every image that D sees (Soenderby et al. 2017, arXiv:1610.04490): with it D
+    # must judge forms, and not textures too fine for G, by which it tells few and smooth images apart at once
+    instance_noise: Annotated[float, Field(ge=0, strict=False)] = 0.0
     ema: Share | None = None  # decay of the generator's moving average, which then makes the samples
     precision: Literal["float32", "bfloat16", "float64"] = "float32"
     latents: Literal["uniform", "normal"] = "uniform"

@@ -1,4 +1,4 @@
-"""The bench measures what it says: medians of separate processes, their parts, and failing commands as failures."""
+"""The bench measures what it says: medians of separate processes, their parts, and failing processes as failures."""
 
 from __future__ import annotations
 
@@ -6,11 +6,13 @@ import json
 import subprocess
 import sys
 
+import numpy as np
 import pytest
 
-from parity import bench
+from parity.bench import __main__ as bench
+from parity.bench import clips, commands, host, processes, tables
 
-SLEEP = bench.Job("sleep", ("-c", "import time; time.sleep(0.2); x = bytearray(200 << 20)"), 0.1, 6)
+SLEEP = commands.Job("sleep", ("-c", "import time; time.sleep(0.2); x = bytearray(200 << 20)"), 0.1, 6)
 VERDICTS = [
     {"name": "a.generator", "seconds": 0.002, "rungs": {"weights": {"seconds": 0.001}}},
     {"name": "a.generator:nc=3", "seconds": 0.003, "rungs": {"weights": {"seconds": 0.002}}},
@@ -30,7 +32,7 @@ JUNIT = "<testsuite><testcase classname='parity.test_a' time='0.01'/><testcase c
 
 def test_wall_time_and_peak_memory_are_those_of_the_process():
     # measured from a process of its own: a child's peak starts at the size of what it was forked from
-    code = f"from parity import bench; print(*bench.run_once(bench.{SLEEP!r}, 2)[:3])"
+    code = f"from parity.bench import commands; print(*commands.run_once(commands.{SLEEP!r}, 2)[:3])"
     run = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     seconds, processor_seconds, gigabytes = map(float, run.stdout.split())
     assert 0.2 <= seconds < 5
@@ -46,38 +48,76 @@ def test_wall_time_and_peak_memory_are_those_of_the_process():
     ],
 )
 def test_parts_come_from_what_the_command_wrote(reader, text, parts):
-    job = bench.Job("writes", ("-c", f"import sys; open(sys.argv[1], 'w').write({text!r})", bench.OUT), parts=reader)
-    run = bench.run_once(job, 2)
-    rest = run.parts.pop(bench.REST)
+    job = commands.Job(
+        "writes", ("-c", f"import sys; open(sys.argv[1], 'w').write({text!r})", commands.OUT), parts=reader
+    )
+    run = commands.run_once(job, 2)
+    rest = run.parts.pop(commands.REST)
     assert run.parts == pytest.approx(parts)
     assert rest == pytest.approx(run.seconds - sum(parts.values()))
 
 
 def test_a_failing_command_is_no_measurement(capsys, monkeypatch):
-    monkeypatch.setattr(bench, "JOBS", (bench.Job("broken", ("-c", "raise SystemExit('no such pair')")),))
-    assert bench.main(["--runs", "1"]) == 2
+    monkeypatch.setattr(commands, "JOBS", (commands.Job("broken", ("-c", "raise SystemExit('no such pair')")),))
+    assert bench.main(["--runs", "1", "--only", "commands"]) == 2
     assert "broken: exit status 1\nno such pair" in capsys.readouterr().err
 
 
-def test_the_table_holds_medians_and_goals():
-    slow = bench.Figures("sleep", [1.0, 9.0, 2.0], [3.0, 1.0, 1.5], [0.5, 0.5, 0.5], {"rung forward": [1.0, 3.0, 2.0]})
-    host = {"processor": "p", "cores": 2, "gigabytes": 8, "system": "s", "versions": {"torch": "2"}}
-    text = bench.to_markdown((SLEEP,), [slow], host, 3)
+def test_the_table_holds_medians_and_goals(monkeypatch):
+    monkeypatch.setattr(commands, "JOBS", (SLEEP,))
+    slow = commands.Figures(
+        "sleep", [1.0, 9.0, 2.0], [3.0, 1.0, 1.5], [0.5, 0.5, 0.5], {"rung forward": [1.0, 3.0, 2.0]}
+    )
+    text = commands.to_markdown([slow])
     assert "| sleep | 2.00 (1.00 … 9.00) | 1.50 | 0.50 | under 0.1 s and 6 GB: **missed** |" in text
     assert "| rung forward | 2.00 |" in text
 
 
+def test_columns_of_text_and_of_numbers():
+    table = tables.Table("A note.", ("name:", "s"), [("a", tables.span([2.0, 1.0, 4.0], 1))])
+    assert table.to_markdown() == "A note.\n\n| name | s |\n|---|--:|\n| a | 2.0 (1.0 … 4.0) |"
+
+
 def test_impossible_options_are_refused(capsys):
-    with pytest.raises(SystemExit) as stop:
-        bench.main(["--only", "nothing of the kind"])
-    assert stop.value.code == 2
-    assert "parity verify --all" in capsys.readouterr().err
+    for wrong in (["--only", "nothing of the kind"], ["--runs", "0"]):
+        with pytest.raises(SystemExit) as stop:
+            bench.main(wrong)
+        assert stop.value.code == 2
+    told = capsys.readouterr().err
+    assert "parity verify --all" in told and "train specgan torch" in told and "--runs and --cores" in told
 
 
-def test_every_single_figure_goes_into_the_json(tmp_path, monkeypatch) -> None:  # noqa: ANN001
-    monkeypatch.setattr(bench, "JOBS", (SLEEP,))
-    monkeypatch.setattr(bench, "run_once", lambda job, cores: bench.Run(0.2, 0.1, 0.3, {"weights": 0.1}))
+def test_every_single_figure_goes_into_the_json(tmp_path, monkeypatch, capsys) -> None:  # noqa: ANN001
+    monkeypatch.setattr(commands, "JOBS", (SLEEP,))
+    monkeypatch.setattr(commands, "run_once", lambda job, cores: commands.Run(0.2, 0.1, 0.3, {"weights": 0.1}))
     file = tmp_path / "bench.json"
-    assert bench.main(["--runs", "2", "--json", str(file)]) == 0
-    (job,) = json.loads(file.read_text())["jobs"]
+    assert bench.main(["--runs", "2", "--only", "commands", "--json", str(file)]) == 0
+    body = json.loads(file.read_text())
+    (job,) = body["commands"]
     assert job["seconds"] == [0.2, 0.2] and job["parts"] == {"weights": [0.1, 0.1]}
+    assert body["machine"] == host.host(2)
+    assert capsys.readouterr().out.startswith(body["machine"]["processor"])
+
+
+def test_players_wait_for_their_turn_and_their_end_is_told(tmp_path, monkeypatch):
+    (tmp_path / "echoing.py").write_text(
+        "import json, sys\n"
+        "for line in sys.stdin:\n"
+        "    assert line != 'die\\n', 'as told'\n"
+        "    print(json.dumps(line), flush=True)\n"
+    )
+    monkeypatch.setenv("PYTHONPATH", str(tmp_path))
+    with processes.Player("echoing", cores=1) as first, processes.Player("echoing", "b", cores=1) as second:
+        assert [player.ask(word) for word in ("x", "y") for player in (first, second)] == ["x\n", "x\n", "y\n", "y\n"]
+        with pytest.raises(processes.BenchFailed, match=r"echoing b: exit status 1\n(?s:.*)AssertionError: as told"):
+            second.ask("die")
+
+
+def test_clips_are_the_same_work_for_all():
+    """What is timed side by side must be one computation: spectrograms agree, and so do waveforms' spectrograms."""
+    ours, theirs, librosa = clips.torch_tasks(), clips.tensorflow_tasks(), clips.librosa_tasks()
+    images = [np.asarray(task["spectrogram"]()) for task in (ours, theirs)]
+    np.testing.assert_allclose(images[0].squeeze(1), images[1].squeeze(-1), atol=1e-4)
+    referee = np.swapaxes(librosa["spectrogram"](), 1, 2)
+    np.testing.assert_allclose(images[0].squeeze(1), referee, atol=1e-4)
+    assert {np.asarray(tasks["waveform"]()).shape[0] for tasks in (ours, theirs, librosa)} == {clips.COUNT}

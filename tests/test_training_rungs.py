@@ -75,7 +75,7 @@ class OnceMore(Trainer):
     def update_both(self, *arguments: Any) -> Any:
         metrics = super().update_both(*arguments)
         with torch.no_grad():
-            self.generator(arguments[1])
+            self.generator(arguments[1].z)
         return metrics
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
+from typing import NamedTuple
 
 import keras
 import numpy as np
@@ -12,7 +13,7 @@ from tensorflow import Tensor
 from common.draws import Draws
 from common.moments import Moments
 from common.schedules import learning_rates
-from common.schema import Config
+from common.schema import SIDES, Config
 from tf_impl import build, losses, optimizers
 from tf_impl.initial import initialise
 from tf_impl.layers import named, precision
@@ -22,6 +23,17 @@ Array = np.ndarray
 Metrics = dict[str, Tensor]
 Learned = tuple[list[Tensor], Metrics]  # gradients in the order of the parameters, and what was seen on the way
 DTYPES = {"float32": tf.float32, "bfloat16": tf.float32, "float64": tf.float64}
+
+
+class Drawn(NamedTuple):
+    """What an update draws: latents ``[B, nz]``, mixing weights ``[B]`` and instance noise ``[B, H, W, C]``.
+
+    The noise is added to real and to fake images alike; without it, it is zeros ``[B, 1, 1, 1]``.
+    """
+
+    z: Tensor
+    alpha: Tensor
+    noise: Tensor
 
 
 class Trainer:
@@ -51,39 +63,38 @@ class Trainer:
         cfg = self.config.training
         lr_d, lr_g = (tf.constant(lr, tf.float64) for lr in learning_rates(self.config.optimizer, step, self.steps))
         if cfg.reuse_fakes:
-            z, alpha = self._drawn(step, 0)
-            return self.update_both(self.prepare(next(batches)["x"]), z, alpha, lr_d, lr_g)
+            return self.update_both(self.prepare(next(batches)["x"]), self._drawn(step, 0), lr_d, lr_g)
         metrics: Metrics = {}
         for update in range(cfg.d_updates):
-            z, alpha = self._drawn(step, update)
-            metrics = self.update_discriminator(self.prepare(next(batches)["x"]), z, alpha, lr_d)
-        z, _ = self._drawn(step, cfg.d_updates)
-        return metrics | self.update_generator(z, lr_g)
+            real = self.prepare(next(batches)["x"])
+            metrics = self.update_discriminator(real, self._drawn(step, update), lr_d)
+        return metrics | self.update_generator(self._drawn(step, cfg.d_updates), lr_g)
 
     @tf.function(autograph=False)
-    def update_discriminator(self, real: Tensor, z: Tensor, alpha: Tensor, lr: Tensor) -> Metrics:
-        """One update of D on images ``[B, H, W, C]``, latents ``[B, nz]`` and mixing weights ``[B]``."""
-        fake, _ = self._generated(z)
-        return self._move_discriminator(real, fake, alpha, lr)
+    def update_discriminator(self, real: Tensor, drawn: Drawn, lr: Tensor) -> Metrics:
+        """One update of D on images ``[B, H, W, C]``."""
+        fake, _ = self._generated(drawn.z)
+        return self._move_discriminator(real + drawn.noise, fake + drawn.noise, drawn.alpha, lr)
 
     @tf.function(autograph=False)
-    def update_generator(self, z: Tensor, lr: Tensor) -> Metrics:
-        """One update of G on latents ``[B, nz]``."""
+    def update_generator(self, drawn: Drawn, lr: Tensor) -> Metrics:
+        """One update of G."""
 
-        def learn(z: Tensor) -> Learned:
+        def learn(z: Tensor, noise: Tensor) -> Learned:
             fake, pull_back = self._generated(z)
-            slope, metrics = self._slope(fake)
+            slope, metrics = self._slope(fake + noise)
             return pull_back(slope), metrics
 
-        gradients, metrics = self._averaged(learn, z)
+        gradients, metrics = self._averaged(learn, drawn.z, drawn.noise)
         self._move_generator(gradients, lr)
         return metrics
 
     @tf.function(autograph=False)
-    def update_both(self, real: Tensor, z: Tensor, alpha: Tensor, lr_d: Tensor, lr_g: Tensor) -> Metrics:
+    def update_both(self, real: Tensor, drawn: Drawn, lr_d: Tensor, lr_g: Tensor) -> Metrics:
         """One update of D, then one of G, on the same fakes."""
-        fake, pull_back = self._generated(z)
-        d_metrics = self._move_discriminator(real, fake, alpha, lr_d)
+        fake, pull_back = self._generated(drawn.z)
+        fake = fake + drawn.noise
+        d_metrics = self._move_discriminator(real + drawn.noise, fake, drawn.alpha, lr_d)
         slope, g_metrics = self._slope(fake)
         self._move_generator(pull_back(slope), lr_g)
         return d_metrics | g_metrics
@@ -192,12 +203,20 @@ class Trainer:
         """The latents ``[count, nz]`` whose samples show how a run goes along."""
         return self.draws.latents(self.config.training.latents, "samples", (count, self.config.model.nz))
 
-    def _drawn(self, step: int, update: int) -> tuple[Tensor, Tensor]:
+    def _drawn(self, step: int, update: int) -> Drawn:
         cfg = self.config
         shape = (cfg.training.batch_size, cfg.model.nz)
         z = self.draws.latents(cfg.training.latents, "latents", shape, step, update)
         alpha = self.draws.uniform("alpha", shape[:1], step, update)
-        return self._tensor(z), self._tensor(alpha)
+        return Drawn(self._tensor(z), self._tensor(alpha), self._noise(step, update))
+
+    def _noise(self, step: int, update: int) -> Tensor:
+        cfg = self.config
+        if not cfg.training.instance_noise:
+            return self._tensor(np.zeros((cfg.training.batch_size, 1, 1, 1)))
+        side = SIDES[cfg.model.system]
+        noise = self.draws.normal("instance noise", (cfg.training.batch_size, side, side, cfg.model.nc), step, update)
+        return self._tensor(cfg.training.instance_noise * noise)
 
     def _tensor(self, values: Array) -> Tensor:
         return tf.constant(values, self.dtype)

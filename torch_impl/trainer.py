@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import torch
@@ -14,7 +14,7 @@ from common.allocation import keep_freed_memory
 from common.draws import Draws
 from common.moments import Moments
 from common.schedules import learning_rates
-from common.schema import Config
+from common.schema import SIDES, Config
 from torch_impl import build, losses, optimizers
 from torch_impl.initial import initialise
 from torch_impl.spectrogram import spectrogram, waveform
@@ -23,6 +23,17 @@ Array = np.ndarray
 Metrics = dict[str, Tensor]
 Learned = tuple[list[Tensor], Metrics]  # gradients in the order of the parameters, and what was seen on the way
 DTYPES = {"float32": torch.float32, "bfloat16": torch.float32, "float64": torch.float64}
+
+
+class Drawn(NamedTuple):
+    """What an update draws: latents ``[B, nz]``, mixing weights ``[B]`` and instance noise ``[B, C, H, W]``.
+
+    The noise is added to real and to fake images alike; without it, it is zeros ``[B, 1, 1, 1]``.
+    """
+
+    z: Tensor
+    alpha: Tensor
+    noise: Tensor
 
 
 class Trainer:
@@ -55,37 +66,36 @@ class Trainer:
         cfg = self.config.training
         lr_d, lr_g = learning_rates(self.config.optimizer, step, self.steps)
         if cfg.reuse_fakes:
-            z, alpha = self._drawn(step, 0)
-            return self.update_both(self.prepare(next(batches)["x"]), z, alpha, lr_d, lr_g)
+            return self.update_both(self.prepare(next(batches)["x"]), self._drawn(step, 0), lr_d, lr_g)
         metrics: Metrics = {}
         for update in range(cfg.d_updates):
-            z, alpha = self._drawn(step, update)
-            metrics = self.update_discriminator(self.prepare(next(batches)["x"]), z, alpha, lr_d)
-        z, _ = self._drawn(step, cfg.d_updates)
-        return metrics | self.update_generator(z, lr_g)
+            real = self.prepare(next(batches)["x"])
+            metrics = self.update_discriminator(real, self._drawn(step, update), lr_d)
+        return metrics | self.update_generator(self._drawn(step, cfg.d_updates), lr_g)
 
-    def update_discriminator(self, real: Tensor, z: Tensor, alpha: Tensor, lr: float) -> Metrics:
-        """One update of D on images ``[B, C, H, W]``, latents ``[B, nz]`` and mixing weights ``[B]``."""
+    def update_discriminator(self, real: Tensor, drawn: Drawn, lr: float) -> Metrics:
+        """One update of D on images ``[B, C, H, W]``."""
         with torch.no_grad():
-            fake, _ = self._generated(z)
-        return self._move_discriminator(real, fake, alpha, lr)
+            fake, _ = self._generated(drawn.z)
+        return self._move_discriminator(real + drawn.noise, fake + drawn.noise, drawn.alpha, lr)
 
-    def update_generator(self, z: Tensor, lr: float) -> Metrics:
-        """One update of G on latents ``[B, nz]``."""
+    def update_generator(self, drawn: Drawn, lr: float) -> Metrics:
+        """One update of G."""
 
-        def learn(z: Tensor) -> Learned:
+        def learn(z: Tensor, noise: Tensor) -> Learned:
             fake, pull_back = self._generated(z)
-            slope, metrics = self._slope(fake)
+            slope, metrics = self._slope(fake + noise)
             return pull_back(slope), metrics
 
-        gradients, metrics = self._averaged(learn, z)
+        gradients, metrics = self._averaged(learn, drawn.z, drawn.noise)
         self._move_generator(gradients, lr)
         return metrics
 
-    def update_both(self, real: Tensor, z: Tensor, alpha: Tensor, lr_d: float, lr_g: float) -> Metrics:
+    def update_both(self, real: Tensor, drawn: Drawn, lr_d: float, lr_g: float) -> Metrics:
         """One update of D, then one of G, on the same fakes."""
-        fake, pull_back = self._generated(z)
-        d_metrics = self._move_discriminator(real, fake.detach(), alpha, lr_d)
+        fake, pull_back = self._generated(drawn.z)
+        fake = fake + drawn.noise
+        d_metrics = self._move_discriminator(real + drawn.noise, fake.detach(), drawn.alpha, lr_d)
         slope, g_metrics = self._slope(fake)
         self._move_generator(pull_back(slope), lr_g)
         return d_metrics | g_metrics
@@ -191,12 +201,20 @@ class Trainer:
         """The latents ``[count, nz]`` whose samples show how a run goes along."""
         return self.draws.latents(self.config.training.latents, "samples", (count, self.config.model.nz))
 
-    def _drawn(self, step: int, update: int) -> tuple[Tensor, Tensor]:
+    def _drawn(self, step: int, update: int) -> Drawn:
         cfg = self.config
         shape = (cfg.training.batch_size, cfg.model.nz)
         z = self.draws.latents(cfg.training.latents, "latents", shape, step, update)
         alpha = self.draws.uniform("alpha", shape[:1], step, update)
-        return self._tensor(z), self._tensor(alpha)
+        return Drawn(self._tensor(z), self._tensor(alpha), self._noise(step, update))
+
+    def _noise(self, step: int, update: int) -> Tensor:
+        cfg = self.config
+        if not cfg.training.instance_noise:
+            return self._tensor(np.zeros((cfg.training.batch_size, 1, 1, 1)))
+        side = SIDES[cfg.model.system]
+        noise = self.draws.normal("instance noise", (cfg.training.batch_size, side, side, cfg.model.nc), step, update)
+        return self._tensor(cfg.training.instance_noise * noise).movedim(-1, 1)
 
     def _tensor(self, values: Array) -> Tensor:
         return torch.from_numpy(np.ascontiguousarray(values)).to(self.device, self.dtype)

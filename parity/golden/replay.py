@@ -106,15 +106,15 @@ def _played(trainer: Any, fed: draws.Fed) -> tuple[list[str], Arrays]:
         losses["G_loss"].append(float(metrics["g_loss"]))
         return metrics
 
-    def update_discriminator(real: Any, z: Any, alpha: Any, lr: Any) -> Mapping[str, Any]:
-        _, aside = trainer._slope(trainer._generated(z)[0])
-        return keep("D", aside | move_discriminator(real, z, alpha, lr))
+    def update_discriminator(real: Any, drawn: Any, lr: Any) -> Mapping[str, Any]:
+        _, aside = trainer._slope(trainer._generated(drawn.z)[0])
+        return keep("D", aside | move_discriminator(real, drawn, lr))
 
-    def update_generator(z: Any, lr: Any) -> Mapping[str, Any]:
+    def update_generator(drawn: Any, lr: Any) -> Mapping[str, Any]:
         turn = len(order) % len(fed.z)
         real, alpha = trainer.prepare(fed.real[turn]), trainer._tensor(fed.alpha[turn])
-        _, aside = trainer._d_gradients(real, trainer._generated(z)[0], alpha)
-        return keep("G", aside | move_generator(z, lr))
+        _, aside = trainer._d_gradients(real, trainer._generated(drawn.z)[0], alpha)
+        return keep("G", aside | move_generator(drawn, lr))
 
     trainer.draws = fed
     trainer.update_discriminator, trainer.update_generator = update_discriminator, update_generator

@@ -21,7 +21,11 @@ if TYPE_CHECKING:
 D_LOSSES = ("d_real", "d_fake", "penalty", "d_loss")
 PARTS = ("d_optimizer", "discriminator", "g_loss", "g_optimizer", "generator", "ema")
 CAUSES = {
-    "d_real": ("loss", "D judges the real batch otherwise", "compare prepare(), and which weights judge"),
+    "d_real": (
+        "loss",
+        "D judges the real batch otherwise",
+        "compare prepare(), instance noise, and which weights judge",
+    ),
     "d_fake": ("loss", "D judges the fakes otherwise", "compare the latents drawn for this update, and prepare()"),
     "penalty": (
         "penalty",
@@ -33,7 +37,11 @@ CAUSES = {
         "D's mean judgements and the penalty agree, what is made of them does not",
         "compare the targets (label_smoothing, smooth_fakes) and d_scale",
     ),
-    "g_loss": ("loss", "what D does agrees, G's loss does not", "compare G's target, and which D judges"),
+    "g_loss": (
+        "loss",
+        "what D does agrees, G's loss does not",
+        "compare G's target, instance noise, and which D judges",
+    ),
 }
 
 

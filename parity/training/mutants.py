@@ -14,6 +14,7 @@ from common.moments import Moments
 from common.schema import Config
 from parity.training.houses import House, TorchTrainer
 from torch_impl.checkpoints import restore
+from torch_impl.trainer import Drawn
 
 Array = np.ndarray
 Fault = Callable[[House], House]
@@ -58,16 +59,24 @@ def trained_by(trainer: Callable[[Config, int, Moments | None], Any]) -> Fault:
 class SwappedRates(TorchTrainer):
     """Gives each network the other's learning rate."""
 
-    def update_both(self, real: Tensor, z: Tensor, alpha: Tensor, lr_d: float, lr_g: float) -> dict[str, Tensor]:
+    def update_both(self, real: Tensor, drawn: Drawn, lr_d: float, lr_g: float) -> dict[str, Tensor]:
         """One update of each, at the wrong rates."""
-        return super().update_both(real, z, alpha, lr_g, lr_d)
+        return super().update_both(real, drawn, lr_g, lr_d)
 
 
 class ReusedMixing(TorchTrainer):
     """Mixes real and fake by the first update's weights in every update of a step."""
 
-    def _drawn(self, step: int, update: int) -> tuple[Tensor, Tensor]:
-        return super()._drawn(step, update)[0], super()._drawn(step, 0)[1]
+    def _drawn(self, step: int, update: int) -> Drawn:
+        return super()._drawn(step, update)._replace(alpha=super()._drawn(step, 0).alpha)
+
+
+class NoiseForDAlone(TorchTrainer):
+    """Has D judge G's fakes without instance noise when G learns."""
+
+    def update_generator(self, drawn: Drawn, lr: float) -> dict[str, Tensor]:
+        """One update of G, by a D that sees more than it has learnt from."""
+        return super().update_generator(drawn._replace(noise=torch.zeros_like(drawn.noise)), lr)
 
 
 class LateSchedule(TorchTrainer):
@@ -80,7 +89,7 @@ class LateSchedule(TorchTrainer):
         self.now = step
         return super().step(max(step - 1, 0), batches)
 
-    def _drawn(self, step: int, update: int) -> tuple[Tensor, Tensor]:
+    def _drawn(self, step: int, update: int) -> Drawn:
         return super()._drawn(self.now, update)
 
 
@@ -133,6 +142,10 @@ MUTANTS = [
     TrainingMutant(
         "mixing weights reused", "specgan.training training.d_updates=2" + STEPS, "penalty",
         trained_by(ReusedMixing), "step", "penalty", LASTING,
+    ),
+    TrainingMutant(
+        "noise for D alone", "specgan.training training.instance_noise=0.3" + STEPS, "g_loss",
+        trained_by(NoiseForDAlone), "step", "loss", LASTING,
     ),
     TrainingMutant(
         "schedule a step late", "dcgan.training optimizer.schedule=cosine" + STEPS, "discriminator/output/kernel",

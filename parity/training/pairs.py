@@ -26,7 +26,7 @@ VARIANTS: dict[str, list[str]] = {
     "specgan": [
         "",
         "loss.kind=wgan,loss.clip=0.1",
-        "loss.kind=lsgan,model.use_batchnorm=true",
+        "loss.kind=lsgan,model.use_batchnorm=true,training.instance_noise=0.2",
         "loss.kind=dcgan,model.upsample=nearest,model.kernel_len=3",
         "loss.penalty_weight=5,model.upsample=linear,model.kernel_len=3,optimizer.kind=rmsprop,training.latents=normal",
         "model.init=normal,model.upsample=cubic,model.kernel_len=3,optimizer.epsilon_place=torch",
@@ -37,7 +37,7 @@ VARIANTS: dict[str, list[str]] = {
         "loss.kind=wgan-gp,training.reuse_fakes=false,optimizer.clip_norm=0.5",
         "loss.kind=wgan,optimizer.kind=adam,training.latents=uniform",
         "loss.kind=lsgan,loss.label_smoothing=0.1,training.ema=0.9",
-        "loss.label_smoothing=0.1,loss.smooth_fakes=true,optimizer.epsilon_place=tensorflow",
+        "loss.label_smoothing=0.1,loss.smooth_fakes=true,training.instance_noise=0.3,optimizer.epsilon_place=tensorflow",
         "loss.d_scale=0.5,optimizer.kind=rmsprop,optimizer.initial_accumulator=0,optimizer.decay=0.95",
         "optimizer.schedule=cosine,optimizer.final_lr=0.00001,optimizer.lr_g=0.0002,optimizer.lr_d=0.0004",
         "optimizer.schedule=linear,optimizer.clip_norm=0.1,optimizer.beta1=0.0,optimizer.epsilon=0.000001",

@@ -1,0 +1,1 @@
+"""How fast and how large: ``python -m parity.bench`` measures the commands, the training and their parts."""

@@ -1,0 +1,50 @@
+"""How much arithmetic a training step takes, counted from the layers.
+
+A multiplication and an addition are two operations. Only convolutions and dense layers count, at their full kernels,
+and only what the algorithm needs: no gradient of D's weights in G's update, none at D's input in D's.
+"""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+from common.schema import Config, DCGANConfig, SpecGANConfig
+
+
+class Product(NamedTuple):
+    """A layer between two images: the smaller one's side and ``features``, the larger one's ``channels``."""
+
+    side: int
+    kernel: int
+    channels: int
+    features: int
+
+    @property
+    def operations(self) -> int:
+        """For one image."""
+        return 2 * self.side**2 * self.kernel**2 * self.channels * self.features
+
+
+def layers(model: SpecGANConfig | DCGANConfig) -> tuple[list[Product], list[Product]]:
+    """The generator's and the discriminator's layers, first to last."""
+    if isinstance(model, SpecGANConfig):
+        d = model.dim
+        down = [Product(64 >> i, model.kernel_len, (d << i) // 2 if i else model.nc, d << i) for i in range(5)]
+        return [Product(1, 1, model.nz, 256 * d), *reversed(down)], [*down, Product(1, 1, 256 * d, 1)]
+    up, down = (
+        [Product(32 >> i, 4, (width << i) // 2 if i else model.nc, width << i) for i in range(4)]
+        for width in (model.ngf, model.ndf)
+    )
+    return [Product(1, 4, model.nz, 8 * model.ngf), *reversed(up)], [*down, Product(1, 4, 8 * model.ndf, 1)]
+
+
+def step(config: Config) -> float:
+    """Operations of a step with one update of D."""
+    generator, discriminator = layers(config.model)
+    g, d = (sum(layer.operations for layer in network) for network in (generator, discriminator))
+    d_update = 6 * d - 2 * discriminator[0].operations  # real and fake: forward, at the weights, at the input
+    if config.loss.kind == "wgan-gp":
+        d_update += 4 * d  # forward, its gradient at the image; of that, forward and at the weights
+    g_update = 2 * d + 3 * g - generator[0].operations
+    fakes = 0 if config.training.reuse_fakes else g
+    return float(config.training.batch_size * (d_update + g_update + fakes))

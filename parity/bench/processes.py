@@ -1,0 +1,78 @@
+"""Processes that are measured: on so many cores, each with its frameworks told how many threads that makes."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+from typing import Any, Self
+
+THREADS = ("OMP_NUM_THREADS", "TF_NUM_INTRAOP_THREADS", "TF_NUM_INTEROP_THREADS")
+TAIL = 15  # lines of a failed process's output that are shown
+
+
+class BenchFailed(RuntimeError):
+    """A measured process did not do its job, so that its figures mean nothing."""
+
+
+def environment(cores: int) -> dict[str, str]:
+    """The environment of a measured process."""
+    return {**os.environ, **dict.fromkeys(THREADS, str(cores)), "TF_CPP_MIN_LOG_LEVEL": "2"}
+
+
+def pin(process: int, cores: int) -> None:
+    """Keep a process on the first ``cores`` cores, where the system can."""
+    if hasattr(os, "sched_setaffinity"):
+        os.sched_setaffinity(process, sorted(os.sched_getaffinity(0))[:cores])
+
+
+def failed(name: str, status: int | None, log: Path) -> BenchFailed:
+    """The failure of a process, with the end of what it printed."""
+    tail = "\n".join(log.read_text(errors="replace").splitlines()[-TAIL:])
+    return BenchFailed(f"{name}: exit status {status}\n{tail}")
+
+
+class Player:
+    """A Python module in a process that answers each line with a line of JSON; a context.
+
+    Players wait idle for their turn, so that two of them can be timed in alternation.
+    """
+
+    def __init__(self, module: str, *arguments: str, cores: int) -> None:
+        self.name = " ".join([module.rpartition(".")[2], *arguments])
+        self._folder = tempfile.TemporaryDirectory()
+        self._log = Path(self._folder.name) / "log"
+        with self._log.open("wb") as log:
+            self._process = subprocess.Popen(
+                [sys.executable, "-m", module, *arguments],
+                stdin=subprocess.PIPE,
+                stdout=subprocess.PIPE,
+                stderr=log,
+                env=environment(cores),
+                text=True,
+            )
+        pin(self._process.pid, cores)
+
+    def ask(self, line: str) -> Any:
+        """The answer to a line. Raises :class:`BenchFailed`."""
+        assert self._process.stdin is not None and self._process.stdout is not None
+        try:
+            self._process.stdin.write(f"{line}\n")
+            self._process.stdin.flush()
+        except BrokenPipeError:
+            pass
+        answer = self._process.stdout.readline()
+        if not answer:
+            raise failed(self.name, self._process.wait(), self._log)
+        return json.loads(answer)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._process.kill()
+        self._process.communicate()
+        self._folder.cleanup()
