@@ -1,7 +1,7 @@
 """Who takes the training steps that are timed: ``python -m parity.bench.contestants FRAMEWORK WHO SYSTEM BATCH``.
 
 Each runs in a process of its own, which answers a line of JSON to each line that it is given: ``steps N`` takes steps,
-``first FILE`` writes what the first step sees, ``rates`` tells what the machine can do, ``memory`` the peak.
+``first NUMBER FILE`` writes what a first step sees, ``rates`` tells what the machine can do, ``memory`` the peak.
 """
 
 from __future__ import annotations
@@ -35,8 +35,11 @@ class Contestant(Protocol):
     def step(self, number: int) -> dict[str, float]:
         """Take a whole step and return its losses, nothing being left under way."""
 
-    def first(self) -> dict[str, Array]:
-        """Losses and gradients at the start, without moving a weight: ``d_loss``, ``g_loss`` and ``gradients/i``."""
+    def first(self, number: int) -> dict[str, Array]:
+        """Losses and gradients on the batch of that number, moving no weight: ``d_loss``, ``g_loss``, ``gradients/i``.
+
+        Only before ``step``.
+        """
 
     def rates(self) -> dict[str, float]:
         """Operations a second of the framework's own convolution and matrix product, each at its best layer."""
@@ -51,9 +54,9 @@ def configuration(system: str, batch: int, precision: str = "float32") -> Config
     return load(system, [f"training.{name}={value}" for name, value in chosen.items()])
 
 
-def drawn(config: Config) -> tuple[Array, Array, Array]:
+def drawn(config: Config, number: int = 0) -> tuple[Array, Array, Array]:
     """A batch of the stream's form, latents and mixing weights, the same for every contestant."""
-    draws, batch, side = Draws(0), config.training.batch_size, SIDES[config.model.system]
+    draws, batch, side = Draws(number), config.training.batch_size, SIDES[config.model.system]
     x = (draws.uniform("bench", (batch, side, side, config.model.nc)) * 256).astype(np.uint8)
     z = draws.latents(config.training.latents, "bench", (batch, config.model.nz))
     return x, z, draws.uniform("bench alpha", (batch,))
@@ -99,8 +102,9 @@ def serve(player: Contestant, lines: Iterator[str]) -> Iterator[dict[str, Any]]:
                 "losses": losses,
             }
         elif command == "first":
-            np.savez(Path(argument), **player.first())  # type: ignore[arg-type]
-            yield {"written": argument}
+            which, _, file = argument.partition(" ")
+            np.savez(Path(file), **player.first(int(which)))  # type: ignore[arg-type]
+            yield {"written": file}
         elif command == "rates":
             yield player.rates()
         elif command == "memory":
@@ -109,7 +113,7 @@ def serve(player: Contestant, lines: Iterator[str]) -> Iterator[dict[str, Any]]:
             main = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / unit
             yield {"gigabytes": main, "device": device, "device_gigabytes": peak}
         else:
-            raise ValueError(f"unknown command {line!r}; valid: steps N, first FILE, rates, memory")
+            raise ValueError(f"unknown command {line!r}; valid: steps N, first NUMBER FILE, rates, memory")
 
 
 if __name__ == "__main__":

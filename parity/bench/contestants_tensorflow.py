@@ -41,22 +41,24 @@ class Ours(_OnDevice):
 
     def __init__(self, config: Config) -> None:
         self.trainer, self.config = Trainer(config, 1_000_000), config
-        self.x, self.z, self.alpha = drawn(config)
+        self.x, _, _ = drawn(config)
 
     def step(self, number: int) -> dict[str, float]:
         """A step of the trainer."""
         return self.finished(self.trainer.step(number, itertools.repeat({"x": self.x})))
 
-    def first(self) -> dict[str, Array]:
+    def first(self, number: int) -> dict[str, Array]:
         """Updates at a learning rate of zero; Adam's first moments hold the gradients."""
-        trainer, real, still = self.trainer, self.trainer.prepare(self.x), tf.constant(0.0, tf.float64)
-        z, alpha = (tf.constant(value, trainer.dtype) for value in (self.z, self.alpha))
-        drawn = trainer._drawn(0, 0)._replace(z=z, alpha=alpha)
+        trainer, (x, *random), still = self.trainer, drawn(self.config, number), tf.constant(0.0, tf.float64)
+        moments = [o.slot("m", name) for o in (trainer.d_optimizer, trainer.g_optimizer) for name in o.parameters]
+        for moment in moments:
+            moment.assign(tf.zeros_like(moment))
+        z, alpha = (tf.constant(value, trainer.dtype) for value in random)
+        real, given = trainer.prepare(x), trainer._drawn(0, 0)._replace(z=z, alpha=alpha)
         if self.config.training.reuse_fakes:
-            losses = trainer.update_both(real, drawn, still, still)
+            losses = trainer.update_both(real, given, still, still)
         else:
-            losses = trainer.update_discriminator(real, drawn, still) | trainer.update_generator(drawn, still)
-        moments = (o.slot("m", name) for o in (trainer.d_optimizer, trainer.g_optimizer) for name in o.parameters)
+            losses = trainer.update_discriminator(real, given, still) | trainer.update_generator(given, still)
         return _seen(losses, (moment / (1 - self.config.optimizer.beta1) for moment in moments))
 
     def rates(self) -> dict[str, float]:
@@ -93,24 +95,29 @@ class Tutorial(_OnDevice):
 
     def __init__(self, config: Config) -> None:
         self.loop = Loop(config, (_weights(config, "generator"), _weights(config, "discriminator")))
-        x, self.z, self.alpha = drawn(config)
-        self.real = tf.constant(x, tf.float32) / 127.5 - 1
+        self.config, self.real = config, self.prepared(drawn(config)[0])
+
+    def prepared(self, x: Array) -> Tensor:
+        """Images ``[B, H, W, C]`` in [-1, 1]."""
+        return tf.constant(x, tf.float32) / 127.5 - 1
 
     def step(self, number: int) -> dict[str, float]:
         """A step of the loop."""
         return self.finished(self.loop.step(self.real))
 
-    def first(self) -> dict[str, Array]:
+    def first(self, number: int) -> dict[str, Array]:
         """A step at a learning rate of zero."""
+        x, *random = drawn(self.config, number)
+        self.loop.forget()
         rates = [optimizer.learning_rate for optimizer in (self.loop.d_optimizer, self.loop.g_optimizer)]
         kept = [float(rate) for rate in rates]
         for rate in rates:
             rate.assign(0.0)
-        z, alpha = (tf.constant(value, tf.float32) for value in (self.z, self.alpha))
+        z, alpha = (tf.constant(value, tf.float32) for value in random)
         if self.loop.penalised:
-            losses = self.loop.wasserstein(self.real, z, alpha, z)
+            losses = self.loop.wasserstein(self.prepared(x), z, alpha, z)
         else:
-            losses = self.loop.non_saturating(self.real, z)
+            losses = self.loop.non_saturating(self.prepared(x), z)
         for rate, value in zip(rates, kept, strict=True):
             rate.assign(value)
         return _seen(losses, self.loop.gradients())

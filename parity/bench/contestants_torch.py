@@ -46,22 +46,24 @@ class Ours(_OnDevice):
     def __init__(self, config: Config) -> None:
         self.trainer = Trainer(config, 1_000_000)
         self.device, self.config = self.trainer.device, config
-        self.x, self.z, self.alpha = drawn(config)
+        self.x, _, _ = drawn(config)
 
     def step(self, number: int) -> dict[str, float]:
         """A step of the trainer."""
         return self.finished(self.trainer.step(number, itertools.repeat({"x": self.x})))
 
-    def first(self) -> dict[str, Array]:
+    def first(self, number: int) -> dict[str, Array]:
         """Updates at a learning rate of zero; Adam's first moments hold the gradients."""
-        trainer, real = self.trainer, self.trainer.prepare(self.x)
-        z, alpha = (torch.from_numpy(value).to(self.device, trainer.dtype) for value in (self.z, self.alpha))
-        drawn = trainer._drawn(0, 0)._replace(z=z, alpha=alpha)
+        trainer, (x, *random) = self.trainer, drawn(self.config, number)
+        moments = [o.slot("m", name) for o in (trainer.d_optimizer, trainer.g_optimizer) for name in o.parameters]
+        for moment in moments:
+            moment.zero_()
+        z, alpha = (torch.from_numpy(value).to(self.device, trainer.dtype) for value in random)
+        real, given = trainer.prepare(x), trainer._drawn(0, 0)._replace(z=z, alpha=alpha)
         if self.config.training.reuse_fakes:
-            losses = trainer.update_both(real, drawn, 0.0, 0.0)
+            losses = trainer.update_both(real, given, 0.0, 0.0)
         else:
-            losses = trainer.update_discriminator(real, drawn, 0.0) | trainer.update_generator(drawn, 0.0)
-        moments = (o.slot("m", name) for o in (trainer.d_optimizer, trainer.g_optimizer) for name in o.parameters)
+            losses = trainer.update_discriminator(real, given, 0.0) | trainer.update_generator(given, 0.0)
         return _seen(losses, (moment / (1 - self.config.optimizer.beta1) for moment in moments))
 
     def rates(self) -> dict[str, float]:
@@ -106,24 +108,30 @@ class Tutorial(_OnDevice):
     def __init__(self, config: Config) -> None:
         self.device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
         self.loop = Loop(config, (_weights(config, "generator"), _weights(config, "discriminator")), self.device)
-        x, self.z, self.alpha = drawn(config)
-        self.real = (torch.from_numpy(x).movedim(-1, 1).float() / 127.5 - 1).contiguous().to(self.device)
+        self.config, self.real = config, self.prepared(drawn(config)[0])
+
+    def prepared(self, x: Array) -> Tensor:
+        """Images ``[B, C, H, W]`` in [-1, 1]."""
+        return (torch.from_numpy(x).movedim(-1, 1).float() / 127.5 - 1).contiguous().to(self.device)
 
     def step(self, number: int) -> dict[str, float]:
         """A step of the loop."""
         return self.finished(self.loop.step(self.real))
 
-    def first(self) -> dict[str, Array]:
+    def first(self, number: int) -> dict[str, Array]:
         """A step at a learning rate of zero."""
+        x, *random = drawn(self.config, number)
+        for optimizer in (self.loop.d_optimizer, self.loop.g_optimizer):
+            optimizer.state.clear()
         groups = [group for o in (self.loop.d_optimizer, self.loop.g_optimizer) for group in o.param_groups]
         rates = [group["lr"] for group in groups]
         for group in groups:
             group["lr"] = 0.0
-        z, alpha = (torch.from_numpy(value).to(self.device, torch.float32) for value in (self.z, self.alpha))
+        z, alpha = (torch.from_numpy(value).to(self.device, torch.float32) for value in random)
         if self.loop.penalised:
-            losses = self.loop.wasserstein(self.real, z, alpha, z)
+            losses = self.loop.wasserstein(self.prepared(x), z, alpha, z)
         else:
-            losses = self.loop.non_saturating(self.real, z)
+            losses = self.loop.non_saturating(self.prepared(x), z)
         for group, rate in zip(groups, rates, strict=True):
             group["lr"] = rate
         return _seen(losses, self.loop.gradients())

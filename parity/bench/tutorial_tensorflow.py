@@ -121,8 +121,14 @@ class Tutorial:
         gradients = tape.gradient(loss, network.trainable_variables)
         optimizer.apply_gradients(zip(gradients, network.trainable_variables, strict=True))
 
+    def forget(self) -> None:
+        """Set Adam's first moments to zero."""
+        for optimizer in (self.d_optimizer, self.g_optimizer):
+            for moment in getattr(optimizer, "_momentums", []):
+                moment.assign(tf.zeros_like(moment))
+
     def gradients(self) -> Iterator[np.ndarray]:
-        """What Adam has seen in its first step, parameter by parameter, D's first."""
+        """What Adam has seen in the step after ``forget``, parameter by parameter, D's first."""
         for optimizer in (self.d_optimizer, self.g_optimizer):
             for moment in optimizer._momentums:
                 yield np.asarray(moment) / (1 - optimizer.beta_1)
