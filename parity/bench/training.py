@@ -132,8 +132,8 @@ def to_markdown(table: list[Figures]) -> str:
     speed = Table(note, columns, [_speed(figures) for figures in table])
     note = (
         f"Distance of the first gradients from float64, relative, the least of {TRIES} batches of {CHECKED} images; "
-        f"the goal is at most {SCATTER:g} times the tutorial's. Operations are counted from the layers; the best rate is "
-        "the greater of the framework's own convolution and matrix product at the discriminator's layers."
+        f"the goal is at most {SCATTER:g} times the tutorial's. Operations are counted from the layers; the best rate "
+        "is the greater of the framework's own convolution and matrix product at the discriminator's layers."
     )
     told = ("training:", "ours from float64", "tutorial from float64", "goal:", "peak memory, GB", "tutorial's")
     rates = ("GFLOP/s", "convolution", "matrix product", "share of the best")
