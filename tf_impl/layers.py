@@ -113,23 +113,27 @@ class BatchNorm(keras.layers.BatchNormalization):
         """Normalise ``[..., C]`` per channel; half precision is normalised in float32, as torch does."""
         given = inputs.dtype
         inputs = ops.cast(inputs, keras.backend.result_type(given, "float32"))
+        scale, offset = ops.cast(self.gamma, inputs.dtype), ops.cast(self.beta, inputs.dtype)
         if not self.track or (training and self.trainable):
             count = self._values_per_channel(inputs)
-            mean, variance = moments(inputs)
+            normalised, mean, variance = self._by_the_batch(inputs, scale, offset, count)
             if self.track:
-                self._remember(mean, variance * count / (count - 1))
+                self._remember(mean, variance)
         else:
             mean, variance = ops.cast(self.moving_mean, inputs.dtype), ops.cast(self.moving_variance, inputs.dtype)
-        normalised = ops.batch_normalization(
-            inputs,
-            mean,
-            variance,
-            axis=-1,
-            offset=ops.cast(self.beta, inputs.dtype),
-            scale=ops.cast(self.gamma, inputs.dtype),
-            epsilon=self.epsilon,
-        )
+            normalised = ops.batch_normalization(inputs, mean, variance, -1, offset, scale, self.epsilon)
         return ops.cast(normalised, given)
+
+    def _by_the_batch(self, inputs: Any, scale: Any, offset: Any, count: Any) -> tuple[Any, Any, Any]:
+        """Normalised by the batch's own statistics, with its mean and its unbiased variance ``[C]``.
+
+        By TensorFlow's fused op, four times as fast, where there is one: for images, and not in float64.
+        """
+        if inputs.dtype == "float32" and len(inputs.shape) == 4:
+            return tf.compat.v1.nn.fused_batch_norm(inputs, scale, offset, epsilon=self.epsilon)
+        mean, variance = moments(inputs)
+        normalised = ops.batch_normalization(inputs, mean, variance, -1, offset, scale, self.epsilon)
+        return normalised, mean, variance * count / (count - 1)
 
     def _values_per_channel(self, inputs: Any) -> Any:
         complaint = (
@@ -160,11 +164,25 @@ class LeakyReLU(keras.layers.LeakyReLU):
     """``max(slope * x, x)`` in the tensor's own dtype; stock Keras rounds the slope to float32.
 
     The slope comes first so that the gradient at exactly 0 is the slope: specgan.py:114-115 and torch agree on it.
+    Below float64 it is TensorFlow's fused op, without the zeros that stand for its second derivative: of a penalty's
+    double backward they would go through every convolution below.
     """
 
     def call(self, inputs: Any) -> Any:
         """Element by element, any shape."""
-        return ops.maximum(self.negative_slope * inputs, inputs)
+        if inputs.dtype == "float64":
+            return ops.maximum(self.negative_slope * inputs, inputs)
+        return _leaky_relu(inputs, self.negative_slope)
+
+
+def _leaky_relu(x: Any, slope: float) -> Any:
+    @tf.custom_gradient
+    def fused(x: Any) -> tuple[Any, Callable[[Any], Any]]:
+        y = tf.nn.leaky_relu(x, slope)
+        sides = tf.stop_gradient(y)
+        return y, lambda gradient: tf.raw_ops.LeakyReluGrad(gradients=gradient, features=sides, alpha=slope)
+
+    return fused(x)
 
 
 @keras.saving.register_keras_serializable(package="tf_impl")
