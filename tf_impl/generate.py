@@ -33,6 +33,7 @@ class Sampler:
         )
         for name, variable in slots.items():
             variable.assign(tf.cast(arrays[name], variable.dtype))
+        self._waveform = tf.function(waveform, autograph=False, reduce_retracing=True)
 
     def images(self, z: Array) -> Array:
         """Images ``[B, H, W, C]`` in [-1, 1] from latents ``[B, nz]``."""
@@ -40,4 +41,4 @@ class Sampler:
 
     def clips(self, images: Array, iterations: int = 16, inverse: str = "original") -> Array:
         """Waveforms ``[B, T]`` of spectrograms ``[B, H, W, 1]``, as ``waveform`` makes them."""
-        return tf.function(waveform)(tf.constant(images), *self.moments, iterations, inverse).numpy()
+        return self._waveform(tf.constant(images), *self.moments, iterations, inverse).numpy()
