@@ -11,8 +11,9 @@ from __future__ import annotations
 import os
 import signal
 import threading
-from collections.abc import Mapping
-from multiprocessing import parent_process
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from multiprocessing import parent_process, resource_tracker
 from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
@@ -72,7 +73,10 @@ class Stream:
     def __next__(self) -> Batch:
         if self._batches is None:
             self._batches = self._opened()
-        batch = next(self._batches)
+            with _deaf_to_interrupts():
+                batch = next(self._batches)  # starts the workers
+        else:
+            batch = next(self._batches)
         self._position += 1
         asked, passed = batch.pop("asked"), batch.pop("passed")
         for first, count in zip(asked[passed > 0], passed[passed > 0], strict=True):
@@ -140,9 +144,23 @@ class _Reader:
         return {**example, "asked": index, "passed": passed}
 
 
+@contextmanager
+def _deaf_to_interrupts() -> Iterator[None]:
+    """Processes that start within leave Ctrl-C to the run, which may still want batches to end well.
+
+    They inherit what this thread blocks: from their first moment, and not only once they can say so themselves.
+    (multiprocessing's own tracker, which starts with the first process, unblocks SIGINT here: it has to come before.)
+    """
+    resource_tracker.ensure_running()
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
+
+
 def _settle(worker: int, workers: int) -> None:
-    """In a worker: leave Ctrl-C to the run, which may still want batches to end well, and never outlive it."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    """In a worker: never outlive the run."""
     threading.Thread(target=_follow, daemon=True).start()
 
 
