@@ -12,7 +12,7 @@ import os
 import signal
 import threading
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from multiprocessing import parent_process, resource_tracker
 from typing import TYPE_CHECKING, Any, Self
 
@@ -73,7 +73,7 @@ class Stream:
     def __next__(self) -> Batch:
         if self._batches is None:
             self._batches = self._opened()
-            with _deaf_to_interrupts():
+            with _deaf_to_interrupts() if self._workers else nullcontext():
                 batch = next(self._batches)  # starts the workers
         else:
             batch = next(self._batches)

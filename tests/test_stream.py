@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -249,6 +250,15 @@ def test_workers_do_not_outlive_a_killed_run(going):
     going.send_signal(signal.SIGKILL)
     gone, alive = psutil.wait_procs(children, timeout=20)
     assert alive == []
+
+
+@pytest.mark.skipif(not Path("/proc/self/status").exists(), reason="Linux tells what a process blocks")
+def test_workers_are_deaf_before_they_can_say_so(going):
+    """The mask is inherited: a handler of their own would come too late for a worker that is still importing."""
+    processes = [child for child in psutil.Process(going.pid).children() if "spawn_main" in " ".join(child.cmdline())]
+    statuses = [Path(f"/proc/{worker.pid}/status").read_text() for worker in processes]
+    blocked = [int(re.search(r"SigBlk:\s*(\w+)", status)[1], 16) for status in statuses]
+    assert len(blocked) == 2 and all(mask >> (signal.SIGINT - 1) & 1 for mask in blocked)
 
 
 def test_workers_leave_the_interrupt_to_the_run(going):

@@ -295,6 +295,16 @@ def test_running_variance_is_unbiased(floatx):
     assert np.abs(biased.moving_variance.numpy() - port.running_var.numpy()).max() > 1e-3
 
 
+@pytest.mark.parametrize("epsilon", [1e-3, 1e-5, 1e-7])
+def test_epsilon_is_the_one_that_was_given(epsilon, floatx):
+    """Of inputs so small that it decides the outcome; TensorFlow's public fused op long took none below 1.001e-5."""
+    x = np.sqrt(epsilon) * np.random.default_rng(0).standard_normal((3, 2, 2, 4)).astype(floatx)
+    seen = torch.nn.BatchNorm2d(4, eps=epsilon).double()(torch.tensor(x).double().movedim(-1, 1)).detach()
+    ours = tf_impl.layers.BatchNorm(momentum=0.9, epsilon=epsilon)(x, training=True).numpy()
+    rounding = ROUNDINGS * np.finfo(floatx).eps * float(seen.abs().max())
+    np.testing.assert_allclose(ours, seen.movedim(1, -1).numpy(), rtol=0, atol=rounding)
+
+
 def test_running_variance_is_unbiased_in_a_graph_of_unknown_batch(float64):
     x = np.random.default_rng(0).standard_normal((3, 2, 2, 4))
     eager, traced = (tf_impl.layers.BatchNorm(momentum=0.9, epsilon=1e-5) for _ in range(2))

@@ -22,7 +22,7 @@ class Stopped(Exception):
 
 
 WIDTHS = ("nz", "dim", "ngf", "ndf")
-RESUMED = 3  # steps that a run takes after it has been stopped and resumed
+RESUMED = 5  # steps that a run takes after it has been stopped and resumed
 
 
 @dataclass
