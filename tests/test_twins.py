@@ -36,7 +36,7 @@ def float64():
 
 @pytest.fixture(params=["float64", "float32"])
 def floatx(request):
-    """Keras builds and computes in either precision, by ways of its own: the definition, and TensorFlow's fused ops."""
+    """Keras builds and computes in either precision, in which LeakyReLU goes ways of its own."""
     with tf_impl.layers.precision(request.param):
         yield request.param
 
@@ -297,7 +297,7 @@ def test_running_variance_is_unbiased(floatx):
 
 @pytest.mark.parametrize("epsilon", [1e-3, 1e-5, 1e-7])
 def test_epsilon_is_the_one_that_was_given(epsilon, floatx):
-    """Of inputs so small that it decides the outcome; TensorFlow's public fused op long took none below 1.001e-5."""
+    """Of inputs so small that it decides the outcome: TensorFlow's fused op long took none below 1.001e-5."""
     x = np.sqrt(epsilon) * np.random.default_rng(0).standard_normal((3, 2, 2, 4)).astype(floatx)
     seen = torch.nn.BatchNorm2d(4, eps=epsilon).double()(torch.tensor(x).double().movedim(-1, 1)).detach()
     ours = tf_impl.layers.BatchNorm(momentum=0.9, epsilon=epsilon)(x, training=True).numpy()
