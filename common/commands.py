@@ -1,6 +1,6 @@
 """The command line of both houses: ``python -m tf_impl|torch_impl train|generate|moments|evaluate``.
 
-Exit status: 0 done, 1 training diverged, 2 unusable input (one line on stderr), 130 interrupted.
+Exit status: 0 done, 1 training diverged or lost a worker, 2 unusable input (one line on stderr), 130 interrupted.
 """
 
 from __future__ import annotations
@@ -24,12 +24,13 @@ from common.evaluation import evaluate as judge
 from common.generation import Generator, between, generated, latents, parse_seeds, write
 from common.interrupts import Interrupted
 from common.moments import save
+from common.replicas import WorkerLost, speaks
 from common.runs import CHECKPOINTS, CONFIG, RunError, find_run
 from common.schema import MEDIA, Config, RunsConfig
 from common.sources import open_source
 from common.watch import Diverged
 
-DIVERGED, UNUSABLE, INTERRUPTED = 1, 2, 130
+FAILED, UNUSABLE, INTERRUPTED = 1, 2, 130
 Array = np.ndarray
 
 
@@ -38,7 +39,7 @@ class House:
     """A framework's own part of the commands."""
 
     framework: str
-    train: Callable[[Config, str, Path | None], Path]
+    train: Callable[[Config, str, Path | None], Path | None]
     sampler: Callable[[Checkpoint], Generator]
     log_magnitude: Callable[[Array], Any]
 
@@ -94,8 +95,10 @@ def application(name: str, house: Callable[[], House]) -> typer.Typer:
         given = overrides or []
         config, folder = _resumed(preset, given) if resume else (load(preset, given), None)
         for sentence in config.advice():
-            print(f"note: {sentence}", file=sys.stderr)
-        print(house().train(config, Path(preset).stem, folder))
+            _note(f"note: {sentence}")
+        path = house().train(config, Path(preset).stem, folder)
+        if path is not None:
+            print(path)
         return 0
 
     @app.command()
@@ -189,8 +192,8 @@ def run(name: str, house: Callable[[], House], arguments: Sequence[str]) -> int:
         return _told(name, "interrupted", INTERRUPTED)
     except Interrupted as error:
         return _told(name, f"interrupted: {error}", INTERRUPTED)
-    except Diverged as error:
-        return _told(name, str(error), DIVERGED)
+    except (Diverged, WorkerLost) as error:
+        return _told(name, str(error), FAILED)
     except (ConfigError, DataError, CheckpointError, RunError) as error:
         return _told(name, str(error), UNUSABLE)
     except Exception as error:
@@ -200,8 +203,13 @@ def run(name: str, house: Callable[[], House], arguments: Sequence[str]) -> int:
 
 
 def _told(name: str, problem: str, status: int) -> int:
-    print(f"{name}: {'; '.join(line.strip() for line in problem.splitlines())}", file=sys.stderr)
+    _note(f"{name}: {'; '.join(line.strip() for line in problem.splitlines())}")
     return status
+
+
+def _note(line: str) -> None:
+    if speaks():
+        print(line, file=sys.stderr)
 
 
 def _resumed(word: str, overrides: Sequence[str]) -> tuple[Config, Path]:

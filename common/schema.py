@@ -196,6 +196,27 @@ class TrainingConfig(Section):
         return self
 
 
+class DistributionConfig(Section):
+    """The devices that share each batch: ``training.batch_size`` is what they get together."""
+
+    # one device; mirrored: all of one process (TensorFlow); multi_worker: several processes (TF_CONFIG, torchrun);
+    # auto: as started, and all GPUs that are visible
+    strategy: Literal["auto", "one", "mirrored", "multi_worker"] = "auto"
+    devices: str = "auto"  # auto, cpu or gpu, or so many: cpu:2 tries two out without a GPU
+    sync_batchnorm: bool = False  # batch statistics of all devices' examples, as on one device
+    timeout: Positive = 1800.0  # seconds that a worker waits for the others, at the start and in a step
+
+    @model_validator(mode="after")
+    def _are_devices(self) -> Self:
+        kind, colon, count = self.devices.partition(":")
+        counted = kind != "auto" and count.isdecimal() and int(count) > 0
+        if kind not in ("auto", "cpu", "gpu") or (colon and not counted):
+            raise ValueError(f"devices is {self.devices!r}; valid: auto, cpu, gpu, cpu:N, gpu:N")
+        if self.strategy == "one" and colon and int(count) > 1:
+            raise ValueError(f"strategy=one and devices={self.devices}: give one device, or another strategy")
+        return self
+
+
 class RunsConfig(Section):
     """Where runs are kept and how often something is written; all intervals in steps."""
 
@@ -217,6 +238,7 @@ class Config(Section):
     loss: LossConfig
     optimizer: OptimizerConfig
     training: TrainingConfig
+    distribution: DistributionConfig = DistributionConfig()
     runs: RunsConfig = RunsConfig()
 
     @model_validator(mode="before")
@@ -251,10 +273,15 @@ class Config(Section):
             raise ValueError(f"model.nc={self.model.nc}: spectrograms of mono audio have one channel")
         return self
 
+    @property
+    def normalises_batches(self) -> bool:
+        """Whether the networks normalise by the statistics of their batch."""
+        return self.model.system == "dcgan" or self.model.use_batchnorm
+
     def advice(self) -> list[str]:
         """What is possible but unlikely to be meant, a sentence each."""
         told = []
-        if self.loss.kind == "wgan-gp" and (self.model.system == "dcgan" or self.model.use_batchnorm):
+        if self.loss.kind == "wgan-gp" and self.normalises_batches:
             told.append(
                 "loss.kind=wgan-gp with batch norm in the critic: the penalty is meant for each sample by itself "
                 "(Gulrajani et al. 2017, section 4); prefer model.use_batchnorm=false or another loss"

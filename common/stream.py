@@ -86,7 +86,7 @@ class Stream:
 
     def state(self) -> dict[str, Any]:
         """The position as JSON: batches given out so far, and of which stream."""
-        return {"batches": self._position, **self._identity()}
+        return {"batches": self._position, **self.identity()}
 
     def restore(self, state: Mapping[str, Any]) -> None:
         """Go on where ``state`` was taken, with any number of workers and devices.
@@ -95,7 +95,7 @@ class Stream:
         """
         differences = [
             f"{name}: got {state.get(name)!r}, expected {value!r}"
-            for name, value in self._identity().items()
+            for name, value in self.identity().items()
             if state.get(name) != value
         ]
         if differences:
@@ -115,7 +115,8 @@ class Stream:
     def __exit__(self, *_: object) -> None:
         self.close()
 
-    def _identity(self) -> dict[str, Any]:
+    def identity(self) -> dict[str, Any]:
+        """What its batches are a function of, besides the position, as JSON."""
         return {"batch_size": self.batch_size, "seed": self.seed, "source": self.source.fingerprint}
 
     def _opened(self) -> grain.DatasetIterator:

@@ -8,7 +8,8 @@ from functools import cache
 import pytest
 
 from parity.commands import frameworks
-from parity.pairs import AnyPair
+from parity.commands.terminal import ahead
+from parity.pairs import AnyPair, registry
 from parity.verdict import Verdict
 
 
@@ -16,6 +17,7 @@ from parity.verdict import Verdict
 def verdict_of(parity_record: Callable[[Verdict], Verdict]) -> Callable[[AnyPair], Verdict]:
     """The verdict on a pair, measured at the first call."""
     frameworks.load()
+    ahead([pair for pair in registry()])
 
     @cache
     def verdict(pair: AnyPair) -> Verdict:

@@ -7,7 +7,8 @@ from collections.abc import Iterable, Sequence
 from parity.verdict import UnusableInput
 
 NETWORK = ("structure", "weights", "shapes", "padding", "forward", "gradients", "penalty", "state")
-TRAINING = ("step", "training", "checkpoint", "data")
+ONE_DEVICE = ("step", "training", "checkpoint", "data")
+TRAINING = (*ONE_DEVICE, "distribution")
 NAMES = (*NETWORK, *TRAINING)
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 
+from parity.ladder_names import ONE_DEVICE
 from parity.mutants import MUTANTS, Mutant
 from parity.pairs import Pair, select
 from parity.training.houses import TORCH
@@ -47,7 +48,8 @@ def attempt(mutant: AnyMutant) -> Trial:
     if isinstance(mutant, TrainingMutant):
         assert isinstance(pair, TrainingPair)
         healthy = pair.verify(rungs=[mutant.rung])
-        verdict = verify_training(pair.config(), port=mutant.fault(TORCH), name=name)
+        rungs = (*ONE_DEVICE, mutant.rung)
+        verdict = verify_training(pair.config(), port=mutant.fault(TORCH), rungs=rungs, name=name)
     else:
         assert isinstance(pair, Pair)
         reference, port = pair.build()

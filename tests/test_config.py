@@ -89,7 +89,7 @@ def test_what_does_not_fit_is_answered_in_one_line(preset, overrides, message):
 @pytest.mark.parametrize(
     ("text", "message"),
     [
-        ("", "expected sections .model, data, loss, optimizer, training, runs., got NoneType"),
+        ("", "expected sections .model, data, loss, optimizer, training, distribution, runs., got NoneType"),
         ("- 1\n", "got list"),
         ("model: {system: dcgan\n", "cannot be read as YAML"),
         ("model: 3\n", "model is 3: input should be a valid dictionary"),

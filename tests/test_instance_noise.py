@@ -29,7 +29,7 @@ def judged(house, trainer, images, noise):
 
 def generated(trainer, z):
     """G's images of latents."""
-    return plain(trainer._generated(trainer._tensor(z))[0])
+    return plain(trainer._generated(trainer._tensor(z)))
 
 
 @pytest.mark.parametrize("house", ["tf_impl", "torch_impl"])

@@ -319,7 +319,7 @@ def test_a_stream_without_a_seed_is_named(monkeypatch: pytest.MonkeyPatch) -> No
         def __init__(self, source: Any, size: int, seed: int) -> None:
             super().__init__(source, size, next(seeds))
 
-        def _identity(self) -> dict[str, Any]:
+        def identity(self) -> dict[str, Any]:
             return {}
 
     monkeypatch.setattr(data, "Stream", Unseeded)

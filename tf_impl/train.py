@@ -7,21 +7,24 @@ from pathlib import Path
 from common.schema import Config
 from common.session import Session
 from tf_impl.checkpoints import restore, state
+from tf_impl.distribution import Replicas
 from tf_impl.spectrogram import log_magnitude
 from tf_impl.trainer import Trainer
 
 
-def train(config: Config, preset: str, resume: Path | None = None) -> Path:
-    """Train to the last step and return the run's folder; ``resume`` is that of a run to go on with.
+def train(config: Config, preset: str, resume: Path | None = None) -> Path | None:
+    """Train to the last step and return the run's folder, if this process is the one that writes it.
 
-    Raises Interrupted after Ctrl-C, having saved; ConfigError, DataError, CheckpointError, RunError and Diverged.
+    ``resume`` is the folder of a run to go on with. Raises Interrupted after Ctrl-C, having saved; WorkerLost,
+    ConfigError, DataError, CheckpointError, RunError and Diverged.
     """
-    with Session(config, preset, Trainer.framework, resume) as session:
-        moments = session.moments(log_magnitude)
-        trainer = Trainer(config, session.steps, moments)
-        if session.state is not None:
-            restore(trainer, session.state)
-        for step in session.remaining():
-            metrics = trainer.step(step, session.batches)
-            session.record(step + 1, metrics, trainer, state)
-    return session.run.path
+    with Replicas(config) as replicas, replicas.failures():
+        with Session(config, preset, Trainer.framework, replicas, resume) as session:
+            moments = session.moments(log_magnitude)
+            trainer = Trainer(config, session.steps, moments, replicas)
+            if session.state is not None:
+                restore(trainer, session.state)
+            for step in session.remaining():
+                metrics = trainer.step(step, session.batches)
+                session.record(step + 1, metrics, trainer, state)
+        return session.path

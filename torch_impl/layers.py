@@ -10,8 +10,10 @@ from collections.abc import Callable
 from typing import Any
 
 import torch
+import torch.distributed as dist
 import torch.nn.functional as F
 from torch import Tensor, nn
+from torch.distributed.nn.functional import all_reduce
 from torch.nn import init
 
 KERNELS: dict[str, Callable[[Tensor], Any]] = {
@@ -137,6 +139,32 @@ class LegacyUpsample(nn.Module):
         return f"mode={self.mode!r}"
 
 
+class SyncBatchNorm2d(nn.BatchNorm2d):
+    """Batch normalisation by the statistics of all devices' examples; equal numbers of them on each.
+
+    Any backend, and any number of derivatives; ``nn.SyncBatchNorm`` refuses processors, and has no second derivative.
+    """
+
+    def forward(self, input: Tensor) -> Tensor:
+        """Normalise ``[B, C, H, W]`` per channel; half precision is normalised in float32."""
+        if not self.training:
+            return super().forward(input)
+        x = input.to(torch.promote_types(input.dtype, torch.float32))
+        mean = _averaged(x.mean((0, 2, 3)))
+        centred = x - mean[:, None, None]
+        variance = _averaged(centred.square().mean((0, 2, 3)))
+        self._remember(mean.detach(), variance.detach(), x.numel() // x.shape[1] * dist.get_world_size())
+        scale = self.weight * (variance + self.eps).rsqrt()
+        return (centred * scale[:, None, None] + self.bias[:, None, None]).to(input.dtype)
+
+    def _remember(self, mean: Tensor, variance: Tensor, count: int) -> None:
+        assert self.running_mean is not None and self.running_var is not None and self.momentum is not None
+        self.running_mean.lerp_(mean, self.momentum)
+        self.running_var.lerp_(variance * (count / (count - 1)), self.momentum)
+        if self.num_batches_tracked is not None:
+            self.num_batches_tracked.add_(1)
+
+
 def initialise(network: nn.Module, distribution: str) -> None:
     """Draw all kernels and batch-norm scales of ``network`` anew; set all biases to zero."""
     for module in network.modules():
@@ -146,6 +174,11 @@ def initialise(network: nn.Module, distribution: str) -> None:
             SCALES[distribution](module.weight)
         if isinstance(bias := getattr(module, "bias", None), Tensor):
             init.zeros_(bias)
+
+
+def _averaged(values: Tensor) -> Tensor:
+    """Values averaged over all processes, each of which calls this."""
+    return all_reduce(values / dist.get_world_size())
 
 
 def _symmetric(padding: str) -> bool:

@@ -1,6 +1,7 @@
 """Optimisers with TF 1's formulas, in torch; twin of tf_impl/optimizers.py.
 
-They read and write their parameters in place; their state goes by the parameters' names.
+They read and write their parameters in place, and use up what these hold as their gradients; their state goes by the
+parameters' names.
 """
 
 from __future__ import annotations
@@ -84,6 +85,7 @@ class RMSProp:
         for parameter, square, gradient in zip(self.parameters.values(), self.squares.values(), gradients, strict=True):
             square.mul_(self.cfg.decay).addcmul_(gradient, gradient, value=1 - self.cfg.decay)
             parameter.addcdiv_(gradient, (square + self.cfg.epsilon).sqrt_(), value=-lr)
+            parameter.grad = None
 
 
 OPTIMIZERS: dict[str, type[Adam] | type[RMSProp]] = {"adam": Adam, "rmsprop": RMSProp}

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import AbstractContextManager
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, nullcontext
+from functools import partial
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -16,12 +17,13 @@ from common.moments import Moments
 from common.schedules import learning_rates
 from common.schema import SIDES, Config
 from torch_impl import build, losses, optimizers
+from torch_impl.distribution import Replicas
 from torch_impl.initial import initialise
 from torch_impl.spectrogram import spectrogram, waveform
 
 Array = np.ndarray
 Metrics = dict[str, Tensor]
-Learned = tuple[list[Tensor], Metrics]  # gradients in the order of the parameters, and what was seen on the way
+Learned = tuple[Tensor, Tensor, Metrics]  # what parameters are to learn from, the slope at it, and what was seen
 DTYPES = {"float32": torch.float32, "bfloat16": torch.float32, "float64": torch.float64}
 
 
@@ -40,21 +42,26 @@ class Trainer:
     """Both networks, their optimisers, the generator's moving average, and the updates that move them.
 
     Everything random comes from ``Draws(training.seed)``: two trainers of one configuration, in either framework, take
-    the same steps on the same batches. ``steps`` is the length of the run, which the learning-rate schedules need.
+    the same steps on the same batches. ``steps`` is the length of the run, which the learning-rate schedules need;
+    with ``replicas`` the batches are this process's part of them, and all processes step together.
     On a CPU the process keeps freed memory for the next tensors, as TensorFlow's own allocator does.
     """
 
     framework = "torch"
 
-    def __init__(self, config: Config, steps: int, moments: Moments | None = None) -> None:
+    def __init__(
+        self, config: Config, steps: int, moments: Moments | None = None, replicas: Replicas | None = None
+    ) -> None:
         self.config, self.steps, self.moments = config, steps, moments
         self.draws = Draws(config.training.seed)
-        self.device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
+        self.replicas = replicas or Replicas(config)
+        self.device = self.replicas.device
         keep_freed_memory()
         self.dtype = DTYPES[config.training.precision]
         self.generator = self._network("generator")
         self.discriminator = self._network("discriminator")
         self.ema = self._network("generator") if config.training.ema is not None else None
+        self.joined = {network: self.replicas.joined(network) for network in (self.generator, self.discriminator)}
         chosen = optimizers.OPTIMIZERS[config.optimizer.kind]
         self.d_optimizer = chosen(config.optimizer, dict(self.discriminator.named_parameters()))
         self.g_optimizer = chosen(config.optimizer, dict(self.generator.named_parameters()))
@@ -76,36 +83,33 @@ class Trainer:
     def update_discriminator(self, real: Tensor, drawn: Drawn, lr: float) -> Metrics:
         """One update of D on images ``[B, C, H, W]``."""
         with torch.no_grad():
-            fake, _ = self._generated(drawn.z)
+            fake = self._generated(drawn.z)
         return self._move_discriminator(real + drawn.noise, fake + drawn.noise, drawn.alpha, lr)
 
     def update_generator(self, drawn: Drawn, lr: float) -> Metrics:
         """One update of G."""
 
         def learn(z: Tensor, noise: Tensor) -> Learned:
-            fake, pull_back = self._generated(z)
-            slope, metrics = self._slope(fake + noise)
-            return pull_back(slope), metrics
+            fake = self._generated(z)
+            return fake, *self._slope(fake + noise)
 
-        gradients, metrics = self._averaged(learn, drawn.z, drawn.noise)
+        gradients, metrics = self._averaged(self.generator, learn, drawn.z, drawn.noise)
         self._move_generator(gradients, lr)
         return metrics
 
     def update_both(self, real: Tensor, drawn: Drawn, lr_d: float, lr_g: float) -> Metrics:
         """One update of D, then one of G, on the same fakes."""
-        fake, pull_back = self._generated(drawn.z)
-        fake = fake + drawn.noise
-        d_metrics = self._move_discriminator(real + drawn.noise, fake.detach(), drawn.alpha, lr_d)
+        made = self._generated(drawn.z)
+        fake = made.detach() + drawn.noise
+        d_metrics = self._move_discriminator(real + drawn.noise, fake, drawn.alpha, lr_d)
         slope, g_metrics = self._slope(fake)
-        self._move_generator(pull_back(slope), lr_g)
+        self._move_generator(self._gradients(self.generator, made, slope), lr_g)
         return d_metrics | g_metrics
 
-    def _generated(self, z: Tensor) -> tuple[Tensor, Callable[[Tensor], list[Tensor]]]:
-        """Fakes ``[B, C, H, W]``, and what takes a gradient at them to the gradients of G's parameters."""
+    def _generated(self, z: Tensor) -> Tensor:
+        """Fakes ``[B, C, H, W]``."""
         with self._computing():
-            fake = self.generator(z).to(self.dtype)
-        parameters = list(self.g_optimizer.parameters.values())
-        return fake, lambda slope: list(torch.autograd.grad(fake, parameters, slope))
+            return self.joined[self.generator](z).to(self.dtype)
 
     def _slope(self, fake: Tensor) -> tuple[Tensor, Metrics]:
         """The gradient of G's loss at fakes."""
@@ -114,7 +118,11 @@ class Trainer:
         return torch.autograd.grad(loss, fake)[0], {"g_loss": loss.detach()}
 
     def _move_discriminator(self, real: Tensor, fake: Tensor, alpha: Tensor, lr: float) -> Metrics:
-        gradients, metrics = self._averaged(self._d_gradients, real, fake, alpha)
+        def learn(*inputs: Tensor) -> Learned:
+            loss, metrics = self._d_loss(*inputs)
+            return loss, torch.ones_like(loss), metrics
+
+        gradients, metrics = self._averaged(self.discriminator, learn, real, fake, alpha)
         self.d_optimizer.apply(self._clipped(gradients), lr)
         if self.config.loss.kind == "wgan":
             with torch.no_grad():
@@ -122,17 +130,17 @@ class Trainer:
                     parameter.clamp_(-self.config.loss.clip, self.config.loss.clip)
         return metrics
 
-    def _d_gradients(self, real: Tensor, fake: Tensor, alpha: Tensor) -> Learned:
-        cfg = self.config.loss
-        real_logits, fake_logits = self._judged(real), self._judged(fake)
+    def _d_loss(self, real: Tensor, fake: Tensor, alpha: Tensor) -> tuple[Tensor, Metrics]:
+        """D's loss, penalty included, with what it is made of."""
+        cfg, judged = self.config.loss, partial(self._judged, by=self.joined[self.discriminator])
+        real_logits, fake_logits = judged(real), judged(fake)
         loss = losses.d_loss(cfg, real_logits, fake_logits)
         metrics = {"d_real": real_logits.detach().mean(), "d_fake": fake_logits.detach().mean()}
         if cfg.kind == "wgan-gp":
-            penalty = losses.gradient_penalty(cfg, self._judged, real, fake, alpha)
+            penalty = losses.gradient_penalty(cfg, judged, real, fake, alpha)
             loss = loss + penalty
             metrics["penalty"] = penalty.detach()
-        gradients = torch.autograd.grad(loss, list(self.d_optimizer.parameters.values()))
-        return list(gradients), {"d_loss": loss.detach(), **metrics}
+        return loss, {"d_loss": loss.detach(), **metrics}
 
     def _move_generator(self, gradients: list[Tensor], lr: float) -> None:
         self.g_optimizer.apply(self._clipped(gradients), lr)
@@ -148,23 +156,42 @@ class Trainer:
         for copied, statistic in zip(ema.buffers(), self.generator.buffers(), strict=True):
             copied.copy_(statistic)
 
-    def _averaged(self, learn: Callable[..., Learned], *inputs: Tensor) -> Learned:
-        """Gradients and metrics, averaged over the portions of a batch."""
+    def _averaged(
+        self, network: nn.Module, learn: Callable[..., Learned], *inputs: Tensor
+    ) -> tuple[list[Tensor], Metrics]:
+        """A network's gradients, and metrics, averaged over the portions of a batch.
+
+        Portion ``i`` of ``n`` is every ``n``-th example from the ``i``-th on: on however many devices, the same ones.
+        """
         portions = self.config.training.accumulation
-        parts = [learn(*portion) for portion in zip(*(x.chunk(portions) for x in inputs), strict=True)]
-        if portions == 1:
-            return parts[0]
-        gradients = [_mean(found) for found in zip(*(part for part, _ in parts), strict=True)]
-        return gradients, {name: _mean([told[name] for _, told in parts]) for name in parts[0][1]}
+        told: list[Metrics] = []
+        for i in range(portions):
+            with self.replicas.quiet(self.joined[network]) if i + 1 < portions else nullcontext():
+                output, slope, metrics = learn(*(x[i::portions] for x in inputs))
+                gradients = self._gradients(network, output, slope / portions)
+            told.append(metrics)
+        return gradients, {name: torch.stack([seen[name] for seen in told]).mean(0) for name in told[0]}
+
+    def _gradients(self, network: nn.Module, output: Tensor, slope: Tensor) -> list[Tensor]:
+        """The gradients of a network's parameters, added to those of earlier portions."""
+        parameters = list(network.parameters())
+        torch.autograd.backward(output, slope, inputs=parameters)
+        return [parameter.grad for parameter in parameters if parameter.grad is not None]
 
     def _clipped(self, gradients: list[Tensor]) -> list[Tensor]:
         most = self.config.optimizer.clip_norm
         return gradients if most is None else optimizers.clip(gradients, most)
 
-    def _judged(self, images: Tensor) -> Tensor:
-        """D's logits ``[B]``, never of lower precision than the weights."""
+    def _judged(self, images: Tensor, by: nn.Module | None = None) -> Tensor:
+        """D's logits ``[B]``, never of lower precision than the weights; ``by`` D as its own updates call it."""
         with self._computing():
-            return self.discriminator(images).to(self.dtype)
+            return (by or self.discriminator)(images).to(self.dtype)
+
+    def settle(self) -> None:
+        """Give every device the average of all devices' running statistics, before they are used or saved."""
+        for network in (self.generator, self.discriminator, self.ema):
+            if network is not None:
+                self.replicas.settle(network)
 
     def _computing(self) -> AbstractContextManager[Any]:
         """bfloat16 where the configuration asks for it."""
@@ -206,15 +233,16 @@ class Trainer:
         shape = (cfg.training.batch_size, cfg.model.nz)
         z = self.draws.latents(cfg.training.latents, "latents", shape, step, update)
         alpha = self.draws.uniform("alpha", shape[:1], step, update)
-        return Drawn(self._tensor(z), self._tensor(alpha), self._noise(step, update))
+        return Drawn(*(self._tensor(self.replicas.rows(x)) for x in (z, alpha, self._noise(step, update))))
 
-    def _noise(self, step: int, update: int) -> Tensor:
+    def _noise(self, step: int, update: int) -> Array:
         cfg = self.config
         if not cfg.training.instance_noise:
-            return self._tensor(np.zeros((cfg.training.batch_size, 1, 1, 1)))
+            return np.zeros((cfg.training.batch_size, 1, 1, 1))
         side = SIDES[cfg.model.system]
-        noise = self.draws.normal("instance noise", (cfg.training.batch_size, side, side, cfg.model.nc), step, update)
-        return self._tensor(cfg.training.instance_noise * noise).movedim(-1, 1)
+        shape = (cfg.training.batch_size, side, side, cfg.model.nc)
+        noise = cfg.training.instance_noise * self.draws.normal("instance noise", shape, step, update)
+        return np.moveaxis(noise, -1, 1)
 
     def _tensor(self, values: Array) -> Tensor:
         return torch.from_numpy(np.ascontiguousarray(values)).to(self.device, self.dtype)
@@ -222,8 +250,5 @@ class Trainer:
     def _network(self, name: str) -> nn.Module:
         network = build(self.config.model, name).to(self.device, self.dtype)
         initialise(network, name, self.config.model.init, self.draws)
-        return network.to(memory_format=torch.channels_last).train()  # type: ignore[call-overload]
-
-
-def _mean(values: Sequence[Tensor]) -> Tensor:
-    return torch.stack(list(values)).mean(0)
+        network = network.to(memory_format=torch.channels_last).train()  # type: ignore[call-overload]
+        return self.replicas.synchronised(network) if self.config.distribution.sync_batchnorm else network

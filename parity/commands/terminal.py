@@ -33,11 +33,21 @@ def verify_all(pairs: Sequence[AnyPair], rungs: Sequence[str] | None, seed: int)
     Progress goes to stderr: a bar on a terminal, plain lines elsewhere.
     """
     verdicts = []
+    ahead(pairs, rungs, seed)
     with progress(len(pairs)) as begin:
         for pair in pairs:
             own = None if rungs is None else [rung for rung in rungs if rung in pair.rungs]
             verdicts.append(pair.verify(rungs=own, seed=seed, progress=begin(pair.name)))
     return verdicts
+
+
+def ahead(pairs: Sequence[AnyPair], rungs: Sequence[str] | None = None, seed: int = 0) -> None:
+    """Begin in the background with the runs on many devices that these pairs will be judged by."""
+    from parity.devices.fleet import announce
+    from parity.training.pairs import TrainingPair
+
+    if rungs is None or "distribution" in rungs:
+        announce(pair.config(seed) for pair in pairs if isinstance(pair, TrainingPair) and "distribution" in pair.rungs)
 
 
 @contextmanager

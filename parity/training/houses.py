@@ -19,6 +19,7 @@ import torch_impl.spectrogram
 from common.moments import Moments
 from common.schema import Config
 from parity.convert import to_keras, to_torch
+from parity.devices.fleet import TRAINERS
 from tf_impl.trainer import Trainer as KerasTrainer
 from torch_impl.trainer import Trainer
 
@@ -34,6 +35,7 @@ class House:
 
     ``state`` and ``restore`` are the house's own, in its own layout; ``to_reference`` and ``from_reference`` carry a
     state between that and Keras's. ``spectrogram`` and ``waveform`` take and give ``[B, H, W, 1]`` as NumPy arrays.
+    ``trainer`` is ``MODULE:CLASS`` of what other processes build.
     """
 
     name: str
@@ -47,6 +49,7 @@ class House:
     spectrogram: Callable[[Array, Moments], Array]
     waveform: Callable[[Array, Moments, str], Array]
     image: Callable[[Array], Array]
+    trainer: str
 
     def step(self, trainer: Any, step: int, batches: Batches) -> dict[str, float]:
         """One step's metrics as numbers."""
@@ -110,6 +113,7 @@ KERAS = House(
     spectrogram=_on_cpu(lambda x, m: tf_impl.spectrogram.spectrogram(x, m.mean, m.std).numpy()),
     waveform=_on_cpu(lambda x, m, inverse: tf_impl.spectrogram.waveform(x, m.mean, m.std, inverse=inverse).numpy()),
     image=_on_cpu(lambda x: tf_impl.spectrogram.image(x).numpy()),
+    trainer=TRAINERS["tensorflow"],
 )
 TORCH = House(
     "torch",
@@ -123,4 +127,5 @@ TORCH = House(
     spectrogram=lambda x, m: _last(torch_impl.spectrogram.spectrogram(x, m.mean, m.std)),
     waveform=lambda x, m, inverse: torch_impl.spectrogram.waveform(_first(x), m.mean, m.std, inverse=inverse).numpy(),
     image=lambda x: torch_impl.spectrogram.image(_first(x)).numpy(),
+    trainer=TRAINERS["torch"],
 )

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 from common.config import ConfigError, load
 from common.schema import Config
-from parity.ladder_names import TRAINING
+from parity.ladder_names import ONE_DEVICE, TRAINING
 from parity.verdict import UnusableInput
 
 if TYPE_CHECKING:
@@ -89,7 +89,7 @@ class TrainingPair:
         """This pair's verdict."""
         from parity.training.verification import verify_training
 
-        verdict = verify_training(self.config(seed), rungs=rungs, name=self.name, progress=progress)
+        verdict = verify_training(self.config(seed), rungs=rungs or self.rungs, name=self.name, progress=progress)
         verdict.command = " ".join(["parity verify", *self.arguments, *([f"--seed {seed}"] if seed else [])])
         return verdict
 
@@ -107,7 +107,9 @@ def registry() -> list[TrainingPair]:
 
 def _pair(system: str, variant: str) -> TrainingPair:
     name = f"{system}.training" + f":{variant}" * bool(variant)
-    return TrainingPair(name, system, system, tuple(variant.split(",")) if variant else ())
+    if not variant:
+        return TrainingPair(name, system, system)
+    return TrainingPair(name, system, system, tuple(variant.split(",")), rungs=ONE_DEVICE)
 
 
 def _smaller(asked: Config) -> dict[str, object]:

@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterable
 
 from common.schema import Config
 from parity.convert.states import NETWORKS, passages
+from parity.devices import rung as many_devices
 from parity.ladder_names import TRAINING, chosen
 from parity.rungs.bench import Outcome
 from parity.training import bfloat16, checkpointing, data
@@ -31,7 +32,12 @@ from parity.verdict import (
 )
 from parity.verification import versions
 
-RUNGS: dict[str, Callable[[Bench], Outcome]] = {**lockstep_rungs.RUNGS, **checkpointing.RUNGS, **data.RUNGS}
+RUNGS: dict[str, Callable[[Bench], Outcome]] = {
+    **lockstep_rungs.RUNGS,
+    **checkpointing.RUNGS,
+    **data.RUNGS,
+    **many_devices.RUNGS,
+}
 ROUGH = {**RUNGS, **bfloat16.RUNGS}  # where values are rounded too much to be compared one by one
 LOSSES = (*D_LOSSES, "g_loss")
 BLURRED = "rounding alone moves it as far as training does"

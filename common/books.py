@@ -1,0 +1,98 @@
+"""What a run shows and keeps: its folder, the progress of its losses, samples and checkpoints."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, Protocol
+
+import numpy as np
+
+from common.generation import MEAN, STD
+from common.likeness import Likeness
+from common.moments import Moments
+from common.progress import Progress
+from common.runs import Run, Status
+from common.schema import MEDIA, Config
+from common.sources import Source
+from common.stream import Stream
+from common.watch import Watch
+
+Array = np.ndarray
+REAL = 256  # real images that samples are held against
+
+
+class Learner(Protocol):
+    """What is asked of a trainer."""
+
+    def fixed_latents(self, count: int) -> Array:
+        """Latents ``[count, nz]`` that stay the same all along the run."""
+
+    def sample(self, z: Array) -> Array:
+        """Images ``[B, H, W, C]`` in [-1, 1]."""
+
+    def real(self, x: Array) -> Array:
+        """A batch of the stream as images ``[B, H, W, C]`` in [-1, 1]."""
+
+    def clips(self, images: Array) -> Array:
+        """Waveforms ``[B, T]`` of spectrograms ``[B, H, W, 1]``."""
+
+    def settle(self) -> None:
+        """Give every device the same running statistics; all processes call it together."""
+
+
+class Books:
+    """The books of one run, kept by one process: the only one, or the chief of several."""
+
+    def __init__(self, config: Config, run: Run, source: Source, stream: Stream, steps: int, watch: Watch) -> None:
+        self.config, self.run, self.steps = config, run, steps
+        self._source, self._stream, self._watch = source, stream, watch
+        shown = config.training.batch_size * config.training.d_updates  # real examples of a step
+        self.progress = Progress(steps, run.path.name, images=shown)
+        self._since = time.perf_counter()
+        self._likeness: Likeness | None = None
+
+    @property
+    def path(self) -> Path:
+        """The run's folder."""
+        return self.run.path
+
+    def log(self, step: int, metrics: Mapping[str, float], waited: float) -> None:
+        """The metrics of a step, and how many seconds since the last ones went by in waiting for data."""
+        now = time.perf_counter()
+        waiting, self._since = waited / (now - self._since), now
+        self.run.log(step, {**metrics, "epoch": self._stream.state()["batches"] / self._stream.epoch_batches})
+        self.progress.update(step, {**metrics, "waiting": waiting})
+
+    def show(self, step: int, learner: Learner) -> None:
+        """Samples, of sounds also as something to listen to."""
+        runs, audio = self.config.runs, MEDIA[self.config.model.system] == "audio"
+        images = learner.sample(learner.fixed_latents(runs.samples))
+        self.run.pictures(step, np.rot90(images, axes=(1, 2)) if audio else images)
+        if audio:
+            self.run.preview(step, learner.clips(images[: runs.previews]), self.config.data.sample_rate)
+        self.note(*self._watch.samples(step, images))
+
+    def save(self, step: int, arrays: Mapping[str, Array], moments: Moments | None, learner: Learner) -> None:
+        """A checkpoint: the training state, and what generating needs besides the networks."""
+        kept = {} if moments is None else {MEAN: moments.mean, STD: moments.std}
+        about = {"stream": self._stream.state(), "steps": self.steps}
+        self.run.checkpoint(step, {**arrays, **kept}, about, self._distance(learner))
+
+    def note(self, *sentences: str) -> None:
+        """Tell whoever watches."""
+        for sentence in sentences:
+            self.progress.note(sentence)
+
+    def close(self, status: Status, reason: Any = None) -> None:
+        """Tell the experiments log how the run ended."""
+        self.run.finish(status, str(reason or ""))
+
+    def _distance(self, learner: Learner) -> float:
+        """How far the samples are from real images: what marks the best checkpoint."""
+        if self._likeness is None:
+            numbers = np.linspace(0, len(self._source) - 1, min(REAL, len(self._source))).astype(int)
+            real = np.stack([self._source[int(i)]["x"] for i in numbers])
+            self._likeness = Likeness(learner.real(real))
+        return self._likeness.distance(learner.sample(learner.fixed_latents(self.config.runs.samples)))

@@ -1,0 +1,87 @@
+"""The engines that many devices train with, and the processes that each of them consists of. Imports no framework."""
+
+from __future__ import annotations
+
+import json
+import os
+import socket
+import subprocess
+import sys
+from collections.abc import Mapping, Sequence
+from contextlib import ExitStack
+from dataclasses import dataclass
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parents[2]
+SINGLE = {name: "1" for name in ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "TF_NUM_INTRAOP_THREADS")}  # small networks
+LAUNCHERS = ("RANK", "WORLD_SIZE", "LOCAL_RANK", "MASTER_ADDR", "MASTER_PORT", "TF_CONFIG", "PYTEST_CURRENT_TEST")
+
+
+@dataclass(frozen=True)
+class Engine:
+    """``replicas`` devices in ``processes`` processes of a framework."""
+
+    framework: str
+    kind: str
+    replicas: int
+    processes: int
+
+    @property
+    def name(self) -> str:
+        """As reports have it."""
+        return f"{self.kind}, {self.replicas} replicas"
+
+    @property
+    def devices(self) -> str:
+        """What ``distribution.devices`` has to be for it on a processor."""
+        return f"cpu:{self.replicas}" if self.processes == 1 else "cpu"
+
+
+DDP = "DistributedDataParallel"
+MIRRORED = "MirroredStrategy"
+MULTI_WORKER = "MultiWorkerMirroredStrategy"
+ENGINES = (
+    Engine("torch", DDP, 2, 2),
+    Engine("tensorflow", MIRRORED, 2, 1),
+    Engine("torch", DDP, 4, 4),
+    Engine("tensorflow", MULTI_WORKER, 2, 2),
+    Engine("tensorflow", MIRRORED, 4, 1),
+)
+
+
+def environments(engine: Engine) -> list[dict[str, str]]:
+    """What the environment of each process tells it of the others, as torchrun, Slurm or a user would; free ports."""
+    if engine.processes == 1:
+        return [{}]
+    ports = _free_ports(engine.processes)
+    if engine.framework == "torch":
+        common = {"WORLD_SIZE": str(engine.processes), "MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(ports[0])}
+        return [{**common, "RANK": str(i), "LOCAL_RANK": str(i)} for i in range(engine.processes)]
+    cluster = {"worker": [f"127.0.0.1:{port}" for port in ports]}
+    tasks = [{"type": "worker", "index": i} for i in range(engine.processes)]
+    return [{"TF_CONFIG": json.dumps({"cluster": cluster, "task": task})} for task in tasks]
+
+
+def start(engine: Engine, command: Sequence[str], log: Path, extra: Mapping[str, str]) -> list[subprocess.Popen[bytes]]:
+    """The engine's processes, each running ``python COMMAND``; what they say goes to ``log``."""
+    own = {name: value for name, value in os.environ.items() if name not in LAUNCHERS}
+    path = os.pathsep.join(filter(None, (str(ROOT), own.get("PYTHONPATH", ""))))
+    with log.open("ab") as said:
+        return [
+            subprocess.Popen(
+                [sys.executable, *command],
+                env={**own, "PYTHONPATH": path, **extra, **environment},
+                stdin=subprocess.DEVNULL,
+                stdout=said,
+                stderr=said,
+            )
+            for environment in environments(engine)
+        ]
+
+
+def _free_ports(count: int) -> list[int]:
+    with ExitStack() as stack:
+        tried = [stack.enter_context(socket.socket()) for _ in range(count)]
+        for one in tried:
+            one.bind(("127.0.0.1", 0))
+        return [one.getsockname()[1] for one in tried]

@@ -1,0 +1,157 @@
+"""Runs on many devices, made in the background while the ladder climbs its other rungs. Imports no framework."""
+
+from __future__ import annotations
+
+import atexit
+import shutil
+import subprocess
+import tempfile
+import threading
+import time
+from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import Path
+
+from common.differences import plain
+from common.schema import Config
+from parity.devices.engines import DDP, ENGINES, MIRRORED, SINGLE, Engine, start
+from parity.devices.tasks import POLL, Arrays, Task, done, read_result, write_tasks
+
+LONGEST = 600.0  # seconds that one engine may take
+LEG = 3  # steps taken from the start, and as many again after the resumption
+# Runs of an engine: from the start and with synchronised batch norm; on from what fewer replicas have saved; from the
+# start with batch norm as it is.
+OWN, RESUMED, APART = "own", "resumed", "apart"
+TRAINERS = {"torch": "torch_impl.trainer:Trainer", "tensorflow": "tf_impl.trainer:Trainer"}
+
+
+class EngineFailed(RuntimeError):
+    """An engine's processes did not come to their end; the text is the last thing that they said."""
+
+
+@dataclass(frozen=True)
+class Job:
+    """A configuration, and ``MODULE:CLASS`` of the trainer that each framework's engines run it with."""
+
+    config: Config
+    torch: str = TRAINERS["torch"]
+    tensorflow: str = TRAINERS["tensorflow"]
+
+    @property
+    def steps(self) -> int:
+        """The length of the run of which the first steps are taken."""
+        assert self.config.training.steps is not None
+        return self.config.training.steps
+
+    @property
+    def leg(self) -> int:
+        """Steps of each of the two parts."""
+        return max(1, min(LEG, self.steps // 2))
+
+    def runs(self, engine: Engine) -> list[str]:
+        """What the engine is to do."""
+        found = [OWN] if not self.uneven(engine) else []
+        if found and engine.replicas > 2:
+            found.append(RESUMED)
+        if found and engine.replicas == 2 and engine.kind in (DDP, MIRRORED) and self.config.normalises_batches:
+            found.append(APART)
+        return found
+
+    def uneven(self, engine: Engine) -> bool:
+        """Whether the batch cannot be split over so many devices."""
+        training = self.config.training
+        return bool(training.batch_size % (engine.replicas * training.accumulation))
+
+
+class Fleet:
+    """Every engine in turn runs its part of some jobs; results can be asked for from the first moment on."""
+
+    def __init__(self, jobs: Iterable[Job]) -> None:
+        self.jobs = list(jobs)
+        self.folder = Path(tempfile.mkdtemp(prefix="parity-devices-"))
+        self._running: list[subprocess.Popen[bytes]] = []
+        self._failed: dict[Engine, str] = {}
+        self._over = threading.Event()
+        self._thread = threading.Thread(target=self._sail, daemon=True)
+        atexit.register(self.close)
+        self._thread.start()
+
+    def result(self, job: Job, engine: Engine, run: str) -> tuple[Arrays, list[dict[str, float]]]:
+        """The state in the house's own names and layout, and the losses of each step; :class:`EngineFailed`."""
+        folder = self._place(job, engine, run)
+        while not done(folder):
+            if engine in self._failed or not self._thread.is_alive():
+                raise EngineFailed(self._failed.get(engine, f"{engine.name}: has not run"))
+            time.sleep(POLL)
+        return read_result(folder)
+
+    def close(self) -> None:
+        """End all processes and remove what they wrote."""
+        self._over.set()
+        for process in self._running:
+            process.kill()
+        shutil.rmtree(self.folder, ignore_errors=True)
+        atexit.unregister(self.close)
+
+    def _sail(self) -> None:
+        for number, engine in enumerate(ENGINES):
+            tasks = [self._task(job, engine, run) for job in self.jobs for run in job.runs(engine)]
+            if not tasks or self._over.is_set():
+                continue
+            asked, log = self.folder / f"{number}.json", self.folder / f"{number}.log"
+            write_tasks(asked, tasks)
+            command = ("-m", "parity.devices.worker", engine.framework, str(asked))
+            self._running = start(engine, command, log, SINGLE)
+            if problem := self._ended():
+                said = [line for line in log.read_text(errors="replace").splitlines() if line.strip()]
+                self._failed[engine] = f"{engine.name}: {problem}: {said[-1] if said else 'without a word'}"
+
+    def _ended(self) -> str:
+        """Wait for the processes of an engine; what went wrong, if anything did."""
+        until = time.monotonic() + LONGEST
+        while any(process.poll() is None for process in self._running):
+            failed = [process.returncode for process in self._running if process.returncode]
+            late = time.monotonic() > until
+            if failed or late or self._over.is_set():
+                time.sleep(POLL)
+                for process in self._running:
+                    process.kill()
+                return f"exit status {failed[0]}" if failed else f"not at its end after {LONGEST:g} s"
+            time.sleep(POLL)
+        failed = [process.returncode for process in self._running if process.returncode]
+        return f"exit status {failed[0]}" if failed else ""
+
+    def _task(self, job: Job, engine: Engine, run: str) -> Task:
+        first = job.leg if run == RESUMED else 0
+        fewer = next(one for one in ENGINES if one.kind == engine.kind)
+        asked = {"devices": engine.devices, "sync_batchnorm": run != APART, "timeout": LONGEST}
+        return Task(
+            trainer=getattr(job, engine.framework),
+            config={**plain(job.config), "distribution": asked},
+            steps=job.steps,
+            first=first,
+            last=first + job.leg,
+            resume=str(self._place(job, fewer, OWN)) if run == RESUMED else None,
+            out=str(self._place(job, engine, run)),
+        )
+
+    def _place(self, job: Job, engine: Engine, run: str) -> Path:
+        return self.folder / f"{self.jobs.index(job)}-{ENGINES.index(engine)}-{run}"
+
+
+_ahead: list[Fleet] = []
+
+
+def announce(configs: Iterable[Config]) -> None:
+    """Begin with what :func:`fleet_for` will be asked for."""
+    if jobs := [Job(config) for config in configs if config.training.precision == "float64"]:
+        _ahead.append(Fleet(jobs))
+
+
+def fleet_for(job: Job) -> Fleet:
+    """The fleet that runs the job: one that was announced, or a new one."""
+    for fleet in _ahead:
+        if job in fleet.jobs:
+            return fleet
+    _ahead.append(Fleet([job]))
+    return _ahead[-1]

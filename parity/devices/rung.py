@@ -1,0 +1,177 @@
+"""The rung distribution: many devices, with each framework's own engines, take the steps of one."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from parity.compare import difference
+from parity.devices.engines import DDP, ENGINES, Engine
+from parity.devices.fleet import APART, OWN, RESUMED, EngineFailed, Job, fleet_for
+from parity.devices.sliced import slice_statistics
+from parity.rungs.bench import Outcome
+from parity.rungs.values import describe
+from parity.training import judging, lockstep
+from parity.training.bench import Bench
+from parity.training.first import port_name
+from parity.training.judging import Series
+from parity.training.noise import cancelled, owner
+from parity.verdict import Check, Finding, Judgement
+
+Arrays = lockstep.Arrays
+Losses = list[dict[str, float]]
+FIXES = {
+    "shards": "give device i of n rows i B / n to (i + 1) B / n - 1 of the batch and of all that is drawn for it, and "
+    "batch norm the statistics of all devices where sync_batchnorm asks for it",
+    "gradient-average": "average gradients over all devices, and clip and apply what comes of it, on each alike",
+    "checkpoint-resume": "save what all devices hold in common, and let nothing depend on how many there are",
+    "engine": "run the command of README.md, section Many devices, by hand to see more",
+}
+REASON = "rounds too much to be compared; the same configuration is judged in float64"
+
+
+def distribution(bench: Bench) -> Outcome:
+    """2 and 4 replicas of every engine against one process; the engines against each other; resumed on more."""
+    outcome = Outcome()
+    if not bench.exact:
+        outcome.checks.append(Check("distribution", "state", "many devices", "abstain", message=REASON))
+        outcome.message = REASON
+        return outcome
+    job = Job(bench.config, torch=bench.port.trainer, tensorflow=bench.reference.trainer)
+    fleet, found = fleet_for(job), {}
+    for engine in ENGINES:
+        if job.uneven(engine):
+            message = f"a batch of {bench.config.training.batch_size} is not split evenly over {engine.replicas}"
+            outcome.checks.append(Check("distribution", "state", engine.name, "abstain", message=message))
+        for run in job.runs(engine):
+            try:
+                state, losses = fleet.result(job, engine, run)
+            except EngineFailed as error:
+                _failed(engine, run, str(error), outcome)
+                break
+            house = bench.port if engine.framework == "torch" else bench.reference
+            found[engine, run] = house.to_reference(state, bench.config), losses
+            if run == APART:
+                _judge_apart(bench, job, engine, found[engine, run][0], outcome)
+            else:
+                _judge(bench, job, engine, run, found[engine, run], outcome)
+    _judge_each_other(bench, job, {key: state for key, (state, _) in found.items()}, outcome)
+    outcome.message = outcome.message or _summary(job, outcome)
+    return outcome
+
+
+RUNGS: dict[str, Callable[[Bench], Outcome]] = {"distribution": distribution}
+
+
+def _judge(bench: Bench, job: Job, engine: Engine, run: str, got: tuple[Arrays, Losses], outcome: Outcome) -> None:
+    """Every array and loss against the one-process run of the reference, at the same step."""
+    first = job.leg if run == RESUMED else 0
+    what = engine.name + (", resumed from 2" if run == RESUMED else "")
+    state, losses = got
+    steps = slice(first, first + job.leg)
+    series = judging.losses(bench.expected.losses[steps], losses, bench.nudged.losses[steps])
+    parted = _check(bench, what, {**_states(bench, first + job.leg, state), **series}, outcome)
+    if parted:
+        kind = "checkpoint-resume" if run == RESUMED else _kind(series)
+        _tell(bench, kind, parted.name, _parted(what, parted), outcome)
+
+
+def _judge_apart(bench: Bench, job: Job, engine: Engine, state: Arrays, outcome: Outcome) -> None:
+    """Without synchronised batch norm: as one process that normalises each device's rows by themselves."""
+    what = f"{engine.name}, batch norm of each by itself"
+    trainer = slice_statistics(bench.build(bench.port), engine.replicas)
+    modelled = lockstep.run(bench.port, trainer, bench.config, range(job.leg)).states[-1]
+    noise = cancelled(bench.config)
+    judged = {
+        name: series
+        for name, series in _states(bench, job.leg, state).items()
+        if owner(name) not in noise and not series.blurred(-1)
+    }
+    rest = {name: difference(state[name], modelled[name]) for name in judged}
+    wrong = [name for name, gap in rest.items() if not gap.absolute <= judged[name].limits[-1]]
+    if wrong:
+        message = f"{what}: {wrong[0]}: {describe(rest[wrong[0]])} from a process that normalises the same rows"
+        outcome.checks.append(Check("distribution", wrong[0], what, "fail", message=message))
+        _tell(bench, "shards", wrong[0], message, outcome)
+        return
+    apart = max(series.shares[-1] for series in judged.values())
+    left = max(gap.absolute / (judged[name].scales[-1] or 1.0) for name, gap in rest.items())
+    batch = bench.config.training.batch_size
+    message = (
+        f"without sync_batchnorm each of {engine.replicas} devices normalises by its own {batch // engine.replicas} of "
+        f"{batch} examples: after {job.leg} steps up to {apart:.2g} from one device, and {left:.1g} from one process "
+        "that normalises the same rows by themselves"
+    )
+    outcome.checks.append(
+        Check("distribution", "batch norm", what, "known-difference", apart, None, "relative", message)
+    )
+
+
+def _judge_each_other(bench: Bench, job: Job, states: dict[tuple[Engine, str], Arrays], outcome: Outcome) -> None:
+    """Both frameworks' engines, with as many replicas, directly."""
+    own = {engine: state for (engine, run), state in states.items() if run == OWN}
+    start, nudged = bench.expected.states[0], bench.nudged.states[job.leg]
+    for engine, state in own.items():
+        for other, expected in own.items():
+            if engine.kind != DDP or other.kind == DDP or engine.replicas != other.replicas:
+                continue
+            what = f"{engine.name}, against {other.kind}"
+            parted = _check(bench, what, judging.states([start, expected], [start, state], [start, nudged]), outcome)
+            if parted:
+                _tell(bench, "gradient-average", parted.name, _parted(what, parted), outcome)
+
+
+def _states(bench: Bench, step: int, state: Arrays) -> dict[str, Series]:
+    start = bench.expected.states[0]
+    expected, nudged = bench.expected.states[step], bench.nudged.states[step]
+    return judging.states([start, expected], [start, state], [start, nudged])
+
+
+def _check(bench: Bench, what: str, found: dict[str, Series], outcome: Outcome) -> Series | None:
+    """A check for each array or loss at its last step; the first that differs."""
+    noise, parted = cancelled(bench.config), None
+    for name, series in found.items():
+        reason = noise.get(owner(name), "") if "/" in name else ""
+        i = max(series.worst, 1) if "/" in name else series.worst  # an array's first place is the start
+        judgement: Judgement = "fail" if series.diverged(i) else "abstain" if series.blurred(i) else "pass"
+        message = f"{what}: {name}: {describe(series.gaps[i])}" if judgement == "fail" else ""
+        if reason and judgement != "pass":
+            judgement, message = "abstain", reason
+        limit = series.limits[i] / (series.scales[i] or 1.0)
+        outcome.checks.append(
+            Check("distribution", name, what, judgement, series.shares[i], limit, "relative", message)
+        )
+        if judgement == "fail" and parted is None:
+            parted = series
+    return parted
+
+
+def _kind(losses: dict[str, Series]) -> str:
+    """What is wrong in a run from the start: its first losses tell what it learns from, the rest what it learns."""
+    return "shards" if any(series.diverged(0) for series in losses.values()) else "gradient-average"
+
+
+def _parted(what: str, series: Series) -> str:
+    return f"{what}: {series.name}: {describe(series.gaps[series.worst])} from the run in one process"
+
+
+def _tell(bench: Bench, kind: str, name: str, message: str, outcome: Outcome) -> None:
+    layer = port_name(bench, name) if "/" in name else name
+    outcome.findings.append(Finding(kind, layer, name, message, FIXES[kind], "distribution"))
+    outcome.message = outcome.message or message
+
+
+def _failed(engine: Engine, run: str, message: str, outcome: Outcome) -> None:
+    outcome.checks.append(Check("distribution", engine.name, run, "fail", message=message))
+    if not any(finding.layer == engine.name for finding in outcome.findings):
+        outcome.findings.append(Finding("engine", engine.name, engine.name, message, FIXES["engine"], "distribution"))
+    outcome.message = outcome.message or message
+
+
+def _summary(job: Job, outcome: Outcome) -> str:
+    passed = [check.measured for check in outcome.checks if check.judgement == "pass" and check.measured is not None]
+    resumed = f"; resumed on 4 where 2 had stopped, after {job.leg} more"
+    apart = next((f"; {check.message}" for check in outcome.checks if check.judgement == "known-difference"), "")
+    return (
+        f"2 and 4 replicas of {', '.join(dict.fromkeys(engine.kind for engine in ENGINES))}: {job.leg} steps as one "
+        f"process{resumed}: within {max(passed, default=0.0):.1g}{apart}"
+    )

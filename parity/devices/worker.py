@@ -1,0 +1,56 @@
+"""One process of an engine: ``python -m parity.devices.worker FRAMEWORK TASKS`` takes the steps that tasks ask for."""
+
+from __future__ import annotations
+
+import sys
+from importlib import import_module
+from itertools import islice
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from common.replicas import HOUSES, Replicas
+from common.schema import Config
+from parity.devices.tasks import Task, await_result, read_result, read_tasks, write_result
+from parity.training import drawn
+
+WAIT = 300.0  # seconds for the state of another engine's run
+
+
+def main(framework: str, path: str) -> None:
+    """Work through the tasks, all of which are of one engine."""
+    tasks = read_tasks(Path(path))
+    engine = import_module(f"{HOUSES[framework]}.distribution")
+    with engine.Replicas(Config.model_validate(tasks[0].config)) as replicas:
+        for task in tasks:
+            perform(HOUSES[framework], task, replicas)
+
+
+def perform(house: str, task: Task, replicas: Replicas) -> None:
+    """Take a task's steps with the others; the chief writes what comes out."""
+    spectrogram, checkpoints = (import_module(f"{house}.{name}") for name in ("spectrogram", "checkpoints"))
+    module, _, name = task.trainer.partition(":")
+    config = Config.model_validate(task.config)
+    moments = drawn.moments(config, lambda clips: np.asarray(spectrogram.log_magnitude(clips)))
+    trainer = getattr(import_module(module), name)(config, task.steps, moments, replicas)
+    if task.resume is not None:
+        await_result(Path(task.resume), WAIT)
+        checkpoints.restore(trainer, read_result(Path(task.resume))[0])
+    losses = [take(trainer, step, config, replicas) for step in range(task.first, task.last)]
+    trainer.settle()
+    if replicas.chief:
+        write_result(Path(task.out), checkpoints.state(trainer), losses)
+
+
+def take(trainer: Any, step: int, config: Config, replicas: Replicas) -> dict[str, float]:
+    """One step on this process's part of the drawn batches."""
+    updates, processes = config.training.d_updates, replicas.processes
+    share = config.training.batch_size // processes
+    rows = slice(replicas.process * share, (replicas.process + 1) * share)
+    batches = islice(drawn.batches(config, step * updates), updates)
+    return replicas.mean(trainer.step(step, ({"x": batch["x"][rows]} for batch in batches)))
+
+
+if __name__ == "__main__":
+    main(*sys.argv[1:])

@@ -1,0 +1,252 @@
+"""Many devices in TensorFlow, joined by tf.distribute: all of one process, or those of several; twin of
+torch_impl/distribution.py.
+
+Variables are mirrored: every device computes the same new value of them from the same averaged gradients.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+import threading
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager, contextmanager
+from typing import Any, Self
+
+import keras
+import numpy as np
+import tensorflow as tf
+from tensorflow import Tensor
+
+from common.config import ConfigError
+from common.meeting import absent, answers, await_chief, refuse_taken
+from common.replicas import lost, refuse_uneven, wanted
+from common.schema import Config
+from tf_impl.layers import average
+
+_JOBS = ("chief", "worker")  # of TF_CONFIG that train, in the order of their numbers
+_GRACE = 3.0  # seconds that a worker stays after a failure, for the others to see that it is not the dead one
+
+
+class Replicas:
+    """The devices that train one network, of this process and of those that TF_CONFIG names; a context.
+
+    One device until it is entered. Entering raises ConfigError if the devices cannot be joined as ``distribution``
+    asks.
+    """
+
+    def __init__(self, config: Config) -> None:
+        self.config, self.asked = config, config.distribution
+        self.workers, self.process, self.processes = [""], 0, 1
+        self.strategy, self.local, self.size = tf.distribute.get_strategy(), 1, 1
+
+    def __enter__(self) -> Self:
+        self.workers, self.process = _cluster()
+        self.processes = len(self.workers)
+        self._refuse_impossible()
+        devices = self._devices()
+        self.local = 1 if self.asked.strategy == "one" else len(devices)
+        self.size = self.processes * self.local
+        refuse_uneven(self.config, self.size)
+        if self.processes > 1:
+            self.strategy = self._met()
+        elif self.local > 1:
+            self.strategy = tf.distribute.MirroredStrategy(devices)
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        pass
+
+    @property
+    def chief(self) -> bool:
+        """Whether this process writes the run's folder."""
+        return self.process == 0
+
+    def scope(self) -> AbstractContextManager[Any]:
+        """Within, variables are made for every device."""
+        return self.strategy.scope()
+
+    def rows(self, batch: Any) -> Any:
+        """Each device's part ``[B / size, ...]`` of what was drawn for a whole batch ``[B, ...]``."""
+        own = len(batch) // self.processes
+        return self.parts(batch[self.process * own : (self.process + 1) * own])
+
+    def parts(self, own: Any) -> Any:
+        """Each device's part ``[B / size, ...]`` of this process's rows."""
+        if self.local == 1:
+            return own
+        parts = tf.split(own, self.local)
+        return self.strategy.experimental_distribute_values_from_function(
+            lambda context: parts[context.replica_id_in_sync_group]
+        )
+
+    def run(self, function: Callable[..., Any], *arguments: Any) -> Any:
+        """Call it on every device, each with its own part of the arguments; what the first one here returns."""
+        returned = self.run_each(function, *arguments)
+        return tf.nest.map_structure(lambda value: self.strategy.experimental_local_results(value)[0], returned)
+
+    def run_each(self, function: Callable[..., Any], *arguments: Any) -> Any:
+        """Call it on every device, each with its own part of the arguments; what each of them returns."""
+        return self.strategy.run(function, arguments)
+
+    def average(self, values: Sequence[Tensor]) -> list[Tensor]:
+        """Values averaged over all devices, each of which calls this."""
+        return average(values) if self.size > 1 else list(values)
+
+    def synchronised(self, network: keras.Model) -> keras.Model:
+        """The network with batch statistics of all devices' examples, changed in place."""
+        if self.size > 1:
+            for layer in network.layers:
+                if isinstance(layer, keras.layers.BatchNormalization):
+                    layer.synchronized = True
+        return network
+
+    def gather(self, own: bytes) -> list[bytes]:
+        """What each process gives, in their order."""
+        sizes = self._sum([len(own) * (i == self.process) for i in range(self.processes)])
+        table = np.zeros((self.processes, -(-max(sizes) // 4)), np.int32)
+        table[self.process] = _words(own, table.shape[1])
+        return [row.tobytes()[:size] for row, size in zip(self._sum(table), sizes, strict=True)]
+
+    def from_chief(self, content: bytes) -> bytes:
+        """What the chief gives, whatever the others do."""
+        size = int(self._sum([len(content) * self.chief])[0])
+        words = -(-size // 4)
+        return self._sum(_words(content, words) if self.chief else np.zeros(words, np.int32)).tobytes()[:size]
+
+    def any(self, flag: bool) -> bool:
+        """Whether it is so in any process."""
+        return flag if self.processes == 1 else bool(self._sum([int(flag)])[0])
+
+    def mean(self, metrics: Mapping[str, Tensor]) -> dict[str, float]:
+        """Metrics as numbers; each device has averaged them already."""
+        return {name: float(value) for name, value in metrics.items()}
+
+    @contextmanager
+    def failures(self) -> Iterator[None]:
+        """Errors of the engine that come of another worker's death are told as that."""
+        try:
+            yield
+        except tf.errors.OpError as error:
+            if self.processes == 1:
+                raise
+            silent = [i for i, place in enumerate(self.workers) if i != self.process and not answers(place)]
+            if not silent and not isinstance(error, (tf.errors.UnavailableError, tf.errors.DeadlineExceededError)):
+                raise
+            time.sleep(_GRACE)
+            workers = [f"worker {i} of {self.processes} ({self.workers[i]})" for i in silent]
+            raise lost(workers, _reason(str(error))) from error
+
+    def _sum(self, own: Any) -> np.ndarray:
+        """Integers added up over the processes."""
+        return self.strategy.reduce(tf.distribute.ReduceOp.SUM, tf.constant(own, tf.int32), axis=None).numpy()
+
+    def _devices(self) -> list[str]:
+        """The devices of this process that the configuration asks for."""
+        kind, count = wanted(self.asked)
+        gpus = tf.config.list_physical_devices("GPU") if kind != "cpu" else []
+        if kind == "cpu":
+            _use_processors(count or 1, self.asked.devices)
+            return [f"CPU:{i}" for i in range(count or 1)]
+        if kind == "gpu" and len(gpus) < (count or 1):
+            raise ConfigError(
+                f"distribution.devices={self.asked.devices}: got {len(gpus)} GPU(s) here, expected {count or 1}; "
+                "use cpu:N to try N devices out"
+            )
+        return [f"GPU:{i}" for i in range(count or len(gpus))] or ["CPU:0"]
+
+    def _refuse_impossible(self) -> None:
+        strategy, (kind, count) = self.asked.strategy, wanted(self.asked)
+        if strategy == "one" and self.processes > 1:
+            raise ConfigError(f"distribution.strategy=one: but TF_CONFIG names {self.processes} workers")
+        if strategy == "mirrored" and self.processes > 1:
+            raise ConfigError(
+                f"distribution.strategy=mirrored is for the devices of one process: but TF_CONFIG names "
+                f"{self.processes} workers; use multi_worker or auto"
+            )
+        if strategy == "multi_worker" and self.processes == 1:
+            raise ConfigError(
+                "distribution.strategy=multi_worker: TF_CONFIG must name two workers or more, and which one this is: "
+                '{"cluster": {"worker": ["HOST:PORT", "HOST:PORT"]}, "task": {"type": "worker", "index": 0}}'
+            )
+        if self.processes > 1 and kind == "cpu" and (count or 1) > 1:
+            raise ConfigError(
+                f"distribution.devices={self.asked.devices}: a worker of several has one processor; start {count} "
+                "workers instead"
+            )
+
+    def _met(self) -> tf.distribute.Strategy:
+        """The strategy of all workers, once they are all there."""
+        seconds = self.asked.timeout
+        refuse_taken(self.process, self.workers[self.process], "TF_CONFIG")
+        if not self.chief:
+            await_chief(self.process, self.workers[0], seconds, "TF_CONFIG")
+        options = tf.distribute.experimental.CommunicationOptions(timeout_seconds=seconds)
+        with _deadline(seconds, lambda: self._absent(seconds)):
+            return tf.distribute.MultiWorkerMirroredStrategy(communication_options=options)
+
+    def _absent(self, seconds: float) -> str:
+        missing = [f"worker {i} ({place})" for i, place in enumerate(self.workers) if not answers(place)]
+        return absent(self.process, ", ".join(missing) or "the others", seconds)
+
+
+def _cluster() -> tuple[list[str], int]:
+    """The addresses of the workers that TF_CONFIG names, and which of them this one is."""
+    text = os.environ.get("TF_CONFIG", "")
+    if not text:
+        return [""], 0
+    try:
+        content = json.loads(text)
+        jobs = content.get("cluster", {})
+        places = [(job, i, place) for job in _JOBS for i, place in enumerate(jobs.get(job, []))]
+        task = content.get("task", {"type": places[0][0], "index": 0} if len(places) == 1 else {})
+        numbers = [n for n, (job, i, _) in enumerate(places) if (job, i) == (task.get("type"), task.get("index"))]
+        workers = [str(place) for _, _, place in places]
+    except (ValueError, AttributeError, TypeError) as error:
+        raise ConfigError(f"TF_CONFIG: cannot be read: {error}; got {text!r}") from error
+    if not workers:
+        return [""], 0
+    if not numbers or not all(":" in worker for worker in workers):
+        raise ConfigError(f"TF_CONFIG: got {text!r}, expected HOST:PORT for each worker and the task of this one")
+    return workers, numbers[0]
+
+
+def _use_processors(count: int, asked: str) -> None:
+    """Divide the processor into so many logical devices, and leave GPUs alone."""
+    processor = tf.config.list_physical_devices("CPU")[0]
+    try:
+        tf.config.set_visible_devices([], "GPU")
+        if len(tf.config.get_logical_device_configuration(processor) or [None]) != count:
+            tf.config.set_logical_device_configuration(processor, [tf.config.LogicalDeviceConfiguration()] * count)
+    except RuntimeError as error:
+        raise ConfigError(f"distribution.devices={asked}: TensorFlow already runs on other devices") from error
+
+
+def _words(content: bytes, count: int) -> np.ndarray:
+    """Bytes as so many 32-bit integers, the last ones zero."""
+    return np.frombuffer(content.ljust(4 * count, b"\0"), np.int32)
+
+
+@contextmanager
+def _deadline(seconds: float, problem: Callable[[], str]) -> Iterator[None]:
+    """End the process with a word on the problem if what cannot be interrupted takes longer."""
+
+    def end() -> None:
+        print(f"tf_impl: {problem()}", file=sys.stderr, flush=True)
+        os._exit(2)
+
+    timer = threading.Timer(seconds, end)
+    timer.daemon = True
+    timer.start()
+    try:
+        yield
+    finally:
+        timer.cancel()
+
+
+def _reason(told: str) -> str:
+    """The line of TensorFlow's that says what happened."""
+    lines = [line.strip() for line in told.splitlines() if "abort" in line or "Deadline" in line or "imed out" in line]
+    return (lines or [told.strip().splitlines()[0]])[0]

@@ -1,0 +1,237 @@
+"""Many devices in torch: a process each, started by torchrun, joined by DistributedDataParallel; twin of
+tf_impl/distribution.py.
+
+The process groups are NCCL's between GPUs and gloo's between processors; nothing else depends on which it is.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import threading
+import time
+from collections.abc import Iterator, Mapping
+from contextlib import AbstractContextManager, contextmanager, nullcontext
+from datetime import timedelta
+from functools import cached_property
+from typing import Any, Self
+
+import torch
+import torch.distributed as dist
+from torch import Tensor, nn
+from torch.nn.parallel import DistributedDataParallel
+
+from common.config import ConfigError
+from common.meeting import absent, await_chief, refuse_taken
+from common.replicas import lost, refuse_uneven, wanted
+from common.schema import Config
+from torch_impl.layers import SyncBatchNorm2d
+
+_BEAT = 1.0  # seconds between signs of life
+_MISSED = 4  # beats without which a worker counts as gone
+_LAUNCH = "torchrun --nproc-per-node {} -m torch_impl train PRESET"
+
+
+class Replicas:
+    """The processes that train one network, one for each device; a context. This one alone unless torchrun (or Slurm,
+    by the same environment variables) has started several, and until it is entered.
+
+    Entering raises ConfigError if the processes cannot be joined as ``distribution`` asks. Collective operations raise
+    RuntimeError, which :meth:`failures` turns into :class:`WorkerLost` where a worker has died.
+    """
+
+    def __init__(self, config: Config) -> None:
+        self.config, self.asked = config, config.distribution
+        self.process, self.processes, self.size = 0, 1, 1
+        self._pulse: _Pulse | None = None
+
+    def __enter__(self) -> Self:
+        self.process, self.processes = int(os.environ.get("RANK", 0)), int(os.environ.get("WORLD_SIZE", 1))
+        self._refuse_impossible()
+        self.size = self.processes
+        refuse_uneven(self.config, self.size)
+        if self.size > 1:
+            self._meet()
+        return self
+
+    def __exit__(self, kind: Any, error: Any, trace: Any) -> None:
+        if self._pulse is not None:
+            self._pulse.end()
+            if kind is None or not issubclass(kind, RuntimeError):
+                dist.destroy_process_group()
+
+    @cached_property
+    def device(self) -> torch.device:
+        """Where this process computes: its own GPU if it has one."""
+        kind, _ = wanted(self.asked)
+        if kind == "gpu" and not torch.cuda.is_available():
+            raise ConfigError(f"distribution.devices={self.asked.devices}: there is no GPU here; use cpu or auto")
+        if kind == "cpu" or not torch.cuda.is_available():
+            return torch.device("cpu")
+        device, there = torch.device("cuda", int(os.environ.get("LOCAL_RANK", 0))), torch.cuda.device_count()
+        if device.index >= there:
+            raise ConfigError(
+                f"process {device.index} of this machine has no GPU of its own: there are {there}; start as many "
+                "processes, or train on the processor with distribution.devices=cpu"
+            )
+        torch.cuda.set_device(device)
+        return device
+
+    @property
+    def chief(self) -> bool:
+        """Whether this process writes the run's folder."""
+        return self.process == 0
+
+    def rows(self, batch: Any) -> Any:
+        """This device's part ``[B / size, ...]`` of what was drawn for a whole batch ``[B, ...]``."""
+        share = len(batch) // self.size
+        return batch[self.process * share : (self.process + 1) * share]
+
+    def synchronised(self, network: nn.Module) -> nn.Module:
+        """The network with batch statistics of all devices' examples, changed in place."""
+        if self.size > 1:
+            for module in network.modules():
+                if type(module) is nn.BatchNorm2d:
+                    module.__class__ = SyncBatchNorm2d
+        return network
+
+    def joined(self, network: nn.Module) -> nn.Module:
+        """The network as its own updates call it: with gradients averaged over all devices."""
+        if self.size == 1:
+            return network
+        devices = [self.device] if self.device.type == "cuda" else None
+        return DistributedDataParallel(
+            network, device_ids=devices, broadcast_buffers=False, gradient_as_bucket_view=True
+        )
+
+    def quiet(self, network: nn.Module) -> AbstractContextManager[Any]:
+        """Within, gradients of a joined network are added up on each device alone."""
+        return network.no_sync() if isinstance(network, DistributedDataParallel) else nullcontext()
+
+    def settle(self, network: nn.Module) -> None:
+        """Average the running statistics, which each device keeps of its own examples, over all devices."""
+        if self.size > 1:
+            for statistic in (buffer for buffer in network.buffers() if buffer.is_floating_point()):
+                dist.all_reduce(statistic.div_(self.size))
+
+    def gather(self, own: bytes) -> list[bytes]:
+        """What each process gives, in their order."""
+        found: list[bytes] = [b""] * self.processes
+        dist.all_gather_object(found, own)
+        return found
+
+    def from_chief(self, content: bytes) -> bytes:
+        """What the chief gives, whatever the others do."""
+        found = [content]
+        dist.broadcast_object_list(found)
+        return found[0]
+
+    def any(self, flag: bool) -> bool:
+        """Whether it is so in any process; asked on the processors, so that no GPU has to be waited for."""
+        if self.size == 1:
+            return flag
+        raised = torch.tensor(int(flag))
+        dist.all_reduce(raised, dist.ReduceOp.MAX)
+        return bool(raised)
+
+    def mean(self, metrics: Mapping[str, Tensor]) -> dict[str, float]:
+        """Metrics as numbers, averaged over all devices."""
+        values = torch.stack([value.detach() for value in metrics.values()])
+        if self.size > 1:
+            dist.all_reduce(values.div_(self.size))
+        return dict(zip(metrics, values.tolist(), strict=True))
+
+    @contextmanager
+    def failures(self) -> Iterator[None]:
+        """Errors of the engine that come of another worker's death are told as that."""
+        try:
+            yield
+        except RuntimeError as error:
+            silent = self._pulse.silent() if self._pulse else []
+            if not silent and not isinstance(error, dist.DistError):
+                raise
+            workers = [f"worker {number} of {self.size}" for number in silent]
+            raise lost(workers, str(error).strip().splitlines()[-1]) from error
+
+    def _meet(self) -> None:
+        seconds = self.asked.timeout
+        timeout = timedelta(seconds=seconds)
+        place = _place()
+        if not self.chief:
+            await_chief(self.process, place, seconds, "MASTER_ADDR and MASTER_PORT")
+        elif os.environ.get("TORCHELASTIC_USE_AGENT_STORE") != "True":
+            refuse_taken(0, place, "MASTER_PORT")
+        backend = "cpu:gloo,cuda:nccl" if self.device.type == "cuda" else "gloo"
+        try:
+            store, _, _ = next(dist.rendezvous("env://", timeout=timeout))
+            dist.init_process_group(backend, store=store, rank=self.process, world_size=self.processes, timeout=timeout)
+        except RuntimeError as error:
+            came = re.search(r"(\d+)/\d+ clients joined", str(error))
+            missing = f"{self.processes - int(came[1])} of the {self.processes}" if came else "the others"
+            raise ConfigError(
+                f"{absent(self.process, missing, seconds)} ({str(error).strip().splitlines()[0]})"
+            ) from error
+        self._pulse = _Pulse(dist.PrefixStore("pulse", store.clone()), self.process, self.processes)
+        self._pulse.start()
+
+    def _refuse_impossible(self) -> None:
+        strategy, devices = self.asked.strategy, self.asked.devices
+        _, count = wanted(self.asked)
+        launched = "RANK" in os.environ and "WORLD_SIZE" in os.environ
+        if strategy == "one" and self.processes > 1:
+            raise ConfigError(f"distribution.strategy=one: but torchrun has started {self.processes} processes")
+        if strategy in ("mirrored", "multi_worker") and not launched:
+            raise ConfigError(
+                f"distribution.strategy={strategy}: torch runs a process for each device; start them with "
+                + _LAUNCH.format(count or "N")
+            )
+        if count is not None and count != self.processes:
+            raise ConfigError(
+                f"distribution.devices={devices}: got {self.processes} process(es), expected {count}: torch runs one "
+                f"for each device; start them with {_LAUNCH.format(count)}"
+            )
+
+
+class _Pulse(threading.Thread):
+    """Signs of life of every process, counted in the store at which they have met."""
+
+    def __init__(self, store: dist.Store, process: int, processes: int) -> None:
+        super().__init__(daemon=True)
+        self._store, self._own, self._processes = store, process, processes
+        self._over = threading.Event()
+
+    def run(self) -> None:
+        """Count until the end of the run."""
+        try:
+            while not self._over.wait(_BEAT):
+                self._store.add(str(self._own), 1)
+        except RuntimeError:
+            return  # the store is gone, and with it the run
+
+    def end(self) -> None:
+        """Stop counting."""
+        self._over.set()
+
+    def silent(self) -> list[int]:
+        """The processes that count no more."""
+        try:
+            before = self._counts()
+            time.sleep(_MISSED * _BEAT)
+            now = self._counts()
+        except RuntimeError:
+            return [0]  # held the store
+        return [i for i in range(self._processes) if i != self._own and now[i] == before[i]]
+
+    def _counts(self) -> list[int]:
+        return [self._store.add(str(number), 0) for number in range(self._processes)]
+
+
+def _place() -> str:
+    """Where the processes meet, as torchrun has told each of them."""
+    try:
+        return f"{os.environ['MASTER_ADDR']}:{int(os.environ['MASTER_PORT'])}"
+    except (KeyError, ValueError) as error:
+        raise ConfigError(
+            "WORLD_SIZE names several processes: MASTER_ADDR must be the host of the first and MASTER_PORT a free port "
+            f"of it, the same for all ({error} is missing or no number); torchrun sets them"
+        ) from error
