@@ -39,7 +39,7 @@ class House:
     """A framework's own part of the commands."""
 
     framework: str
-    train: Callable[[Config, str, Path | None], Path | None]
+    train: Callable[[Config, str, Path | None, int], Path | None]
     sampler: Callable[[Checkpoint], Generator]
     log_magnitude: Callable[[Array], Any]
 
@@ -90,13 +90,16 @@ def application(name: str, house: Callable[[], House]) -> typer.Typer:
         resume: Annotated[
             bool, typer.Option("--resume", help="go on with the latest run of PRESET, or run PRESET")
         ] = False,
+        profile: Annotated[
+            int, typer.Option(help="record N steps, after the first three, in profile/trace.json", min=0, metavar="N")
+        ] = 0,
     ) -> int:
         """Train; progress, samples and checkpoints go to runs/NNNN-PRESET/. Ctrl-C saves first."""
         given = overrides or []
         config, folder = _resumed(preset, given) if resume else (load(preset, given), None)
         for sentence in config.advice():
             _note(f"note: {sentence}")
-        path = house().train(config, Path(preset).stem, folder)
+        path = house().train(config, Path(preset).stem, folder, profile)
         if path is not None:
             print(path)
         return 0

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import signal
 import threading
 from types import FrameType
@@ -17,6 +18,7 @@ class Interrupted(Exception):
 class Interrupts:
     """A context in which the first Ctrl-C or SIGTERM only sets ``requested``; a second Ctrl-C is KeyboardInterrupt.
 
+    Under torchrun it is not: torchrun passes on the Ctrl-C that the terminal has already sent to everybody.
     The signals' former handlers are back afterwards. Outside the main thread, which alone may handle signals, nothing
     is handled and ``requested`` stays false.
     """
@@ -35,6 +37,6 @@ class Interrupts:
             signal.signal(number, handler)
 
     def _receive(self, number: int, frame: FrameType | None) -> None:
-        if self.requested and number == signal.SIGINT:
+        if self.requested and number == signal.SIGINT and "TORCHELASTIC_RUN_ID" not in os.environ:
             raise KeyboardInterrupt
         self.requested = True

@@ -3,7 +3,7 @@
 config.yaml     the whole configuration, which ``common.config.load`` reads like a preset
 run.json        preset, framework, machine, versions, date
 metrics.jsonl   a line for each logged step
-samples/  previews/  checkpoints/  tensorboard/
+samples/  previews/  checkpoints/  tensorboard/  profile/
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ from common.differences import plain
 from common.schema import Config
 
 ABOUT, CONFIG, LOCK = "run.json", "config.yaml", ".lock"
-SAMPLES, PREVIEWS, CHECKPOINTS = "samples", "previews", "checkpoints"
+SAMPLES, PREVIEWS, CHECKPOINTS, PROFILE = "samples", "previews", "checkpoints", "profile"
 NAME = re.compile(r"(\d{4,})-(.+)")
 MADE_AT = re.compile(r"step-(\d{8,})\.(png|wav)")
 LISTED = 10  # runs that a message names

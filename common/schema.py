@@ -181,6 +181,7 @@ class TrainingConfig(Section):
     instance_noise: Annotated[float, Field(ge=0, strict=False)] = 0.0
     ema: Share | None = None  # decay of the generator's moving average, which then makes the samples
     precision: Literal["float32", "bfloat16", "float64"] = "float32"
+    compile: bool = False  # torch.compile (not through a gradient penalty), or XLA: for GPUs; slower on processors
     latents: Literal["uniform", "normal"] = "uniform"
 
     @model_validator(mode="after")

@@ -17,7 +17,15 @@ from common.schema import total_steps
 
 
 def test_presets_are_the_files_in_configs():
-    assert config.presets() == ["dcgan", "dcgan_digits", "dcgan_tiny", "specgan", "specgan_drums", "specgan_tiny"]
+    assert config.presets() == [
+        "dcgan",
+        "dcgan_digits",
+        "dcgan_faces",
+        "dcgan_tiny",
+        "specgan",
+        "specgan_drums",
+        "specgan_tiny",
+    ]
 
 
 @pytest.mark.parametrize("name", config.presets())

@@ -21,7 +21,7 @@ import tensorflow as tf
 from tensorflow import Tensor
 
 from common.config import ConfigError
-from common.meeting import absent, answers, await_chief, refuse_taken
+from common.meeting import answers, meet
 from common.replicas import lost, refuse_uneven, wanted
 from common.schema import Config
 from tf_impl.layers import average
@@ -41,6 +41,7 @@ class Replicas:
         self.config, self.asked = config, config.distribution
         self.workers, self.process, self.processes = [""], 0, 1
         self.strategy, self.local, self.size = tf.distribute.get_strategy(), 1, 1
+        self._patience: _Patience | None = None
 
     def __enter__(self) -> Self:
         self.workers, self.process = _cluster()
@@ -50,14 +51,19 @@ class Replicas:
         self.local = 1 if self.asked.strategy == "one" else len(devices)
         self.size = self.processes * self.local
         refuse_uneven(self.config, self.size)
+        if wanted(self.asked)[0] == "cpu":
+            _use_processors(self.local, self.asked.devices)
+        elif self.processes > 1 and devices[0].startswith("GPU"):
+            tf.config.set_visible_devices(tf.config.list_physical_devices("GPU")[: self.local], "GPU")
         if self.processes > 1:
-            self.strategy = self._met()
+            self._meet()
         elif self.local > 1:
             self.strategy = tf.distribute.MirroredStrategy(devices)
         return self
 
     def __exit__(self, *_: object) -> None:
-        pass
+        if self._patience is not None:
+            self._patience.end()
 
     @property
     def chief(self) -> bool:
@@ -118,7 +124,12 @@ class Replicas:
 
     def any(self, flag: bool) -> bool:
         """Whether it is so in any process."""
-        return flag if self.processes == 1 else bool(self._sum([int(flag)])[0])
+        if self.processes == 1:
+            return flag
+        raised = bool(self._sum([int(flag)])[0])
+        if self._patience is not None:
+            self._patience.renew()
+        return raised
 
     def mean(self, metrics: Mapping[str, Tensor]) -> dict[str, float]:
         """Metrics as numbers; each device has averaged them already."""
@@ -139,6 +150,13 @@ class Replicas:
             workers = [f"worker {i} of {self.processes} ({self.workers[i]})" for i in silent]
             raise lost(workers, _reason(str(error))) from error
 
+    def _stuck(self) -> str:
+        seconds = self.asked.timeout
+        return f"no step has come to its end for {seconds:g} s: {', '.join(self._others())} or the network is stuck"
+
+    def _others(self) -> list[str]:
+        return [f"worker {i} ({place})" for i, place in enumerate(self.workers) if i != self.process]
+
     def _sum(self, own: Any) -> np.ndarray:
         """Integers added up over the processes."""
         return self.strategy.reduce(tf.distribute.ReduceOp.SUM, tf.constant(own, tf.int32), axis=None).numpy()
@@ -148,7 +166,6 @@ class Replicas:
         kind, count = wanted(self.asked)
         gpus = tf.config.list_physical_devices("GPU") if kind != "cpu" else []
         if kind == "cpu":
-            _use_processors(count or 1, self.asked.devices)
             return [f"CPU:{i}" for i in range(count or 1)]
         if kind == "gpu" and len(gpus) < (count or 1):
             raise ConfigError(
@@ -177,19 +194,11 @@ class Replicas:
                 "workers instead"
             )
 
-    def _met(self) -> tf.distribute.Strategy:
-        """The strategy of all workers, once they are all there."""
-        seconds = self.asked.timeout
-        refuse_taken(self.process, self.workers[self.process], "TF_CONFIG")
-        if not self.chief:
-            await_chief(self.process, self.workers[0], seconds, "TF_CONFIG")
-        options = tf.distribute.experimental.CommunicationOptions(timeout_seconds=seconds)
-        with _deadline(seconds, lambda: self._absent(seconds)):
-            return tf.distribute.MultiWorkerMirroredStrategy(communication_options=options)
-
-    def _absent(self, seconds: float) -> str:
-        missing = [f"worker {i} ({place})" for i, place in enumerate(self.workers) if not answers(place)]
-        return absent(self.process, ", ".join(missing) or "the others", seconds)
+    def _meet(self) -> None:
+        meet(self.workers, self.process, self.asked.timeout, "TF_CONFIG")
+        self.strategy = tf.distribute.MultiWorkerMirroredStrategy()
+        self._patience = _Patience(self.asked.timeout, self._stuck)
+        self._patience.start()
 
 
 def _cluster() -> tuple[list[str], int]:
@@ -229,21 +238,29 @@ def _words(content: bytes, count: int) -> np.ndarray:
     return np.frombuffer(content.ljust(4 * count, b"\0"), np.int32)
 
 
-@contextmanager
-def _deadline(seconds: float, problem: Callable[[], str]) -> Iterator[None]:
-    """End the process with a word on the problem if what cannot be interrupted takes longer."""
+class _Patience(threading.Thread):
+    """Ends the process, with a word on the problem, where TensorFlow waits for others and nothing can interrupt it."""
 
-    def end() -> None:
-        print(f"tf_impl: {problem()}", file=sys.stderr, flush=True)
-        os._exit(2)
+    def __init__(self, seconds: float, problem: Callable[[], str]) -> None:
+        super().__init__(daemon=True)
+        self._seconds, self._problem = seconds, problem
+        self._until = time.monotonic() + seconds
+        self._over = threading.Event()
 
-    timer = threading.Timer(seconds, end)
-    timer.daemon = True
-    timer.start()
-    try:
-        yield
-    finally:
-        timer.cancel()
+    def run(self) -> None:
+        """Wait for the end of the run, or of the time."""
+        while not self._over.wait(max(self._until - time.monotonic(), 0.1)):
+            if time.monotonic() > self._until:
+                print(f"tf_impl: {self._problem()}", file=sys.stderr, flush=True)
+                os._exit(1)
+
+    def renew(self) -> None:
+        """There is progress: begin to wait anew."""
+        self._until = time.monotonic() + self._seconds
+
+    def end(self) -> None:
+        """Wait for nothing any more."""
+        self._over.set()
 
 
 def _reason(told: str) -> str:

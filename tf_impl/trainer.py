@@ -10,6 +10,7 @@ import numpy as np
 import tensorflow as tf
 from tensorflow import Tensor
 
+from common.config import ConfigError
 from common.draws import Draws
 from common.moments import Moments
 from common.schedules import learning_rates
@@ -53,6 +54,10 @@ class Trainer:
         self.config, self.steps, self.moments = config, steps, moments
         self.draws = Draws(config.training.seed)
         self.replicas = replicas or Replicas(config)
+        if config.training.compile and self.replicas.size > 1:
+            raise ConfigError(
+                "training.compile: XLA cannot average over several devices within a step: use one, or false"
+            )
         self.dtype = DTYPES[config.training.precision]
         with self.replicas.scope():
             self.generator = self._network("generator")
@@ -79,17 +84,23 @@ class Trainer:
     @tf.function(autograph=False)
     def update_discriminator(self, real: Tensor, drawn: Drawn, lr: Tensor) -> Metrics:
         """One update of D on images ``[B, H, W, C]``."""
-        return self.replicas.run(self._update_discriminator, real, drawn, lr)
+        return self.replicas.run(self._compiled(self._update_discriminator), real, drawn, lr)
 
     @tf.function(autograph=False)
     def update_generator(self, drawn: Drawn, lr: Tensor) -> Metrics:
         """One update of G."""
-        return self.replicas.run(self._update_generator, drawn, lr)
+        return self.replicas.run(self._compiled(self._update_generator), drawn, lr)
 
     @tf.function(autograph=False)
     def update_both(self, real: Tensor, drawn: Drawn, lr_d: Tensor, lr_g: Tensor) -> Metrics:
         """One update of D, then one of G, on the same fakes."""
-        return self.replicas.run(self._update_both, real, drawn, lr_d, lr_g)
+        return self.replicas.run(self._compiled(self._update_both), real, drawn, lr_d, lr_g)
+
+    def _compiled(self, update: Callable[..., Metrics]) -> Callable[..., Metrics]:
+        """The update, through XLA where the configuration asks for it."""
+        if not self.config.training.compile:
+            return update
+        return tf.function(update, autograph=False, jit_compile=True)
 
     def _update_discriminator(self, real: Tensor, drawn: Drawn, lr: Tensor) -> Metrics:
         fake = self._generated(drawn.z)

@@ -13,7 +13,6 @@ import time
 from collections.abc import Iterator, Mapping
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from datetime import timedelta
-from functools import cached_property
 from typing import Any, Self
 
 import torch
@@ -43,6 +42,7 @@ class Replicas:
     def __init__(self, config: Config) -> None:
         self.config, self.asked = config, config.distribution
         self.process, self.processes, self.size = 0, 1, 1
+        self.device = self._device()
         self._pulse: _Pulse | None = None
 
     def __enter__(self) -> Self:
@@ -59,23 +59,6 @@ class Replicas:
             self._pulse.end()
             if kind is None or not issubclass(kind, RuntimeError):
                 dist.destroy_process_group()
-
-    @cached_property
-    def device(self) -> torch.device:
-        """Where this process computes: its own GPU if it has one."""
-        kind, _ = wanted(self.asked)
-        if kind == "gpu" and not torch.cuda.is_available():
-            raise ConfigError(f"distribution.devices={self.asked.devices}: there is no GPU here; use cpu or auto")
-        if kind == "cpu" or not torch.cuda.is_available():
-            return torch.device("cpu")
-        device, there = torch.device("cuda", int(os.environ.get("LOCAL_RANK", 0))), torch.cuda.device_count()
-        if device.index >= there:
-            raise ConfigError(
-                f"process {device.index} of this machine has no GPU of its own: there are {there}; start as many "
-                "processes, or train on the processor with distribution.devices=cpu"
-            )
-        torch.cuda.set_device(device)
-        return device
 
     @property
     def chief(self) -> bool:
@@ -151,7 +134,23 @@ class Replicas:
             if not silent and not isinstance(error, dist.DistError):
                 raise
             workers = [f"worker {number} of {self.size}" for number in silent]
-            raise lost(workers, str(error).strip().splitlines()[-1]) from error
+            raise lost(workers, _reason(str(error))) from error
+
+    def _device(self) -> torch.device:
+        """Where this process computes: its own GPU if it has one."""
+        kind, _ = wanted(self.asked)
+        if kind == "gpu" and not torch.cuda.is_available():
+            raise ConfigError(f"distribution.devices={self.asked.devices}: there is no GPU here; use cpu or auto")
+        if kind == "cpu" or not torch.cuda.is_available():
+            return torch.device("cpu")
+        device, there = torch.device("cuda", int(os.environ.get("LOCAL_RANK", 0))), torch.cuda.device_count()
+        if device.index >= there:
+            raise ConfigError(
+                f"process {device.index} of this machine has no GPU of its own: there are {there}; start as many "
+                "processes, or train on the processor with distribution.devices=cpu"
+            )
+        torch.cuda.set_device(device)
+        return device
 
     def _meet(self) -> None:
         seconds = self.asked.timeout
@@ -224,6 +223,11 @@ class _Pulse(threading.Thread):
 
     def _counts(self) -> list[int]:
         return [self._store.add(str(number), 0) for number in range(self._processes)]
+
+
+def _reason(told: str) -> str:
+    """What the engine says has happened, without where in its source and what it advises."""
+    return re.sub(r"^\[[^]]*\]\s*", "", told.strip().splitlines()[-1]).partition(". ")[0]
 
 
 def _place() -> str:

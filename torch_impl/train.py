@@ -4,19 +4,21 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from common.runs import PROFILE
 from common.schema import Config
 from common.session import Session
 from torch_impl.checkpoints import restore, state
 from torch_impl.distribution import Replicas
+from torch_impl.profiling import Profile
 from torch_impl.spectrogram import log_magnitude
 from torch_impl.trainer import Trainer
 
 
-def train(config: Config, preset: str, resume: Path | None = None) -> Path | None:
+def train(config: Config, preset: str, resume: Path | None = None, profiled: int = 0) -> Path | None:
     """Train to the last step and return the run's folder, if this process is the one that writes it.
 
-    ``resume`` is the folder of a run to go on with. Raises Interrupted after Ctrl-C, having saved; WorkerLost,
-    ConfigError, DataError, CheckpointError, RunError and Diverged.
+    ``resume`` is the folder of a run to go on with; of ``profiled`` steps its folder gets a profile. Raises Interrupted
+    after Ctrl-C, having saved; WorkerLost, ConfigError, DataError, CheckpointError, RunError and Diverged.
     """
     with Replicas(config) as replicas, replicas.failures():
         with Session(config, preset, Trainer.framework, replicas, resume) as session:
@@ -24,7 +26,9 @@ def train(config: Config, preset: str, resume: Path | None = None) -> Path | Non
             trainer = Trainer(config, session.steps, moments, replicas)
             if session.state is not None:
                 restore(trainer, session.state)
-            for step in session.remaining():
-                metrics = trainer.step(step, session.batches)
-                session.record(step + 1, metrics, trainer, state)
+            with Profile(session.path and session.path / PROFILE, profiled) as profile:
+                for step in session.remaining():
+                    metrics = trainer.step(step, session.batches)
+                    session.record(step + 1, metrics, trainer, state)
+                    profile.step()
         return session.path

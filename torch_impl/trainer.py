@@ -62,6 +62,9 @@ class Trainer:
         self.discriminator = self._network("discriminator")
         self.ema = self._network("generator") if config.training.ema is not None else None
         self.joined = {network: self.replicas.joined(network) for network in (self.generator, self.discriminator)}
+        self._judge: nn.Module = self.discriminator
+        if config.training.compile:
+            self._compile()
         chosen = optimizers.OPTIMIZERS[config.optimizer.kind]
         self.d_optimizer = chosen(config.optimizer, dict(self.discriminator.named_parameters()))
         self.g_optimizer = chosen(config.optimizer, dict(self.generator.named_parameters()))
@@ -185,7 +188,15 @@ class Trainer:
     def _judged(self, images: Tensor, by: nn.Module | None = None) -> Tensor:
         """D's logits ``[B]``, never of lower precision than the weights; ``by`` D as its own updates call it."""
         with self._computing():
-            return (by or self.discriminator)(images).to(self.dtype)
+            return (by or self._judge)(images).to(self.dtype)
+
+    def _compile(self) -> None:
+        """Compile both networks; not D where a penalty needs its second derivative, which compiled code has not."""
+        torch._dynamo.config.recompile_limit = max(torch._dynamo.config.recompile_limit, 32)
+        self.joined[self.generator] = torch.compile(self.joined[self.generator])  # type: ignore[assignment]
+        if self.config.loss.kind != "wgan-gp":
+            self.joined[self.discriminator] = torch.compile(self.joined[self.discriminator])  # type: ignore[assignment]
+            self._judge = torch.compile(self.discriminator)  # type: ignore[assignment]
 
     def settle(self) -> None:
         """Give every device the average of all devices' running statistics, before they are used or saved."""

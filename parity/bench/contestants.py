@@ -1,7 +1,9 @@
-"""Who takes the training steps that are timed: ``python -m parity.bench.contestants FRAMEWORK WHO SYSTEM BATCH``.
+"""Who takes the training steps that are timed: ``python -m parity.bench.contestants FRAMEWORK WHO SYSTEM BATCH
+[section.key=value …]``.
 
 Each runs in a process of its own, which answers a line of JSON to each line that it is given: ``steps N`` takes steps,
-``first NUMBER FILE`` writes what a first step sees, ``rates`` tells what the machine can do, ``memory`` the peak.
+``d_updates N`` (ours alone) updates of D, ``first NUMBER FILE`` writes what a first step sees, ``rates`` tells what the
+machine can do, ``memory`` the peak.
 """
 
 from __future__ import annotations
@@ -10,7 +12,7 @@ import json
 import resource
 import sys
 import time
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from importlib import import_module
 from pathlib import Path
 from typing import Any, Protocol
@@ -48,10 +50,10 @@ class Contestant(Protocol):
         """The accelerator's name and the peak of its memory in GB; empty and None without one."""
 
 
-def configuration(system: str, batch: int, precision: str = "float32") -> Config:
+def configuration(system: str, batch: int, overrides: Sequence[str] = ()) -> Config:
     """A system at full size, with one update of D a step."""
-    chosen = {"batch_size": batch, "d_updates": 1, "steps": 1_000_000, "precision": precision}
-    return load(system, [f"training.{name}={value}" for name, value in chosen.items()])
+    chosen = {"batch_size": batch, "d_updates": 1, "steps": 1_000_000}
+    return load(system, [*(f"training.{name}={value}" for name, value in chosen.items()), *overrides])
 
 
 def drawn(config: Config, number: int = 0) -> tuple[Array, Array, Array]:
@@ -78,23 +80,24 @@ def _seconds(call: Callable[[], Any]) -> float:
     return time.perf_counter() - start
 
 
-def contestant(framework: str, who: str, system: str, batch: int) -> Contestant:
+def contestant(framework: str, who: str, system: str, batch: int, overrides: Sequence[str] = ()) -> Contestant:
     """The contestant of that name; imports its framework."""
     module = import_module(f"parity.bench.contestants_{framework}")
     if who == "exact":
-        return module.Ours(configuration(system, batch, "float64"))
-    return getattr(module, who.capitalize())(configuration(system, batch))
+        return module.Ours(configuration(system, batch, ["training.precision=float64"]))
+    return getattr(module, who.capitalize())(configuration(system, batch, overrides))
 
 
-def serve(player: Contestant, lines: Iterator[str]) -> Iterator[dict[str, Any]]:
+def serve(player: Any, lines: Iterator[str]) -> Iterator[dict[str, Any]]:
     """An answer to each command."""
     number = 0
     for line in lines:
         command, _, argument = line.strip().partition(" ")
-        if command == "steps":
+        if command in ("steps", "d_updates"):
+            take = player.step if command == "steps" else player.d_update
             start, busy = time.perf_counter(), time.process_time()
             for _ in range(int(argument)):
-                losses = player.step(number)
+                losses = take(number)
                 number += 1
             yield {
                 "seconds": time.perf_counter() - start,
@@ -103,7 +106,7 @@ def serve(player: Contestant, lines: Iterator[str]) -> Iterator[dict[str, Any]]:
             }
         elif command == "first":
             which, _, file = argument.partition(" ")
-            np.savez(Path(file), **player.first(int(which)))  # type: ignore[arg-type]
+            np.savez(Path(file), **player.first(int(which)))
             yield {"written": file}
         elif command == "rates":
             yield player.rates()
@@ -113,10 +116,10 @@ def serve(player: Contestant, lines: Iterator[str]) -> Iterator[dict[str, Any]]:
             main = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / unit
             yield {"gigabytes": main, "device": device, "device_gigabytes": peak}
         else:
-            raise ValueError(f"unknown command {line!r}; valid: steps N, first NUMBER FILE, rates, memory")
+            raise ValueError(f"unknown command {line!r}; valid: steps N, d_updates N, first NUMBER FILE, rates, memory")
 
 
 if __name__ == "__main__":
-    framework, who, system, batch = sys.argv[1:]
-    for answer in serve(contestant(framework, who, system, int(batch)), sys.stdin):
+    framework, who, system, batch, *overrides = sys.argv[1:]
+    for answer in serve(contestant(framework, who, system, int(batch), overrides), sys.stdin):
         print(json.dumps(answer), flush=True)

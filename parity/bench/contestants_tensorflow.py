@@ -47,6 +47,12 @@ class Ours(_OnDevice):
         """A step of the trainer."""
         return self.finished(self.trainer.step(number, itertools.repeat({"x": self.x})))
 
+    def d_update(self, number: int) -> dict[str, float]:
+        """An update of D alone."""
+        trainer, rate = self.trainer, tf.constant(1e-6, tf.float64)
+        real = trainer.prepare(self.x)
+        return self.finished(trainer.update_discriminator(real, trainer._drawn(number, 0), rate))
+
     def first(self, number: int) -> dict[str, Array]:
         """Updates at a learning rate of zero; Adam's first moments hold the gradients."""
         trainer, (x, *random), still = self.trainer, drawn(self.config, number), tf.constant(0.0, tf.float64)

@@ -52,6 +52,12 @@ class Ours(_OnDevice):
         """A step of the trainer."""
         return self.finished(self.trainer.step(number, itertools.repeat({"x": self.x})))
 
+    def d_update(self, number: int) -> dict[str, float]:
+        """An update of D alone."""
+        trainer = self.trainer
+        real = trainer.prepare(self.x)
+        return self.finished(trainer.update_discriminator(real, trainer._drawn(number, 0), 1e-6))
+
     def first(self, number: int) -> dict[str, Array]:
         """Updates at a learning rate of zero; Adam's first moments hold the gradients."""
         trainer, (x, *random) = self.trainer, drawn(self.config, number)

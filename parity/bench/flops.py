@@ -38,13 +38,19 @@ def layers(model: SpecGANConfig | DCGANConfig) -> tuple[list[Product], list[Prod
     return [Product(1, 4, model.nz, 8 * model.ngf), *reversed(up)], [*down, Product(1, 4, 8 * model.ndf, 1)]
 
 
+def d_update(config: Config) -> float:
+    """Operations of one update of D, fakes included where it makes its own."""
+    generator, discriminator = layers(config.model)
+    g, d = (sum(layer.operations for layer in network) for network in (generator, discriminator))
+    operations = 6 * d - 2 * discriminator[0].operations  # real and fake: forward, at the weights, at the input
+    if config.loss.kind == "wgan-gp":
+        operations += 4 * d  # forward, its gradient at the image; of that, forward and at the weights
+    fakes = 0 if config.training.reuse_fakes else g
+    return float(config.training.batch_size * (operations + fakes))
+
+
 def step(config: Config) -> float:
     """Operations of a step with one update of D."""
     generator, discriminator = layers(config.model)
     g, d = (sum(layer.operations for layer in network) for network in (generator, discriminator))
-    d_update = 6 * d - 2 * discriminator[0].operations  # real and fake: forward, at the weights, at the input
-    if config.loss.kind == "wgan-gp":
-        d_update += 4 * d  # forward, its gradient at the image; of that, forward and at the weights
-    g_update = 2 * d + 3 * g - generator[0].operations
-    fakes = 0 if config.training.reuse_fakes else g
-    return float(config.training.batch_size * (d_update + g_update + fakes))
+    return d_update(config) + float(config.training.batch_size * (2 * d + 3 * g - generator[0].operations))

@@ -7,6 +7,8 @@ import os
 import subprocess
 import sys
 import tempfile
+from collections.abc import Mapping
+from contextlib import suppress
 from pathlib import Path
 from typing import Any, Self
 
@@ -23,10 +25,11 @@ def environment(cores: int) -> dict[str, str]:
     return {**os.environ, **dict.fromkeys(THREADS, str(cores)), "TF_CPP_MIN_LOG_LEVEL": "2"}
 
 
-def pin(process: int, cores: int) -> None:
-    """Keep a process on the first ``cores`` cores, where the system can."""
+def pin(process: int, cores: int, first: int = 0) -> None:
+    """Keep a process on ``cores`` cores from the ``first`` on, where the system can and has them."""
     if hasattr(os, "sched_setaffinity"):
-        os.sched_setaffinity(process, sorted(os.sched_getaffinity(0))[:cores])
+        own = sorted(os.sched_getaffinity(0))
+        os.sched_setaffinity(process, own[first : first + cores] or own)
 
 
 def failed(name: str, status: int | None, log: Path) -> BenchFailed:
@@ -38,10 +41,14 @@ def failed(name: str, status: int | None, log: Path) -> BenchFailed:
 class Player:
     """A Python module in a process that answers each line with a line of JSON; a context.
 
+    It keeps to ``cores`` cores from the ``first`` on; ``extra`` is added to its environment.
+
     Players wait idle for their turn, so that two of them can be timed in alternation.
     """
 
-    def __init__(self, module: str, *arguments: str, cores: int) -> None:
+    def __init__(
+        self, module: str, *arguments: str, cores: int, first: int = 0, extra: Mapping[str, str] | None = None
+    ) -> None:
         self.name = " ".join([module.rpartition(".")[2], *arguments])
         self._folder = tempfile.TemporaryDirectory()
         self._log = Path(self._folder.name) / "log"
@@ -51,19 +58,26 @@ class Player:
                 stdin=subprocess.PIPE,
                 stdout=subprocess.PIPE,
                 stderr=log,
-                env=environment(cores),
+                env={**environment(cores), **(extra or {})},
                 text=True,
             )
-        pin(self._process.pid, cores)
+        pin(self._process.pid, cores, first)
 
     def ask(self, line: str) -> Any:
         """The answer to a line. Raises :class:`BenchFailed`."""
-        assert self._process.stdin is not None and self._process.stdout is not None
-        try:
+        self.tell(line)
+        return self.hear()
+
+    def tell(self, line: str) -> None:
+        """Begin with what a line asks for."""
+        assert self._process.stdin is not None
+        with suppress(BrokenPipeError):
             self._process.stdin.write(f"{line}\n")
             self._process.stdin.flush()
-        except BrokenPipeError:
-            pass
+
+    def hear(self) -> Any:
+        """The answer to the last line. Raises :class:`BenchFailed`."""
+        assert self._process.stdout is not None
         answer = self._process.stdout.readline()
         if not answer:
             raise failed(self.name, self._process.wait(), self._log)

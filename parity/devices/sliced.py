@@ -20,18 +20,17 @@ class SlicedBatchNorm2d(nn.BatchNorm2d):
         """``[B, C, H, W]``, B a multiple of ``slices``."""
         if not self.training:
             return super().forward(input)
-        assert self.running_mean is not None and self.running_var is not None
-        normalised, means, variances = [], [], []
-        for part in input.chunk(self.slices):
-            mean, variance = self.running_mean.clone(), self.running_var.clone()
-            normalised.append(
-                F.batch_norm(part, mean, variance, self.weight, self.bias, True, self.momentum or 0.0, self.eps)
-            )
-            means.append(mean)
-            variances.append(variance)
-        self.running_mean.copy_(torch.stack(means).mean(0))
-        self.running_var.copy_(torch.stack(variances).mean(0))
+        parts = input.chunk(self.slices)
+        if self.running_mean is None or self.running_var is None:
+            return torch.cat([self._normalised(part, None, None) for part in parts])
+        copies = [(self.running_mean.clone(), self.running_var.clone()) for _ in parts]
+        normalised = [self._normalised(part, *own) for part, own in zip(parts, copies, strict=True)]
+        for statistic, made in zip((self.running_mean, self.running_var), zip(*copies, strict=True), strict=True):
+            statistic.copy_(torch.stack(made).mean(0))
         return torch.cat(normalised)
+
+    def _normalised(self, part: Tensor, mean: Tensor | None, variance: Tensor | None) -> Tensor:
+        return F.batch_norm(part, mean, variance, self.weight, self.bias, True, self.momentum or 0.0, self.eps)
 
 
 def slice_statistics(trainer: Any, slices: int) -> Any:

@@ -56,6 +56,11 @@ def trained_by(trainer: Callable[[Config, int, Moments | None], Any]) -> Fault:
     return lambda house: replace(house, build=trainer)
 
 
+def in_processes(trainer: str) -> Fault:
+    """A port whose other processes have another trainer, named ``MODULE:CLASS``."""
+    return lambda house: replace(house, trainer=trainer)
+
+
 class SwappedRates(TorchTrainer):
     """Gives each network the other's learning rate."""
 
@@ -159,4 +164,8 @@ MUTANTS = [
         "moments swapped across", "dcgan.training" + STEPS, "state", swaps_moments, "checkpoint", "checkpoint-crossing"
     ),
     TrainingMutant("symmetric window", "specgan.training" + STEPS, "stft", symmetric_window, "data", "stft"),
+    TrainingMutant(
+        "gradients kept apart", "dcgan.training" + STEPS, "discriminator/output/kernel",
+        in_processes("parity.devices.faults:Unshared"), "distribution", "gradient-average",
+    ),
 ]  # fmt: skip

@@ -1,0 +1,119 @@
+"""Several processes of one training, started as a user, torchrun or Slurm would start them."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from common import checkpoints
+from common.runs import CHECKPOINTS
+from parity.devices.engines import DDP, MULTI_WORKER, SINGLE, Engine, environments
+
+ROOT = Path(__file__).resolve().parents[1]
+HOUSES = {"torch_impl": DDP, "tf_impl": MULTI_WORKER}
+SMALL = [
+    *("dcgan_tiny", "model.ngf=2", "model.ndf=2", "model.nz=8", "training.batch_size=8", "training.precision=float64"),
+    *("runs.log_every=1", "runs.samples=4", "runs.tensorboard=false", "distribution.timeout=60"),
+]
+PATIENCE = 120.0  # seconds for a start, imports included
+
+
+@dataclass
+class Crew:
+    """The processes and what each has said on standard error."""
+
+    processes: list[subprocess.Popen[bytes]]
+    logs: list[Path]
+
+    def told(self, worker: int) -> str:
+        """What a worker has said, its progress left out."""
+        lines = self.logs[worker].read_text(errors="replace").splitlines()
+        return "\n".join(line for line in lines if "_impl: " in line or "Error" in line)
+
+    def ended(self, seconds: float) -> list[int]:
+        """Every worker's exit status; AssertionError, and an end to all, if they take longer."""
+        until = time.monotonic() + seconds
+        try:
+            return [process.wait(max(until - time.monotonic(), 0.01)) for process in self.processes]
+        except subprocess.TimeoutExpired:
+            self.end()
+            told = [self.told(i) for i in range(len(self.logs))]
+            raise AssertionError(f"still running after {seconds:g} s: {told}") from None
+
+    def end(self) -> None:
+        """No process is left."""
+        for process in self.processes:
+            process.kill()
+            process.wait()
+
+
+def crew(
+    house: str,
+    folder: Path,
+    *words: str,
+    own: Mapping[int, list[str]] | None = None,
+    sources: Mapping[int, Path] | None = None,
+    only: Sequence[int] = (0, 1),
+) -> Crew:
+    """``python -m house train WORDS`` in two processes, run in ``folder``.
+
+    ``own`` words and ``sources`` are for one of them; ``only`` says which of the two are started at all.
+    """
+    engine = Engine("torch" if house == "torch_impl" else "tensorflow", HOUSES[house], 2, 2)
+    return started(house, folder, words, environments(engine), own or {}, sources or {}, only)
+
+
+def started(
+    house: str,
+    folder: Path,
+    words: Sequence[str],
+    environments: Sequence[Mapping[str, str]],
+    own: Mapping[int, list[str]],
+    sources: Mapping[int, Path],
+    only: Sequence[int],
+) -> Crew:
+    """The processes of a crew, each in the environment that its place is told by."""
+    found = Crew([], [])
+    for worker in only:
+        found.logs.append(folder / f"worker-{worker}-{len(list(folder.glob('*.log')))}.log")
+        paths = {"PYTHONPATH": str(sources.get(worker, ROOT)), "TF_CPP_MIN_LOG_LEVEL": "3", "LOCAL_RANK": "0"}
+        with found.logs[-1].open("wb") as said:
+            found.processes.append(
+                subprocess.Popen(
+                    [sys.executable, "-m", house, "train", *words, *own.get(worker, [])],
+                    cwd=folder,
+                    env={**os.environ, **SINGLE, **environments[worker], **paths},
+                    stdout=said,
+                    stderr=said,
+                )
+            )
+    return found
+
+
+def logged(run: Path) -> list[dict[str, float]]:
+    """What a run has logged, without the clock."""
+    path = run / "metrics.jsonl"
+    lines = path.read_text().splitlines() if path.exists() else []
+    return [{name: value for name, value in json.loads(line).items() if name != "seconds"} for line in lines]
+
+
+def await_step(crew: Crew, run: Path, step: int) -> None:
+    """Until so many steps are logged."""
+    until = time.monotonic() + PATIENCE
+    while len(logged(run)) < step:
+        ended = [i for i, process in enumerate(crew.processes) if process.poll() is not None]
+        if ended or time.monotonic() > until:
+            crew.end()
+            raise AssertionError(f"workers {ended} have ended: {[crew.told(i) for i in range(len(crew.logs))]}")
+        time.sleep(0.02)
+
+
+def final(run: Path):
+    """The arrays of a run's last checkpoint."""
+    return checkpoints.load(checkpoints.latest(run / CHECKPOINTS)).arrays
