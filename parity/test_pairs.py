@@ -11,6 +11,8 @@ from parity.training.pairs import TrainingPair
 from parity.training.pairs import registry as training
 from parity.verdict import Verdict
 
+# Differences that a pair is known to have; the rung proves that it is that one and no other.
+KNOWN = {("dcgan.training", "distribution"): "known-difference"}  # without synchronised batch norm
 EVERY = [pytest.param(pair, rung, id=f"{pair.name}-{rung}") for pair in registry() for rung in pair.rungs]
 
 
@@ -20,7 +22,7 @@ def test_rung(pair: AnyPair, rung: str, verdict_of: Callable[[AnyPair], Verdict]
     result = verdict.rungs[rung]
     if result.judgement == "abstain":
         pytest.skip(f"nothing to judge: {result.message}")
-    assert result.judgement == "pass", verdict.to_text()
+    assert result.judgement in ("pass", KNOWN.get((pair.name, rung))), verdict.to_text()
 
 
 @pytest.mark.parametrize("pair", networks(), ids=lambda pair: pair.name)

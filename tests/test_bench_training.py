@@ -12,7 +12,7 @@ import torch
 from torch.utils.flop_counter import FlopCounterMode
 
 from common.config import load
-from parity.bench import contestants, feeding, flops, training
+from parity.bench import contestants, feeding, flops, options, scaling, training
 from torch_impl import build
 
 SYSTEMS = ("dcgan", "specgan")
@@ -81,13 +81,12 @@ def test_a_step_needs_less_than_a_tutorial_computes():
 
 
 def test_a_contestant_answers_each_line(monkeypatch, tmp_path):
-    monkeypatch.setattr(
-        contestants, "configuration", lambda system, batch, precision="float32": tiny(system, precision)
-    )
+    monkeypatch.setattr(contestants, "configuration", lambda system, batch, overrides=(): tiny(system))
     player = contestants.contestant("torch", "ours", "dcgan", 4)
-    lines = ["steps 2", f"first 0 {tmp_path / 'first.npz'}", "memory"]
-    steps, first, memory = contestants.serve(player, iter(lines))
+    lines = ["steps 2", "d_updates 1", f"first 0 {tmp_path / 'first.npz'}", "memory"]
+    steps, update, first, memory = contestants.serve(player, iter(lines))
     assert steps["seconds"] > 0 and set(steps["losses"]) >= {"d_loss", "g_loss"}
+    assert update["seconds"] > 0 and "g_loss" not in update["losses"]
     assert "gradients/0" in np.load(first["written"])
     assert memory["gigabytes"] > 0
     with pytest.raises(ValueError, match="unknown command 'jump'; valid: steps N"):
@@ -112,3 +111,30 @@ def test_waiting_is_counted_where_a_run_waits():
     told = json.loads(json.dumps(next(answers)))
     assert 0 < told["waiting"] < told["seconds"]
     assert feeding.to_markdown([feeding.Figures("feed", [1.0, 1.0], [0.2, 0.01])]).endswith("under 5%: **missed** |")
+
+
+def test_scaling_is_told_in_shares_of_what_would_be_perfect():
+    figures = scaling.Figures("scale dcgan torch", {"alone": 32, "weak": 64, "strong": 32})
+    figures.joined = {"alone": [0.4, 0.4], "weak": [0.5, 0.5], "strong": [0.25, 0.25]}
+    figures.apart = {"alone": [0.4, 0.4], "weak": [0.45, 0.45], "strong": [0.25, 0.25]}
+    weak, strong = scaling.to_markdown([figures]).splitlines()[-2:]
+    assert "| 32 | 64 | 400 | 500 | 80 (80 … 80) % | 10 % |" in weak
+    assert "| 32 | 32 | 400 | 250 | 80 (80 … 80) % | 0 % |" in strong
+
+
+@pytest.mark.parametrize("framework", contestants.FRAMEWORKS)
+def test_a_crew_of_two_takes_steps_together_and_apart(framework, monkeypatch):
+    job = scaling.Job(framework, "dcgan")
+    monkeypatch.setattr(scaling, "SHARES", {"dcgan": 1})
+    monkeypatch.setattr(scaling.Job, "crews", {"alone": (1, 1), "weak": (2, 2)})
+    (figures,) = scaling.measure([job], 1, 2)
+    for kind in (figures.joined, figures.apart):
+        assert kind.keys() == {"alone", "weak"} and all(times[0] > 0 for times in kind.values())
+
+
+def test_an_option_that_does_not_work_here_is_told_as_that(monkeypatch):
+    monkeypatch.setattr(options, "STEPS", {"dcgan": 1})
+    (figures,) = options.measure([options.Choice("torch", "dcgan", "training.compile=maybe")], 1, 2)
+    assert "does not work here" in options.to_markdown([figures])
+    told = options.Figures("option x", [0.2], [0.1], 3.0)
+    assert "| x | 200 | 100 | 2.00 (2.00 … 2.00) | 3.0 |" in options.to_markdown([told])

@@ -14,9 +14,11 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from PIL import Image
 
 from common.commands import run
 from common.config import ConfigError, load
+from common.draws import Draws
 from common.replicas import refuse_uneven
 from tests.crews import HOUSES, PATIENCE, ROOT, SMALL, await_step, crew, final, logged
 
@@ -265,3 +267,17 @@ def test_devices_are_checked(devices):
 def test_one_device_is_one():
     with pytest.raises(ConfigError, match="give one device, or another strategy"):
         load("dcgan_tiny", ["distribution.devices=cpu:2", "distribution.strategy=one"])
+
+
+@pytest.mark.parametrize("house", HOUSES)
+def test_the_faces_over_eight_devices_run_on_two_made_small(house, tmp_path):
+    pixels = (Draws(0).uniform("faces", (16, 40, 32, 3)) * 256).astype(np.uint8)
+    (tmp_path / "faces").mkdir()
+    for number, face in enumerate(pixels):
+        Image.fromarray(face).save(tmp_path / "faces" / f"{number}.png")
+    small = ["model.ngf=2", "model.ndf=2", "training.batch_size=8", "training.epochs=2", "data.workers=0"]
+    workers = crew(house, tmp_path, "dcgan_faces", "data.source=images:faces", *small, "runs.log_every=1")
+    assert workers.ended(PATIENCE) == [0, 0], workers.told(0)
+    run = tmp_path / "runs" / "0001-dcgan_faces"
+    assert [line["step"] for line in logged(run)] == [1, 2, 3, 4]
+    assert final(run)["generator/upconv_4" + (".weight" if house == "torch_impl" else "/kernel")].size == 2 * 3 * 16

@@ -32,6 +32,14 @@ def test_a_second_ctrl_c_does_not_wait(first):
         send(signal.SIGINT)
 
 
+def test_under_torchrun_which_passes_signals_on_a_second_ctrl_c_waits_too(monkeypatch):
+    monkeypatch.setenv("TORCHELASTIC_RUN_ID", "1")
+    with Interrupts() as interrupts:
+        send(signal.SIGINT)
+        send(signal.SIGINT)
+        assert interrupts.requested
+
+
 def test_the_former_handlers_are_back_afterwards():
     before = [signal.getsignal(number) for number in SIGNALS]
     with pytest.raises(RuntimeError), Interrupts():

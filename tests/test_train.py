@@ -211,3 +211,24 @@ def test_moments_of_shards_are_the_moments_of_all(capsys):
     assert command("torch_impl", "train", *DRUMS, "training.steps=1", "data.moments=both.npz") == 0
     assert command("torch_impl", "train", *DRUMS, "training.steps=1", "data.moments=both.npz", "data.overlap=0.5") == 2
     assert "measured with other settings" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("house", HOUSES)
+def test_a_profile_shows_the_convolutions_of_some_steps(house):
+    assert command(house, "train", *DIGITS, "training.steps=6", "--profile", "2") == 0
+    events = json.loads(Path("runs/0001-dcgan_tiny/profile/trace.json").read_text())["traceEvents"]
+    spans = [event for event in events if event.get("ph") == "X"]
+    assert any("conv" in event["name"].lower() for event in spans)
+    assert all(event["dur"] >= 0 and event["ts"] > 0 for event in spans)
+    assert command(house, "train", *DIGITS, "training.steps=1") == 0
+    assert not Path("runs/0002-dcgan_tiny/profile").exists()
+
+
+@pytest.mark.parametrize("house", HOUSES)
+def test_compiled_training_is_the_same_training(house):
+    words = [*DIGITS, "training.steps=2", "loss.kind=wgan-gp", "training.reuse_fakes=false"]
+    for compiled in ("false", "true"):
+        assert command(house, "train", *words, f"training.compile={compiled}") == 0
+    first, second = (metrics(Path(f"runs/000{number}-dcgan_tiny")) for number in (1, 2))
+    for a, b in zip(first, second, strict=True):
+        assert b == pytest.approx(a, rel=1e-8)

@@ -61,6 +61,7 @@ def test_a_nudge_moves_every_value_by_its_last_bits() -> None:
 
 # What training pairs need not vary, with the reason.
 FIXED = {"steps": "the length of the run", "epochs": "likewise", "batch_size": "of the drawn batches", "seed": "--seed"}
+FIXED["compile"] = "how it is computed, and not what; tests/test_train.py compares it"
 
 
 @pytest.mark.parametrize("section", [LossConfig, OptimizerConfig, TrainingConfig], ids=lambda cls: cls.__name__)

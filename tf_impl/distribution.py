@@ -27,6 +27,7 @@ from common.schema import Config
 from tf_impl.layers import average
 
 _JOBS = ("chief", "worker")  # of TF_CONFIG that train, in the order of their numbers
+_WORD = 8  # bytes of an integer
 _GRACE = 3.0  # seconds that a worker stays after a failure, for the others to see that it is not the dead one
 
 
@@ -112,15 +113,15 @@ class Replicas:
     def gather(self, own: bytes) -> list[bytes]:
         """What each process gives, in their order."""
         sizes = self._sum([len(own) * (i == self.process) for i in range(self.processes)])
-        table = np.zeros((self.processes, -(-max(sizes) // 4)), np.int32)
+        table = np.zeros((self.processes, -(-max(sizes) // _WORD)), np.int64)
         table[self.process] = _words(own, table.shape[1])
         return [row.tobytes()[:size] for row, size in zip(self._sum(table), sizes, strict=True)]
 
     def from_chief(self, content: bytes) -> bytes:
         """What the chief gives, whatever the others do."""
         size = int(self._sum([len(content) * self.chief])[0])
-        words = -(-size // 4)
-        return self._sum(_words(content, words) if self.chief else np.zeros(words, np.int32)).tobytes()[:size]
+        words = -(-size // _WORD)
+        return self._sum(_words(content, words) if self.chief else np.zeros(words, np.int64)).tobytes()[:size]
 
     def any(self, flag: bool) -> bool:
         """Whether it is so in any process."""
@@ -159,7 +160,7 @@ class Replicas:
 
     def _sum(self, own: Any) -> np.ndarray:
         """Integers added up over the processes."""
-        return self.strategy.reduce(tf.distribute.ReduceOp.SUM, tf.constant(own, tf.int32), axis=None).numpy()
+        return self.strategy.reduce(tf.distribute.ReduceOp.SUM, tf.constant(own, tf.int64), axis=None).numpy()
 
     def _devices(self) -> list[str]:
         """The devices of this process that the configuration asks for."""
@@ -234,8 +235,8 @@ def _use_processors(count: int, asked: str) -> None:
 
 
 def _words(content: bytes, count: int) -> np.ndarray:
-    """Bytes as so many 32-bit integers, the last ones zero."""
-    return np.frombuffer(content.ljust(4 * count, b"\0"), np.int32)
+    """Bytes as so many integers, the last ones zero."""
+    return np.frombuffer(content.ljust(_WORD * count, b"\0"), np.int64)
 
 
 class _Patience(threading.Thread):

@@ -1,5 +1,6 @@
-"""The layers that stock Keras lacks, rounds or slows down, NHWC, and the initial distributions; twin of
-torch_impl/layers.py.
+"""The layers that stock Keras lacks or rounds, NHWC, and the initial distributions; twin of torch_impl/layers.py.
+
+Convolutions need no class here: stock ``Conv2D`` and ``Conv2DTranspose`` with ``padding="same"`` are TF's SAME.
 """
 
 from __future__ import annotations
@@ -13,8 +14,6 @@ import keras
 import numpy as np
 import tensorflow as tf
 from keras import initializers, ops
-
-from tf_impl import convolution
 
 KERNELS: dict[str, Callable[[], initializers.Initializer]] = {
     "glorot": lambda: initializers.GlorotUniform(),  # TF 1's and Keras's layer default
@@ -91,31 +90,6 @@ def moments(x: Any, averaged: Callable[[Sequence[Any]], list[Any]] = list) -> tu
     (mean,) = averaged([ops.mean(x, axes)])
     (variance,) = averaged([ops.mean(ops.square(x - mean), axes)])
     return mean, variance
-
-
-@keras.saving.register_keras_serializable(package="tf_impl")
-class Conv2D(keras.layers.Conv2D):
-    """Stock convolution; where the kernel is very large, in training, by products of patches and kernel."""
-
-    def call(self, inputs: Any, training: bool | None = None) -> Any:
-        """``[B, H, W, C]`` to ``[B, ceil(H / stride), ceil(W / stride), C']``."""
-        if training and _halves(self) and convolution.is_worth_it(inputs, self.kernel):
-            features = convolution.convolve(inputs, ops.convert_to_tensor(self.kernel))
-            return features + self.bias if self.use_bias else features
-        return super().call(inputs)
-
-
-@keras.saving.register_keras_serializable(package="tf_impl")
-class Conv2DTranspose(keras.layers.Conv2DTranspose):
-    """Stock transposed convolution; where the kernel is very large, in training, by products of inputs and kernel."""
-
-    def call(self, inputs: Any, training: bool | None = None) -> Any:
-        """``[B, H, W, C]`` to ``[B, H * stride, W * stride, C']``."""
-        if training and _halves(self) and convolution.is_worth_it(inputs, self.kernel):
-            size = tuple(convolution.STRIDE * n for n in inputs.shape[1:3])
-            features = convolution.spread(inputs, ops.convert_to_tensor(self.kernel), size)
-            return features + self.bias if self.use_bias else features
-        return super().call(inputs)
 
 
 @keras.saving.register_keras_serializable(package="tf_impl")
@@ -204,11 +178,6 @@ class LeakyReLU(keras.layers.LeakyReLU):
         if inputs.dtype == "float64":
             return ops.maximum(self.negative_slope * inputs, inputs)
         return _leaky_relu(inputs, self.negative_slope)
-
-
-def _halves(layer: Any) -> bool:
-    """Whether the layer's smaller side is half of its larger one, by SAME."""
-    return layer.padding == "same" and layer.strides == (convolution.STRIDE, convolution.STRIDE)
 
 
 def _leaky_relu(x: Any, slope: float) -> Any:

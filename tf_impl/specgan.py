@@ -8,11 +8,11 @@ from __future__ import annotations
 from typing import Any
 
 from keras import Input, Layer
-from keras.layers import Activation, Dense, Flatten, ReLU, Reshape
+from keras.layers import Activation, Conv2D, Conv2DTranspose, Dense, Flatten, ReLU, Reshape
 
 from common.config import checked
 from common.schema import SpecGANConfig
-from tf_impl.layers import KERNELS, SCALES, BatchNorm, Chain, Conv2D, Conv2DTranspose, LeakyReLU, LegacyUpsample
+from tf_impl.layers import KERNELS, SCALES, BatchNorm, Chain, LeakyReLU, LegacyUpsample
 
 
 class SpecGANGenerator(Chain):

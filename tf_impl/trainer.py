@@ -16,6 +16,7 @@ from common.moments import Moments
 from common.schedules import learning_rates
 from common.schema import SIDES, Config
 from tf_impl import build, losses, optimizers
+from tf_impl.convolution import hasten
 from tf_impl.distribution import Replicas
 from tf_impl.initial import initialise
 from tf_impl.layers import named, precision
@@ -55,9 +56,7 @@ class Trainer:
         self.draws = Draws(config.training.seed)
         self.replicas = replicas or Replicas(config)
         if config.training.compile and self.replicas.size > 1:
-            raise ConfigError(
-                "training.compile: XLA cannot average over several devices within a step: use one, or false"
-            )
+            raise ConfigError("training.compile: XLA cannot average over several devices: use one, or false")
         self.dtype = DTYPES[config.training.precision]
         with self.replicas.scope():
             self.generator = self._network("generator")
@@ -283,6 +282,7 @@ class Trainer:
         with precision(self.config.training.precision):
             network = build(self.config.model, name)
         initialise(network, name, self.config.model.init, self.draws)
+        network = network if self.config.training.compile else hasten(network)
         return self.replicas.synchronised(network) if self.config.distribution.sync_batchnorm else network
 
 

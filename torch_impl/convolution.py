@@ -12,21 +12,21 @@ from typing import Any
 
 import torch
 import torch.nn.functional as F
-from torch import Tensor
+from torch import Tensor, nn
 from torch.autograd import Function
+
+from torch_impl.layers import Conv2d, ConvTranspose2d
 
 STRIDE = 2
 LARGE = 2**23  # weights of a kernel from which on this is faster (measured: 13e6 twice as fast, 3e6 no faster)
 
 
-def is_worth_it(images: Tensor, kernel: Tensor) -> bool:
-    """Whether this is the faster way for such images and kernel, and can be taken: on processors, not when traced."""
-    return (
-        kernel.numel() >= LARGE
-        and images.device.type == "cpu"
-        and not torch.is_autocast_enabled("cpu")
-        and not torch.compiler.is_compiling()
-    )
+def hasten(network: nn.Module) -> nn.Module:
+    """Let a network's very large layers be computed this way, where it is the faster one; changed in place."""
+    for module in network.modules():
+        if type(module) in _FASTER and _is_worth_it(module):
+            module.__class__ = _FASTER[type(module)]
+    return network
 
 
 def convolve(images: Tensor, kernel: Tensor) -> Tensor:
@@ -42,6 +42,29 @@ def spread(features: Tensor, kernel: Tensor, size: tuple[int, int]) -> Tensor:
 def correlate(images: Tensor, features: Tensor, side: int) -> Tensor:
     """The kernel's gradient: ``[B, C, H, W]`` and ``[B, D, ceil(H / 2), ceil(W / 2)]`` to ``[D, C, side, side]``."""
     return _Correlate.apply(images, features, side)
+
+
+class LargeConv2d(Conv2d):
+    """As :class:`Conv2d`, by :func:`convolve`."""
+
+    def forward(self, input: Tensor) -> Tensor:
+        """``[B, C, H, W]`` to ``[B, C', ceil(H / 2), ceil(W / 2)]``."""
+        if torch.is_autocast_enabled(input.device.type):
+            return super().forward(input)
+        return _with(self.bias, convolve(input, self.weight))
+
+
+class LargeConvTranspose2d(ConvTranspose2d):
+    """As :class:`ConvTranspose2d`, by :func:`spread`."""
+
+    def forward(self, input: Tensor, output_size: list[int] | None = None) -> Tensor:
+        """``[B, C, H, W]`` to ``[B, C', 2 H, 2 W]``."""
+        if torch.is_autocast_enabled(input.device.type):
+            return super().forward(input, output_size)
+        return _with(self.bias, spread(input, self.weight, (STRIDE * input.shape[2], STRIDE * input.shape[3])))
+
+
+_FASTER: dict[type, type] = {Conv2d: LargeConv2d, ConvTranspose2d: LargeConvTranspose2d}
 
 
 class _Convolve(Function):
@@ -109,6 +132,15 @@ class _Correlate(Function):
             convolve(images, slope) if by_features else None,
             None,
         )
+
+
+def _is_worth_it(layer: Any) -> bool:
+    halves = layer.same and layer.stride == (STRIDE, STRIDE)
+    return halves and layer.weight.numel() >= LARGE and layer.weight.device.type == "cpu"
+
+
+def _with(bias: Tensor | None, features: Tensor) -> Tensor:
+    return features if bias is None else features + bias[:, None, None]
 
 
 def _amounts(size: int, side: int) -> tuple[int, int]:

@@ -89,7 +89,8 @@ class Replicas:
 
     def quiet(self, network: nn.Module) -> AbstractContextManager[Any]:
         """Within, gradients of a joined network are added up on each device alone."""
-        return network.no_sync() if isinstance(network, DistributedDataParallel) else nullcontext()
+        whole = getattr(network, "_orig_mod", network)  # what torch.compile has wrapped
+        return whole.no_sync() if isinstance(whole, DistributedDataParallel) else nullcontext()
 
     def settle(self, network: nn.Module) -> None:
         """Average the running statistics, which each device keeps of its own examples, over all devices."""

@@ -16,8 +16,6 @@ from torch import Tensor, nn
 from torch.distributed.nn.functional import all_reduce
 from torch.nn import init
 
-from torch_impl import convolution
-
 KERNELS: dict[str, Callable[[Tensor], Any]] = {
     "glorot": init.xavier_uniform_,  # TF 1's and Keras's layer default
     "normal": lambda weight: init.normal_(weight, 0.0, 0.02),  # Radford et al. 2015, section 4
@@ -60,12 +58,7 @@ class Conv2d(nn.Conv2d):
 
     def forward(self, input: Tensor) -> Tensor:
         """Pad and convolve."""
-        if self._is_worth_it(input):
-            return _with(self.bias, convolution.convolve(input, self.weight))
         return super().forward(F.pad(input, self._amounts(input)) if self.same else input)
-
-    def _is_worth_it(self, x: Tensor) -> bool:
-        return self.training and self.same and _halves(self) and convolution.is_worth_it(x, self.weight)
 
     def _amounts(self, x: Tensor) -> list[int]:
         amounts: list[int] = []
@@ -111,14 +104,8 @@ class ConvTranspose2d(nn.ConvTranspose2d):
 
     def forward(self, input: Tensor, output_size: list[int] | None = None) -> Tensor:
         """Convolve and crop."""
-        if self._is_worth_it(input):
-            size = (self.stride[0] * input.shape[2], self.stride[1] * input.shape[3])
-            return _with(self.bias, convolution.spread(input, self.weight, size))
         output = super().forward(input, output_size)
         return output[..., : -self.dropped, : -self.dropped] if self.dropped else output
-
-    def _is_worth_it(self, x: Tensor) -> bool:
-        return self.training and self.same and _halves(self) and convolution.is_worth_it(x, self.weight)
 
     def extra_repr(self) -> str:
         """Stock text and what is dropped at the bottom right."""
@@ -189,15 +176,6 @@ def initialise(network: nn.Module, distribution: str) -> None:
             SCALES[distribution](module.weight)
         if isinstance(bias := getattr(module, "bias", None), Tensor):
             init.zeros_(bias)
-
-
-def _halves(layer: nn.Conv2d | nn.ConvTranspose2d) -> bool:
-    """Whether the layer's smaller side is half of its larger one."""
-    return layer.stride == (convolution.STRIDE, convolution.STRIDE)
-
-
-def _with(bias: Tensor | None, features: Tensor) -> Tensor:
-    return features if bias is None else features + bias[:, None, None]
 
 
 def _averaged(values: Tensor) -> Tensor:

@@ -17,6 +17,7 @@ from common.moments import Moments
 from common.schedules import learning_rates
 from common.schema import SIDES, Config
 from torch_impl import build, losses, optimizers
+from torch_impl.convolution import hasten
 from torch_impl.distribution import Replicas
 from torch_impl.initial import initialise
 from torch_impl.spectrogram import spectrogram, waveform
@@ -262,4 +263,5 @@ class Trainer:
         network = build(self.config.model, name).to(self.device, self.dtype)
         initialise(network, name, self.config.model.init, self.draws)
         network = network.to(memory_format=torch.channels_last).train()  # type: ignore[call-overload]
+        network = network if self.config.training.compile else hasten(network)
         return self.replicas.synchronised(network) if self.config.distribution.sync_batchnorm else network

@@ -102,7 +102,8 @@ class Fleet:
             write_tasks(asked, tasks)
             command = ("-m", "parity.devices.worker", engine.framework, str(asked))
             self._running = start(engine, command, log, SINGLE)
-            if problem := self._ended():
+            problem = self._ended()
+            if problem and not self._over.is_set():
                 said = [line for line in log.read_text(errors="replace").splitlines() if line.strip()]
                 self._failed[engine] = f"{engine.name}: {problem}: {said[-1] if said else 'without a word'}"
 

@@ -12,7 +12,7 @@ from parity.rungs.bench import Outcome
 from parity.rungs.values import describe
 from parity.training import judging, lockstep
 from parity.training.bench import Bench
-from parity.training.first import port_name
+from parity.training.first import D_LOSSES, port_name
 from parity.training.judging import Series
 from parity.training.noise import cancelled, owner
 from parity.verdict import Check, Finding, Judgement
@@ -23,6 +23,7 @@ FIXES = {
     "shards": "give device i of n rows i B / n to (i + 1) B / n - 1 of the batch and of all that is drawn for it, and "
     "batch norm the statistics of all devices where sync_batchnorm asks for it",
     "gradient-average": "average gradients over all devices, and clip and apply what comes of it, on each alike",
+    "devices": "average gradients, share examples and draws out evenly: nothing may be of one device alone",
     "checkpoint-resume": "save what all devices hold in common, and let nothing depend on how many there are",
     "engine": "run the command of README.md, section Many devices, by hand to see more",
 }
@@ -71,7 +72,7 @@ def _judge(bench: Bench, job: Job, engine: Engine, run: str, got: tuple[Arrays, 
     series = judging.losses(bench.expected.losses[steps], losses, bench.nudged.losses[steps])
     parted = _check(bench, what, {**_states(bench, first + job.leg, state), **series}, outcome)
     if parted:
-        kind = "checkpoint-resume" if run == RESUMED else _kind(series)
+        kind = "checkpoint-resume" if run == RESUMED else _kind(bench, series)
         _tell(bench, kind, parted.name, _parted(what, parted), outcome)
 
 
@@ -91,7 +92,8 @@ def _judge_apart(bench: Bench, job: Job, engine: Engine, state: Arrays, outcome:
     if wrong:
         message = f"{what}: {wrong[0]}: {describe(rest[wrong[0]])} from a process that normalises the same rows"
         outcome.checks.append(Check("distribution", wrong[0], what, "fail", message=message))
-        _tell(bench, "shards", wrong[0], message, outcome)
+        if not outcome.findings:  # otherwise the same fault once more
+            _tell(bench, "shards", wrong[0], message, outcome)
         return
     apart = max(series.shares[-1] for series in judged.values())
     left = max(gap.absolute / (judged[name].scales[-1] or 1.0) for name, gap in rest.items())
@@ -145,9 +147,11 @@ def _check(bench: Bench, what: str, found: dict[str, Series], outcome: Outcome) 
     return parted
 
 
-def _kind(losses: dict[str, Series]) -> str:
-    """What is wrong in a run from the start: its first losses tell what it learns from, the rest what it learns."""
-    return "shards" if any(series.diverged(0) for series in losses.values()) else "gradient-average"
+def _kind(bench: Bench, losses: dict[str, Series]) -> str:
+    """What is wrong in a run from the start: D's first losses tell what it learns from, the rest what it learns."""
+    if bench.config.training.d_updates > 1:
+        return "devices"  # the losses are those of the last update: both may be
+    return "shards" if any(losses[name].diverged(0) for name in D_LOSSES if name in losses) else "gradient-average"
 
 
 def _parted(what: str, series: Series) -> str:

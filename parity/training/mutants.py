@@ -165,7 +165,7 @@ MUTANTS = [
     ),
     TrainingMutant("symmetric window", "specgan.training" + STEPS, "stft", symmetric_window, "data", "stft"),
     TrainingMutant(
-        "gradients kept apart", "dcgan.training" + STEPS, "discriminator/output/kernel",
+        "gradients kept apart", "dcgan.training" + STEPS, "generator/upconv_0/kernel",
         in_processes("parity.devices.faults:Unshared"), "distribution", "gradient-average",
     ),
 ]  # fmt: skip

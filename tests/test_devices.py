@@ -1,0 +1,108 @@
+"""The rung distribution catches trainers that are broken on many devices alone, and names what is wrong with them."""
+
+from __future__ import annotations
+
+import dataclasses
+
+import pytest
+
+from parity.devices import fleet, rung
+from parity.devices.engines import DDP, ENGINES, Engine, environments
+from parity.devices.fleet import EngineFailed, Job
+from parity.pairs import select
+from parity.training.bench import Bench
+from parity.training.houses import TORCH, one_thread
+from parity.training.mutants import in_processes
+from parity.training.verification import climb
+
+TWO = (ENGINES[0],)
+STEPS = "training.steps=4"
+
+
+@pytest.fixture(autouse=True)
+def _two_processes_of_torch(monkeypatch):
+    """One engine says what a fault is called; that all of them are asked, the registry's own pairs show."""
+    for module in (fleet, rung):
+        monkeypatch.setattr(module, "ENGINES", TWO)
+    monkeypatch.setattr(fleet, "_ahead", [])
+
+
+def verdict(words, port=TORCH):
+    (pair,) = select(words.split())
+    bench = Bench(pair.config(), port=port)
+    with one_thread():
+        return climb(bench, "distribution")
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        "specgan.training loss.kind=lsgan model.use_batchnorm=true optimizer.clip_norm=0.5 training.d_updates=1",
+        "dcgan.training loss.kind=wgan-gp training.reuse_fakes=false",
+        "dcgan.training training.accumulation=2 training.batch_size=8 training.ema=0.9 training.instance_noise=0.3",
+    ],
+)
+def test_options_that_meet_other_devices_hold_on_them(options):
+    result, outcome = verdict(f"{options} {STEPS}")
+    assert result.judgement == "known-difference" and not outcome.findings, result.message
+    (known,) = (check for check in result.checks if check.judgement == "known-difference")
+    assert known.measured > 1e-6 and "normalises by its own" in known.message
+
+
+def test_without_batch_norm_nothing_differs():
+    result, _ = verdict(f"specgan.training training.d_updates=1 {STEPS}")
+    assert result.judgement == "pass" and "sync_batchnorm" not in result.message
+    assert max(check.measured for check in result.checks if check.judgement == "pass") < 1e-10
+
+
+@pytest.mark.parametrize(
+    ("trainer", "kind"),
+    [
+        ("parity.devices.faults:AllTheFirst", "shards"),
+        ("parity.devices.faults:Unshared", "gradient-average"),
+    ],
+)
+def test_a_trainer_that_is_broken_on_many_devices_is_caught_and_named(trainer, kind):
+    result, outcome = verdict(f"dcgan.training {STEPS}", in_processes(trainer)(TORCH))
+    assert result.judgement == "fail"
+    assert {finding.kind for finding in outcome.findings} == {kind}
+    assert DDP in outcome.findings[0].message and "from the run in one process" in outcome.findings[0].message
+
+
+def test_an_engine_that_fails_says_its_last_words():
+    result, outcome = verdict(f"dcgan.training {STEPS}", in_processes("parity.devices.faults:Missing")(TORCH))
+    (finding,) = outcome.findings
+    assert result.judgement == "fail" and finding.kind == "engine" and finding.layer == ENGINES[0].name
+    assert "exit status 1" in finding.message and "has no attribute 'Missing'" in finding.message
+
+
+@pytest.mark.parametrize(
+    ("words", "reason"),
+    [("training.precision=bfloat16", "judged in float64"), ("training.batch_size=3", "not split evenly over 2")],
+)
+def test_what_cannot_be_judged_abstains_with_the_reason(words, reason):
+    result, _ = verdict(f"dcgan.training {words} {STEPS}")
+    assert result.judgement == "abstain" and reason in result.checks[0].message
+
+
+def test_one_fleet_serves_all_that_were_announced():
+    configs = [select([f"{system}.training", STEPS])[0].config() for system in ("dcgan", "specgan")]
+    fleet.announce(configs)
+    first, second = (fleet.fleet_for(Job(config)) for config in configs)
+    assert first is second and len(fleet._ahead) == 1
+    other = select(["dcgan.training", "training.steps=2"])[0].config()
+    assert fleet.fleet_for(Job(other)) is not first
+    for one in fleet._ahead:
+        one.close()
+        assert not one.folder.exists()
+    with pytest.raises(EngineFailed):
+        first.result(Job(configs[0]), TWO[0], fleet.OWN)
+
+
+def test_each_process_knows_its_place():
+    torch_places = environments(Engine("torch", DDP, 4, 4))
+    assert [place["RANK"] for place in torch_places] == ["0", "1", "2", "3"]
+    assert len({(place["MASTER_PORT"], place["WORLD_SIZE"]) for place in torch_places}) == 1
+    (multi,) = (engine for engine in ENGINES if engine.framework == "tensorflow" and engine.processes == 2)
+    assert len({place["TF_CONFIG"] for place in environments(multi)}) == 2
+    assert environments(dataclasses.replace(multi, processes=1)) == [{}]
