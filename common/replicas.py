@@ -24,8 +24,15 @@ from common.schema import Config, DistributionConfig
 
 ROOT = Path(__file__).resolve().parents[1]
 HOUSES = {"tensorflow": "tf_impl", "torch": "torch_impl"}
-# What may differ between workers: where each finds its data and keeps its runs, and how it decodes.
-OWN = ("config.data.source", "config.data.workers", "config.data.prefetch", "config.runs.*", "place")
+# What may differ between workers: where each finds its data and would keep its runs, and how it decodes.
+OWN = (
+    "config.data.source",
+    "config.data.moments",
+    "config.data.workers",
+    "config.data.prefetch",
+    "config.runs.folder",
+    "place",
+)
 EXPECTED = (ConfigError, DataError, CheckpointError, RunError)  # unusable input: one line, no traceback
 
 Result = TypeVar("Result")

@@ -134,7 +134,8 @@ def test_a_crew_of_two_takes_steps_together_and_apart(framework, monkeypatch):
 
 def test_an_option_that_does_not_work_here_is_told_as_that(monkeypatch):
     monkeypatch.setattr(options, "STEPS", {"dcgan": 1})
-    (figures,) = options.measure([options.Choice("torch", "dcgan", "training.compile=maybe")], 1, 2)
+    monkeypatch.setattr(options, "OPTIONS", {"impossible": "training.compile=maybe"})
+    (figures,) = options.measure([options.Choice("torch", "dcgan", "impossible")], 1, 2)
     assert "does not work here" in options.to_markdown([figures])
     told = options.Figures("option x", [0.2], [0.1], 3.0)
     assert "| x | 200 | 100 | 2.00 (2.00 … 2.00) | 3.0 |" in options.to_markdown([told])

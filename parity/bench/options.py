@@ -11,7 +11,7 @@ from parity.bench.processes import BenchFailed, Player
 from parity.bench.tables import Table, span
 from parity.bench.training import BATCH, CONTESTANTS
 
-OPTIONS = ("training.precision=bfloat16", "training.compile=true")
+OPTIONS = {"bfloat16": "training.precision=bfloat16", "compile": "training.compile=true"}
 STEPS = {"dcgan": 3, "specgan": 1}
 
 
@@ -53,7 +53,7 @@ def measure(jobs: Sequence[Choice], runs: int, cores: int) -> list[Figures]:
         figures, steps = Figures(job.name), STEPS[job.system]
         words = (CONTESTANTS, job.framework, "ours", job.system, str(BATCH))
         try:
-            with Player(*words, cores=cores) as plain, Player(*words, job.option, cores=cores) as chosen:
+            with Player(*words, cores=cores) as plain, Player(*words, OPTIONS[job.option], cores=cores) as chosen:
                 plain.ask("steps 1")
                 figures.first = chosen.ask("steps 1")["seconds"]
                 for _ in range(runs):
