@@ -22,7 +22,7 @@ test: $(VENV)/.ready-test  ## run all tests
 verify: $(VENV)/.ready-parity  ## verify every pair, verdicts in the terminal
 	$(PY) -m parity verify --all
 
-bench: $(VENV)/.ready-test  ## measure commands, training beside tutorials, feeding and sound (half an hour)
+bench: $(VENV)/.ready-test  ## measure commands, training beside tutorials, options, scaling, feeding, sound (an hour)
 	$(PY) -m parity.bench
 
 lint: $(VENV)/.ready-dev  ## ruff, format check, mypy

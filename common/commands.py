@@ -24,7 +24,7 @@ from common.evaluation import evaluate as judge
 from common.generation import Generator, between, generated, latents, parse_seeds, write
 from common.interrupts import Interrupted
 from common.moments import save
-from common.replicas import WorkerLost, speaks
+from common.replicas import WorkerLost, speaker, speaks
 from common.runs import CHECKPOINTS, CONFIG, RunError, find_run
 from common.schema import MEDIA, Config, RunsConfig
 from common.sources import open_source
@@ -98,7 +98,8 @@ def application(name: str, house: Callable[[], House]) -> typer.Typer:
         given = overrides or []
         config, folder = _resumed(preset, given) if resume else (load(preset, given), None)
         for sentence in config.advice():
-            _note(f"note: {sentence}")
+            if speaks():
+                print(f"note: {sentence}", file=sys.stderr)
         path = house().train(config, Path(preset).stem, folder, profile)
         if path is not None:
             print(path)
@@ -194,25 +195,25 @@ def run(name: str, house: Callable[[], House], arguments: Sequence[str]) -> int:
     except (KeyboardInterrupt, typer.Abort):
         return _told(name, "interrupted", INTERRUPTED)
     except Interrupted as error:
-        return _told(name, f"interrupted: {error}", INTERRUPTED)
+        return _told(name, f"interrupted: {error}", INTERRUPTED, everywhere=True)
     except (Diverged, WorkerLost) as error:
         return _told(name, str(error), FAILED)
     except (ConfigError, DataError, CheckpointError, RunError) as error:
-        return _told(name, str(error), UNUSABLE)
+        return _told(name, str(error), UNUSABLE, everywhere=getattr(error, "everywhere", False))
     except Exception as error:
         if not hasattr(error, "format_message"):  # what typer's own usage errors have in common
             raise
         return _told(name, error.format_message(), UNUSABLE)
 
 
-def _told(name: str, problem: str, status: int) -> int:
-    _note(f"{name}: {'; '.join(line.strip() for line in problem.splitlines())}")
+def _told(name: str, problem: str, status: int, everywhere: bool = False) -> int:
+    """Tell a problem in a line; of those that all processes have, one of each machine does."""
+    line = "; ".join(line.strip() for line in problem.splitlines())
+    if not everywhere:
+        print(f"{name}: {speaker()}{line}", file=sys.stderr)
+    elif speaks():
+        print(f"{name}: {line}", file=sys.stderr)
     return status
-
-
-def _note(line: str) -> None:
-    if speaks():
-        print(line, file=sys.stderr)
 
 
 def _resumed(word: str, overrides: Sequence[str]) -> tuple[Config, Path]:

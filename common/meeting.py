@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import socket
 import time
 from collections.abc import Sequence
@@ -38,9 +39,16 @@ def refuse_taken(worker: int, place: str, where: str) -> None:
     try:
         _listener(place).close()
     except OSError as error:
+        reason = "is in use" if error.errno == errno.EADDRINUSE else f"cannot be listened at ({error.strerror})"
         raise ConfigError(
-            f"{where}: the port of worker {worker}, {place}, is in use: free it, or name another"
+            f"{where}: the port of worker {worker}, {place}, {reason}: free it, or name another"
         ) from error
+
+
+def is_place(text: str) -> bool:
+    """Whether a text is ``HOST:PORT``."""
+    host, _, port = text.rpartition(":")
+    return bool(host) and port.isdecimal() and 0 < int(port) < 2**16
 
 
 def await_chief(worker: int, place: str, seconds: float, where: str) -> None:

@@ -36,6 +36,7 @@ OWN = (
 EXPECTED = (ConfigError, DataError, CheckpointError, RunError)  # unusable input: one line, no traceback
 
 Result = TypeVar("Result")
+Refusal = TypeVar("Refusal", bound=Exception)
 
 
 class WorkerLost(RuntimeError):
@@ -78,8 +79,19 @@ def by_chief(replicas: Replicas, work: Callable[[], Result]) -> Result:
             result = None, error
     value, refused = pickle.loads(replicas.from_chief(pickle.dumps(result)))
     if refused is not None:
-        raise refused
+        raise everywhere(refused)
     return value
+
+
+def agreed(problem: str) -> ConfigError:
+    """A ConfigError that every process raises alike."""
+    return everywhere(ConfigError(problem))
+
+
+def everywhere(error: Refusal) -> Refusal:
+    """The error, marked as one that every process raises alike: one of each machine is enough to tell it."""
+    error.everywhere = True  # type: ignore[attr-defined]
+    return error
 
 
 def refuse_strangers(replicas: Replicas, framework: str, config: Config, data: Mapping[str, Any]) -> None:
@@ -92,11 +104,12 @@ def refuse_strangers(replicas: Replicas, framework: str, config: Config, data: M
         "data": dict(data),
         "program": program(framework),
         "versions": checkpoints.versions(framework),
+        "devices": replicas.size / replicas.processes,
     }
     chief, *others = (pickle.loads(content) for content in replicas.gather(pickle.dumps(own)))
     for number, other in enumerate(others, 1):
         if found := differences(other, chief, free=OWN):
-            raise ConfigError(
+            raise agreed(
                 f"worker {number} ({other['place']}) is not like worker 0 ({chief['place']}): "
                 f"{'; '.join(map(str, found))}. Start every worker with the same command, code and packages"
             )
@@ -118,7 +131,7 @@ def refuse_uneven(config: Config, size: int) -> None:
     if training.batch_size % unit:
         portions = f" in portions of accumulation={training.accumulation}" if training.accumulation > 1 else ""
         near = sorted({max(training.batch_size // unit, 1) * unit, (training.batch_size // unit + 1) * unit})
-        raise ConfigError(
+        raise agreed(
             f"training.batch_size={training.batch_size} cannot be split evenly over {size} devices{portions}: "
             f"it is what all get together; use {' or '.join(map(str, near))}, or another number of devices"
         )
@@ -133,6 +146,11 @@ def wanted(distribution: DistributionConfig) -> tuple[str, int | None]:
 def speaks() -> bool:
     """Whether this process tells what all of them know: one of each machine, by torchrun's own numbers."""
     return os.environ.get("LOCAL_RANK", "0") == "0"
+
+
+def speaker() -> str:
+    """Who tells what it alone may know; empty where there is one process."""
+    return "" if os.environ.get("WORLD_SIZE", "1") == "1" else f"worker {os.environ.get('RANK', '?')}: "
 
 
 def lost(workers: list[str], reason: str) -> WorkerLost:

@@ -203,9 +203,11 @@ class DistributionConfig(Section):
     # one device; mirrored: all of one process (TensorFlow); multi_worker: several processes (TF_CONFIG, torchrun);
     # auto: as started, and all GPUs that are visible
     strategy: Literal["auto", "one", "mirrored", "multi_worker"] = "auto"
-    devices: str = "auto"  # auto, cpu or gpu, or so many: cpu:2 tries two out without a GPU
+    devices: str = "auto"  # auto, cpu or gpu, or so many of each machine: cpu:2 tries two out without a GPU
     sync_batchnorm: bool = False  # batch statistics of all devices' examples, as on one device
-    timeout: Positive = 1800.0  # seconds that a worker waits for the others, at the start and in a step
+    # Seconds that a worker waits for the others, in a step and at the start, where the first one may be measuring the
+    # moments of all sounds: measure those of large data before, with the command moments
+    timeout: Positive = 1800.0
 
     @model_validator(mode="after")
     def _are_devices(self) -> Self:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack
@@ -83,8 +84,8 @@ class Session:
         status: Status = "diverged" if kind is Diverged else "failed"
         if kind is None:
             status = "finished" if self.done == self.steps else "interrupted"
-        if self.books is not None and (skipped := self.source.summary()):
-            self.books.note(skipped)
+        if skipped := self.source.summary():
+            self._tell(skipped)
         self._stack.close()
         if self.books is not None:
             self.books.close(status, error)
@@ -150,6 +151,13 @@ class Session:
             self._watch.weights(step, arrays)
             if self.books is not None:
                 self.books.save(step, arrays, self._moments, learner)
+
+    def _tell(self, sentence: str) -> None:
+        """To whoever watches: by the books' progress, or from a process that keeps none."""
+        if self.books is not None:
+            self.books.note(sentence)
+        else:
+            print(f"worker {self._replicas.process}: {sentence}", file=sys.stderr)
 
     def _log(self, step: int, metrics: dict[str, float]) -> None:
         warnings = self._watch.losses(step, metrics)

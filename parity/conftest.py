@@ -9,15 +9,18 @@ import pytest
 
 from parity.commands import frameworks
 from parity.commands.terminal import ahead
-from parity.pairs import AnyPair, registry
+from parity.pairs import AnyPair
 from parity.verdict import Verdict
 
 
 @pytest.fixture(scope="session")
-def verdict_of(parity_record: Callable[[Verdict], Verdict]) -> Callable[[AnyPair], Verdict]:
+def verdict_of(
+    request: pytest.FixtureRequest, parity_record: Callable[[Verdict], Verdict]
+) -> Callable[[AnyPair], Verdict]:
     """The verdict on a pair, measured at the first call."""
     frameworks.load()
-    ahead([pair for pair in registry()])
+    parameters = [item.callspec.params for item in request.session.items if hasattr(item, "callspec")]
+    ahead(list(dict.fromkeys(given["pair"] for given in parameters if "pair" in given)))
 
     @cache
     def verdict(pair: AnyPair) -> Verdict:

@@ -19,6 +19,7 @@ ROOT = Path(__file__).resolve().parents[1]
 HOUSES = {"torch_impl": DDP, "tf_impl": MULTI_WORKER}
 SMALL = [
     *("dcgan_tiny", "model.ngf=2", "model.ndf=2", "model.nz=8", "training.batch_size=8", "training.precision=float64"),
+    "distribution.devices=cpu",
     *("runs.log_every=1", "runs.samples=4", "runs.tensorboard=false", "distribution.timeout=60"),
 ]
 PATIENCE = 120.0  # seconds for a start, imports included

@@ -275,7 +275,14 @@ def test_the_faces_over_eight_devices_run_on_two_made_small(house, tmp_path):
     (tmp_path / "faces").mkdir()
     for number, face in enumerate(pixels):
         Image.fromarray(face).save(tmp_path / "faces" / f"{number}.png")
-    small = ["model.ngf=2", "model.ndf=2", "training.batch_size=8", "training.epochs=2", "data.workers=0"]
+    small = [
+        "distribution.devices=cpu",
+        "model.ngf=2",
+        "model.ndf=2",
+        "training.batch_size=8",
+        "training.epochs=2",
+        "data.workers=0",
+    ]
     workers = crew(house, tmp_path, "dcgan_faces", "data.source=images:faces", *small, "runs.log_every=1")
     assert workers.ended(PATIENCE) == [0, 0], workers.told(0)
     run = tmp_path / "runs" / "0001-dcgan_faces"

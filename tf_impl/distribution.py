@@ -21,8 +21,8 @@ import tensorflow as tf
 from tensorflow import Tensor
 
 from common.config import ConfigError
-from common.meeting import answers, meet
-from common.replicas import lost, refuse_uneven, wanted
+from common.meeting import answers, is_place, meet
+from common.replicas import agreed, lost, refuse_uneven, wanted
 from common.schema import Config
 from tf_impl.layers import average
 
@@ -52,6 +52,9 @@ class Replicas:
         self.local = 1 if self.asked.strategy == "one" else len(devices)
         self.size = self.processes * self.local
         refuse_uneven(self.config, self.size)
+        if self.config.training.compile and self.size > 1:
+            problem = "training.compile: XLA cannot average over several devices: use one, or training.compile=false"
+            raise agreed(problem)
         if wanted(self.asked)[0] == "cpu":
             _use_processors(self.local, self.asked.devices)
         elif self.processes > 1 and devices[0].startswith("GPU"):
@@ -178,19 +181,19 @@ class Replicas:
     def _refuse_impossible(self) -> None:
         strategy, (kind, count) = self.asked.strategy, wanted(self.asked)
         if strategy == "one" and self.processes > 1:
-            raise ConfigError(f"distribution.strategy=one: but TF_CONFIG names {self.processes} workers")
+            raise agreed(f"distribution.strategy=one: but TF_CONFIG names {self.processes} workers")
         if strategy == "mirrored" and self.processes > 1:
-            raise ConfigError(
+            raise agreed(
                 f"distribution.strategy=mirrored is for the devices of one process: but TF_CONFIG names "
                 f"{self.processes} workers; use multi_worker or auto"
             )
         if strategy == "multi_worker" and self.processes == 1:
-            raise ConfigError(
+            raise agreed(
                 "distribution.strategy=multi_worker: TF_CONFIG must name two workers or more, and which one this is: "
                 '{"cluster": {"worker": ["HOST:PORT", "HOST:PORT"]}, "task": {"type": "worker", "index": 0}}'
             )
         if self.processes > 1 and kind == "cpu" and (count or 1) > 1:
-            raise ConfigError(
+            raise agreed(
                 f"distribution.devices={self.asked.devices}: a worker of several has one processor; start {count} "
                 "workers instead"
             )
@@ -218,7 +221,7 @@ def _cluster() -> tuple[list[str], int]:
         raise ConfigError(f"TF_CONFIG: cannot be read: {error}; got {text!r}") from error
     if not workers:
         return [""], 0
-    if not numbers or not all(":" in worker for worker in workers):
+    if not numbers or not all(map(is_place, workers)):
         raise ConfigError(f"TF_CONFIG: got {text!r}, expected HOST:PORT for each worker and the task of this one")
     return workers, numbers[0]
 

@@ -10,7 +10,6 @@ import numpy as np
 import tensorflow as tf
 from tensorflow import Tensor
 
-from common.config import ConfigError
 from common.draws import Draws
 from common.moments import Moments
 from common.schedules import learning_rates
@@ -55,8 +54,6 @@ class Trainer:
         self.config, self.steps, self.moments = config, steps, moments
         self.draws = Draws(config.training.seed)
         self.replicas = replicas or Replicas(config)
-        if config.training.compile and self.replicas.size > 1:
-            raise ConfigError("training.compile: XLA cannot average over several devices: use one, or false")
         self.dtype = DTYPES[config.training.precision]
         with self.replicas.scope():
             self.generator = self._network("generator")

@@ -21,8 +21,8 @@ from torch import Tensor, nn
 from torch.nn.parallel import DistributedDataParallel
 
 from common.config import ConfigError
-from common.meeting import absent, await_chief, refuse_taken
-from common.replicas import lost, refuse_uneven, wanted
+from common.meeting import absent, await_chief, is_place, refuse_taken
+from common.replicas import WorkerLost, agreed, lost, refuse_uneven, wanted
 from common.schema import Config
 from torch_impl.layers import SyncBatchNorm2d
 
@@ -32,8 +32,8 @@ _LAUNCH = "torchrun --nproc-per-node {} -m torch_impl train PRESET"
 
 
 class Replicas:
-    """The processes that train one network, one for each device; a context. This one alone unless torchrun (or Slurm,
-    by the same environment variables) has started several, and until it is entered.
+    """The processes that train one network, one for each device; a context. This one alone unless torchrun (or who
+    sets its environment variables) has started several, and until it is entered.
 
     Entering raises ConfigError if the processes cannot be joined as ``distribution`` asks. Collective operations raise
     RuntimeError, which :meth:`failures` turns into :class:`WorkerLost` where a worker has died.
@@ -135,6 +135,10 @@ class Replicas:
             if not silent and not isinstance(error, dist.DistError):
                 raise
             workers = [f"worker {number} of {self.size}" for number in silent]
+            if self.chief and silent:
+                time.sleep(_MISSED * _BEAT)  # the others count in the store that this one may hold
+            if not workers:
+                raise WorkerLost(f"the processes cannot exchange data: {_reason(str(error))}") from error
             raise lost(workers, _reason(str(error))) from error
 
     def _device(self) -> torch.device:
@@ -177,17 +181,18 @@ class Replicas:
     def _refuse_impossible(self) -> None:
         strategy, devices = self.asked.strategy, self.asked.devices
         _, count = wanted(self.asked)
+        here = int(os.environ.get("LOCAL_WORLD_SIZE", self.processes))
         launched = "RANK" in os.environ and "WORLD_SIZE" in os.environ
         if strategy == "one" and self.processes > 1:
-            raise ConfigError(f"distribution.strategy=one: but torchrun has started {self.processes} processes")
+            raise agreed(f"distribution.strategy=one: but torchrun has started {self.processes} processes")
         if strategy in ("mirrored", "multi_worker") and not launched:
-            raise ConfigError(
+            raise agreed(
                 f"distribution.strategy={strategy}: torch runs a process for each device; start them with "
                 + _LAUNCH.format(count or "N")
             )
-        if count is not None and count != self.processes:
-            raise ConfigError(
-                f"distribution.devices={devices}: got {self.processes} process(es), expected {count}: torch runs one "
+        if count is not None and count != here:
+            raise agreed(
+                f"distribution.devices={devices}: got {here} process(es) here, expected {count}: torch runs one "
                 f"for each device; start them with {_LAUNCH.format(count)}"
             )
 
@@ -228,15 +233,18 @@ class _Pulse(threading.Thread):
 
 def _reason(told: str) -> str:
     """What the engine says has happened, without where in its source and what it advises."""
-    return re.sub(r"^\[[^]]*\]\s*", "", told.strip().splitlines()[-1]).partition(". ")[0]
+    return re.sub(r"^\[[^]]*\]\s*", "", told.strip().rpartition("\n")[2]).partition(". ")[0]
 
 
 def _place() -> str:
     """Where the processes meet, as torchrun has told each of them."""
     try:
-        return f"{os.environ['MASTER_ADDR']}:{int(os.environ['MASTER_PORT'])}"
-    except (KeyError, ValueError) as error:
+        place = f"{os.environ['MASTER_ADDR']}:{os.environ['MASTER_PORT']}"
+    except KeyError as error:
+        place = f"without {error}"
+    if not is_place(place):
         raise ConfigError(
             "WORLD_SIZE names several processes: MASTER_ADDR must be the host of the first and MASTER_PORT a free port "
-            f"of it, the same for all ({error} is missing or no number); torchrun sets them"
-        ) from error
+            f"of it, the same for all, got {place}; torchrun sets them"
+        )
+    return place

@@ -7,6 +7,7 @@ import os
 import subprocess
 import sys
 import tempfile
+import threading
 from collections.abc import Mapping
 from contextlib import suppress
 from pathlib import Path
@@ -67,6 +68,12 @@ class Player:
         """The answer to a line. Raises :class:`BenchFailed`."""
         self.tell(line)
         return self.hear()
+
+    def end_after(self, seconds: float) -> None:
+        """End the process if it is still there then: whoever hears it will fail."""
+        timer = threading.Timer(seconds, self._process.kill)
+        timer.daemon = True
+        timer.start()
 
     def tell(self, line: str) -> None:
         """Begin with what a line asks for."""

@@ -56,7 +56,7 @@ def distribution(bench: Bench) -> Outcome:
             else:
                 _judge(bench, job, engine, run, found[engine, run], outcome)
     _judge_each_other(bench, job, {key: state for key, (state, _) in found.items()}, outcome)
-    outcome.message = outcome.message or _summary(job, outcome)
+    outcome.message = outcome.message or _summary(job, [*found], outcome)
     return outcome
 
 
@@ -171,11 +171,16 @@ def _failed(engine: Engine, run: str, message: str, outcome: Outcome) -> None:
     outcome.message = outcome.message or message
 
 
-def _summary(job: Job, outcome: Outcome) -> str:
+def _summary(job: Job, runs: list[tuple[Engine, str]], outcome: Outcome) -> str:
+    if not runs:
+        return outcome.checks[0].message
     passed = [check.measured for check in outcome.checks if check.judgement == "pass" and check.measured is not None]
-    resumed = f"; resumed on 4 where 2 had stopped, after {job.leg} more"
+    replicas = " and ".join(dict.fromkeys(str(engine.replicas) for engine, _ in runs))
+    kinds = ", ".join(dict.fromkeys(engine.kind for engine, _ in runs))
+    more = any(run == RESUMED for _, run in runs)
+    resumed = f"; 4 went on where 2 had stopped, for {job.leg} more" if more else ""
     apart = next((f"; {check.message}" for check in outcome.checks if check.judgement == "known-difference"), "")
     return (
-        f"2 and 4 replicas of {', '.join(dict.fromkeys(engine.kind for engine in ENGINES))}: {job.leg} steps as one "
-        f"process{resumed}: within {max(passed, default=0.0):.1g}{apart}"
+        f"{replicas} replicas of {kinds}: {job.leg} steps as one process{resumed}: within "
+        f"{max(passed, default=0.0):.1g}{apart}"
     )
