@@ -10,6 +10,7 @@ import pytest
 from parity.commands import frameworks
 from parity.commands.terminal import ahead
 from parity.pairs import AnyPair
+from parity.training.pairs import TrainingPair
 from parity.verdict import Verdict
 
 
@@ -20,7 +21,8 @@ def verdict_of(
     """The verdict on a pair, measured at the first call."""
     frameworks.load()
     parameters = [item.callspec.params for item in request.session.items if hasattr(item, "callspec")]
-    ahead(list(dict.fromkeys(given["pair"] for given in parameters if "pair" in given)))
+    pairs = [given["pair"] for given in parameters if isinstance(given.get("pair"), TrainingPair)]
+    ahead(list(dict.fromkeys(pairs)))
 
     @cache
     def verdict(pair: AnyPair) -> Verdict:
