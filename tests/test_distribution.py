@@ -11,6 +11,7 @@ import subprocess
 import sys
 from importlib import import_module
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -20,7 +21,13 @@ from common.commands import run
 from common.config import ConfigError, load
 from common.draws import Draws
 from common.replicas import refuse_uneven
+from common.sources import open_source
+from common.stream import Stream
+from parity.convert import to_keras
+from parity.devices.sliced import slice_statistics
 from tests.crews import HOUSES, PATIENCE, ROOT, SMALL, await_step, crew, final, logged
+from torch_impl.checkpoints import state
+from torch_impl.trainer import Trainer
 
 SAME = 1e-10  # relative, of the largest in an array; sums in another order round to 1e-14 here
 SECONDS = 20.0  # in which all workers must have ended once one has
@@ -74,6 +81,34 @@ def test_two_processes_train_as_one_does_and_each_goes_on_with_the_others_run(ho
     for a, b in zip(logged(reference), logged(two), strict=True):
         assert b == pytest.approx(a, rel=SAME)
     same(final(two), final(reference))
+
+
+@pytest.mark.parametrize("house", HOUSES)
+def test_what_is_saved_is_the_average_of_all_devices_running_statistics(house, tmp_path):
+    """Without synchronised batch norm each device has its own: as one process that normalises each one's rows alone."""
+    words = [*SMALL, "training.steps=2"]
+    assert crew(house, tmp_path, *words).ended(PATIENCE) == [0, 0]
+    config = load(words[0], words[1:])
+    trainer = slice_statistics(Trainer(config, 2), 2)
+    with Stream(open_source(config.data, config.model), config.training.batch_size, config.training.seed) as batches:
+        for step in range(2):
+            trainer.step(step, batches)
+    saved = final(tmp_path / RUN)
+    same(saved if house == "tf_impl" else to_keras(saved, config), to_keras(state(trainer), config))
+
+
+@pytest.mark.parametrize("process", [0, 1])
+def test_a_worker_gives_each_of_its_devices_a_part_however_they_are_numbered(process):
+    """TensorFlow numbers the devices of several workers on; GPUs are stood in for."""
+    from tf_impl.distribution import Replicas
+
+    def distribute(value_fn):
+        return [value_fn(SimpleNamespace(replica_id_in_sync_group=2 * process + i)).numpy().tolist() for i in (0, 1)]
+
+    replicas = Replicas(load("dcgan_tiny"))
+    replicas.process, replicas.processes, replicas.local = process, 2, 2
+    replicas.strategy = SimpleNamespace(experimental_distribute_values_from_function=distribute)
+    assert replicas.rows(np.arange(8)) == [[4 * process, 4 * process + 1], [4 * process + 2, 4 * process + 3]]
 
 
 def test_torchrun_starts_what_this_is_made_for(tmp_path):

@@ -231,4 +231,4 @@ def test_compiled_training_is_the_same_training(house):
         assert command(house, "train", *words, f"training.compile={compiled}") == 0
     first, second = (metrics(Path(f"runs/000{number}-dcgan_tiny")) for number in (1, 2))
     for a, b in zip(first, second, strict=True):
-        assert b == pytest.approx(a, rel=1e-8)
+        assert b == pytest.approx(a, rel=LOCKSTEP)

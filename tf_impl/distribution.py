@@ -89,7 +89,7 @@ class Replicas:
             return own
         parts = tf.split(own, self.local)
         return self.strategy.experimental_distribute_values_from_function(
-            lambda context: parts[context.replica_id_in_sync_group]
+            lambda context: parts[context.replica_id_in_sync_group % self.local]  # numbered over all workers
         )
 
     def run(self, function: Callable[..., Any], *arguments: Any) -> Any:

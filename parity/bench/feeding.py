@@ -13,15 +13,16 @@ from typing import Any
 
 from common.config import load
 from common.measuring import for_run
+from common.replicas import HOUSES
 from common.schema import MEDIA
 from common.sources import open_source
 from common.stream import Batch, Stream
+from parity.bench.contestants import FRAMEWORKS
 from parity.bench.processes import Player
 from parity.bench.tables import Table, judged
 
 GOAL = 0.05  # of a step, spent waiting
 STEPS = 40
-HOUSES = {"torch": "torch_impl", "tensorflow": "tf_impl"}
 
 
 @dataclass(frozen=True)
@@ -37,7 +38,7 @@ class Job:
         return f"feed {self.preset} {self.framework}"
 
 
-JOBS = tuple(Job(framework, preset) for preset in ("dcgan_digits", "specgan_drums") for framework in HOUSES)
+JOBS = tuple(Job(framework, preset) for preset in ("dcgan_digits", "specgan_drums") for framework in FRAMEWORKS)
 
 
 @dataclass
