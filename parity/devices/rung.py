@@ -21,7 +21,7 @@ Arrays = lockstep.Arrays
 Losses = list[dict[str, float]]
 FIXES = {
     "shards": "give device i of n rows i B / n to (i + 1) B / n - 1 of the batch and of all that is drawn for it, and "
-    "batch norm the statistics of all devices where sync_batchnorm asks for it",
+    "batch norm the statistics of all devices where sync_batchnorm asks for it; average the losses that are told, too",
     "gradient-average": "average gradients over all devices, and clip and apply what comes of it, on each alike",
     "devices": "average gradients, share examples and draws out evenly: nothing may be of one device alone",
     "checkpoint-resume": "save what all devices hold in common, and let nothing depend on how many there are",
