@@ -14,7 +14,7 @@ from common.likeness import Likeness
 from common.moments import Moments
 from common.progress import Progress
 from common.runs import Run, Status
-from common.schema import MEDIA, Config
+from common.schema import Config
 from common.sources import Source
 from common.stream import Stream
 from common.watch import Watch
@@ -67,7 +67,7 @@ class Books:
 
     def show(self, step: int, learner: Learner) -> None:
         """Samples, of sounds also as something to listen to."""
-        runs, audio = self.config.runs, MEDIA[self.config.model.system] == "audio"
+        runs, audio = self.config.runs, self.config.model.medium == "audio"
         images = learner.sample(learner.fixed_latents(runs.samples))
         self.run.pictures(step, np.rot90(images, axes=(1, 2)) if audio else images)
         if audio:

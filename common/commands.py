@@ -26,7 +26,7 @@ from common.interrupts import Interrupted
 from common.moments import save
 from common.replicas import WorkerLost, speaker, speaks
 from common.runs import CHECKPOINTS, CONFIG, RunError, find_run
-from common.schema import MEDIA, Config, RunsConfig
+from common.schema import Config, RunsConfig
 from common.sources import open_source
 from common.watch import Diverged
 
@@ -132,7 +132,7 @@ def application(name: str, house: Callable[[], House]) -> typer.Typer:
             z = between(generator.config, numbers, interpolate)
             names = [f"between-{i:04d}" for i in range(len(z))]
             columns = columns or interpolate
-        wanted = formats or USUAL[MEDIA[generator.config.model.system]]
+        wanted = formats or USUAL[generator.config.model.medium]
         folder = out or checkpoint.path.absolute().parents[1] / "generated"
         for path in write(generator, z, names, folder, [f.value for f in wanted], columns, iterations, inverse.value):
             print(path)
@@ -148,7 +148,7 @@ def application(name: str, house: Callable[[], House]) -> typer.Typer:
     ) -> int:
         """Measure mean and deviation per frequency bin of a data set; use the file as data.moments=FILE."""
         config = load(preset, overrides or [])
-        if MEDIA[config.model.system] != "audio":
+        if config.model.medium != "audio":
             raise ConfigError(f"{preset}: {config.model.system} learns from images; moments are of spectrograms")
         part, of = _fraction(shard)
         source = open_source(config.data, config.model)

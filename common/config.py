@@ -17,7 +17,9 @@ import yaml
 from pydantic import ValidationError
 from pydantic_core import ErrorDetails
 
-from common.schema import SYSTEMS, Config, Section
+from common.schema import Config
+from common.section import Section
+from common.systems import SYSTEMS
 
 PRESETS = Path(__file__).resolve().parents[1] / "configs"  # beside this package in a checkout and in site-packages
 

@@ -14,7 +14,7 @@ from common.audio import write_wav
 from common.checkpoints import Checkpoint, CheckpointError
 from common.config import ConfigError
 from common.draws import Draws
-from common.schema import MEDIA, Config
+from common.schema import Config
 
 Array = np.ndarray
 Format = Literal["images", "grid", "wav", "npz"]
@@ -87,7 +87,7 @@ def moments_in(checkpoint: Checkpoint) -> tuple[Array, Array]:
 def generated(generator: Generator, z: Array) -> Array:
     """Samples of latents ``[N, nz]`` in the form of the data: uint8 ``[N, H, W, C]``, or clips float32 ``[N, T]``."""
     images = _in_portions(generator.images, z)
-    if MEDIA[generator.config.model.system] == "image":
+    if generator.config.model.medium == "image":
         return pictures.to_uint8(images)
     return _in_portions(lambda portion: generator.clips(portion, 16, "original"), images)
 
@@ -107,7 +107,7 @@ def write(
     ``images``: a PNG a sample; ``grid``: all in one; ``wav``: a clip a sample with its spectrogram beside it;
     ``npz``: the arrays ``latents``, ``images`` ``[N, H, W, C]`` in [-1, 1] and, for audio, ``clips`` ``[N, T]``.
     """
-    audio = MEDIA[generator.config.model.system] == "audio"
+    audio = generator.config.model.medium == "audio"
     if "wav" in formats and not audio:
         raise ConfigError(
             f"format wav: {generator.config.model.system} makes images, not sound; use images, grid or npz"

@@ -1,99 +1,37 @@
 """The sections of a configuration: every field, its type, its default and which combinations are impossible.
 
-Defaults that depend on the network or on the loss stand in two tables: RECIPES (what each system's original used) and
-RECOMMENDED (the optimiser that goes with each loss).
+Defaults that depend on the network or on the loss stand in two tables: RECIPES (what each system's original used,
+common/systems.py) and RECOMMENDED (the optimiser that goes with each loss).
 """
 
 from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from typing import Annotated, Any, Literal, Self
+from typing import Any, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import model_validator
 
-Count = Annotated[int, Field(ge=1)]
-Index = Annotated[int, Field(ge=0)]
-Positive = Annotated[float, Field(gt=0, allow_inf_nan=False, strict=False)]  # YAML's 1 is meant as 1.0
-Share = Annotated[float, Field(ge=0, lt=1, strict=False)]
-KernelLength = Literal[3, 4, 5, 6, 7]
-Upsampling = Literal["zeros", "nearest", "linear", "cubic"]
-Padding = Literal["same", "symmetric"]
-Loss = Literal["wgan-gp", "wgan", "lsgan", "dcgan"]
+from common.section import Count, Index, NotNegative, Positive, Section, Share
+from common.systems import RECIPES, Medium, ModelConfig
 
-# The original's defaults of each system's run (SpecGAN: train_specgan.py; DCGAN: Radford et al. 2015, section 4).
-RECIPES: dict[str, dict[str, dict[str, Any]]] = {
-    "specgan": {
-        "data": {"source": "drums"},
-        "loss": {"kind": "wgan-gp"},
-        "training": {"batch_size": 64, "d_updates": 5, "latents": "uniform"},
-    },
-    "dcgan": {
-        "data": {"source": "digits"},
-        "loss": {"kind": "dcgan", "d_scale": 1.0},
-        "optimizer": {"epsilon_place": "torch"},
-        "training": {"batch_size": 128, "d_updates": 1, "reuse_fakes": True, "latents": "normal"},
-    },
-}
-# train_specgan.py's optimiser for each loss.
+Loss = Literal["wgan-gp", "wgan", "lsgan", "dcgan", "bce", "hinge"]
+
+# train_specgan.py's optimiser for each of its losses, and the usual one for the others.
 RECOMMENDED: dict[str, dict[str, Any]] = {
     "wgan-gp": {"kind": "adam", "lr": 1e-4, "beta1": 0.5, "beta2": 0.9},
     "wgan": {"kind": "rmsprop", "lr": 5e-5},
     "lsgan": {"kind": "rmsprop", "lr": 1e-4},
     "dcgan": {"kind": "adam", "lr": 2e-4, "beta1": 0.5, "beta2": 0.999},
+    "bce": {"kind": "adam", "lr": 2e-4, "beta1": 0.5, "beta2": 0.999},
+    # Two rates, without momentum (Heusel et al. 2017, arXiv:1706.08500; Zhang et al. 2019, arXiv:1805.08318)
+    "hinge": {"kind": "adam", "lr": 1e-4, "lr_d": 4e-4, "beta1": 0.0, "beta2": 0.9},
 }
 # Where the loss recommends another kind. The epsilons are TF 1's.
 OPTIMIZERS: dict[str, dict[str, Any]] = {
     "adam": {"lr": 1e-4, "epsilon": 1e-8},
     "rmsprop": {"lr": 5e-5, "epsilon": 1e-10},
 }
-
-
-class Section(BaseModel):
-    """A part of a configuration: immutable, no unknown fields, no silent conversion of types."""
-
-    model_config = ConfigDict(extra="forbid", strict=True, frozen=True)
-
-
-class SpecGANConfig(Section):
-    """Options of SpecGAN; ``padding`` concerns torch only (Keras has SAME alone)."""
-
-    system: Literal["specgan"] = "specgan"
-    nz: Count = 100
-    kernel_len: KernelLength = 5
-    dim: Count = 64
-    nc: Count = 1
-    use_batchnorm: bool = False
-    upsample: Upsampling = "zeros"
-    init: Literal["glorot", "normal"] = "glorot"
-    padding: Padding = "same"
-
-    @model_validator(mode="after")
-    def _padding_exists(self) -> Self:
-        if self.padding == "symmetric" and self.upsample != "zeros" and self.kernel_len % 2 == 0:
-            raise ValueError(
-                f"no symmetric padding keeps the size under an even kernel at stride 1 (kernel_len={self.kernel_len}, "
-                f"upsample={self.upsample}): use an odd kernel_len, upsample=zeros or padding=same"
-            )
-        return self
-
-
-class DCGANConfig(Section):
-    """Options of DCGAN at 64x64."""
-
-    system: Literal["dcgan"] = "dcgan"
-    nz: Count = 100
-    ngf: Count = 64
-    ndf: Count = 64
-    nc: Count = 1
-    init: Literal["normal", "framework"] = "normal"
-
-
-SYSTEMS: dict[str, type[Section]] = {"specgan": SpecGANConfig, "dcgan": DCGANConfig}
-ModelConfig = Annotated[SpecGANConfig | DCGANConfig, Field(discriminator="system")]
-# What each system learns from, and the side of its square output in pixels (spectrograms: frames and bins).
-MEDIA: dict[str, Literal["audio", "image"]] = {"specgan": "audio", "dcgan": "image"}
-SIDES: dict[str, int] = {"specgan": 128, "dcgan": 64}
 
 
 # The first word of data.source, and how it is written; what the first four hold (csv and tfds hold either).
@@ -106,7 +44,7 @@ SOURCES = {
     "tfds": "tfds:NAME",
 }
 EMBEDDED = ("digits", "drums")
-GIVES: dict[str, Literal["audio", "image"]] = {"digits": "image", "images": "image", "drums": "audio", "audio": "audio"}
+GIVES: dict[str, Medium] = {"digits": "image", "images": "image", "drums": "audio", "audio": "audio"}
 
 
 class DataConfig(Section):
@@ -124,6 +62,11 @@ class DataConfig(Section):
     random_offset: bool = True  # start each file at U{0 ... 16383}
     moments: str | None = None  # .npz of the moments command; None: measured before training
     label_columns: list[str] = []  # of a csv; empty: the first after the path
+    balance: bool = False  # every class is shown as often as the largest one
+    # What every image shown is changed by at random, each time it is shown
+    flip: Literal["none", "horizontal", "vertical", "both"] = "none"
+    rotate: NotNegative = 0.0  # by up to so many degrees either way; what turns in from outside repeats the edge
+    jitter: Share = 0.0  # brightness, contrast and saturation times 1 +- this
 
     @model_validator(mode="after")
     def _is_a_source(self) -> Self:
@@ -141,9 +84,13 @@ class LossConfig(Section):
     kind: Loss
     penalty_weight: Positive = 10.0  # wgan-gp
     clip: Positive = 0.01  # wgan: every weight of D is kept within +-clip
-    label_smoothing: Share = 0.0  # lsgan, dcgan: D's target for real is 1 - this
+    label_smoothing: Share = 0.0  # lsgan, dcgan, bce: D's target for real is 1 - this
     smooth_fakes: bool = False  # and for fakes is this
-    d_scale: Positive = 0.5  # lsgan, dcgan: weight of each half of D's loss
+    d_scale: Positive = 0.5  # lsgan, dcgan, bce: weight of each half of D's loss
+    auxiliary_weight: Positive = 1.0  # model.label=auxiliary: of naming the class, for D on real and for G
+    perceptual_weight: NotNegative = 0.0  # G's, of the mean distance of VGG19's features between fakes and real images
+    texture_weight: NotNegative = 0.0  # G's, of the mean distance of the features' Gram matrices
+    features: str | None = None  # file of VGG19's weights for these two, Keras's or torch's
 
 
 class OptimizerConfig(Section):
@@ -160,9 +107,9 @@ class OptimizerConfig(Section):
     # corrected one
     epsilon_place: Literal["tensorflow", "torch"] = "tensorflow"
     decay: Share = 0.9  # rmsprop: of the mean square
-    initial_accumulator: Annotated[float, Field(ge=0, strict=False)] = 1.0  # rmsprop: TF 1 starts at one
+    initial_accumulator: NotNegative = 1.0  # rmsprop: TF 1 starts at one
     schedule: Literal["fixed", "cosine", "linear"] = "fixed"
-    final_lr: Annotated[float, Field(ge=0, strict=False)] = 0.0  # of cosine and linear, reached at the last step
+    final_lr: NotNegative = 0.0  # of cosine and linear, reached at the last step
     clip_norm: Positive | None = None  # of each network's whole gradient
 
 
@@ -178,7 +125,7 @@ class TrainingConfig(Section):
     accumulation: Count = 1  # portions of a batch whose gradients are averaged
     # Deviation of the Gaussian noise on every image that D sees (Soenderby et al. 2017, arXiv:1610.04490): with it D
     # must judge forms, and not textures too fine for G, by which it tells few and smooth images apart at once
-    instance_noise: Annotated[float, Field(ge=0, strict=False)] = 0.0
+    instance_noise: NotNegative = 0.0
     ema: Share | None = None  # decay of the generator's moving average, which then makes the samples
     precision: Literal["float32", "bfloat16", "float64"] = "float32"
     compile: bool = False  # torch.compile (not through a gradient penalty), or XLA: for GPUs; slower on processors
@@ -264,7 +211,7 @@ class Config(Section):
 
     @model_validator(mode="after")
     def _is_possible(self) -> Self:
-        medium = MEDIA[self.model.system]
+        medium = self.model.medium
         word = self.data.source.partition(":")[0]
         if word in GIVES and GIVES[word] != medium:
             fitting = ", ".join(form for name, form in SOURCES.items() if GIVES.get(name, medium) == medium)
@@ -274,17 +221,36 @@ class Config(Section):
             )
         if medium == "audio" and self.model.nc != 1:
             raise ValueError(f"model.nc={self.model.nc}: spectrograms of mono audio have one channel")
+        if medium == "audio" and (changed := [name for name in ("flip", "rotate", "jitter") if self._asks(name)]):
+            raise ValueError(f"data.{changed[0]}: images are changed so, and model.system={self.model.system} has none")
+        if self.model.probabilities != (self.loss.kind == "bce"):
+            raise ValueError(
+                f"loss.kind={self.loss.kind}, but D of model.system={self.model.system} gives "
+                + (
+                    "probabilities: use loss.kind=bce, or model.output=logit"
+                    if self.model.probabilities
+                    else "logits: use loss.kind=dcgan, or for upsample_dcgan model.output=probability"
+                )
+            )
+        self._refuse_lacking_features()
         return self
 
-    @property
-    def normalises_batches(self) -> bool:
-        """Whether the networks normalise by the statistics of their batch."""
-        return self.model.system == "dcgan" or self.model.use_batchnorm
+    def _asks(self, name: str) -> bool:
+        return getattr(self.data, name) != DataConfig.model_fields[name].default
+
+    def _refuse_lacking_features(self) -> None:
+        terms = [name for name in ("perceptual_weight", "texture_weight") if getattr(self.loss, name)]
+        if terms and self.loss.features is None:
+            raise ValueError(
+                f"loss.{terms[0]} compares features of VGG19: name the file of its weights with loss.features=FILE"
+            )
+        if terms and self.model.nc not in (1, 3):
+            raise ValueError(f"loss.{terms[0]}: VGG19 sees grey or coloured images, got model.nc={self.model.nc}")
 
     def advice(self) -> list[str]:
         """What is possible but unlikely to be meant, a sentence each."""
         told = []
-        if self.loss.kind == "wgan-gp" and self.normalises_batches:
+        if self.loss.kind == "wgan-gp" and self.model.normalises_batches:
             told.append(
                 "loss.kind=wgan-gp with batch norm in the critic: the penalty is meant for each sample by itself "
                 "(Gulrajani et al. 2017, section 4); prefer model.use_batchnorm=false or another loss"

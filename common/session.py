@@ -20,7 +20,7 @@ from common.measuring import for_run, settings
 from common.moments import Moments, load, save
 from common.replicas import Replicas, by_chief, refuse_strangers
 from common.runs import CHECKPOINTS, Run, Status
-from common.schema import MEDIA, Config, total_steps
+from common.schema import Config, total_steps
 from common.sources import open_source
 from common.stream import Batch, Stream
 from common.watch import Diverged, Watch
@@ -112,7 +112,7 @@ class Session:
                 save(for_run(self.source, self.config.data, log_magnitude), own)
             return load(own, settings(self.source, self.config.data))
 
-        if MEDIA[self.config.model.system] == "audio":
+        if self.config.model.medium == "audio":
             self._moments = by_chief(self._replicas, found)
         return self._moments
 

@@ -17,7 +17,8 @@ import numpy as np
 
 from common.errors import BrokenFile, DataError
 from common.listings import File, Listing, in_folder, in_table
-from common.schema import MEDIA, SIDES, DataConfig, ModelConfig
+from common.schema import DataConfig
+from common.systems import ModelConfig
 
 T = TypeVar("T")
 Example = dict[str, Any]
@@ -112,7 +113,7 @@ def open_source(data: DataConfig, model: ModelConfig) -> Source:
     """
     word, _, place = data.source.partition(":")
     path = Path(place).expanduser()
-    if MEDIA[model.system] == "audio":
+    if model.medium == "audio":
         if word == "tfds":
             from common.tfds_sources import TfdsAudio
 
@@ -126,7 +127,7 @@ def open_source(data: DataConfig, model: ModelConfig) -> Source:
         return AudioFiles(data, in_table(path, data.label_columns) if word == "csv" else in_folder(path, SUFFIXES))
     from common.image_sources import Digits, ImageFiles, Squares, suffixes
 
-    squares = Squares(SIDES[model.system], model.nc, data.resize)
+    squares = Squares(model.side, model.nc, data.resize)
     if word == "tfds":
         from common.tfds_sources import TfdsImages
 

@@ -192,7 +192,7 @@ def test_the_length_of_a_run_is_given_once():
         ("specgan_tiny", ["training.ema=1"], "training.ema is 1: input should be less than 1"),
         ("specgan_tiny", ["training.seed=-1"], "training.seed is -1"),
         ("specgan_tiny", ["loss.penalty=1"], "unknown field loss.penalty, did you mean penalty_weight?; valid: kind, "),
-        ("specgan_tiny", ["loss.kind=hinge"], "loss.kind is 'hinge'"),
+        ("specgan_tiny", ["loss.kind=hinged"], "loss.kind is 'hinged', did you mean hinge?"),
         ("specgan_tiny", ["training.precision=float16"], "training.precision is 'float16', did you mean bfloat16?"),
     ],
 )

@@ -16,8 +16,9 @@ from sklearn.datasets import load_digits
 from common import audio, audio_sources, drums
 from common.audio import decode
 from common.errors import DataError
-from common.schema import DataConfig, DCGANConfig, SpecGANConfig
+from common.schema import DataConfig
 from common.sources import Source, open_source
+from common.systems import DCGANConfig, SpecGANConfig
 
 IMAGES, SOUND = DCGANConfig(), SpecGANConfig()
 COLOUR = DCGANConfig(nc=3)

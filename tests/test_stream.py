@@ -18,9 +18,10 @@ import soundfile
 from PIL import Image
 
 from common.errors import DataError
-from common.schema import DataConfig, DCGANConfig, SpecGANConfig
+from common.schema import DataConfig
 from common.sources import Source, open_source
 from common.stream import Stream
+from common.systems import DCGANConfig, SpecGANConfig
 
 ROOT = Path(__file__).resolve().parents[1]
 
@@ -214,7 +215,8 @@ def test_a_damaged_file_stops_a_strict_stream(damaged, workers):
 
 RUN = """
 import sys, time
-from common.schema import DataConfig, DCGANConfig
+from common.schema import DataConfig
+from common.systems import DCGANConfig
 from common.sources import open_source
 from common.stream import Stream
 if __name__ == "__main__":

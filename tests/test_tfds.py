@@ -16,9 +16,10 @@ import tensorflow_datasets as tfds
 
 from common import sc09
 from common.errors import DataError
-from common.schema import DataConfig, DCGANConfig, SpecGANConfig
+from common.schema import DataConfig
 from common.sources import Source, open_source
 from common.stream import Stream
+from common.systems import DCGANConfig, SpecGANConfig
 
 IMAGES, SOUND = DCGANConfig(), SpecGANConfig()
 ROOT = Path(__file__).resolve().parents[1]

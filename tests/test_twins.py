@@ -15,7 +15,7 @@ import tf_impl
 import tf_impl.layers
 import torch_impl
 import torch_impl.layers
-from common.schema import DCGANConfig, SpecGANConfig
+from common.systems import DCGANConfig, SpecGANConfig
 
 SPECGAN = {"dim": 2, "nz": 6}
 PARAMETERS = {  # of the original at its defaults (SpecGAN) and of Radford et al.'s widths (DCGAN, one channel)

@@ -9,7 +9,7 @@ os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")  # its greetings would bury w
 import keras
 
 from common.config import options_for, select
-from common.schema import DCGANConfig, SpecGANConfig
+from common.systems import ModelConfig
 from tf_impl.dcgan import DCGANDiscriminator, DCGANGenerator
 from tf_impl.specgan import SpecGANDiscriminator, SpecGANGenerator
 
@@ -21,7 +21,7 @@ NETWORKS: dict[str, dict[str, type[keras.Model]]] = {
 }
 
 
-def build(model: SpecGANConfig | DCGANConfig, network: str) -> keras.Model:
+def build(model: ModelConfig, network: str) -> keras.Model:
     """The ``generator`` or ``discriminator`` of a configuration's model section; ConfigError for another name."""
     constructor = select(NETWORKS[model.system], network, "network")
     return constructor(**options_for(constructor, model))

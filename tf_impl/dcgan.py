@@ -12,7 +12,7 @@ from keras import Input
 from keras.layers import Activation, Conv2D, Conv2DTranspose, ReLU, Reshape
 
 from common.config import checked
-from common.schema import DCGANConfig
+from common.systems import DCGANConfig
 from tf_impl.layers import KERNELS, SCALES, BatchNorm, Chain, LeakyReLU
 
 

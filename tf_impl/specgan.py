@@ -11,7 +11,7 @@ from keras import Input, Layer
 from keras.layers import Activation, Conv2D, Conv2DTranspose, Dense, Flatten, ReLU, Reshape
 
 from common.config import checked
-from common.schema import SpecGANConfig
+from common.systems import SpecGANConfig
 from tf_impl.layers import KERNELS, SCALES, BatchNorm, Chain, LeakyReLU, LegacyUpsample
 
 

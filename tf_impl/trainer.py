@@ -13,7 +13,7 @@ from tensorflow import Tensor
 from common.draws import Draws
 from common.moments import Moments
 from common.schedules import learning_rates
-from common.schema import SIDES, Config
+from common.schema import Config
 from tf_impl import build, losses, optimizers
 from tf_impl.convolution import hasten
 from tf_impl.distribution import Replicas
@@ -268,7 +268,7 @@ class Trainer:
         cfg = self.config
         if not cfg.training.instance_noise:
             return np.zeros((cfg.training.batch_size, 1, 1, 1))
-        side = SIDES[cfg.model.system]
+        side = cfg.model.side
         shape = (cfg.training.batch_size, side, side, cfg.model.nc)
         return cfg.training.instance_noise * self.draws.normal("instance noise", shape, step, update)
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from torch import nn
 
 from common.config import options_for, select
-from common.schema import DCGANConfig, SpecGANConfig
+from common.systems import ModelConfig
 from torch_impl.dcgan import DCGANDiscriminator, DCGANGenerator
 from torch_impl.specgan import SpecGANDiscriminator, SpecGANGenerator
 
@@ -17,7 +17,7 @@ NETWORKS: dict[str, dict[str, type[nn.Module]]] = {
 }
 
 
-def build(model: SpecGANConfig | DCGANConfig, network: str) -> nn.Module:
+def build(model: ModelConfig, network: str) -> nn.Module:
     """The ``generator`` or ``discriminator`` of a configuration's model section; ConfigError for another name."""
     constructor = select(NETWORKS[model.system], network, "network")
     return constructor(**options_for(constructor, model))

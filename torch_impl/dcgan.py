@@ -12,7 +12,7 @@ from torch import Tensor, nn
 from torch.nn import BatchNorm2d, Conv2d, ConvTranspose2d, Flatten, LeakyReLU, ReLU, Tanh, Unflatten
 
 from common.config import checked
-from common.schema import DCGANConfig
+from common.systems import DCGANConfig
 from torch_impl.layers import initialise
 
 

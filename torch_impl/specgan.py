@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from torch.nn import BatchNorm2d, Flatten, LeakyReLU, Linear, Module, ReLU, Tanh, Unflatten
 
 from common.config import checked
-from common.schema import SpecGANConfig
+from common.systems import SpecGANConfig
 from torch_impl.layers import Conv2d, ConvTranspose2d, LegacyUpsample, initialise
 
 

@@ -15,7 +15,7 @@ from common.allocation import keep_freed_memory
 from common.draws import Draws
 from common.moments import Moments
 from common.schedules import learning_rates
-from common.schema import SIDES, Config
+from common.schema import Config
 from torch_impl import build, losses, optimizers
 from torch_impl.convolution import hasten
 from torch_impl.distribution import Replicas
@@ -251,7 +251,7 @@ class Trainer:
         cfg = self.config
         if not cfg.training.instance_noise:
             return np.zeros((cfg.training.batch_size, 1, 1, 1))
-        side = SIDES[cfg.model.system]
+        side = cfg.model.side
         shape = (cfg.training.batch_size, side, side, cfg.model.nc)
         noise = cfg.training.instance_noise * self.draws.normal("instance noise", shape, step, update)
         return np.moveaxis(noise, -1, 1)

@@ -21,7 +21,7 @@ import numpy as np
 
 from common.config import load
 from common.draws import Draws
-from common.schema import SIDES, Config
+from common.schema import Config
 from parity.bench import flops
 from parity.bench.flops import Product
 
@@ -58,7 +58,7 @@ def configuration(system: str, batch: int, overrides: Sequence[str] = ()) -> Con
 
 def drawn(config: Config, number: int = 0) -> tuple[Array, Array, Array]:
     """A batch of the stream's form, latents and mixing weights, the same for every contestant."""
-    draws, batch, side = Draws(number), config.training.batch_size, SIDES[config.model.system]
+    draws, batch, side = Draws(number), config.training.batch_size, config.model.side
     x = (draws.uniform("bench", (batch, side, side, config.model.nc)) * 256).astype(np.uint8)
     z = draws.latents(config.training.latents, "bench", (batch, config.model.nz))
     return x, z, draws.uniform("bench alpha", (batch,))

@@ -14,7 +14,6 @@ from typing import Any
 from common.config import load
 from common.measuring import for_run
 from common.replicas import HOUSES
-from common.schema import MEDIA
 from common.sources import open_source
 from common.stream import Batch, Stream
 from parity.bench.contestants import FRAMEWORKS
@@ -99,7 +98,7 @@ def serve(framework: str, preset: str, lines: Iterator[str]) -> Iterator[dict[st
     config = load(preset)
     house: Any = import_module(f"{HOUSES[framework]}.trainer")
     source, data, training, moments = open_source(config.data, config.model), config.data, config.training, None
-    if MEDIA[config.model.system] == "audio":
+    if config.model.medium == "audio":
         log_magnitude = import_module(f"{HOUSES[framework]}.spectrogram").log_magnitude
         moments = for_run(source, data, log_magnitude)
     trainer = house.Trainer(config, 1_000_000, moments)

@@ -8,7 +8,8 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
-from common.schema import Config, DCGANConfig, SpecGANConfig
+from common.schema import Config
+from common.systems import DCGANConfig, SpecGANConfig
 
 
 class Product(NamedTuple):

@@ -18,7 +18,7 @@ import torch_impl.checkpoints
 from common.checkpoints import Checkpoint, CheckpointError, refuse_unlike
 from common.config import checked, select
 from common.draws import Draws
-from common.schema import SIDES, Config
+from common.schema import Config
 from parity.convert.states import NETWORKS, Arrays, refuse_sick, to_keras, to_torch
 from tf_impl.layers import precision
 
@@ -76,7 +76,7 @@ class Source:
         if self.network == "generator":
             drawn = draws.latents(self.config.training.latents, "convert", (count, model.nz))
         else:
-            side = SIDES[model.system]
+            side = model.side
             drawn = 2 * draws.uniform("convert", (count, side, side, model.nc)) - 1
         return drawn.astype(np.float32)
 

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from common.draws import Draws
-from common.schema import SIDES, Config
+from common.schema import Config
 from parity.compare import TINY
 from parity.convert.states import Arrays, group_of, refuse_sick, trained
 from parity.training.houses import KERAS, TORCH, House
@@ -61,7 +61,7 @@ def _step(house: House, arrays: Arrays, config: Config, step: int) -> tuple[Mapp
     """The metrics of the step and the state after it, in Keras's names and layout."""
     trainer = house.build(config, 2 * (step + 1), None)  # no schedule has come to its end there
     house.restore(trainer, {name: array for name, array in arrays.items() if trained(name)})
-    draws, side = Draws(config.training.seed), SIDES[config.model.system]
+    draws, side = Draws(config.training.seed), config.model.side
     images = 256 * draws.uniform("proof", (config.training.batch_size, side, side, config.model.nc))
     metrics = house.step(trainer, step, iter([{"x": images.astype(np.uint8)}]))
     return metrics, house.to_reference(house.state(trainer), config)

@@ -15,7 +15,8 @@ import numpy as np
 import tf_impl
 import torch_impl
 from common.checkpoints import CheckpointError, refuse_unlike
-from common.schema import Config, ModelConfig
+from common.schema import Config
+from common.systems import ModelConfig
 from parity.bridge import aligned
 from parity.weights import Crossing
 

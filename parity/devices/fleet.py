@@ -53,7 +53,7 @@ class Job:
         found = [OWN] if not self.uneven(engine) else []
         if found and engine.replicas > 2:
             found.append(RESUMED)
-        if found and engine.replicas == 2 and engine.kind in (DDP, MIRRORED) and self.config.normalises_batches:
+        if found and engine.replicas == 2 and engine.kind in (DDP, MIRRORED) and self.config.model.normalises_batches:
             found.append(APART)
         return found
 

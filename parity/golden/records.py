@@ -14,7 +14,9 @@ import numpy as np
 from pydantic import Field, Strict
 
 from common.config import ConfigError, checked
-from common.schema import Count, KernelLength, Loss, Section
+from common.schema import Loss
+from common.section import Count, Section
+from common.systems import KernelLength
 from parity.verdict import UnusableInput
 
 OWN = Path(__file__).resolve().parent

@@ -8,7 +8,7 @@ import numpy as np
 
 from common.errors import DataError
 from common.moments import Accumulator, Moments
-from common.schema import MEDIA, Config
+from common.schema import Config
 from common.sources import open_source
 from common.stream import Stream
 from parity.compare import FLOAT64_ROUNDOFF, PRECISION_RATIO, SLACK, difference, float64_limit, scale
@@ -42,7 +42,7 @@ def data(bench: Bench) -> Outcome:
         outcome.message = f"the data cannot be read: {error}"
         return outcome
     x = np.concatenate([batch["x"] for batch in batches])
-    if MEDIA[bench.config.model.system] == "image":
+    if bench.config.model.medium == "image":
         _prepared(bench, batches[0]["x"], outcome)
         what = "their images in [-1, 1]"
     else:

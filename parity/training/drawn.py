@@ -8,7 +8,7 @@ import numpy as np
 
 from common.draws import Draws
 from common.moments import Accumulator, Moments
-from common.schema import MEDIA, SIDES, Config
+from common.schema import Config
 
 Array = np.ndarray
 SAMPLES = 16384  # of a clip
@@ -19,8 +19,8 @@ def batch(config: Config, number: int) -> dict[str, Array]:
     """Batch ``number`` as the stream would give it: uint8 ``[B, H, W, C]``, or float32 ``[B, 16384]``."""
     draws, size = Draws(config.training.seed), config.training.batch_size
     labels = np.full(size, -1, np.int64)
-    if MEDIA[config.model.system] == "image":
-        side = SIDES[config.model.system]
+    if config.model.medium == "image":
+        side = config.model.side
         shades = draws.uniform("drawn images", (size, side, side, config.model.nc), number)
         return {"x": (256 * shades).astype(np.uint8), "label": labels}
     noise = 2 * draws.uniform("drawn clips", (size, SAMPLES), number) - 1
@@ -39,7 +39,7 @@ def batches(config: Config, start: int = 0, look: Callable[[], object] | None = 
 
 def moments(config: Config, log_magnitude: Callable[[Array], Array]) -> Moments | None:
     """The moments of the first batch's spectrograms; None for a system that learns from images."""
-    if MEDIA[config.model.system] == "image":
+    if config.model.medium == "image":
         return None
     accumulator = Accumulator({"source": "drawn"})
     accumulator.add(log_magnitude(batch(config, 0)["x"].astype(np.float64)))

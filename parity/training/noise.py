@@ -8,7 +8,8 @@ from itertools import pairwise
 import keras
 
 import tf_impl
-from common.schema import Config, ModelConfig
+from common.schema import Config
+from common.systems import ModelConfig
 from parity.convert.states import NETWORKS, OPTIMIZERS
 
 WASSERSTEIN = ("wgan", "wgan-gp")
