@@ -56,6 +56,8 @@ OPTIONS: dict[tuple[str, str], list[str]] = {
     ],
     ("dcgan", "generator"): ["nc=3", "init=framework", FOUR_DIMENSIONAL],
     ("dcgan", "discriminator"): ["nc=3", "init=framework"],
+    ("upsample_dcgan", "generator"): ["upsample=bilinear", "nc=1", "init=normal", "momentum=0.2", FOUR_DIMENSIONAL],
+    ("upsample_dcgan", "discriminator"): ["output=logit", "nc=1", "init=normal", "momentum=0.2", "dropout=0.0"],
 }
 
 

@@ -12,12 +12,23 @@ from common.config import options_for, select
 from common.systems import ModelConfig
 from tf_impl.dcgan import DCGANDiscriminator, DCGANGenerator
 from tf_impl.specgan import SpecGANDiscriminator, SpecGANGenerator
+from tf_impl.upsample_dcgan import UpsampleDCGANDiscriminator, UpsampleDCGANGenerator
 
-__all__ = ["DCGANDiscriminator", "DCGANGenerator", "NETWORKS", "SpecGANDiscriminator", "SpecGANGenerator", "build"]
+__all__ = [
+    "DCGANDiscriminator",
+    "DCGANGenerator",
+    "NETWORKS",
+    "SpecGANDiscriminator",
+    "SpecGANGenerator",
+    "UpsampleDCGANDiscriminator",
+    "UpsampleDCGANGenerator",
+    "build",
+]
 
 NETWORKS: dict[str, dict[str, type[keras.Model]]] = {
     "specgan": {"generator": SpecGANGenerator, "discriminator": SpecGANDiscriminator},
     "dcgan": {"generator": DCGANGenerator, "discriminator": DCGANDiscriminator},
+    "upsample_dcgan": {"generator": UpsampleDCGANGenerator, "discriminator": UpsampleDCGANDiscriminator},
 }
 
 

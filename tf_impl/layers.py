@@ -6,6 +6,7 @@ Convolutions need no class here: stock ``Conv2D`` and ``Conv2DTranspose`` with `
 from __future__ import annotations
 
 import math
+import threading
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
@@ -33,6 +34,8 @@ TAPS: dict[str, dict[int, float]] = {
     "linear": {0: 1 / 2, 1: 1 / 2},
     "cubic": {-1: -3 / 32, 0: 19 / 32, 1: 19 / 32, 2: -3 / 32},
 }
+AS_IT_IS = {0: 1.0}
+HALF_PIXEL = {-1: 1 / 4, 0: 3 / 4}, {0: 3 / 4, 1: 1 / 4}  # of out[2i] and out[2i + 1], bilinear between pixel centres
 
 
 POLICIES = {"float32": "float32", "bfloat16": "mixed_bfloat16", "float64": "float64"}
@@ -205,15 +208,7 @@ class LegacyUpsample(keras.layers.Layer):
 
     def call(self, inputs: Any) -> Any:
         """``[B, H, W, C]`` to ``[B, 2H, 2W, C]``."""
-        return self._double(self._double(inputs, 1), 2)
-
-    def _double(self, x: Any, axis: int) -> Any:
-        size = x.shape[axis]
-        between = ops.zeros_like(x)
-        for offset, weight in TAPS[self.mode].items():
-            between = between + weight * ops.take(x, np.clip(np.arange(size) + offset, 0, size - 1), axis=axis)
-        pairs = ops.stack([x, between], axis=axis + 1)
-        return ops.reshape(pairs, [-1, *x.shape[1:axis], 2 * size, *x.shape[axis + 1 :]])
+        return _doubled(_doubled(inputs, 1, AS_IT_IS, TAPS[self.mode]), 2, AS_IT_IS, TAPS[self.mode])
 
     def compute_output_shape(self, input_shape: tuple[int | None, ...]) -> tuple[int | None, ...]:
         """``[B, 2H, 2W, C]``."""
@@ -223,3 +218,68 @@ class LegacyUpsample(keras.layers.Layer):
     def get_config(self) -> dict[str, Any]:
         """Stock configuration and ``mode``."""
         return {**super().get_config(), "mode": self.mode}
+
+
+@keras.saving.register_keras_serializable(package="tf_impl")
+class Upsample(keras.layers.UpSampling2D):
+    """Twice the height and width, ``nearest`` or ``bilinear`` between pixel centres, as ``nn.Upsample`` does it.
+
+    Stock Keras resizes bilinearly in float32 whatever it is given, and its gradient has no gradient.
+    """
+
+    def __init__(self, interpolation: str, **kwargs: Any) -> None:
+        super().__init__(**{**kwargs, "size": 2, "interpolation": interpolation})
+
+    def call(self, inputs: Any) -> Any:
+        """``[B, H, W, C]`` to ``[B, 2H, 2W, C]``."""
+        if self.interpolation == "nearest":
+            return super().call(inputs)
+        return _doubled(_doubled(inputs, 1, *HALF_PIXEL), 2, *HALF_PIXEL)
+
+
+def _doubled(x: Any, axis: int, even: dict[int, float], odd: dict[int, float]) -> Any:
+    """Twice as long along an axis, every other value by its own taps; what lies outside repeats the edge."""
+    size = x.shape[axis]
+
+    def sampled(taps: dict[int, float]) -> Any:
+        if taps == AS_IT_IS:
+            return x
+        found = ops.zeros_like(x)
+        for offset, weight in taps.items():
+            found = found + weight * ops.take(x, np.clip(np.arange(size) + offset, 0, size - 1), axis=axis)
+        return found
+
+    pairs = ops.stack([sampled(even), sampled(odd)], axis=axis + 1)
+    return ops.reshape(pairs, [-1, *x.shape[1:axis], 2 * size, *x.shape[axis + 1 :]])
+
+
+_GIVEN = threading.local()  # replicas of a MirroredStrategy run in threads of their own
+
+
+@contextmanager
+def dropping(numbers: Any) -> Iterator[None]:
+    """Within, dropout layers take their decisions from ``numbers`` ``[B, C]``, U[0, 1): the first one from the first
+    columns, a column a channel, the next one from those that follow.
+    """
+    _GIVEN.numbers = numbers
+    try:
+        yield
+    finally:
+        _GIVEN.numbers = None
+
+
+@keras.saving.register_keras_serializable(package="tf_impl")
+class ChannelDropout(keras.layers.SpatialDropout2D):
+    """Dropout of whole channels (Tompson et al. 2015, arXiv:1411.4280), decided by :func:`dropping`'s numbers where
+    there are any: a channel goes where its number is below ``rate``.
+    """
+
+    def call(self, inputs: Any, training: bool = False) -> Any:
+        """``[B, H, W, C]``, what stays divided by ``1 - rate``; in evaluation unchanged."""
+        numbers = getattr(_GIVEN, "numbers", None)
+        if not training or numbers is None:
+            return super().call(inputs, training=training)
+        channels = inputs.shape[-1]
+        _GIVEN.numbers = numbers[:, channels:]
+        kept = ops.cast(numbers[:, None, None, :channels] >= self.rate, inputs.dtype)
+        return inputs * kept / (1 - self.rate)

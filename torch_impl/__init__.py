@@ -8,12 +8,23 @@ from common.config import options_for, select
 from common.systems import ModelConfig
 from torch_impl.dcgan import DCGANDiscriminator, DCGANGenerator
 from torch_impl.specgan import SpecGANDiscriminator, SpecGANGenerator
+from torch_impl.upsample_dcgan import UpsampleDCGANDiscriminator, UpsampleDCGANGenerator
 
-__all__ = ["DCGANDiscriminator", "DCGANGenerator", "NETWORKS", "SpecGANDiscriminator", "SpecGANGenerator", "build"]
+__all__ = [
+    "DCGANDiscriminator",
+    "DCGANGenerator",
+    "NETWORKS",
+    "SpecGANDiscriminator",
+    "SpecGANGenerator",
+    "UpsampleDCGANDiscriminator",
+    "UpsampleDCGANGenerator",
+    "build",
+]
 
 NETWORKS: dict[str, dict[str, type[nn.Module]]] = {
     "specgan": {"generator": SpecGANGenerator, "discriminator": SpecGANDiscriminator},
     "dcgan": {"generator": DCGANGenerator, "discriminator": DCGANDiscriminator},
+    "upsample_dcgan": {"generator": UpsampleDCGANGenerator, "discriminator": UpsampleDCGANDiscriminator},
 }
 
 

@@ -6,7 +6,9 @@ Batch normalisation and LeakyReLU need no class here: stock torch keeps the unbi
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import torch
@@ -165,6 +167,37 @@ class SyncBatchNorm2d(nn.BatchNorm2d):
         self.running_var.lerp_(variance * (count / (count - 1)), self.momentum)
         if self.num_batches_tracked is not None:
             self.num_batches_tracked.add_(1)
+
+
+_GIVEN = threading.local()
+
+
+@contextmanager
+def dropping(numbers: Tensor) -> Iterator[None]:
+    """Within, dropout layers take their decisions from ``numbers`` ``[B, C]``, U[0, 1): the first one from the first
+    columns, a column a channel, the next one from those that follow.
+    """
+    _GIVEN.numbers = numbers
+    try:
+        yield
+    finally:
+        _GIVEN.numbers = None
+
+
+class ChannelDropout(nn.Dropout2d):
+    """Dropout of whole channels (Tompson et al. 2015, arXiv:1411.4280), decided by :func:`dropping`'s numbers where
+    there are any: a channel goes where its number is below ``p``.
+    """
+
+    def forward(self, input: Tensor) -> Tensor:
+        """``[B, C, H, W]``, what stays divided by ``1 - p``; in evaluation unchanged."""
+        numbers = getattr(_GIVEN, "numbers", None)
+        if not self.training or numbers is None:
+            return super().forward(input)
+        channels = input.shape[1]
+        _GIVEN.numbers = numbers[:, channels:]
+        kept = (numbers[:, :channels, None, None] >= self.p).to(input.dtype)
+        return input * kept / (1 - self.p)
 
 
 def initialise(network: nn.Module, distribution: str) -> None:
