@@ -9,6 +9,7 @@ import pytest
 from sklearn.datasets import load_digits
 
 from common.config import load
+from common.schema import LossConfig
 from common.watch import ALIKE, NEAR_ZERO, PATIENCE, Diverged, Watch, difference, near_zero
 
 
@@ -48,7 +49,7 @@ def test_a_state_that_is_no_number_is_no_checkpoint_to_go_on_from(value):
         Watch(config()).weights(7, state)
 
 
-@pytest.mark.parametrize("kind", ["dcgan", "lsgan"])
+@pytest.mark.parametrize("kind", ["dcgan", "lsgan", "hinge"])
 def test_a_discriminator_that_has_won_is_told_once_an_episode(kind):
     patience = PATIENCE // 100
     low, high = [NEAR_ZERO / 2] * (patience + 3), [0.5]
@@ -65,6 +66,21 @@ def test_the_warning_says_what_and_what_to_do():
         f"step {100 + PATIENCE}: the discriminator has won: for {PATIENCE} steps d_loss stays below 0.01 (now 0.002)"
     )
     assert "optimizer.lr_d" in sentence
+
+
+def test_a_discriminator_that_won_by_the_hinge_is_said_to_stand_still():
+    watch = Watch(config("loss.kind=hinge", "loss.d_scale=7"))
+    watch.losses(0, {"d_loss": 0.019})
+    (sentence,) = watch.losses(PATIENCE, {"d_loss": 0.019})
+    assert "below 0.02 (now 0.019), so it learns nothing any more. Try a lower optimizer.lr_d" in sentence
+    assert "label_smoothing" not in sentence  # the hinge has none
+
+
+@pytest.mark.parametrize("smoothing", [0.0, 0.1])
+@pytest.mark.parametrize("fakes", [True, False])
+def test_probabilities_are_judged_as_logits_are(smoothing, fakes):
+    dcgan, bce = (LossConfig(kind=k, label_smoothing=smoothing, smooth_fakes=fakes) for k in ("dcgan", "bce"))
+    assert near_zero(bce) == near_zero(dcgan)
 
 
 @pytest.mark.parametrize("kind", ["wgan", "wgan-gp"])

@@ -1,6 +1,7 @@
 """What both networks minimise, in TensorFlow; twin of torch_impl/losses.py.
 
-As in ``train()`` of ``train_specgan.py``, github.com/chrisdonahue/wavegan at 40e85e8. Logits are ``[B]``.
+As in ``train()`` of ``train_specgan.py``, github.com/chrisdonahue/wavegan at 40e85e8, and what came after it. Scores
+are ``[B]``, or ``[B, N]`` of N patches or scales, all of which are averaged: logits, or for ``bce`` probabilities.
 """
 
 from __future__ import annotations
@@ -12,15 +13,26 @@ from tensorflow import Tensor
 
 from common.schema import LossConfig
 
+PROBABLE = 1e-7  # keras.config.epsilon(): how near to 0 and 1 a probability counts
+
 
 def d_loss(cfg: LossConfig, real: Tensor, fake: Tensor) -> Tensor:
-    """The discriminator's loss without penalty, a scalar, from logits on real and fake."""
+    """The discriminator's loss without penalty, a scalar, from scores on real and fake."""
     return D_LOSSES[cfg.kind](cfg, real, fake)
 
 
 def g_loss(cfg: LossConfig, fake: Tensor) -> Tensor:
-    """The generator's loss, a scalar, from the discriminator's logits on fakes."""
+    """The generator's loss, a scalar, from the discriminator's scores on fakes."""
     return G_LOSSES[cfg.kind](fake)
+
+
+def auxiliary_loss(cfg: LossConfig, classes: Tensor, labels: Tensor) -> Tensor:
+    """Weighted mean cross-entropy of naming the class, from logits ``[B, K]`` and labels ``[B]`` of 0 ... K - 1.
+
+    Odena et al. 2017, arXiv:1610.09585, equation 3.
+    """
+    named = tf.nn.sparse_softmax_cross_entropy_with_logits(labels, classes)
+    return cfg.auxiliary_weight * tf.reduce_mean(named)
 
 
 def gradient_penalty(
@@ -33,8 +45,8 @@ def gradient_penalty(
     between = real + tf.reshape(alpha, [-1, 1, 1, 1]) * (fake - real)
     with tf.GradientTape(watch_accessed_variables=False) as tape:
         tape.watch(between)
-        logits = discriminator(between)
-    slopes = tf.sqrt(tf.reduce_sum(tf.square(tape.gradient(logits, between)), axis=[1, 2, 3]))
+        scores = discriminator(between)
+    slopes = tf.sqrt(tf.reduce_sum(tf.square(tape.gradient(scores, between)), axis=[1, 2, 3]))
     return cfg.penalty_weight * tf.reduce_mean(tf.square(slopes - 1))
 
 
@@ -46,6 +58,16 @@ def _cross_entropy(logits: Tensor, target: float) -> Tensor:
     return tf.reduce_mean(
         tf.nn.sigmoid_cross_entropy_with_logits(tf.fill(tf.shape(logits), tf.constant(target, logits.dtype)), logits)
     )
+
+
+def _probable_cross_entropy(probabilities: Tensor, target: float) -> Tensor:
+    """As Keras's ``binary_crossentropy``: what is nearer to 0 or 1 than ``PROBABLE`` costs no more, and has no slope.
+
+    torch's ``BCELoss`` clamps the logarithm at -100 instead. The two are equal in between; a 0 that should be 1 costs
+    16.1 here with slope 0, there 100 with slope -1e12.
+    """
+    p = tf.clip_by_value(probabilities, PROBABLE, 1 - PROBABLE)
+    return -tf.reduce_mean(target * tf.math.log(p) + (1 - target) * tf.math.log(1 - p))
 
 
 def _distance(logits: Tensor, target: float) -> Tensor:
@@ -66,15 +88,29 @@ def _non_saturating(cfg: LossConfig, real: Tensor, fake: Tensor) -> Tensor:
     return cfg.d_scale * (_cross_entropy(real, real_target) + _cross_entropy(fake, fake_target))
 
 
+def _probable(cfg: LossConfig, real: Tensor, fake: Tensor) -> Tensor:
+    real_target, fake_target = _targets(cfg)
+    return cfg.d_scale * (_probable_cross_entropy(real, real_target) + _probable_cross_entropy(fake, fake_target))
+
+
+def _hinge(cfg: LossConfig, real: Tensor, fake: Tensor) -> Tensor:
+    """Lim and Ye 2017, arXiv:1705.02894. A score just at its margin, 1 or -1, has no slope, as one beyond it."""
+    return tf.reduce_mean(tf.nn.relu(1 - real)) + tf.reduce_mean(tf.nn.relu(1 + fake))
+
+
 D_LOSSES: dict[str, Callable[[LossConfig, Tensor, Tensor], Tensor]] = {
     "wgan-gp": _wasserstein,
     "wgan": _wasserstein,
     "lsgan": _least_squares,
     "dcgan": _non_saturating,
+    "bce": _probable,
+    "hinge": _hinge,
 }
 G_LOSSES: dict[str, Callable[[Tensor], Tensor]] = {
     "wgan-gp": lambda fake: -tf.reduce_mean(fake),
     "wgan": lambda fake: -tf.reduce_mean(fake),
     "lsgan": lambda fake: _distance(fake, 1.0),
     "dcgan": lambda fake: _cross_entropy(fake, 1.0),
+    "bce": lambda fake: _probable_cross_entropy(fake, 1.0),
+    "hinge": lambda fake: -tf.reduce_mean(fake),
 }

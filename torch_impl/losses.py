@@ -1,6 +1,7 @@
 """What both networks minimise, in torch; twin of tf_impl/losses.py.
 
-As in ``train()`` of ``train_specgan.py``, github.com/chrisdonahue/wavegan at 40e85e8. Logits are ``[B]``.
+As in ``train()`` of ``train_specgan.py``, github.com/chrisdonahue/wavegan at 40e85e8, and what came after it. Scores
+are ``[B]``, or ``[B, N]`` of N patches or scales, all of which are averaged: logits, or for ``bce`` probabilities.
 """
 
 from __future__ import annotations
@@ -13,15 +14,25 @@ from torch import Tensor
 
 from common.schema import LossConfig
 
+PROBABLE = 1e-7  # keras.config.epsilon(): how near to 0 and 1 a probability counts
+
 
 def d_loss(cfg: LossConfig, real: Tensor, fake: Tensor) -> Tensor:
-    """The discriminator's loss without penalty, a scalar, from logits on real and fake."""
+    """The discriminator's loss without penalty, a scalar, from scores on real and fake."""
     return D_LOSSES[cfg.kind](cfg, real, fake)
 
 
 def g_loss(cfg: LossConfig, fake: Tensor) -> Tensor:
-    """The generator's loss, a scalar, from the discriminator's logits on fakes."""
+    """The generator's loss, a scalar, from the discriminator's scores on fakes."""
     return G_LOSSES[cfg.kind](fake)
+
+
+def auxiliary_loss(cfg: LossConfig, classes: Tensor, labels: Tensor) -> Tensor:
+    """Weighted mean cross-entropy of naming the class, from logits ``[B, K]`` and labels ``[B]`` of 0 ... K - 1.
+
+    Odena et al. 2017, arXiv:1610.09585, equation 3.
+    """
+    return cfg.auxiliary_weight * F.cross_entropy(classes, labels.long())
 
 
 def gradient_penalty(
@@ -32,8 +43,8 @@ def gradient_penalty(
     Images ``[B, C, H, W]``, ``alpha`` ``[B]``. Gulrajani et al. 2017, arXiv:1704.00028, algorithm 1.
     """
     between = (real + alpha.reshape(-1, 1, 1, 1) * (fake - real)).requires_grad_()
-    logits = discriminator(between)
-    (gradient,) = torch.autograd.grad(logits.sum(), between, create_graph=True)
+    scores = discriminator(between)
+    (gradient,) = torch.autograd.grad(scores.sum(), between, create_graph=True)
     slopes = gradient.square().sum(dim=(1, 2, 3)).sqrt()
     return cfg.penalty_weight * (slopes - 1).square().mean()
 
@@ -44,6 +55,16 @@ def _targets(cfg: LossConfig) -> tuple[float, float]:
 
 def _cross_entropy(logits: Tensor, target: float) -> Tensor:
     return F.binary_cross_entropy_with_logits(logits, torch.full_like(logits, target))
+
+
+def _probable_cross_entropy(probabilities: Tensor, target: float) -> Tensor:
+    """As Keras's ``binary_crossentropy``: what is nearer to 0 or 1 than ``PROBABLE`` costs no more, and has no slope.
+
+    torch's ``BCELoss`` clamps the logarithm at -100 instead. The two are equal in between; a 0 that should be 1 costs
+    16.1 here with slope 0, there 100 with slope -1e12.
+    """
+    p = probabilities.clamp(PROBABLE, 1 - PROBABLE)
+    return -(target * p.log() + (1 - target) * (1 - p).log()).mean()
 
 
 def _distance(logits: Tensor, target: float) -> Tensor:
@@ -64,15 +85,29 @@ def _non_saturating(cfg: LossConfig, real: Tensor, fake: Tensor) -> Tensor:
     return cfg.d_scale * (_cross_entropy(real, real_target) + _cross_entropy(fake, fake_target))
 
 
+def _probable(cfg: LossConfig, real: Tensor, fake: Tensor) -> Tensor:
+    real_target, fake_target = _targets(cfg)
+    return cfg.d_scale * (_probable_cross_entropy(real, real_target) + _probable_cross_entropy(fake, fake_target))
+
+
+def _hinge(cfg: LossConfig, real: Tensor, fake: Tensor) -> Tensor:
+    """Lim and Ye 2017, arXiv:1705.02894. A score just at its margin, 1 or -1, has no slope, as one beyond it."""
+    return F.relu(1 - real).mean() + F.relu(1 + fake).mean()
+
+
 D_LOSSES: dict[str, Callable[[LossConfig, Tensor, Tensor], Tensor]] = {
     "wgan-gp": _wasserstein,
     "wgan": _wasserstein,
     "lsgan": _least_squares,
     "dcgan": _non_saturating,
+    "bce": _probable,
+    "hinge": _hinge,
 }
 G_LOSSES: dict[str, Callable[[Tensor], Tensor]] = {
     "wgan-gp": lambda fake: -fake.mean(),
     "wgan": lambda fake: -fake.mean(),
     "lsgan": lambda fake: _distance(fake, 1.0),
     "dcgan": lambda fake: _cross_entropy(fake, 1.0),
+    "bce": lambda fake: _probable_cross_entropy(fake, 1.0),
+    "hinge": lambda fake: -fake.mean(),
 }
