@@ -2,17 +2,41 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from typing import Any
+
 import keras
+import numpy as np
+from keras.layers import BatchNormalization, Embedding
 
 from common.draws import Draws
-from common.initial import kernel, scale
+from common.initial import embedding, kernel, scale, singular_vectors
 
 
 def initialise(network: keras.Model, scope: str, distribution: str, draws: Draws) -> None:
-    """Draw every kernel and batch-norm scale of a chain by the name ``scope/layer``; biases stay zero."""
-    for layer in network.layers:
-        name = f"{scope}/{layer.name}"
+    """Draw every kernel, embedding and batch-norm scale by its path ``scope/layer``; biases become zero.
+
+    Layers in layers have longer paths (``scope/attention_0/query``), and start with their ``gamma`` at zero.
+    """
+    for name, layer in _layers(network, scope):
         if hasattr(layer, "kernel"):
-            layer.kernel.assign(kernel(draws, distribution, name, tuple(layer.kernel.shape)))
-        elif hasattr(layer, "gamma"):
+            drawn = kernel(draws, distribution, name, tuple(layer.kernel.shape))
+            layer.kernel.assign(drawn)
+            if hasattr(layer, "u"):
+                u, v = singular_vectors(draws, name, drawn, layer.outputs)
+                layer.u.assign(u)
+                layer.v.assign(v)
+        elif isinstance(layer, Embedding):
+            layer.embeddings.assign(embedding(draws, distribution, name, tuple(layer.embeddings.shape)))
+        elif isinstance(layer, BatchNormalization):
             layer.gamma.assign(scale(draws, distribution, name, tuple(layer.gamma.shape)))
+        elif hasattr(layer, "gamma"):
+            layer.gamma.assign(np.zeros(layer.gamma.shape))
+        if getattr(layer, "bias", None) is not None:
+            layer.bias.assign(np.zeros(layer.bias.shape))
+
+
+def _layers(outer: Any, path: str) -> Iterator[tuple[str, Any]]:
+    for layer in outer._flatten_layers(include_self=False, recursive=False):
+        yield f"{path}/{layer.name}", layer
+        yield from _layers(layer, f"{path}/{layer.name}")

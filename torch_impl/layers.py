@@ -17,6 +17,9 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 from torch.distributed.nn.functional import all_reduce
 from torch.nn import init
+from torch.nn.utils.parametrize import is_parametrized
+
+from common.initial import EMBEDDINGS, FIRST_ITERATIONS
 
 KERNELS: dict[str, Callable[[Tensor], Any]] = {
     "glorot": init.xavier_uniform_,  # TF 1's and Keras's layer default
@@ -200,15 +203,30 @@ class ChannelDropout(nn.Dropout2d):
         return input * kept / (1 - self.p)
 
 
+def stored(module: nn.Module) -> Tensor:
+    """The weight that a module keeps: where it is computed from another (spectral norm), that other one."""
+    return module.parametrizations.weight.original if is_parametrized(module, "weight") else module.weight  # type: ignore
+
+
+@torch.no_grad()
 def initialise(network: nn.Module, distribution: str) -> None:
-    """Draw all kernels and batch-norm scales of ``network`` anew; set all biases to zero."""
+    """Draw all kernels, embeddings and batch-norm scales of ``network`` anew; set all biases to zero."""
     for module in network.modules():
         if isinstance(module, (nn.Linear, nn.Conv2d, nn.ConvTranspose2d)):
-            KERNELS[distribution](module.weight)
+            KERNELS[distribution](stored(module))
+            _fit(module)
+        elif isinstance(module, nn.Embedding):
+            init.normal_(module.weight, 0.0, EMBEDDINGS[distribution])
         elif isinstance(module, nn.BatchNorm2d):
             SCALES[distribution](module.weight)
         if isinstance(bias := getattr(module, "bias", None), Tensor):
             init.zeros_(bias)
+
+
+def _fit(module: nn.Module) -> None:
+    """Bring the vectors of a spectral normalisation to a new weight."""
+    for _ in range(FIRST_ITERATIONS if is_parametrized(module, "weight") else 0):
+        _ = module.weight  # makes a power iteration whenever it is read in training mode
 
 
 def _averaged(values: Tensor) -> Tensor:
