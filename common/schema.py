@@ -68,6 +68,11 @@ class DataConfig(Section):
     rotate: NotNegative = 0.0  # by up to so many degrees either way; what turns in from outside repeats the edge
     jitter: Share = 0.0  # brightness, contrast and saturation times 1 +- this
 
+    @property
+    def augments(self) -> bool:
+        """Whether images are changed at all."""
+        return self.flip != "none" or self.rotate > 0 or self.jitter > 0
+
     @model_validator(mode="after")
     def _is_a_source(self) -> Self:
         word, colon, place = self.source.partition(":")
@@ -87,10 +92,15 @@ class LossConfig(Section):
     label_smoothing: Share = 0.0  # lsgan, dcgan, bce: D's target for real is 1 - this
     smooth_fakes: bool = False  # and for fakes is this
     d_scale: Positive = 0.5  # lsgan, dcgan, bce: weight of each half of D's loss
-    auxiliary_weight: Positive = 1.0  # model.label=auxiliary: of naming the class, for D on real and for G
+    auxiliary_weight: Positive = 1.0  # model.label=auxiliary: of naming the class, for D on real and fake, and for G
     perceptual_weight: NotNegative = 0.0  # G's, of the mean distance of VGG19's features between fakes and real images
     texture_weight: NotNegative = 0.0  # G's, of the mean distance of the features' Gram matrices
     features: str | None = None  # file of VGG19's weights for these two, Keras's or torch's
+
+    @property
+    def imitates(self) -> bool:
+        """Whether G is to give its fakes the features of real images."""
+        return bool(self.perceptual_weight or self.texture_weight)
 
 
 class OptimizerConfig(Section):
@@ -221,8 +231,8 @@ class Config(Section):
             )
         if medium == "audio" and self.model.nc != 1:
             raise ValueError(f"model.nc={self.model.nc}: spectrograms of mono audio have one channel")
-        if medium == "audio" and (changed := [name for name in ("flip", "rotate", "jitter") if self._asks(name)]):
-            raise ValueError(f"data.{changed[0]}: images are changed so, and model.system={self.model.system} has none")
+        if medium == "audio" and self.data.augments:
+            raise ValueError(f"data.flip, rotate and jitter change images; model.system={self.model.system} has none")
         if self.model.probabilities != (self.loss.kind == "bce"):
             raise ValueError(
                 f"loss.kind={self.loss.kind}, but D of model.system={self.model.system} gives "
@@ -234,9 +244,6 @@ class Config(Section):
             )
         self._refuse_lacking_features()
         return self
-
-    def _asks(self, name: str) -> bool:
-        return getattr(self.data, name) != DataConfig.model_fields[name].default
 
     def _refuse_lacking_features(self) -> None:
         terms = [name for name in ("perceptual_weight", "texture_weight") if getattr(self.loss, name)]

@@ -12,6 +12,7 @@ KernelLength = Literal[3, 4, 5, 6, 7]
 Upsampling = Literal["zeros", "nearest", "linear", "cubic"]
 Padding = Literal["same", "symmetric"]
 Medium = Literal["audio", "image"]
+Sizes = Annotated[tuple[Count, ...], Field(strict=False)]  # YAML has lists only
 
 
 class Framing(NamedTuple):
@@ -197,8 +198,8 @@ class ConditionalDCGANConfig(Network):
     ndf: Count = 64
     nc: Count = 3
     label: Literal["map", "projected", "replicated", "auxiliary"] = "map"
-    attention_at: list[Count] = []
-    attention_d: list[Count] = []
+    attention_at: Sizes = ()
+    attention_d: Sizes = ()
     batchnorm_d: bool = True
     spectral_norm_g: bool = False
     scales: Literal[1, 2, 3] = 1

@@ -16,7 +16,7 @@ import yaml
 from common.config import ConfigError, checked, load, presets
 from parity.ladder_names import NETWORK
 from parity.training import pairs as in_training
-from parity.training.pairs import TrainingPair
+from parity.training.pairs import TrainingPair, options_in
 from parity.verdict import UnusableInput
 
 if TYPE_CHECKING:
@@ -57,6 +57,22 @@ OPTIONS: dict[tuple[str, str], list[str]] = {
     ("dcgan", "generator"): ["nc=3", "init=framework", FOUR_DIMENSIONAL],
     ("dcgan", "discriminator"): ["nc=3", "init=framework"],
     ("upsample_dcgan", "generator"): ["upsample=bilinear", "nc=1", "init=normal", "momentum=0.2", FOUR_DIMENSIONAL],
+    ("conditional_dcgan", "generator"): [
+        "attention_at=[8]",
+        "attention_at=[4,16],spectral_norm_g=true",
+        "init=framework",
+        "image_size=64",
+        "nc=1",
+    ],
+    ("conditional_dcgan", "discriminator"): [
+        "label=projected,batchnorm_d=false,attention_d=[8]",
+        "label=replicated",
+        "label=auxiliary",
+        "label=auxiliary,batchnorm_d=false",
+        "image_size=128,scales=3",
+        "init=framework",
+        "nc=1",
+    ],
     ("upsample_dcgan", "discriminator"): ["output=logit", "nc=1", "init=normal", "momentum=0.2", "dropout=0.0"],
 }
 
@@ -210,7 +226,7 @@ def _pair(system: str, network: str, option: str) -> Pair:
     name = f"{system}.{network}"
     if not option:
         return Pair(name, system, network, system)
-    words = option.split(",")
+    words = options_in(option)
     overrides = tuple(f"model.{word}" for word in words if word not in (FOUR_DIMENSIONAL, MIRRORED))
     tiny = f"{system}_tiny"
     return Pair(f"{name}:{option}", system, network, tiny, overrides, FOUR_DIMENSIONAL in words, MIRRORED in words)

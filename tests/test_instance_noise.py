@@ -13,7 +13,6 @@ from common.draws import Draws
 
 DEVIATION = 0.5
 STILL = ["optimizer.lr=1e-30", "training.precision=float64", "training.batch_size=4", "training.seed=3"]
-SIDES = {"dcgan_tiny": 64, "specgan_tiny": 128}
 
 
 def plain(tensor):
@@ -24,12 +23,12 @@ def plain(tensor):
 def judged(house, trainer, images, noise):
     """D's mean logit of images that got the noise."""
     images = images + (np.moveaxis(noise, -1, 1) if house == "torch_impl" else noise)
-    return float(plain(trainer._judged(trainer._tensor(images))).mean())
+    return float(plain(trainer._judged(trainer._tensor(images), trainer._drawn(0, 0), "real").scores).mean())
 
 
 def generated(trainer, z):
     """G's images of latents."""
-    return plain(trainer._generated(trainer._tensor(z)))
+    return plain(trainer._generated(trainer._drawn(0, 0)._replace(z=trainer._tensor(z))))
 
 
 @pytest.mark.parametrize("house", ["tf_impl", "torch_impl"])
@@ -45,9 +44,9 @@ def test_real_and_fake_images_carry_it_in_every_update(house, preset, ways):
     config = load(preset, [*STILL, *ways, f"training.instance_noise={DEVIATION}"])
     module = import_module(f"{house}.trainer")
     trainer, aside = (module.Trainer(config, 10) for _ in range(2))
-    draws, batch, side, nc = Draws(3), 4, SIDES[preset], config.model.nc
+    draws, batch, side, nc = Draws(3), 4, config.model.side, config.model.nc
     x = (draws.uniform("x", (batch, side, side, nc)) * 256).astype(np.uint8)
-    metrics = trainer.step(2, repeat({"x": x}))
+    metrics = trainer.step(2, repeat({"x": x, "label": np.zeros(batch, np.int64)}))
     turns = (0, 0) if config.training.reuse_fakes else (0, 1)  # of D's update and of G's
     z = [draws.latents(config.training.latents, "latents", (batch, config.model.nz), 2, turn) for turn in turns]
     noise = [DEVIATION * draws.normal("instance noise", (batch, side, side, nc), 2, turn) for turn in turns]

@@ -10,11 +10,14 @@ import keras
 
 from common.config import options_for, select
 from common.systems import ModelConfig
+from tf_impl.conditional_dcgan import ConditionalDCGANDiscriminator, ConditionalDCGANGenerator
 from tf_impl.dcgan import DCGANDiscriminator, DCGANGenerator
 from tf_impl.specgan import SpecGANDiscriminator, SpecGANGenerator
 from tf_impl.upsample_dcgan import UpsampleDCGANDiscriminator, UpsampleDCGANGenerator
 
 __all__ = [
+    "ConditionalDCGANDiscriminator",
+    "ConditionalDCGANGenerator",
     "DCGANDiscriminator",
     "DCGANGenerator",
     "NETWORKS",
@@ -29,6 +32,7 @@ NETWORKS: dict[str, dict[str, type[keras.Model]]] = {
     "specgan": {"generator": SpecGANGenerator, "discriminator": SpecGANDiscriminator},
     "dcgan": {"generator": DCGANGenerator, "discriminator": DCGANDiscriminator},
     "upsample_dcgan": {"generator": UpsampleDCGANGenerator, "discriminator": UpsampleDCGANDiscriminator},
+    "conditional_dcgan": {"generator": ConditionalDCGANGenerator, "discriminator": ConditionalDCGANDiscriminator},
 }
 
 

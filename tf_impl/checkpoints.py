@@ -40,7 +40,7 @@ def restore(trainer: Trainer, arrays: Mapping[str, Array]) -> None:
 
 def weights(network: keras.Model) -> dict[str, tf.Variable]:
     """A network's parameters and running statistics by name."""
-    return named(network.variables)
+    return named(network, network.variables)
 
 
 def _variables(trainer: Trainer) -> dict[str, tf.Variable]:

@@ -108,7 +108,7 @@ class Replicas:
     def synchronised(self, network: keras.Model) -> keras.Model:
         """The network with batch statistics of all devices' examples, changed in place."""
         if self.size > 1:
-            for layer in network.layers:
+            for layer in network._flatten_layers():
                 if isinstance(layer, keras.layers.BatchNormalization):
                     layer.synchronized = True
         return network

@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from typing import Any
-
 import keras
 import numpy as np
 from keras.layers import BatchNormalization, Embedding
 
 from common.draws import Draws
 from common.initial import embedding, kernel, scale, singular_vectors
+from tf_impl.layers import layers_in
 
 
 def initialise(network: keras.Model, scope: str, distribution: str, draws: Draws) -> None:
@@ -18,7 +16,7 @@ def initialise(network: keras.Model, scope: str, distribution: str, draws: Draws
 
     Layers in layers have longer paths (``scope/attention_0/query``), and start with their ``gamma`` at zero.
     """
-    for name, layer in _layers(network, scope):
+    for name, layer in layers_in(network, f"{scope}/"):
         if hasattr(layer, "kernel"):
             drawn = kernel(draws, distribution, name, tuple(layer.kernel.shape))
             layer.kernel.assign(drawn)
@@ -34,9 +32,3 @@ def initialise(network: keras.Model, scope: str, distribution: str, draws: Draws
             layer.gamma.assign(np.zeros(layer.gamma.shape))
         if getattr(layer, "bias", None) is not None:
             layer.bias.assign(np.zeros(layer.bias.shape))
-
-
-def _layers(outer: Any, path: str) -> Iterator[tuple[str, Any]]:
-    for layer in outer._flatten_layers(include_self=False, recursive=False):
-        yield f"{path}/{layer.name}", layer
-        yield from _layers(layer, f"{path}/{layer.name}")

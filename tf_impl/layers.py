@@ -57,9 +57,26 @@ def precision(name: str) -> Iterator[None]:
         keras.config.set_dtype_policy(policy)
 
 
-def named(variables: list[Any]) -> dict[str, tf.Variable]:
-    """Keras's variables by ``layer/weight``."""
-    return {variable.path.partition("/")[2]: variable.value for variable in variables}
+def layers_in(outer: Any, path: str = "") -> Iterator[tuple[str, Any]]:
+    """Every layer of a network by its path, layers in layers too: ``scale_0/body/downconv_1``."""
+    for layer in outer._flatten_layers(include_self=False, recursive=False):
+        yield f"{path}{layer.name}", layer
+        yield from layers_in(layer, f"{path}{layer.name}/")
+
+
+def names_of(network: keras.Model) -> dict[int, str]:
+    """``path/weight`` of every variable, by its id; Keras's own paths leave the outer layers out."""
+    return {
+        id(variable): f"{path}/{variable.name}"
+        for path, layer in layers_in(network)
+        for variable in (*layer._trainable_variables, *layer._non_trainable_variables)
+    }
+
+
+def named(network: keras.Model, variables: Sequence[Any]) -> dict[str, tf.Variable]:
+    """Some of a network's variables by ``path/weight``."""
+    names = names_of(network)
+    return {names[id(variable)]: variable.value for variable in variables}
 
 
 class Chain(keras.Sequential):
@@ -76,6 +93,26 @@ class Chain(keras.Sequential):
     def from_config(cls, config: dict[str, Any], custom_objects: dict[str, Any] | None = None) -> keras.Sequential:
         """Rebuild the layers from ``Sequential.get_config()``."""
         return keras.Sequential.from_config(config, custom_objects)
+
+
+class Graph(keras.Model):
+    """A functional ``keras.Model`` whose constructor takes options instead of tensors.
+
+    Saved, pickled or cloned it comes back as a plain functional model of the same named layers.
+    """
+
+    def __init_subclass__(cls, **kwargs: Any) -> None:
+        super().__init_subclass__(**kwargs)
+        keras.saving.register_keras_serializable(package="tf_impl")(cls)
+
+    def get_config(self) -> dict[str, Any]:
+        """The layers and how they are joined."""
+        return keras.Model(self.inputs, self.outputs, name=self.name).get_config()
+
+    @classmethod
+    def from_config(cls, config: dict[str, Any], custom_objects: dict[str, Any] | None = None) -> keras.Model:
+        """Join the layers again."""
+        return keras.Model.from_config(config, custom_objects)
 
 
 def average(values: Sequence[Any]) -> list[Any]:
@@ -274,12 +311,18 @@ class ChannelDropout(keras.layers.SpatialDropout2D):
     there are any: a channel goes where its number is below ``rate``.
     """
 
+    def __init__(self, rate: float, **kwargs: Any) -> None:
+        super().__init__(0.0, **kwargs)  # no generator of its own, whose state would be one of the network's variables
+        self.rate = rate
+
     def call(self, inputs: Any, training: bool = False) -> Any:
         """``[B, H, W, C]``, what stays divided by ``1 - rate``; in evaluation unchanged."""
-        numbers = getattr(_GIVEN, "numbers", None)
-        if not training or numbers is None:
-            return super().call(inputs, training=training)
-        channels = inputs.shape[-1]
-        _GIVEN.numbers = numbers[:, channels:]
+        if not training or not self.rate:
+            return inputs
+        numbers, channels = getattr(_GIVEN, "numbers", None), inputs.shape[-1]
+        if numbers is None:
+            numbers = tf.random.uniform([tf.shape(inputs)[0], channels], dtype=self.compute_dtype)
+        else:
+            _GIVEN.numbers = numbers[:, channels:]
         kept = ops.cast(numbers[:, None, None, :channels] >= self.rate, inputs.dtype)
         return inputs * kept / (1 - self.rate)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
+from functools import partial
 from typing import Any, NamedTuple
 
 import keras
@@ -10,15 +11,17 @@ import numpy as np
 import tensorflow as tf
 from tensorflow import Tensor
 
+from common.augmenting import AUGMENTATION
 from common.draws import Draws
 from common.moments import Moments
 from common.schedules import learning_rates
 from common.schema import Config
 from tf_impl import build, losses, optimizers
+from tf_impl.augmentation import augment
 from tf_impl.convolution import hasten
 from tf_impl.distribution import Replicas
 from tf_impl.initial import initialise
-from tf_impl.layers import named, precision
+from tf_impl.layers import dropping, named, precision
 from tf_impl.spectrogram import spectrogram, waveform
 
 Array = np.ndarray
@@ -27,15 +30,37 @@ Learned = tuple[list[Tensor], Metrics]  # gradients in the order of the paramete
 DTYPES = {"float32": tf.float32, "bfloat16": tf.float32, "float64": tf.float64}
 
 
-class Drawn(NamedTuple):
-    """What an update draws: latents ``[B, nz]``, mixing weights ``[B]`` and instance noise ``[B, H, W, C]``.
+NONE = np.empty(0, np.int64)  # classes of what has none
+PASSES = ("real", "fake", "between", "slope")  # images through D: in its own update, and in G's
 
-    The noise is added to real and to fake images alike; without it, it is zeros ``[B, 1, 1, 1]``.
+
+class Drawn(NamedTuple):
+    """What an update draws, and what else it is told, a row an example: latents ``[B, nz]``, mixing weights ``[B]``,
+    instance noise ``[B, H, W, C]``, which is added to real and to fake images alike, numbers ``[B, PASSES, channels]``
+    by which D drops channels, classes ``[B]``, and real images ``[B, H, W, C]`` whose features G imitates.
+
+    Noise and images that are not asked for are zeros ``[B, 1, 1, 1]``.
     """
 
     z: Tensor
     alpha: Tensor
     noise: Tensor
+    dropout: Tensor
+    labels: Tensor
+    images: Tensor
+
+    def portion(self, i: int, portions: int) -> Drawn:
+        """Every so many rows from the ``i``-th on: on however many devices, the same ones."""
+        return Drawn(*(part[i::portions] for part in self))
+
+
+class Judgement(NamedTuple):
+    """What D says of images: scores ``[B]``, or several of each, ``[B, S]``, and the logits ``[B, K]`` of an auxiliary
+    head.
+    """
+
+    scores: Tensor
+    classes: Tensor | None = None
 
 
 class Trainer:
@@ -60,8 +85,11 @@ class Trainer:
             self.discriminator = self._network("discriminator")
             self.ema = self._network("generator") if config.training.ema is not None else None
             chosen = optimizers.OPTIMIZERS[config.optimizer.kind]
-            self.d_optimizer = chosen(config.optimizer, named(self.discriminator.trainable_variables))
-            self.g_optimizer = chosen(config.optimizer, named(self.generator.trainable_variables))
+            self.d_optimizer = chosen(
+                config.optimizer, named(self.discriminator, self.discriminator.trainable_variables)
+            )
+            self.g_optimizer = chosen(config.optimizer, named(self.generator, self.generator.trainable_variables))
+            self.features: Any = None
         if moments is not None:
             self.mean, self.std = (self._tensor(values) for values in (moments.mean, moments.std))
 
@@ -70,12 +98,13 @@ class Trainer:
         cfg = self.config.training
         lr_d, lr_g = (tf.constant(lr, tf.float64) for lr in learning_rates(self.config.optimizer, step, self.steps))
         if cfg.reuse_fakes:
-            return self.update_both(self._taken(batches), self._drawn(step, 0), lr_d, lr_g)
+            real, labels = self._taken(batches, step, 0)
+            return self.update_both(real, self._told(self._drawn(step, 0), real, labels), lr_d, lr_g)
         metrics: Metrics = {}
         for update in range(cfg.d_updates):
-            real = self._taken(batches)
-            metrics = self.update_discriminator(real, self._drawn(step, update), lr_d)
-        return metrics | self.update_generator(self._drawn(step, cfg.d_updates), lr_g)
+            real, labels = self._taken(batches, step, update)
+            metrics = self.update_discriminator(real, self._told(self._drawn(step, update), real, labels), lr_d)
+        return metrics | self.update_generator(self._told(self._drawn(step, cfg.d_updates), real, labels), lr_g)
 
     @tf.function(autograph=False)
     def update_discriminator(self, real: Tensor, drawn: Drawn, lr: Tensor) -> Metrics:
@@ -99,20 +128,19 @@ class Trainer:
         return tf.function(update, autograph=False, jit_compile=True)
 
     def _update_discriminator(self, real: Tensor, drawn: Drawn, lr: Tensor) -> Metrics:
-        fake = self._generated(drawn.z)
-        return self._move_discriminator(real + drawn.noise, fake + drawn.noise, drawn.alpha, lr)
+        return self._move_discriminator(real, self._generated(drawn), drawn, lr)
 
     def _update_generator(self, drawn: Drawn, lr: Tensor) -> Metrics:
         parameters = list(self.g_optimizer.parameters.values())
 
-        def learn(z: Tensor, noise: Tensor) -> Learned:
+        def learn(drawn: Drawn) -> Learned:
             with tf.GradientTape(watch_accessed_variables=False) as tape:
                 tape.watch(parameters)
-                fake = self._generated(z)
-            slope, metrics = self._slope(fake + noise)
+                fake = self._generated(drawn)
+            slope, metrics = self._slope(fake, drawn)
             return tape.gradient(fake, parameters, slope), metrics
 
-        gradients, metrics = self._averaged(learn, drawn.z, drawn.noise)
+        gradients, metrics = self._averaged(learn, drawn)
         self._move_generator(gradients, lr)
         return metrics
 
@@ -120,50 +148,66 @@ class Trainer:
         parameters = list(self.g_optimizer.parameters.values())
         with tf.GradientTape(watch_accessed_variables=False) as tape:
             tape.watch(parameters)
-            made = self._generated(drawn.z)
-        fake = made + drawn.noise
-        d_metrics = self._move_discriminator(real + drawn.noise, fake, drawn.alpha, lr_d)
-        slope, g_metrics = self._slope(fake)
-        gradients, g_metrics = self._shared(tape.gradient(made, parameters, slope), g_metrics)
+            fake = self._generated(drawn)
+        d_metrics = self._move_discriminator(real, fake, drawn, lr_d)
+        slope, g_metrics = self._slope(fake, drawn)
+        gradients, g_metrics = self._shared(tape.gradient(fake, parameters, slope), g_metrics)
         self._move_generator(gradients, lr_g)
         return d_metrics | g_metrics
 
-    def _generated(self, z: Tensor) -> Tensor:
+    def _generated(self, drawn: Drawn) -> Tensor:
         """Fakes ``[B, H, W, C]``."""
-        return tf.cast(self.generator(z, training=True), self.dtype)
+        return tf.cast(self.generator(self._with_labels(drawn.z, drawn.labels), training=True), self.dtype)
 
-    def _slope(self, fake: Tensor) -> tuple[Tensor, Metrics]:
+    def _slope(self, fake: Tensor, drawn: Drawn) -> tuple[Tensor, Metrics]:
         """The gradient of G's loss at fakes."""
         with tf.GradientTape(watch_accessed_variables=False) as tape:
             tape.watch(fake)
-            loss = losses.g_loss(self.config.loss, self._judged(fake))
-        return tape.gradient(loss, fake), {"g_loss": loss}
+            loss, metrics = self._g_loss(fake, drawn)
+        return tape.gradient(loss, fake), metrics
 
-    def _move_discriminator(self, real: Tensor, fake: Tensor, alpha: Tensor, lr: Tensor) -> Metrics:
-        gradients, metrics = self._averaged(self._d_gradients, real, fake, alpha)
+    def _g_loss(self, fake: Tensor, drawn: Drawn) -> tuple[Tensor, Metrics]:
+        """G's loss, with what it is made of."""
+        cfg = self.config.loss
+        judged = self._judged(fake + drawn.noise, drawn, "slope")
+        loss, metrics = losses.g_loss(cfg, judged.scores), {}
+        if judged.classes is not None:
+            metrics["g_class"] = losses.auxiliary_loss(cfg, judged.classes, drawn.labels)
+        loss = sum(metrics.values(), loss)
+        return loss, {"g_loss": loss, **metrics}
+
+    def _move_discriminator(self, real: Tensor, fake: Tensor, drawn: Drawn, lr: Tensor) -> Metrics:
+        gradients, metrics = self._averaged(self._d_gradients, drawn, real, fake)
         self.d_optimizer.apply(self._clipped(gradients), lr)
         if self.config.loss.kind == "wgan":
             for parameter in self.d_optimizer.parameters.values():
                 parameter.assign(tf.clip_by_value(parameter, -self.config.loss.clip, self.config.loss.clip))
         return metrics
 
-    def _d_gradients(self, real: Tensor, fake: Tensor, alpha: Tensor) -> Learned:
+    def _d_gradients(self, real: Tensor, fake: Tensor, drawn: Drawn) -> Learned:
         parameters = list(self.d_optimizer.parameters.values())
         with tf.GradientTape(watch_accessed_variables=False) as tape:
             tape.watch(parameters)
-            loss, metrics = self._d_loss(real, fake, alpha)
+            loss, metrics = self._d_loss(real, fake, drawn)
         return tape.gradient(loss, parameters), metrics
 
-    def _d_loss(self, real: Tensor, fake: Tensor, alpha: Tensor) -> tuple[Tensor, Metrics]:
+    def _d_loss(self, real: Tensor, fake: Tensor, drawn: Drawn) -> tuple[Tensor, Metrics]:
         """D's loss, penalty included, with what it is made of."""
-        cfg = self.config.loss
-        real_logits, fake_logits = self._judged(real), self._judged(fake)
-        loss = losses.d_loss(cfg, real_logits, fake_logits)
-        metrics = {"d_real": tf.reduce_mean(real_logits), "d_fake": tf.reduce_mean(fake_logits)}
+        cfg, judged = self.config.loss, partial(self._judged, drawn=drawn)
+        real, fake = real + drawn.noise, fake + drawn.noise
+        on_real, on_fake = judged(real, at="real"), judged(fake, at="fake")
+        loss = losses.d_loss(cfg, on_real.scores, on_fake.scores)
+        seen = {"d_real": tf.reduce_mean(on_real.scores), "d_fake": tf.reduce_mean(on_fake.scores)}
         if cfg.kind == "wgan-gp":
-            metrics["penalty"] = losses.gradient_penalty(cfg, self._judged, real, fake, alpha)
-            loss = loss + metrics["penalty"]
-        return loss, {"d_loss": loss, **metrics}
+            seen["penalty"] = losses.gradient_penalty(
+                cfg, lambda images: judged(images, at="between").scores, real, fake, drawn.alpha
+            )
+            loss = loss + seen["penalty"]
+        if on_real.classes is not None and on_fake.classes is not None:
+            seen["d_class"] = losses.auxiliary_loss(cfg, on_real.classes, drawn.labels)
+            seen["d_class"] = seen["d_class"] + losses.auxiliary_loss(cfg, on_fake.classes, drawn.labels)
+            loss = loss + seen["d_class"]
+        return loss, {"d_loss": loss, **seen}
 
     def _move_generator(self, gradients: list[Tensor], lr: Tensor) -> None:
         self.g_optimizer.apply(self._clipped(gradients), lr)
@@ -178,13 +222,10 @@ class Trainer:
         for copied, statistic in zip(ema.non_trainable_variables, self.generator.non_trainable_variables, strict=True):
             copied.assign(statistic)
 
-    def _averaged(self, learn: Callable[..., Learned], *inputs: Tensor) -> Learned:
-        """Gradients and metrics, averaged over the portions of a batch and over all devices.
-
-        Portion ``i`` of ``n`` is every ``n``-th example from the ``i``-th on: on however many devices, the same ones.
-        """
+    def _averaged(self, learn: Callable[..., Learned], drawn: Drawn, *images: Tensor) -> Learned:
+        """Gradients and metrics, averaged over the portions of a batch and over all devices."""
         portions = self.config.training.accumulation
-        parts = [learn(*(x[i::portions] for x in inputs)) for i in range(portions)]
+        parts = [learn(*(x[i::portions] for x in images), drawn.portion(i, portions)) for i in range(portions)]
         gradients = [tf.add_n(found) / portions for found in zip(*(part for part, _ in parts), strict=True)]
         return self._shared(gradients, {name: _mean([told[name] for _, told in parts]) for name in parts[0][1]})
 
@@ -197,9 +238,17 @@ class Trainer:
         most = self.config.optimizer.clip_norm
         return gradients if most is None else optimizers.clip(gradients, most)
 
-    def _judged(self, images: Tensor) -> Tensor:
-        """D's logits ``[B]``, never of lower precision than the weights."""
-        return tf.cast(self.discriminator(images, training=True), self.dtype)
+    def _judged(self, images: Tensor, drawn: Drawn, at: str) -> Judgement:
+        """What D says, never of lower precision than the weights."""
+        model = self.config.model
+        given = images if model.auxiliary else self._with_labels(images, drawn.labels)
+        with dropping(drawn.dropout[:, PASSES.index(at)]):
+            said = self.discriminator(given, training=True)
+        return Judgement(*(tf.cast(part, self.dtype) for part in (said if model.auxiliary else (said,))))
+
+    def _with_labels(self, x: Tensor, labels: Tensor) -> Tensor | list[Tensor]:
+        """What a network is given: of a conditional system the classes too."""
+        return [x, labels] if self.config.model.labels else x
 
     @tf.function(autograph=False)
     def settle(self) -> None:
@@ -224,22 +273,37 @@ class Trainer:
     def _prepared(self, x: Tensor) -> Tensor:
         return x / 127.5 - 1 if self.moments is None else spectrogram(x, self.mean, self.std)
 
-    def _taken(self, batches: Iterator[dict[str, Array]]) -> Any:
-        return self._given(self.replicas.parts(self._tensor(next(batches)["x"])))
+    def _taken(self, batches: Iterator[dict[str, Array]], step: int, update: int) -> tuple[Any, Any]:
+        """The next batch: images ``[B, H, W, C]``, changed at random where that is asked for, and their classes."""
+        batch = next(batches)
+        x, labels = (self.replicas.parts(self._tensor(batch[name])) for name in ("x", "label"))
+        count = AUGMENTATION if self.config.data.augments else 0
+        return self._given(x, self._rows(self._numbers("augmentation", step, update, count))), labels
 
     @tf.function(autograph=False)
-    def _given(self, x: Tensor) -> Tensor:
+    def _given(self, x: Tensor, numbers: Tensor) -> Tensor:
         """Each device's part of a batch, prepared there."""
-        return self.replicas.run_each(self._prepared, x)
+        return self.replicas.run_each(self._changed, x, numbers)
 
-    def sample(self, z: Array) -> Array:
-        """Images ``[B, H, W, C]`` in [-1, 1] from latents ``[B, nz]``: the moving average's if there is one."""
-        return self._sample(self._tensor(z)).numpy()
+    def _changed(self, x: Tensor, numbers: Tensor) -> Tensor:
+        real = self._prepared(x)
+        return augment(self.config.data, real, numbers) if self.config.data.augments else real
+
+    def _told(self, drawn: Drawn, real: Any, labels: Any) -> Drawn:
+        """What an update draws, with the classes of a batch and, if G imitates them, its images."""
+        return drawn._replace(labels=labels, images=drawn.images if self.features is None else real)
+
+    def sample(self, z: Array, labels: Array = NONE) -> Array:
+        """Images ``[B, H, W, C]`` in [-1, 1] from latents ``[B, nz]``: the moving average's if there is one.
+
+        A conditional system needs classes ``[B]``.
+        """
+        return self._sample(self._tensor(z), self._tensor(labels)).numpy()
 
     @tf.function(autograph=False, reduce_retracing=True)
-    def _sample(self, z: Tensor) -> Tensor:
+    def _sample(self, z: Tensor, labels: Tensor) -> Tensor:
         network = self.generator if self.ema is None else self.ema
-        return tf.cast(network(z, training=False), tf.float32)
+        return tf.cast(network(self._with_labels(z, labels), training=False), tf.float32)
 
     def clips(self, images: Array) -> Array:
         """Waveforms ``[B, T]`` of spectrograms ``[B, H, W, 1]``."""
@@ -259,10 +323,22 @@ class Trainer:
 
     def _drawn(self, step: int, update: int) -> Drawn:
         cfg = self.config
-        shape = (cfg.training.batch_size, cfg.model.nz)
-        z = self.draws.latents(cfg.training.latents, "latents", shape, step, update)
-        alpha = self.draws.uniform("alpha", shape[:1], step, update)
-        return Drawn(*(self.replicas.rows(self._tensor(x)) for x in (z, alpha, self._noise(step, update))))
+        batch = cfg.training.batch_size
+        z = self.draws.latents(cfg.training.latents, "latents", (batch, cfg.model.nz), step, update)
+        alpha = self.draws.uniform("alpha", (batch,), step, update)
+        dropout = self._numbers("dropout", step, update, len(PASSES), sum(cfg.model.dropped))
+        nothing = np.zeros((batch, 1, 1, 1))
+        rows = map(self._rows, (z, alpha, self._noise(step, update), dropout, np.zeros(batch, np.int64), nothing))
+        return Drawn(*rows)
+
+    def _numbers(self, purpose: str, step: int, update: int, *shape: int) -> Array:
+        """Numbers of that shape for each example, U[0, 1)."""
+        shape = (self.config.training.batch_size, *shape)
+        return self.draws.uniform(purpose, shape, step, update) if all(shape) else np.empty(shape)
+
+    def _rows(self, drawn: Array) -> Any:
+        """Each device's part of what was drawn for a whole batch."""
+        return self.replicas.rows(self._tensor(drawn))
 
     def _noise(self, step: int, update: int) -> Array:
         cfg = self.config
@@ -273,7 +349,8 @@ class Trainer:
         return cfg.training.instance_noise * self.draws.normal("instance noise", shape, step, update)
 
     def _tensor(self, values: Array) -> Tensor:
-        return tf.constant(values, self.dtype)
+        """Numbers in the trainer's precision; classes as they are."""
+        return tf.constant(values, tf.int64 if values.dtype == np.int64 else self.dtype)
 
     def _network(self, name: str) -> keras.Model:
         with precision(self.config.training.precision):

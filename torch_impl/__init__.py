@@ -6,11 +6,14 @@ from torch import nn
 
 from common.config import options_for, select
 from common.systems import ModelConfig
+from torch_impl.conditional_dcgan import ConditionalDCGANDiscriminator, ConditionalDCGANGenerator
 from torch_impl.dcgan import DCGANDiscriminator, DCGANGenerator
 from torch_impl.specgan import SpecGANDiscriminator, SpecGANGenerator
 from torch_impl.upsample_dcgan import UpsampleDCGANDiscriminator, UpsampleDCGANGenerator
 
 __all__ = [
+    "ConditionalDCGANDiscriminator",
+    "ConditionalDCGANGenerator",
     "DCGANDiscriminator",
     "DCGANGenerator",
     "NETWORKS",
@@ -25,6 +28,7 @@ NETWORKS: dict[str, dict[str, type[nn.Module]]] = {
     "specgan": {"generator": SpecGANGenerator, "discriminator": SpecGANDiscriminator},
     "dcgan": {"generator": DCGANGenerator, "discriminator": DCGANDiscriminator},
     "upsample_dcgan": {"generator": UpsampleDCGANGenerator, "discriminator": UpsampleDCGANDiscriminator},
+    "conditional_dcgan": {"generator": ConditionalDCGANGenerator, "discriminator": ConditionalDCGANDiscriminator},
 }
 
 

@@ -12,14 +12,17 @@ import torch
 from torch import Tensor, nn
 
 from common.allocation import keep_freed_memory
+from common.augmenting import AUGMENTATION
 from common.draws import Draws
 from common.moments import Moments
 from common.schedules import learning_rates
 from common.schema import Config
 from torch_impl import build, losses, optimizers
+from torch_impl.augmentation import augment
 from torch_impl.convolution import hasten
 from torch_impl.distribution import Replicas
 from torch_impl.initial import initialise
+from torch_impl.layers import dropping
 from torch_impl.spectrogram import spectrogram, waveform
 
 Array = np.ndarray
@@ -28,15 +31,37 @@ Learned = tuple[Tensor, Tensor, Metrics]  # what parameters are to learn from, t
 DTYPES = {"float32": torch.float32, "bfloat16": torch.float32, "float64": torch.float64}
 
 
-class Drawn(NamedTuple):
-    """What an update draws: latents ``[B, nz]``, mixing weights ``[B]`` and instance noise ``[B, C, H, W]``.
+NONE = np.empty(0, np.int64)  # classes of what has none
+PASSES = ("real", "fake", "between", "slope")  # images through D: in its own update, and in G's
 
-    The noise is added to real and to fake images alike; without it, it is zeros ``[B, 1, 1, 1]``.
+
+class Drawn(NamedTuple):
+    """What an update draws, and what else it is told, a row an example: latents ``[B, nz]``, mixing weights ``[B]``,
+    instance noise ``[B, C, H, W]``, which is added to real and to fake images alike, numbers ``[B, PASSES, channels]``
+    by which D drops channels, classes ``[B]``, and real images ``[B, C, H, W]`` whose features G imitates.
+
+    Noise and images that are not asked for are zeros ``[B, 1, 1, 1]``.
     """
 
     z: Tensor
     alpha: Tensor
     noise: Tensor
+    dropout: Tensor
+    labels: Tensor
+    images: Tensor
+
+    def portion(self, i: int, portions: int) -> Drawn:
+        """Every so many rows from the ``i``-th on: on however many devices, the same ones."""
+        return Drawn(*(part[i::portions] for part in self))
+
+
+class Judgement(NamedTuple):
+    """What D says of images: scores ``[B]``, or several of each, ``[B, S]``, and the logits ``[B, K]`` of an auxiliary
+    head.
+    """
+
+    scores: Tensor
+    classes: Tensor | None = None
 
 
 class Trainer:
@@ -69,6 +94,7 @@ class Trainer:
         chosen = optimizers.OPTIMIZERS[config.optimizer.kind]
         self.d_optimizer = chosen(config.optimizer, dict(self.discriminator.named_parameters()))
         self.g_optimizer = chosen(config.optimizer, dict(self.generator.named_parameters()))
+        self.features: Any = None
         if moments is not None:
             self.mean, self.std = (self._tensor(values) for values in (moments.mean, moments.std))
 
@@ -77,56 +103,66 @@ class Trainer:
         cfg = self.config.training
         lr_d, lr_g = learning_rates(self.config.optimizer, step, self.steps)
         if cfg.reuse_fakes:
-            return self.update_both(self.prepare(next(batches)["x"]), self._drawn(step, 0), lr_d, lr_g)
+            real, labels = self._taken(batches, step, 0)
+            return self.update_both(real, self._told(self._drawn(step, 0), real, labels), lr_d, lr_g)
         metrics: Metrics = {}
         for update in range(cfg.d_updates):
-            real = self.prepare(next(batches)["x"])
-            metrics = self.update_discriminator(real, self._drawn(step, update), lr_d)
-        return metrics | self.update_generator(self._drawn(step, cfg.d_updates), lr_g)
+            real, labels = self._taken(batches, step, update)
+            metrics = self.update_discriminator(real, self._told(self._drawn(step, update), real, labels), lr_d)
+        return metrics | self.update_generator(self._told(self._drawn(step, cfg.d_updates), real, labels), lr_g)
 
     def update_discriminator(self, real: Tensor, drawn: Drawn, lr: float) -> Metrics:
         """One update of D on images ``[B, C, H, W]``."""
         with torch.no_grad():
-            fake = self._generated(drawn.z)
-        return self._move_discriminator(real + drawn.noise, fake + drawn.noise, drawn.alpha, lr)
+            fake = self._generated(drawn)
+        return self._move_discriminator(real, fake, drawn, lr)
 
     def update_generator(self, drawn: Drawn, lr: float) -> Metrics:
         """One update of G."""
 
-        def learn(z: Tensor, noise: Tensor) -> Learned:
-            fake = self._generated(z)
-            return fake, *self._slope(fake + noise)
+        def learn(drawn: Drawn) -> Learned:
+            fake = self._generated(drawn)
+            return fake, *self._slope(fake, drawn)
 
-        gradients, metrics = self._averaged(self.generator, learn, drawn.z, drawn.noise)
+        gradients, metrics = self._averaged(self.generator, learn, drawn)
         self._move_generator(gradients, lr)
         return metrics
 
     def update_both(self, real: Tensor, drawn: Drawn, lr_d: float, lr_g: float) -> Metrics:
         """One update of D, then one of G, on the same fakes."""
-        made = self._generated(drawn.z)
-        fake = made.detach() + drawn.noise
-        d_metrics = self._move_discriminator(real + drawn.noise, fake, drawn.alpha, lr_d)
-        slope, g_metrics = self._slope(fake)
-        self._move_generator(self._gradients(self.generator, made, slope), lr_g)
+        fake = self._generated(drawn)
+        d_metrics = self._move_discriminator(real, fake.detach(), drawn, lr_d)
+        slope, g_metrics = self._slope(fake, drawn)
+        self._move_generator(self._gradients(self.generator, fake, slope), lr_g)
         return d_metrics | g_metrics
 
-    def _generated(self, z: Tensor) -> Tensor:
+    def _generated(self, drawn: Drawn) -> Tensor:
         """Fakes ``[B, C, H, W]``."""
         with self._computing():
-            return self.joined[self.generator](z).to(self.dtype)
+            return self.joined[self.generator](*self._with_labels(drawn.z, drawn.labels)).to(self.dtype)
 
-    def _slope(self, fake: Tensor) -> tuple[Tensor, Metrics]:
+    def _slope(self, fake: Tensor, drawn: Drawn) -> tuple[Tensor, Metrics]:
         """The gradient of G's loss at fakes."""
         fake = fake.detach().requires_grad_()
-        loss = losses.g_loss(self.config.loss, self._judged(fake))
-        return torch.autograd.grad(loss, fake)[0], {"g_loss": loss.detach()}
+        loss, metrics = self._g_loss(fake, drawn)
+        return torch.autograd.grad(loss, fake)[0], metrics
 
-    def _move_discriminator(self, real: Tensor, fake: Tensor, alpha: Tensor, lr: float) -> Metrics:
-        def learn(*inputs: Tensor) -> Learned:
-            loss, metrics = self._d_loss(*inputs)
+    def _g_loss(self, fake: Tensor, drawn: Drawn) -> tuple[Tensor, Metrics]:
+        """G's loss, with what it is made of."""
+        cfg = self.config.loss
+        judged = self._judged(fake + drawn.noise, drawn, "slope")
+        loss, metrics = losses.g_loss(cfg, judged.scores), {}
+        if judged.classes is not None:
+            metrics["g_class"] = losses.auxiliary_loss(cfg, judged.classes, drawn.labels)
+        loss = sum(metrics.values(), loss)
+        return loss, {name: value.detach() for name, value in {"g_loss": loss, **metrics}.items()}
+
+    def _move_discriminator(self, real: Tensor, fake: Tensor, drawn: Drawn, lr: float) -> Metrics:
+        def learn(real: Tensor, fake: Tensor, drawn: Drawn) -> Learned:
+            loss, metrics = self._d_loss(real, fake, drawn)
             return loss, torch.ones_like(loss), metrics
 
-        gradients, metrics = self._averaged(self.discriminator, learn, real, fake, alpha)
+        gradients, metrics = self._averaged(self.discriminator, learn, drawn, real, fake)
         self.d_optimizer.apply(self._clipped(gradients), lr)
         if self.config.loss.kind == "wgan":
             with torch.no_grad():
@@ -134,17 +170,23 @@ class Trainer:
                     parameter.clamp_(-self.config.loss.clip, self.config.loss.clip)
         return metrics
 
-    def _d_loss(self, real: Tensor, fake: Tensor, alpha: Tensor) -> tuple[Tensor, Metrics]:
+    def _d_loss(self, real: Tensor, fake: Tensor, drawn: Drawn) -> tuple[Tensor, Metrics]:
         """D's loss, penalty included, with what it is made of."""
-        cfg, judged = self.config.loss, partial(self._judged, by=self.joined[self.discriminator])
-        real_logits, fake_logits = judged(real), judged(fake)
-        loss = losses.d_loss(cfg, real_logits, fake_logits)
-        metrics = {"d_real": real_logits.detach().mean(), "d_fake": fake_logits.detach().mean()}
+        cfg, judged = self.config.loss, partial(self._judged, drawn=drawn, by=self.joined[self.discriminator])
+        real, fake = real + drawn.noise, fake + drawn.noise
+        on_real, on_fake = judged(real, at="real"), judged(fake, at="fake")
+        loss = losses.d_loss(cfg, on_real.scores, on_fake.scores)
+        seen = {"d_real": on_real.scores.mean(), "d_fake": on_fake.scores.mean()}
         if cfg.kind == "wgan-gp":
-            penalty = losses.gradient_penalty(cfg, judged, real, fake, alpha)
-            loss = loss + penalty
-            metrics["penalty"] = penalty.detach()
-        return loss, {"d_loss": loss.detach(), **metrics}
+            seen["penalty"] = losses.gradient_penalty(
+                cfg, lambda images: judged(images, at="between").scores, real, fake, drawn.alpha
+            )
+            loss = loss + seen["penalty"]
+        if on_real.classes is not None and on_fake.classes is not None:
+            seen["d_class"] = losses.auxiliary_loss(cfg, on_real.classes, drawn.labels)
+            seen["d_class"] = seen["d_class"] + losses.auxiliary_loss(cfg, on_fake.classes, drawn.labels)
+            loss = loss + seen["d_class"]
+        return loss, {name: value.detach() for name, value in {"d_loss": loss, **seen}.items()}
 
     def _move_generator(self, gradients: list[Tensor], lr: float) -> None:
         self.g_optimizer.apply(self._clipped(gradients), lr)
@@ -161,17 +203,14 @@ class Trainer:
             copied.copy_(statistic)
 
     def _averaged(
-        self, network: nn.Module, learn: Callable[..., Learned], *inputs: Tensor
+        self, network: nn.Module, learn: Callable[..., Learned], drawn: Drawn, *images: Tensor
     ) -> tuple[list[Tensor], Metrics]:
-        """A network's gradients, and metrics, averaged over the portions of a batch.
-
-        Portion ``i`` of ``n`` is every ``n``-th example from the ``i``-th on: on however many devices, the same ones.
-        """
+        """A network's gradients, and metrics, averaged over the portions of a batch."""
         portions = self.config.training.accumulation
         told: list[Metrics] = []
         for i in range(portions):
             with self.replicas.quiet(self.joined[network]) if i + 1 < portions else nullcontext():
-                output, slope, metrics = learn(*(x[i::portions] for x in inputs))
+                output, slope, metrics = learn(*(x[i::portions] for x in images), drawn.portion(i, portions))
                 gradients = self._gradients(network, output, slope / portions)
             told.append(metrics)
         return gradients, {name: torch.stack([seen[name] for seen in told]).mean(0) for name in told[0]}
@@ -186,10 +225,17 @@ class Trainer:
         most = self.config.optimizer.clip_norm
         return gradients if most is None else optimizers.clip(gradients, most)
 
-    def _judged(self, images: Tensor, by: nn.Module | None = None) -> Tensor:
-        """D's logits ``[B]``, never of lower precision than the weights; ``by`` D as its own updates call it."""
-        with self._computing():
-            return (by or self._judge)(images).to(self.dtype)
+    def _judged(self, images: Tensor, drawn: Drawn, at: str, by: nn.Module | None = None) -> Judgement:
+        """What D says, never of lower precision than the weights; ``by`` D as its own updates call it."""
+        model = self.config.model
+        given = (images,) if model.auxiliary else self._with_labels(images, drawn.labels)
+        with self._computing(), dropping(drawn.dropout[:, PASSES.index(at)]):
+            said = (by or self._judge)(*given)
+        return Judgement(*(part.to(self.dtype) for part in (said if model.auxiliary else (said,))))
+
+    def _with_labels(self, x: Tensor, labels: Tensor) -> tuple[Tensor, ...]:
+        """What a network is given: of a conditional system the classes too."""
+        return (x, labels) if self.config.model.labels else (x,)
 
     def _compile(self) -> None:
         """Compile both networks; not D where a penalty needs its second derivative, which compiled code has not."""
@@ -219,12 +265,28 @@ class Trainer:
             return spectrogram(self._tensor(x), self.mean, self.std)
         return self._tensor(x).movedim(-1, 1) / 127.5 - 1
 
-    def sample(self, z: Array) -> Array:
-        """Images ``[B, H, W, C]`` in [-1, 1] from latents ``[B, nz]``: the moving average's if there is one."""
+    def _taken(self, batches: Iterator[dict[str, Array]], step: int, update: int) -> tuple[Tensor, Tensor]:
+        """The next batch: images ``[B, C, H, W]``, changed at random where that is asked for, and their classes."""
+        batch = next(batches)
+        real, labels = self.prepare(batch["x"]), self._tensor(batch["label"])
+        if self.config.data.augments:
+            numbers = self._numbers("augmentation", step, update, AUGMENTATION)
+            real = augment(self.config.data, real, self._rows(numbers))
+        return real, labels
+
+    def _told(self, drawn: Drawn, real: Tensor, labels: Tensor) -> Drawn:
+        """What an update draws, with the classes of a batch and, if G imitates them, its images."""
+        return drawn._replace(labels=labels, images=drawn.images if self.features is None else real)
+
+    def sample(self, z: Array, labels: Array = NONE) -> Array:
+        """Images ``[B, H, W, C]`` in [-1, 1] from latents ``[B, nz]``: the moving average's if there is one.
+
+        A conditional system needs classes ``[B]``.
+        """
         network = self.generator if self.ema is None else self.ema
         network.eval()
         with torch.no_grad():
-            images = network(self._tensor(z))
+            images = network(*self._with_labels(self._tensor(z), self._tensor(labels)))
         self.generator.train()
         return images.movedim(1, -1).float().cpu().numpy()
 
@@ -242,10 +304,22 @@ class Trainer:
 
     def _drawn(self, step: int, update: int) -> Drawn:
         cfg = self.config
-        shape = (cfg.training.batch_size, cfg.model.nz)
-        z = self.draws.latents(cfg.training.latents, "latents", shape, step, update)
-        alpha = self.draws.uniform("alpha", shape[:1], step, update)
-        return Drawn(*(self._tensor(self.replicas.rows(x)) for x in (z, alpha, self._noise(step, update))))
+        batch = cfg.training.batch_size
+        z = self.draws.latents(cfg.training.latents, "latents", (batch, cfg.model.nz), step, update)
+        alpha = self.draws.uniform("alpha", (batch,), step, update)
+        dropout = self._numbers("dropout", step, update, len(PASSES), sum(cfg.model.dropped))
+        nothing = np.zeros((batch, 1, 1, 1))
+        rows = map(self._rows, (z, alpha, self._noise(step, update), dropout, np.zeros(batch, np.int64), nothing))
+        return Drawn(*rows)
+
+    def _numbers(self, purpose: str, step: int, update: int, *shape: int) -> Array:
+        """Numbers of that shape for each example, U[0, 1)."""
+        shape = (self.config.training.batch_size, *shape)
+        return self.draws.uniform(purpose, shape, step, update) if all(shape) else np.empty(shape)
+
+    def _rows(self, drawn: Array) -> Tensor:
+        """This device's part of what was drawn for a whole batch."""
+        return self._tensor(self.replicas.rows(drawn))
 
     def _noise(self, step: int, update: int) -> Array:
         cfg = self.config
@@ -257,7 +331,9 @@ class Trainer:
         return np.moveaxis(noise, -1, 1)
 
     def _tensor(self, values: Array) -> Tensor:
-        return torch.from_numpy(np.ascontiguousarray(values)).to(self.device, self.dtype)
+        """Numbers in the trainer's precision; classes as they are."""
+        tensor = torch.from_numpy(np.ascontiguousarray(values)).to(self.device)
+        return tensor if values.dtype == np.int64 else tensor.to(self.dtype)
 
     def _network(self, name: str) -> nn.Module:
         network = build(self.config.model, name).to(self.device, self.dtype)

@@ -19,6 +19,7 @@ from common.schema import Config
 from common.systems import ModelConfig
 from parity.bridge import aligned
 from parity.weights import Crossing
+from tf_impl.layers import names_of
 
 Array = np.ndarray
 Arrays = dict[str, Array]
@@ -74,10 +75,11 @@ def to_keras(arrays: Mapping[str, Array], config: Config) -> Arrays:
 @lru_cache(maxsize=8)
 def passages(model: ModelConfig, network: str) -> tuple[Passage, ...]:
     """Every parameter and running statistic of the ``generator`` or ``discriminator``, in the order they run."""
-    comparison = aligned(tf_impl.build(model, network), torch_impl.build(model, network))
+    reference = tf_impl.build(model, network)
+    comparison, names = aligned(reference, torch_impl.build(model, network)), names_of(reference)
     return tuple(
         Passage(
-            keras=variable.path.partition("/")[2],
+            keras=names[id(variable)],
             torch=match.port.handle[slot],
             keras_shape=tuple(match.reference.shapes[slot]),
             torch_shape=tuple(match.port.shapes[slot]),

@@ -86,7 +86,11 @@ class Fed:
         """What the stream gives: the real batch of each update, save those that are G's own."""
         last = self.per_step - 1
         yield from cycle(
-            [{"x": real} for turn, real in enumerate(self.real) if not last or turn % self.per_step < last]
+            [
+                {"x": real, "label": np.zeros(len(real), np.int64)}
+                for turn, real in enumerate(self.real)
+                if not last or turn % self.per_step < last
+            ]
         )
 
     def _turn(self, step: int, update: int) -> int:

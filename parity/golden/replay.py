@@ -107,13 +107,13 @@ def _played(trainer: Any, fed: draws.Fed) -> tuple[list[str], Arrays]:
         return metrics
 
     def update_discriminator(real: Any, drawn: Any, lr: Any) -> Mapping[str, Any]:
-        _, aside = trainer._slope(trainer._generated(drawn.z))
+        _, aside = trainer._slope(trainer._generated(drawn), drawn)
         return keep("D", aside | move_discriminator(real, drawn, lr))
 
     def update_generator(drawn: Any, lr: Any) -> Mapping[str, Any]:
         turn = len(order) % len(fed.z)
-        real, alpha = trainer.prepare(fed.real[turn]), trainer._tensor(fed.alpha[turn])
-        _, aside = trainer._d_loss(real, trainer._generated(drawn.z), alpha)
+        given = drawn._replace(alpha=trainer._tensor(fed.alpha[turn]))
+        _, aside = trainer._d_loss(trainer.prepare(fed.real[turn]), trainer._generated(drawn), given)
         return keep("G", aside | move_generator(drawn, lr))
 
     trainer.draws = fed

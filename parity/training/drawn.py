@@ -18,7 +18,8 @@ BLOCK = 128  # samples between changes of loudness
 def batch(config: Config, number: int) -> dict[str, Array]:
     """Batch ``number`` as the stream would give it: uint8 ``[B, H, W, C]``, or float32 ``[B, 16384]``."""
     draws, size = Draws(config.training.seed), config.training.batch_size
-    labels = np.full(size, -1, np.int64)
+    classes = max(config.model.labels, 1)
+    labels = (classes * draws.uniform("drawn labels", (size,), number)).astype(np.int64)
     if config.model.medium == "image":
         side = config.model.side
         shades = draws.uniform("drawn images", (size, side, side, config.model.nc), number)

@@ -11,6 +11,8 @@ import tf_impl
 from common.schema import Config
 from common.systems import ModelConfig
 from parity.convert.states import NETWORKS, OPTIMIZERS
+from tf_impl.attention import SelfAttention
+from tf_impl.layers import layers_in
 
 WASSERSTEIN = ("wgan", "wgan-gp")
 
@@ -22,11 +24,9 @@ def cancelled(config: Config) -> dict[str, str]:
         for network in ("generator", "discriminator")
         for name, reason in _centred(config.model, network)
     }
-    last = [layer for layer in tf_impl.build(config.model, "discriminator").layers if hasattr(layer, "use_bias")][-1]
-    if config.loss.kind in WASSERSTEIN and last.use_bias:
-        found[f"discriminator/{last.name}/bias"] = (
-            f"raises real and fake alike, and loss.kind={config.loss.kind} is their difference"
-        )
+    if config.loss.kind in WASSERSTEIN:
+        reason = f"raises real and fake alike, and loss.kind={config.loss.kind} is their difference"
+        found |= {f"discriminator/{name}/bias": reason for name in _last(config.model)}
     return found
 
 
@@ -41,9 +41,23 @@ def owner(name: str) -> str:
 
 @lru_cache(maxsize=8)
 def _centred(model: ModelConfig, network: str) -> tuple[tuple[str, str], ...]:
-    layers = tf_impl.build(model, network).layers
+    layers = list(layers_in(tf_impl.build(model, network)))
     return tuple(
-        (f"{layer.name}/bias", f"{after.name} subtracts the mean, and this bias with it")
-        for layer, after in pairwise(layers)
+        (f"{name}/bias", f"{after.name} subtracts the mean, and this bias with it")
+        for (name, layer), (_, after) in pairwise(layers)
         if isinstance(after, keras.layers.BatchNormalization) and getattr(layer, "use_bias", False)
+    ) + tuple(
+        (
+            f"{name}/key/bias",
+            "adds the same to every logit that a query is given, and a softmax takes no notice of that",
+        )
+        for name, layer in layers
+        if isinstance(layer, SelfAttention)
     )
+
+
+@lru_cache(maxsize=8)
+def _last(model: ModelConfig) -> tuple[str, ...]:
+    """The layers with a bias whose outputs are the scores."""
+    names = [name for name, layer in layers_in(tf_impl.build(model, "discriminator")) if getattr(layer, "use_bias", 0)]
+    return tuple(name for name in names if "output" in name.split("/"))

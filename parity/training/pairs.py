@@ -5,6 +5,7 @@ Training is an algorithm, not a width: networks are made narrow and batches smal
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
@@ -30,6 +31,13 @@ VARIANTS: dict[str, list[str]] = {
         "loss.kind=dcgan,model.upsample=nearest,model.kernel_len=3",
         "loss.penalty_weight=5,model.upsample=linear,model.kernel_len=3,optimizer.kind=rmsprop,training.latents=normal",
         "model.init=normal,model.upsample=cubic,model.kernel_len=3,optimizer.epsilon_place=torch",
+    ],
+    "upsample_dcgan": [
+        "",
+        "model.upsample=bilinear,model.output=logit,loss.kind=wgan-gp,training.reuse_fakes=false",
+    ],
+    "conditional_dcgan": [
+        "",
     ],
     "dcgan": [
         "",
@@ -105,11 +113,16 @@ def registry() -> list[TrainingPair]:
     return sorted(found, key=lambda pair: pair.is_variant)
 
 
+def options_in(variant: str) -> tuple[str, ...]:
+    """``a=1,b=[2,3]`` as ``a=1`` and ``b=[2,3]``."""
+    return tuple(re.split(r",(?![^\[]*\])", variant))
+
+
 def _pair(system: str, variant: str) -> TrainingPair:
     name = f"{system}.training" + f":{variant}" * bool(variant)
     if not variant:
         return TrainingPair(name, system, system)
-    return TrainingPair(name, system, system, tuple(variant.split(",")), rungs=ONE_DEVICE)
+    return TrainingPair(name, system, system, options_in(variant), rungs=ONE_DEVICE)
 
 
 def _smaller(asked: Config) -> dict[str, object]:

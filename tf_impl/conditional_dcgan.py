@@ -1,0 +1,184 @@
+"""Conditional DCGAN of any size from 32x32 to 256x256 in Keras, NHWC; twin of torch_impl/conditional_dcgan.py.
+
+Seed 004 ("Architecture Review & Improvements"): its baseline, and the improvements that it recommends as options. The
+seed's comments place G's attention at 32x32 and 128x128, its code places it at 16x16 and 64x64.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import keras
+from keras import Input, Layer, Sequential
+from keras.layers import (
+    Activation,
+    AveragePooling2D,
+    Concatenate,
+    Conv2D,
+    Conv2DTranspose,
+    Dense,
+    Embedding,
+    Flatten,
+    ReLU,
+    Reshape,
+    UpSampling2D,
+    ZeroPadding2D,
+)
+
+from common.config import checked
+from common.systems import ConditionalDCGANConfig
+from tf_impl.attention import SelfAttention
+from tf_impl.layers import KERNELS, SCALES, BatchNorm, Graph, LeakyReLU
+from tf_impl.spectral import SpectralConv2D, SpectralConv2DTranspose
+
+
+class ConditionalDCGANGenerator(Graph):
+    """Latents ``[B, nz]`` and classes ``[B]`` to images ``[B, S, S, nc]`` in (-1, 1), S = ``image_size``.
+
+    ``attention_at`` are the sizes in pixels behind which it attends to itself. Raises ConfigError (a ValueError) that
+    names the valid options.
+    """
+
+    def __init__(
+        self,
+        nz: int = 100,
+        image_size: int = 256,
+        classes: int = 6,
+        embedding: int = 128,
+        ngf: int = 64,
+        nc: int = 3,
+        attention_at: Sequence[int] = (),
+        spectral_norm_g: bool = False,
+        init: str = "normal",
+    ) -> None:
+        options = dict(nz=nz, image_size=image_size, classes=classes, embedding=embedding, ngf=ngf, nc=nc, init=init)
+        more = dict(attention_at=attention_at, spectral_norm_g=spectral_norm_g)
+        cfg = checked(ConditionalDCGANConfig, options | more, where="ConditionalDCGANGenerator")
+        z, label = Input([nz], name="z"), Input([], dtype="int64", name="label")
+        named = Embedding(classes, embedding, name="label_embedding")(label)  # [B, e]
+        told = Concatenate(name="told")([z, named])  # [B, nz + e]
+        super().__init__([z, label], Sequential(_drawing(cfg), name="body")(told))  # [B, S, S, nc]
+
+
+class ConditionalDCGANDiscriminator(Graph):
+    """Images ``[B, S, S, nc]`` and classes ``[B]`` to logits ``[B]``, S = ``image_size``.
+
+    ``label`` is how it is told the class; with ``auxiliary`` it is not, and returns the logits ``[B, classes]`` of the
+    class beside the others (AC-GAN, Odena et al. 2017, arXiv:1610.09585). ``scales`` above one: as many discriminators
+    judge the image and what 3x3 means leave of it, ``[B, scales]`` (Wang et al. 2018, arXiv:1711.11585, section 3.2).
+    With ``batchnorm_d`` (the baseline) the last convolution is plain and none has a bias; without it (the improved one)
+    all are spectrally normalised and have. Raises ConfigError (a ValueError) that names the valid options.
+    """
+
+    def __init__(
+        self,
+        image_size: int = 256,
+        classes: int = 6,
+        embedding: int = 128,
+        ndf: int = 64,
+        nc: int = 3,
+        label: str = "map",
+        attention_d: Sequence[int] = (),
+        batchnorm_d: bool = True,
+        scales: int = 1,
+        init: str = "normal",
+    ) -> None:
+        options = dict(image_size=image_size, classes=classes, embedding=embedding, ndf=ndf, nc=nc, label=label)
+        more = dict(attention_d=attention_d, batchnorm_d=batchnorm_d, scales=scales, init=init)
+        cfg = checked(ConditionalDCGANConfig, options | more, where="ConditionalDCGANDiscriminator")
+        x = seen = Input([image_size, image_size, nc], name="x")
+        given = [] if cfg.auxiliary else [Input([], dtype="int64", name="label")]
+        judged = []
+        for i in range(scales):
+            seen = _half(i, seen) if i else seen  # [B, S / 2^i, S / 2^i, nc]
+            judged.append(_scale(cfg, image_size // 2**i, name=f"scale_{i}")([seen, *given]))
+        if cfg.auxiliary:
+            score, named = judged[0]
+            super().__init__(x, (Reshape([], name="squeeze")(score), named))  # [B], [B, classes]
+        elif scales == 1:
+            super().__init__([x, *given], Reshape([], name="squeeze")(judged[0]))  # [B]
+        else:
+            super().__init__([x, *given], Concatenate(name="scores")(judged))  # [B, scales]
+
+
+def _scale(cfg: ConditionalDCGANConfig, size: int, name: str) -> keras.Model:
+    """The discriminator of images ``[B, size, size, nc]``: scores ``[B, 1]``, and the class's logits if it names it."""
+    x = Input([size, size, cfg.nc], name="x")
+    if cfg.auxiliary:
+        features = Sequential([Input(x.shape[1:]), *_seeing(cfg, size)], name="body")(x)  # [B, 4, 4, d size / 8]
+        heads = (_head(cfg, 1, "output")(features), _head(cfg, cfg.classes, "auxiliary")(features))
+        return keras.Model([x], heads, name=name)
+    label = Input([], dtype="int64", name="label")
+    told = Concatenate(name="told")([x, Sequential(_planes(cfg, size), name="label_planes")(label)])
+    features = Sequential([Input(told.shape[1:]), *_seeing(cfg, size)], name="body")(told)
+    return keras.Model([x, label], _head(cfg, 1, "output")(features), name=name)
+
+
+def _drawing(cfg: ConditionalDCGANConfig) -> list[Layer]:
+    """From latents and label ``[B, nz + e]`` to the image, twice the size a layer."""
+    width, size, i = cfg.ngf * cfg.image_size // 8, 4, 0
+    layers = [Input([cfg.nz + cfg.embedding]), Reshape([1, 1, cfg.nz + cfg.embedding], name="z_reshape")]
+    while size < cfg.image_size:
+        name = f"upconv_{i}"
+        layers.append(_up(cfg, width, *((2, "same") if i else (1, "valid")), name=name))  # [B, size, size, width]
+        layers += [_norm(cfg, f"{name}_bn"), ReLU(name=f"{name}_relu")]
+        if size in cfg.attention_at:
+            layers.append(SelfAttention(width, cfg.init, name=f"attention_{size}"))
+        width, size, i = width // 2, 2 * size, i + 1
+    return [*layers, _up(cfg, cfg.nc, 2, "same", name=f"upconv_{i}"), Activation("tanh", name=f"upconv_{i}_tanh")]
+
+
+def _seeing(cfg: ConditionalDCGANConfig, size: int) -> list[Layer]:
+    """From the image and the label's planes to features ``[B, 4, 4, d size / 8]``, half the size a layer."""
+    width, size, i = cfg.ndf, size // 2, 0
+    layers: list[Layer] = []
+    while size >= 4:
+        name = f"downconv_{i}"
+        layers.append(SpectralConv2D(width, 4, 2, "same", name=name, **_drawn(cfg)))  # [B, size, size, width]
+        if cfg.batchnorm_d and i:
+            layers.append(_norm(cfg, f"{name}_bn"))
+        layers.append(LeakyReLU(0.2, name=f"{name}_lrelu"))
+        if size in cfg.attention_d:
+            layers.append(SelfAttention(width, cfg.init, name=f"attention_{size}"))
+        width, size, i = 2 * width, size // 2, i + 1
+    return layers
+
+
+def _planes(cfg: ConditionalDCGANConfig, size: int) -> list[Layer]:
+    """From classes ``[B]`` to planes ``[B, size, size, 1]``, of a repeated embedding ``[B, size, size, e]``."""
+    features = size * size if cfg.label == "map" else cfg.embedding
+    layers = [Input([], dtype="int64"), Embedding(cfg.classes, features, name="embedding")]
+    if cfg.label == "replicated":
+        return [*layers, Reshape([1, 1, features], name="pixel"), UpSampling2D(size, name="repeated")]
+    if cfg.label == "projected":
+        initial = {"kernel_initializer": KERNELS[cfg.init](), "bias_initializer": "zeros"}
+        layers += [Dense(size * size, name="projection", **initial), LeakyReLU(0.2, name="projection_lrelu")]
+    return [*layers, Reshape([size, size, 1], name="plane")]
+
+
+def _half(i: int, images: Any) -> Any:
+    """Half the size: means of 3x3 pixels that count the zeros around the image, as torch's do and SAME's do not."""
+    return AveragePooling2D(3, 2, "valid", name=f"half_{i}")(ZeroPadding2D(1, name=f"half_{i}_pad")(images))
+
+
+def _up(cfg: ConditionalDCGANConfig, channels: int, stride: int, padding: str, name: str) -> Layer:
+    """A transposed convolution without bias."""
+    conv = SpectralConv2DTranspose if cfg.spectral_norm_g else Conv2DTranspose
+    return conv(channels, 4, stride, padding, use_bias=False, kernel_initializer=KERNELS[cfg.init](), name=name)
+
+
+def _head(cfg: ConditionalDCGANConfig, channels: int, name: str) -> Sequential:
+    """From 4x4 features to ``[B, channels]``."""
+    conv = Conv2D if cfg.batchnorm_d else SpectralConv2D
+    return Sequential([conv(channels, 4, 1, "valid", name="conv", **_drawn(cfg)), Flatten(name="flatten")], name=name)
+
+
+def _drawn(cfg: ConditionalDCGANConfig) -> dict[str, Any]:
+    """Keyword arguments of D's convolutions."""
+    return {"use_bias": not cfg.batchnorm_d, "kernel_initializer": KERNELS[cfg.init]()}
+
+
+def _norm(cfg: ConditionalDCGANConfig, name: str) -> BatchNorm:
+    """Batch norm with torch's defaults: eps 1e-5, the weight 0.9 of the old running value."""
+    return BatchNorm(momentum=0.9, epsilon=1e-5, gamma_initializer=SCALES[cfg.init](), name=name)
