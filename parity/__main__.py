@@ -181,13 +181,18 @@ def golden(
 @app.command()
 def convert(
     source: Annotated[
-        str, typer.Argument(help="a run's folder or number, a preset (its latest run) or a checkpoint's folder")
+        str,
+        typer.Argument(
+            help="a run's folder or number, a preset (its latest run) or a checkpoint's folder; or a file of VGG19's "
+            "weights: .h5, .keras, .safetensors, .pth or .pt"
+        ),
     ],
     target: Annotated[
         str,
         typer.Argument(
             help="torch or tensorflow: a new run beside the source's; a folder for it instead, or …/step-N for the "
-            "checkpoint alone; or a file: .keras, .pt2, .onnx, .safetensors or .pt"
+            "checkpoint alone; or a file: .keras, .pt2, .onnx, .safetensors or .pt; of VGG19's weights: .safetensors, "
+            ".weights.h5, .pth or .pt"
         ),
     ],
     network: Annotated[
@@ -195,7 +200,7 @@ def convert(
     ] = None,
     runs: Annotated[Path, typer.Option(help="where runs are kept", metavar="FOLDER")] = Path("runs"),
 ) -> int:
-    """Carry a training state into the other framework, or a network into a file; both are checked before they stay."""
+    """Carry a training state into the other framework, or a network into a file; all is checked before it stays."""
     from parity.commands import frameworks
 
     frameworks.load()

@@ -1,4 +1,4 @@
-"""``parity convert``: a checkpoint into the other framework, or one of its networks into a file."""
+"""``parity convert``: a checkpoint into the other framework, one of its networks into a file, or a file of VGG19."""
 
 from __future__ import annotations
 
@@ -9,15 +9,18 @@ from pathlib import Path
 from common import checkpoints, runs
 from common.checkpoints import STEP, Checkpoint, CheckpointError
 from common.runs import ABOUT, checkpoint_in, find_run
+from common.vgg_files import SUFFIXES
 from parity.commands.terminal import refuse_unwritable
 from parity.compare import ROUNDING_LIMIT
 from parity.convert.exports import INPUTS, Export, export
+from parity.convert.features import COUNT, SIDE, carry_features
 from parity.convert.formats import FORMATS
 from parity.convert.networks import WORDS
 from parity.convert.proof import SAME, SAME_BECAUSE
 from parity.convert.resumable import WAYS, Carried, as_checkpoint, as_run, carry
 from parity.verdict import UnusableInput
 
+_USUAL = {"caffe": "Keras's weights want it", "torch": "torchvision's weights want it"}
 HOUSES = {"tensorflow": "tf_impl", "torch": "torch_impl"}
 
 
@@ -27,6 +30,9 @@ def convert(word: str, target: str, network: str | None, folder: Path) -> Iterat
     Raises UnusableInput for a target that cannot be, ConfigError, RunError or CheckpointError for a source that cannot,
     NotFaithful if what was written is not what was read (it is gone then).
     """
+    if Path(word).suffix in SUFFIXES:
+        yield from _told_features(Path(word), Path(target), network)
+        return
     checkpoint = checkpoints.load(checkpoint_in(find_run(word, folder)))
     if (framework := checkpoint.manifest.get("framework")) not in WAYS:
         raise CheckpointError(f"{checkpoint.path}: made in {framework!r}, expected one of {', '.join(WAYS)}")
@@ -44,6 +50,21 @@ def convert(word: str, target: str, network: str | None, folder: Path) -> Iterat
             f"{' or '.join(WAYS)} or a folder without suffix for a whole training state"
         )
     yield from _told_carried(*_carried(checkpoint, target, folder))
+
+
+def _told_features(origin: Path, path: Path, network: str | None) -> Iterator[str]:
+    if network is not None:
+        raise UnusableInput(f"--network {network}: {origin} is taken for VGG19's weights; it concerns runs alone")
+    _refuse_taken(path)
+    refuse_unwritable(path)
+    done = carry_features(origin, path)
+    yield f"{origin} -> {path}"
+    yield f"VGG19: {len(done.source.arrays)} arrays bit for bit, for images normalised as {_USUAL[done.source.images]}"
+    yield (
+        f"features of {COUNT} images of {SIDE}x{SIDE}, of the file in torch and of the source in Keras, in float64: at "
+        f"most {done.apart:.1e} of the largest apart; limit {done.limit:.1e}: rounding, measured in Keras"
+    )
+    yield f"use it with: loss.features={path}"
 
 
 def _carried(checkpoint: Checkpoint, target: str, folder: Path) -> tuple[Carried, Path]:
