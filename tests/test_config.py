@@ -20,7 +20,7 @@ def test_presets_are_the_files_in_configs():
     assert config.presets() == [
         "dcgan",
         "dcgan_digits",
-        "dcgan_faces",
+        "upsample_dcgan_anime",
         "dcgan_tiny",
         "specgan",
         "specgan_drums",

@@ -318,8 +318,8 @@ def test_the_faces_over_eight_devices_run_on_two_made_small(house, tmp_path):
         "training.epochs=2",
         "data.workers=0",
     ]
-    workers = crew(house, tmp_path, "dcgan_faces", "data.source=images:faces", *small, "runs.log_every=1")
+    workers = crew(house, tmp_path, "upsample_dcgan_anime", "data.source=images:faces", *small, "runs.log_every=1")
     assert workers.ended(PATIENCE) == [0, 0], workers.told(0)
-    run = tmp_path / "runs" / "0001-dcgan_faces"
+    run = tmp_path / "runs" / "0001-upsample_dcgan_anime"
     assert [line["step"] for line in logged(run)] == [1, 2, 3, 4]
-    assert final(run)["generator/upconv_4" + (".weight" if house == "torch_impl" else "/kernel")].size == 2 * 3 * 16
+    assert final(run)["generator/upconv_3" + (".weight" if house == "torch_impl" else "/kernel")].size == 2 * 3 * 9

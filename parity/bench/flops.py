@@ -9,7 +9,7 @@ from __future__ import annotations
 from typing import NamedTuple
 
 from common.schema import Config
-from common.systems import DCGANConfig, SpecGANConfig
+from common.systems import DCGANConfig, ModelConfig, SpecGANConfig
 
 
 class Product(NamedTuple):
@@ -26,12 +26,14 @@ class Product(NamedTuple):
         return 2 * self.side**2 * self.kernel**2 * self.channels * self.features
 
 
-def layers(model: SpecGANConfig | DCGANConfig) -> tuple[list[Product], list[Product]]:
-    """The generator's and the discriminator's layers, first to last."""
+def layers(model: ModelConfig) -> tuple[list[Product], list[Product]]:
+    """The generator's and the discriminator's layers, first to last; ValueError for a system that is not benchmarked."""
     if isinstance(model, SpecGANConfig):
         d = model.dim
         down = [Product(64 >> i, model.kernel_len, (d << i) // 2 if i else model.nc, d << i) for i in range(5)]
         return [Product(1, 1, model.nz, 256 * d), *reversed(down)], [*down, Product(1, 1, 256 * d, 1)]
+    if not isinstance(model, DCGANConfig):
+        raise ValueError(f"layers of {model.system} are not counted, expected specgan or dcgan")
     up, down = (
         [Product(32 >> i, 4, (width << i) // 2 if i else model.nc, width << i) for i in range(4)]
         for width in (model.ngf, model.ndf)
