@@ -18,13 +18,21 @@ from common.schema import total_steps
 
 def test_presets_are_the_files_in_configs():
     assert config.presets() == [
+        "conditional_dcgan",
+        "conditional_dcgan_improved",
+        "conditional_dcgan_improved_tiny",
+        "conditional_dcgan_tiny",
         "dcgan",
         "dcgan_digits",
-        "upsample_dcgan_anime",
         "dcgan_tiny",
         "specgan",
         "specgan_drums",
         "specgan_tiny",
+        "upsample_dcgan",
+        "upsample_dcgan_anime",
+        "upsample_dcgan_celebrities",
+        "upsample_dcgan_digits",
+        "upsample_dcgan_tiny",
     ]
 
 
@@ -42,7 +50,7 @@ def test_every_preset_loads_and_opens_with_what_it_is_its_command_and_what_to_ex
     assert set(re.findall(r"^  (\w+):", re.split(r"\n\w", section)[0], re.MULTILINE)) == set(type(model).model_fields)
 
 
-@pytest.mark.parametrize("name", ["specgan", "dcgan"])
+@pytest.mark.parametrize("name", ["specgan", "dcgan", "upsample_dcgan", "conditional_dcgan"])
 def test_full_size_presets_are_the_defaults(name):
     model = load(name).model
     assert model == type(model)()

@@ -89,6 +89,16 @@ def load(cfg: LossConfig, precision: str = "float32") -> Features:
         raise ConfigError(f"loss.features={error}") from error
 
 
+def imitation(cfg: LossConfig, features: Features, fake: Tensor, real: Tensor) -> dict[str, Tensor]:
+    """What images ``[B, H, W, C]`` lack of the features of real ones: a weighted loss for each term that is asked for."""
+    made, wanted = features(fake), features(real)
+    terms = {
+        "perceptual": (cfg.perceptual_weight, perceptual_loss),
+        "texture": (cfg.texture_weight, texture_loss),
+    }
+    return {name: weight * loss(made, wanted) for name, (weight, loss) in terms.items() if weight}
+
+
 def perceptual_loss(fake: Tensor, real: Tensor) -> Tensor:
     """Mean distance of the features ``[B, h, w, C]`` of fakes and real images, a scalar."""
     return tf.reduce_mean(tf.abs(fake - real))

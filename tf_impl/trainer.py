@@ -16,7 +16,7 @@ from common.draws import Draws
 from common.moments import Moments
 from common.schedules import learning_rates
 from common.schema import Config
-from tf_impl import build, losses, optimizers
+from tf_impl import build, features, losses, optimizers
 from tf_impl.augmentation import augment
 from tf_impl.convolution import hasten
 from tf_impl.distribution import Replicas
@@ -89,7 +89,7 @@ class Trainer:
                 config.optimizer, named(self.discriminator, self.discriminator.trainable_variables)
             )
             self.g_optimizer = chosen(config.optimizer, named(self.generator, self.generator.trainable_variables))
-            self.features: Any = None
+            self.features = features.load(config.loss, config.training.precision) if config.loss.imitates else None
         if moments is not None:
             self.mean, self.std = (self._tensor(values) for values in (moments.mean, moments.std))
 
@@ -173,6 +173,8 @@ class Trainer:
         loss, metrics = losses.g_loss(cfg, judged.scores), {}
         if judged.classes is not None:
             metrics["g_class"] = losses.auxiliary_loss(cfg, judged.classes, drawn.labels)
+        if self.features is not None:
+            metrics |= features.imitation(cfg, self.features, fake, drawn.images)
         loss = sum(metrics.values(), loss)
         return loss, {"g_loss": loss, **metrics}
 

@@ -17,7 +17,7 @@ from common.draws import Draws
 from common.moments import Moments
 from common.schedules import learning_rates
 from common.schema import Config
-from torch_impl import build, losses, optimizers
+from torch_impl import build, features, losses, optimizers
 from torch_impl.augmentation import augment
 from torch_impl.convolution import hasten
 from torch_impl.distribution import Replicas
@@ -94,7 +94,9 @@ class Trainer:
         chosen = optimizers.OPTIMIZERS[config.optimizer.kind]
         self.d_optimizer = chosen(config.optimizer, dict(self.discriminator.named_parameters()))
         self.g_optimizer = chosen(config.optimizer, dict(self.generator.named_parameters()))
-        self.features: Any = None
+        self.features = (
+            features.load(config.loss, config.training.precision).to(self.device) if config.loss.imitates else None
+        )
         if moments is not None:
             self.mean, self.std = (self._tensor(values) for values in (moments.mean, moments.std))
 
@@ -154,6 +156,8 @@ class Trainer:
         loss, metrics = losses.g_loss(cfg, judged.scores), {}
         if judged.classes is not None:
             metrics["g_class"] = losses.auxiliary_loss(cfg, judged.classes, drawn.labels)
+        if self.features is not None:
+            metrics |= features.imitation(cfg, self.features, fake, drawn.images)
         loss = sum(metrics.values(), loss)
         return loss, {name: value.detach() for name, value in {"g_loss": loss, **metrics}.items()}
 
