@@ -92,7 +92,7 @@ def load(cfg: LossConfig, precision: str = "float32") -> Features:
 
 
 def imitation(cfg: LossConfig, features: Features, fake: Tensor, real: Tensor) -> dict[str, Tensor]:
-    """What images ``[B, C, H, W]`` lack of the features of real ones: a weighted loss for each term that is asked for."""
+    """What images ``[B, C, H, W]`` lack of real ones' features: a weighted loss for each term asked for."""
     made, wanted = features(fake), features(real)
     terms = {
         "perceptual": (cfg.perceptual_weight, perceptual_loss),
