@@ -70,7 +70,7 @@ def test_a_path_is_read_like_a_preset(tmp_path):
 @pytest.mark.parametrize(
     ("preset", "overrides", "message"),
     [
-        ("spec_gan", [], r"unknown preset 'spec_gan', did you mean specgan\?; valid: dcgan, dcgan_digits, "),
+        ("spec_gan", [], r"unknown preset 'spec_gan', did you mean specgan\?; valid: conditional_dcgan, "),
         ("nothing/such.yaml", [], r"nothing/such.yaml: cannot be read as YAML: .*No such file"),
         ("specgan", ["model.dim"], r"override 'model.dim': expected section.key=value"),
         ("specgan", ["dim=8"], r"override 'dim=8': expected section.key=value"),

@@ -94,9 +94,8 @@ class Trainer:
         chosen = optimizers.OPTIMIZERS[config.optimizer.kind]
         self.d_optimizer = chosen(config.optimizer, dict(self.discriminator.named_parameters()))
         self.g_optimizer = chosen(config.optimizer, dict(self.generator.named_parameters()))
-        self.features = (
-            features.load(config.loss, config.training.precision).to(self.device) if config.loss.imitates else None
-        )
+        loss, precision = config.loss, config.training.precision
+        self.features = features.load(loss, precision).to(self.device) if loss.imitates else None
         if moments is not None:
             self.mean, self.std = (self._tensor(values) for values in (moments.mean, moments.std))
 

@@ -27,7 +27,7 @@ class Product(NamedTuple):
 
 
 def layers(model: ModelConfig) -> tuple[list[Product], list[Product]]:
-    """The generator's and the discriminator's layers, first to last; ValueError for a system that is not benchmarked."""
+    """The generator's and the discriminator's layers, first to last; ValueError for a system not benchmarked."""
     if isinstance(model, SpecGANConfig):
         d = model.dim
         down = [Product(64 >> i, model.kernel_len, (d << i) // 2 if i else model.nc, d << i) for i in range(5)]
