@@ -17,7 +17,7 @@ report: $(VENV)/.ready-parity  ## verify every pair and write report/index.html
 	$(PY) -m parity report --out report
 
 test: $(VENV)/.ready-test  ## run all tests
-	$(PY) -m pytest tests parity
+	$(PY) -m pytest -n 2 --dist loadfile parity tests
 
 verify: $(VENV)/.ready-parity  ## verify every pair, verdicts in the terminal
 	$(PY) -m parity verify --all

@@ -77,6 +77,17 @@ OPTIONS: dict[tuple[str, str], list[str]] = {
 }
 
 
+# Networks of 256x256 pixels climb the deep rungs narrow, as options, and at full width as far as their values.
+SHALLOW = NETWORK[: NETWORK.index("forward") + 1]
+FULL: dict[str, tuple[str, tuple[str, ...]]] = {
+    "specgan": ("specgan", NETWORK),
+    "dcgan": ("dcgan", NETWORK),
+    "upsample_dcgan": ("upsample_dcgan", NETWORK),
+    "conditional_dcgan": ("conditional_dcgan", SHALLOW),
+    "conditional_dcgan_improved": ("conditional_dcgan", SHALLOW),
+}
+
+
 @dataclass(frozen=True)
 class Pair:
     """One network, built twice from one configuration.
@@ -153,8 +164,12 @@ def registry() -> list[AnyPair]:
 
 def networks() -> list[Pair]:
     """The pairs of networks: the defaults at full width first, then every option."""
-    defaults = [_pair(system, network, "") for system, network in OPTIONS]
-    return defaults + [_pair(*key, option) for key, options in OPTIONS.items() for option in options]
+    defaults = [
+        Pair(f"{preset}.{network}", system, network, preset, rungs=rungs)
+        for preset, (system, rungs) in FULL.items()
+        for network in NETWORKS
+    ]
+    return defaults + [_option(*key, option) for key, options in OPTIONS.items() for option in options]
 
 
 def select(words: Sequence[str]) -> list[AnyPair]:
@@ -204,10 +219,10 @@ def _from(word: str) -> bool:
 
 def _named(word: str, overrides: tuple[str, ...]) -> list[AnyPair]:
     preset, _, network = word.partition(".")
-    if _from(word) and (overrides or preset not in _systems()):
+    found = [pair for pair in registry() if word in (pair.system, f"{pair.system}.{pair.network}", pair.name)]
+    if _from(word) and (overrides or not found):
         names = [network] if network else [*NETWORKS, in_training.TrainingPair.network]
         return [_from_preset(preset, name, overrides) for name in names]
-    found = [pair for pair in registry() if word in (pair.system, f"{pair.system}.{pair.network}", pair.name)]
     if not found:
         names = [pair.name for pair in registry()]
         close = get_close_matches(word, [*names, *_systems(), *presets()], n=1)
@@ -222,14 +237,13 @@ def _systems() -> list[str]:
     return list(dict.fromkeys(system for system, _ in OPTIONS))
 
 
-def _pair(system: str, network: str, option: str) -> Pair:
-    name = f"{system}.{network}"
-    if not option:
-        return Pair(name, system, network, system)
+def _option(system: str, network: str, option: str) -> Pair:
     words = options_in(option)
     overrides = tuple(f"model.{word}" for word in words if word not in (FOUR_DIMENSIONAL, MIRRORED))
     tiny = f"{system}_tiny"
-    return Pair(f"{name}:{option}", system, network, tiny, overrides, FOUR_DIMENSIONAL in words, MIRRORED in words)
+    return Pair(
+        f"{system}.{network}:{option}", system, network, tiny, overrides, FOUR_DIMENSIONAL in words, MIRRORED in words
+    )
 
 
 def _from_preset(preset: str, network: str, overrides: tuple[str, ...]) -> AnyPair:
