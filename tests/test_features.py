@@ -406,9 +406,9 @@ def test_torch_s_file_is_carried_across_on_the_command_line(folder, tmp_path, ca
     target.unlink()
 
 
-@pytest.mark.parametrize("ending", carrying.WRITERS)
+@pytest.mark.parametrize("ending", [ending for ending in carrying.WRITERS if ending != ".pt"])  # as .pth
 def test_every_written_file_is_read_again_with_how_its_images_are_wanted(tmp_path, ending):
-    images = "torch" if ending in vgg_files.PICKLES else "caffe" if ending == ".safetensors" else "torch"
+    images = "caffe" if ending == ".safetensors" else "torch"  # what is not usual there, but of a pickle
     path = tmp_path / f"vgg19{ending}"
     carrying.WRITERS[ending](vgg.weights(path, drawn().arrays, images), path)
     read = torch_impl.features.read(path)
@@ -438,12 +438,36 @@ def test_what_cannot_be_carried_is_refused_in_a_line(folder, tmp_path, capsys, s
     assert list(tmp_path.iterdir()) == []
 
 
-def test_a_file_with_other_features_does_not_stay(folder, tmp_path, monkeypatch):
-    def mirrored(weights, path):
-        turned = {name: array[::-1] if array.ndim == 4 else array for name, array in weights.arrays.items()}
-        carrying._write_safetensors(vgg.weights(path, turned, weights.images), path)
+def mirrored(weights, path):
+    turned = {name: array[::-1] if array.ndim == 4 else array for name, array in weights.arrays.items()}
+    carrying._write_safetensors(vgg.weights(path, turned, weights.images), path)
 
-    monkeypatch.setitem(carrying.WRITERS, ".safetensors", mirrored)
-    with pytest.raises(NotFaithful, match="gives other features than .*; 16 of 32 arrays are others; nothing was wri"):
-        carrying.carry_features(folder / "torchvision.pth", tmp_path / "vgg19.safetensors")
+
+def forgetful(weights, path):
+    carrying._write_safetensors(vgg.weights(path, weights.arrays, "torch"), path)
+
+
+@pytest.mark.parametrize(
+    ("source", "write", "apart", "message"),
+    [
+        ("torchvision.pth", mirrored, None, "other features than .*torchvision.pth: .*; 16 of 32 arrays are others"),
+        (
+            "torchvision.pth",
+            mirrored,
+            0.0,
+            "16 of 32 arrays are others, for images as torch wants them; nothing was wr",
+        ),
+        ("keras2.h5", forgetful, 0.0, "0 of 32 arrays are others, for images as torch wants them, expected caffe"),
+        ("torchvision.pth", forgetful, 1.0, "1 of the largest apart, expected at most 0.1; 0 of 32 arrays"),
+        ("torchvision.pth", forgetful, np.nan, "nan of the largest apart"),
+    ],
+    ids=["measured", "arrays", "images", "features", "nan"],
+)
+def test_a_file_with_other_features_does_not_stay(folder, tmp_path, monkeypatch, source, write, apart, message):
+    """Measured once; then each of the three reasons by itself."""
+    monkeypatch.setitem(carrying.WRITERS, ".safetensors", write)
+    if apart is not None:
+        monkeypatch.setattr(carrying, "_compared", lambda s, w, path: carrying.Written(path, s, apart, 0.1))
+    with pytest.raises(NotFaithful, match=message):
+        carrying.carry_features(folder / source, tmp_path / "vgg19.safetensors")
     assert list(tmp_path.iterdir()) == []

@@ -61,12 +61,16 @@ def carry_features(origin: Path, path: Path) -> Written:
             if changed or found.images != source.images or not done.apart <= done.limit:
                 raise NotFaithful(
                     f"{path}: read again it gives other features than {origin}: {done.apart:.2g} of the largest apart, "
-                    f"expected at most {done.limit:.2g}; {len(changed)} of {len(source.arrays)} arrays are others; "
-                    "nothing was written"
+                    f"expected at most {done.limit:.2g}; {len(changed)} of {len(source.arrays)} arrays are others, "
+                    f"for images as {found.images} wants them{_unlike(found, source)}; nothing was written"
                 )
     except OSError as error:
         raise UnusableInput(f"{path}: cannot be written: {error.strerror or first_line(error)}") from error
     return done
+
+
+def _unlike(found: Weights, source: Weights) -> str:
+    return "" if found.images == source.images else f", expected {source.images}"
 
 
 def _compared(source: Weights, written: Weights, path: Path) -> Written:
