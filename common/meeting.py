@@ -6,7 +6,7 @@ import errno
 import socket
 import time
 from collections.abc import Sequence
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 
 from common.config import ConfigError
 
@@ -90,15 +90,17 @@ def _await_call(workers: Sequence[str], own: int, seconds: float, where: str) ->
 
 
 def _line(place: str, until: float) -> socket.socket | None:
-    """A connection, tried for until then."""
+    """A connection to somebody else, tried for until then."""
     host, _, port = place.rpartition(":")
     while True:
-        try:
-            return socket.create_connection((host, int(port)), 1.0)
-        except OSError:
-            if time.monotonic() >= until:
-                return None
-            time.sleep(RETRY)
+        with suppress(OSError), ExitStack() as undo:
+            line = undo.enter_context(socket.create_connection((host, int(port)), 1.0))
+            if line.getsockname() != line.getpeername():  # TCP lets a call from the port that it is for call itself
+                undo.pop_all()
+                return line
+        if time.monotonic() >= until:
+            return None
+        time.sleep(RETRY)
 
 
 def _listener(place: str) -> socket.socket:

@@ -23,6 +23,7 @@ SMALL = [
     *("runs.log_every=1", "runs.samples=4", "runs.tensorboard=false", "distribution.timeout=60"),
 ]
 PATIENCE = 120.0  # seconds for a start, imports included
+LAST = 15  # lines of each log that a failure shows
 
 
 @dataclass
@@ -37,15 +38,20 @@ class Crew:
         lines = self.logs[worker].read_text(errors="replace").splitlines()
         return "\n".join(line for line in lines if "_impl: " in line or "Error" in line)
 
+    def said(self) -> str:
+        """The last of everything that each worker has said, for a failure's message."""
+        lines = {log.name: log.read_text(errors="replace").splitlines() for log in self.logs}
+        return "\n".join("\n".join([f"{name}:", *said[-LAST:]]) for name, said in lines.items())
+
     def ended(self, seconds: float) -> list[int]:
         """Every worker's exit status; AssertionError, and an end to all, if they take longer."""
         until = time.monotonic() + seconds
         try:
             return [process.wait(max(until - time.monotonic(), 0.01)) for process in self.processes]
         except subprocess.TimeoutExpired:
+            running = [i for i, process in enumerate(self.processes) if process.poll() is None]
             self.end()
-            told = [self.told(i) for i in range(len(self.logs))]
-            raise AssertionError(f"still running after {seconds:g} s: {told}") from None
+            raise AssertionError(f"workers {running} are still running after {seconds:g} s\n{self.said()}") from None
 
     def end(self) -> None:
         """No process is left."""
@@ -111,7 +117,8 @@ def await_step(crew: Crew, run: Path, step: int) -> None:
         ended = [i for i, process in enumerate(crew.processes) if process.poll() is not None]
         if ended or time.monotonic() > until:
             crew.end()
-            raise AssertionError(f"workers {ended} have ended: {[crew.told(i) for i in range(len(crew.logs))]}")
+            problem = f"workers {ended} have ended" if ended else f"no step {step} after {PATIENCE:g} s"
+            raise AssertionError(f"{problem}\n{crew.said()}")
         time.sleep(0.02)
 
 

@@ -20,12 +20,14 @@ from PIL import Image
 from common.commands import run
 from common.config import ConfigError, load
 from common.draws import Draws
+from common.meeting import answers
 from common.replicas import refuse_uneven
 from common.sources import open_source
 from common.stream import Stream
 from parity.convert import to_keras
+from parity.devices.engines import DDP, SINGLE, Engine, start
 from parity.devices.sliced import slice_statistics
-from tests.crews import HOUSES, PATIENCE, ROOT, SMALL, await_step, crew, final, logged
+from tests.crews import HOUSES, PATIENCE, ROOT, SMALL, Crew, await_step, crew, final, logged
 from torch_impl.checkpoints import state
 from torch_impl.trainer import Trainer
 
@@ -163,6 +165,12 @@ def test_a_killed_worker_ends_the_run_which_then_goes_on_to_the_same_result(hous
         np.testing.assert_array_equal(final(tmp_path / RUN)[name], array, err_msg=name)
 
 
+def test_a_thread_of_the_engine_that_is_late_does_not_hold_up_the_end(tmp_path):
+    log = tmp_path / "log"
+    workers = Crew(start(Engine("torch", DDP, 2, 2), ("-m", "tests.late_thread"), log, SINGLE), [log])
+    assert workers.ended(PATIENCE) == [0, 0], workers.said()
+
+
 @pytest.mark.parametrize("house", HOUSES)
 def test_ctrl_c_at_any_worker_saves_and_ends_all(house, tmp_path):
     workers = crew(house, tmp_path, *LONG, "training.steps=100000")
@@ -220,6 +228,15 @@ def test_workers_that_do_not_come_are_named(house, tmp_path):
     other = crew(house, tmp_path, *ABSENT, only=[1])
     assert other.ended(PATIENCE) == [2]
     assert "worker 1 cannot reach worker 0 at 127.0.0.1:" in other.told(0)
+
+
+def test_a_port_that_only_the_call_itself_has_does_not_answer(monkeypatch):
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        place = free.getsockname()
+    call = socket.create_connection
+    monkeypatch.setattr(socket, "create_connection", lambda *asked: call(*asked, source_address=place))
+    assert not answers(f"127.0.0.1:{place[1]}")
 
 
 @pytest.mark.parametrize("house", HOUSES)

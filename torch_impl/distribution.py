@@ -6,6 +6,8 @@ The process groups are NCCL's between GPUs and gloo's between processors; nothin
 
 from __future__ import annotations
 
+import atexit
+import gc
 import os
 import re
 import threading
@@ -58,7 +60,7 @@ class Replicas:
         if self._pulse is not None:
             self._pulse.end()
             if kind is None or not issubclass(kind, RuntimeError):
-                dist.destroy_process_group()
+                _part()
 
     @property
     def chief(self) -> bool:
@@ -214,8 +216,9 @@ class _Pulse(threading.Thread):
             return  # the store is gone, and with it the run
 
     def end(self) -> None:
-        """Stop counting."""
+        """Stop counting; a store that answers no more is waited for as long as a beat."""
         self._over.set()
+        self.join(_BEAT)
 
     def silent(self) -> list[int]:
         """The processes that count no more."""
@@ -229,6 +232,25 @@ class _Pulse(threading.Thread):
 
     def _counts(self) -> list[int]:
         return [self._store.add(str(number), 0) for number in range(self._processes)]
+
+
+def _part() -> None:
+    """Destroy the process group, whose threads end with the process.
+
+    Whoever lets go of gloo's part of it last joins its threads, and one of these may still be about to drop the tensors
+    of the last operation, for which it needs the interpreter's lock. A joined network would keep that lock while it
+    joins them, and wait without end (pytorch/pytorch#56297); the Python object of gloo's part gives it away meanwhile.
+    So this object outlives all networks.
+    """
+    group = dist.group.WORLD
+    assert group is not None
+    atexit.register(_end_threads, [group._get_backend(torch.device("cpu"))])
+    dist.destroy_process_group()
+
+
+def _end_threads(last: list[object]) -> None:
+    gc.collect()  # frees networks that refer to themselves
+    last.clear()
 
 
 def _reason(told: str) -> str:
