@@ -1,7 +1,7 @@
 """Sound files: decoding, cutting into slices, writing.
 
 The rules are those of loader.py of github.com/chrisdonahue/wavegan (commit 40e85e8): mono by averaging, the peak of
-each file at 1, slices of 16384 samples.
+each file at 1, slices of 16384 samples unless a system's framing asks for others.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from common.config import ConfigError
 from common.errors import BrokenFile, DataError
 from common.schema import DataConfig
 
-SLICE = 16384  # samples of one example: 128 frames of 128
+SLICE = 16384  # samples of one example of SpecGAN: 128 frames of 128
 GAP = 8192  # zero samples between the clips of one file (train_specgan.py, preview)
 SLACK = 0.1  # s that a file may lack of what its header says: AAC and MP3 headers count in packets, of up to 72 ms
 CACHE = 2**30  # bytes of decoded files kept by all workers together: 4.7 hours at 16 kHz
@@ -57,14 +57,14 @@ class Slicing:
     length: int = SLICE
 
     @classmethod
-    def of(cls, data: DataConfig) -> Self:
+    def of(cls, data: DataConfig, length: int = SLICE) -> Self:
         """As configured. ``first_slice`` rules out the rest, as in the original's command line."""
-        hop = int(round(SLICE * (1 - data.overlap)) + 1e-4)
+        hop = int(round(length * (1 - data.overlap)) + 1e-4)
         if hop < 1:
-            raise ConfigError(f"data.overlap={data.overlap}: slices of {SLICE} samples would not move; take less")
+            raise ConfigError(f"data.overlap={data.overlap}: slices of {length} samples would not move; take less")
         if data.first_slice:
-            return cls(SLICE, first=True, pad=True)
-        return cls(hop, pad=data.pad_end, offset=data.random_offset)
+            return cls(length, first=True, pad=True, length=length)
+        return cls(hop, pad=data.pad_end, offset=data.random_offset, length=length)
 
     def count(self, samples: int) -> int:
         """How many slices a clip of ``samples`` gives at offset 0."""

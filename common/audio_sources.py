@@ -9,7 +9,7 @@ from typing import ClassVar, Literal
 
 import numpy as np
 
-from common.audio import CACHE, FOREIGN, NATIVE, DecodedFiles, Header, Slicing, fitted, probe
+from common.audio import CACHE, FOREIGN, NATIVE, SLICE, DecodedFiles, Header, Slicing, fitted, probe
 from common.errors import BrokenFile
 from common.listings import Listing
 from common.schema import DataConfig
@@ -41,13 +41,16 @@ class Slices:
 
 
 class AudioFiles(Source):
-    """Slices of sound files. What is no sound, or too short, is skipped at once; what is damaged, when it is read."""
+    """Slices of sound files, of ``length`` samples each.
+
+    What is no sound, or too short, is skipped at once; what is damaged, when it is read.
+    """
 
     kind: ClassVar[Literal["audio"]] = "audio"
 
-    def __init__(self, data: DataConfig, listing: Listing) -> None:
+    def __init__(self, data: DataConfig, listing: Listing, length: int = SLICE) -> None:
         super().__init__(data, listing.labels)
-        slicing, rate = Slicing.of(data), data.sample_rate
+        slicing, rate = Slicing.of(data, length), data.sample_rate
         found = self.usable(listing, lambda path: sliceable(path, slicing, rate))
         self._files = [file for file, _ in found]
         lengths = [header.samples(rate) for _, header in found]

@@ -11,7 +11,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated
 
 import numpy as np
 import typer
@@ -41,7 +41,7 @@ class House:
     framework: str
     train: Callable[[Config, str, Path | None, int], Path | None]
     sampler: Callable[[Checkpoint], Generator]
-    log_magnitude: Callable[[Array], Any]
+    log_magnitude: measuring.LogMagnitude
 
 
 class Format(StrEnum):
@@ -153,9 +153,9 @@ def application(name: str, house: Callable[[], House]) -> typer.Typer:
         part, of = _fraction(shard)
         source = open_source(config.data, config.model)
         if merge:
-            found = measuring.merged(source, config.data, merge)
+            found = measuring.merged(source, config, merge)
         else:
-            found = measuring.measure(source, config.data, house().log_magnitude, part, of)
+            found = measuring.measure(source, config, house().log_magnitude, part, of)
         save(found, out)
         print(f"{out}: {found.count:,} frames of {source}")
         return 0

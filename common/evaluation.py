@@ -29,7 +29,7 @@ CELLS = 8  # the judge sees an image as 8x8 means: the size of scikit-learn's di
 # confident), of gamma in {0.1, 0.25, 0.5, 1, 2} and C in {3, 30, 100, 300, 1000}.
 GAMMA, LANDMARKS, C = 0.5, 600, 300.0
 
-FRAME, HOP = 256, 128  # samples, as SpecGAN's spectrograms
+FRAME, HOP = 256, 128  # samples, as SpecGAN's spectrograms; of all systems, so that their figures compare
 RANGE = 50.0  # dB below a clip's loudest point, where silence begins: 20 dB above the hiss of the synthesised drums
 
 

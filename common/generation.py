@@ -115,7 +115,7 @@ def write(
     images = _in_portions(generator.images, z)
     folder.mkdir(parents=True, exist_ok=True)
     shown = np.rot90(images, axes=(1, 2)) if audio else images  # time to the right, pitch upwards
-    clips, rate = np.empty((0, 0)), generator.config.data.sample_rate
+    clips, rate, (frame, hop, _) = np.empty((0, 0)), generator.config.data.sample_rate, generator.config.model.framing
     if audio and {"wav", "npz"} & set(formats):
         clips = _in_portions(lambda portion: generator.clips(portion, iterations, inverse), images)
     if "images" in formats:
@@ -128,7 +128,7 @@ def write(
             with files.replacing(folder / f"{name}.wav") as draft:
                 write_wav(draft, clip, rate)
             yield folder / f"{name}.wav"
-            yield _png(folder / f"{name}.spectrogram.png", pictures.spectrogram(clip, rate))
+            yield _png(folder / f"{name}.spectrogram.png", pictures.spectrogram(clip, rate, frame, hop))
     if "npz" in formats:
         with files.replacing(folder / "samples.npz") as draft:
             arrays = {"latents": z, "images": images, **({"clips": clips} if audio else {})}

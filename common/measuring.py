@@ -11,29 +11,31 @@ from rich.console import Console
 from rich.progress import track
 
 from common.moments import Accumulator, Moments, load
-from common.schema import DataConfig
+from common.schema import Config
 from common.sources import Source
 
 Array = np.ndarray
+LogMagnitude = Callable[[Array, int, int], Any]
 PORTION = 64  # clips transformed at once
 # Fields of data that decide which frames are counted.
 SHAPING = ("sample_rate", "overlap", "first_slice", "pad_end", "random_offset")
-FRAMING = {"frame": 256, "hop": 128}  # SpecGAN's spectrograms
 
 
-def settings(source: Source, data: DataConfig) -> dict[str, Any]:
-    """What moments must have been measured with to serve this source."""
-    return {"source": source.fingerprint, **FRAMING, **{name: getattr(data, name) for name in SHAPING}}
+def settings(source: Source, config: Config) -> dict[str, Any]:
+    """What moments must have been measured with to serve this source and this system."""
+    frame, hop, _ = config.model.framing
+    shaping = {name: getattr(config.data, name) for name in SHAPING}
+    return {"source": source.fingerprint, "frame": frame, "hop": hop, **shaping}
 
 
-def measure(
-    source: Source, data: DataConfig, log_magnitude: Callable[[Array], Any], shard: int = 0, shards: int = 1
-) -> Moments:
+def measure(source: Source, config: Config, log_magnitude: LogMagnitude, shard: int = 0, shards: int = 1) -> Moments:
     """The moments of every ``shards``-th slice from ``shard`` on, without random offsets; progress on a terminal.
 
-    ``log_magnitude`` takes waveforms ``[B, T]`` to ``[B, frames, bins]``. Raises MomentsError and DataError.
+    ``log_magnitude`` takes waveforms ``[B, T]``, frame and hop to ``[B, frames, bins]``. Raises MomentsError and
+    DataError.
     """
-    found = Accumulator(settings(source, data), shard, shards)
+    found = Accumulator(settings(source, config), shard, shards)
+    frame, hop, _ = config.model.framing
     numbers = range(shard, len(source), shards)
     console = Console(stderr=True)
     starts = track(
@@ -42,21 +44,23 @@ def measure(
     )  # fmt: skip
     for start in starts:
         clips = np.stack([source[i]["x"] for i in numbers[start : start + PORTION]])
-        found.add(np.asarray(log_magnitude(clips.astype(np.float64))))  # in float32, silence is rounding noise
+        found.add(
+            np.asarray(log_magnitude(clips.astype(np.float64), frame, hop))
+        )  # in float32, silence is rounding noise
     return found.result()
 
 
-def merged(source: Source, data: DataConfig, paths: Sequence[Path]) -> Moments:
+def merged(source: Source, config: Config, paths: Sequence[Path]) -> Moments:
     """The moments of several files, each of other shards of this source. Raises MomentsError."""
-    first, *rest = (load(path, settings(source, data), partial=True) for path in paths)
+    first, *rest = (load(path, settings(source, config), partial=True) for path in paths)
     found = Accumulator.of(first)
     for moments in rest:
         found.merge(moments)
     return found.result()
 
 
-def for_run(source: Source, data: DataConfig, log_magnitude: Callable[[Array], Any]) -> Moments:
+def for_run(source: Source, config: Config, log_magnitude: LogMagnitude) -> Moments:
     """The moments of ``data.moments`` if it names a file, otherwise measured."""
-    if data.moments is None:
-        return measure(source, data, log_magnitude)
-    return load(Path(data.moments), settings(source, data))
+    if config.data.moments is None:
+        return measure(source, config, log_magnitude)
+    return load(Path(config.data.moments), settings(source, config))

@@ -17,7 +17,6 @@ from common.config import ConfigError
 Array = np.ndarray
 
 PAPER = 255  # grey level between and beside images
-FRAME, HOP = 256, 128  # samples; SpecGAN's own (specgan.py, t_to_f), so that the picture shows what the network sees
 DECIBELS = 80.0  # below the loudest, where the picture turns black; librosa's default (amplitude_to_db, top_db)
 FONT = 12  # pixels
 
@@ -67,9 +66,10 @@ def labelled_grid(images: Array, labels: Sequence[str], padding: int = 2) -> Arr
     return np.concatenate([np.repeat(np.asarray(names)[..., None], picture.shape[-1], -1), picture], axis=1)
 
 
-def spectrogram(clip: Array, rate: int) -> Array:
+def spectrogram(clip: Array, rate: int, frame: int = 256, hop: int = 128) -> Array:
     """A picture ``[H, W, 3]`` of a clip ``[T]``: time in seconds, frequency in kHz, level in dB below its loudest.
 
+    ``frame`` and ``hop`` in samples, SpecGAN's own by default: given the network's, the picture shows what it sees.
     Raises ValueError for another shape or an empty clip, ConfigError without matplotlib.
     """
     try:
@@ -77,8 +77,8 @@ def spectrogram(clip: Array, rate: int) -> Array:
         from matplotlib.figure import Figure
     except ImportError as error:
         raise ConfigError("a spectrogram picture needs matplotlib: pip install matplotlib") from error
-    levels = _decibels(clip)  # [bins, frames]
-    seconds, kilohertz = HOP / rate, rate / FRAME / 1000
+    levels = _decibels(clip, frame, hop)  # [bins, frames]
+    seconds, kilohertz = hop / rate, rate / frame / 1000
     figure = Figure(figsize=(6, 3.2), dpi=100, layout="constrained")
     canvas = FigureCanvasAgg(figure)
     axes = figure.add_subplot(xlabel="time (s)", ylabel="frequency (kHz)")
@@ -121,12 +121,12 @@ def _columns(count: int) -> int:
     return next((columns for columns in range(root, 2 * root + 1) if count % columns == 0), root)
 
 
-def _decibels(clip: Array) -> Array:
-    """Magnitudes ``[FRAME / 2 + 1, frames]`` of frames centred every HOP samples, in dB below the loudest."""
+def _decibels(clip: Array, frame: int, hop: int) -> Array:
+    """Magnitudes ``[frame / 2 + 1, frames]`` of frames centred every ``hop`` samples, in dB below the loudest."""
     if clip.ndim != 1 or not len(clip):
         raise ValueError(f"a spectrogram is made of one clip [T], got shape {list(clip.shape)}")
-    padded = np.pad(clip.astype(np.float64), FRAME // 2)
-    window = 0.5 - 0.5 * np.cos(2 * np.pi * np.arange(FRAME) / FRAME)
-    magnitudes = np.abs(np.fft.rfft(sliding_window_view(padded, FRAME)[::HOP] * window)).T
+    padded = np.pad(clip.astype(np.float64), frame // 2)
+    window = 0.5 - 0.5 * np.cos(2 * np.pi * np.arange(frame) / frame)
+    magnitudes = np.abs(np.fft.rfft(sliding_window_view(padded, frame)[::hop] * window)).T
     loudest = max(magnitudes.max(), np.finfo(np.float64).tiny)
     return 20 * np.log10(np.maximum(magnitudes / loudest, 10 ** (-DECIBELS / 20)))

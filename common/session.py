@@ -16,7 +16,7 @@ from common.books import Books, Learner
 from common.checkpoints import CheckpointError
 from common.generation import MEAN, STD
 from common.interrupts import Interrupted, Interrupts
-from common.measuring import for_run, settings
+from common.measuring import LogMagnitude, for_run, settings
 from common.moments import Moments, load, save
 from common.replicas import Replicas, by_chief, refuse_strangers
 from common.runs import CHECKPOINTS, Run, Status
@@ -99,18 +99,18 @@ class Session:
         """The run's folder, where this process writes it."""
         return self.books.path if self.books else None
 
-    def moments(self, log_magnitude: Callable[[Array], Any]) -> Moments | None:
+    def moments(self, log_magnitude: LogMagnitude) -> Moments | None:
         """What spectrograms are normalised with: the run's own, a file's or the data's moments; None for images.
 
-        ``log_magnitude`` takes waveforms ``[B, T]`` to ``[B, frames, bins]``.
+        ``log_magnitude`` takes waveforms ``[B, T]``, frame and hop to ``[B, frames, bins]``.
         """
 
         def found() -> Moments:
             assert self.path is not None
             own = self.path / MOMENTS
             if self.state is None:
-                save(for_run(self.source, self.config.data, log_magnitude), own)
-            return load(own, settings(self.source, self.config.data))
+                save(for_run(self.source, self.config, log_magnitude), own)
+            return load(own, settings(self.source, self.config))
 
         if self.config.model.medium == "audio":
             self._moments = by_chief(self._replicas, found)

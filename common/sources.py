@@ -1,7 +1,8 @@
 """Data as random-access sources of NumPy arrays: ``open_source`` finds the one that a configuration names.
 
 An example is ``{"x": array, "label": int64}``: uint8 ``[H, W, C]`` for a system that learns from images, float32
-``[16384]`` in [-1, 1] for one that learns from sound. Frameworks come later; nothing here knows of them.
+``[T]`` in [-1, 1], ``T`` of its framing, for one that learns from sound. Frameworks come later; nothing here knows of
+them.
 """
 
 from __future__ import annotations
@@ -117,14 +118,15 @@ def open_source(data: DataConfig, model: ModelConfig) -> Source:
         if word == "tfds":
             from common.tfds_sources import TfdsAudio
 
-            return TfdsAudio(place, data)
+            return TfdsAudio(place, data, model.framing.samples)
         from common.audio_sources import SUFFIXES, AudioFiles
 
         if word == "drums":
             from common import drums
 
             path = drums.folder(path if place else None)
-        return AudioFiles(data, in_table(path, data.label_columns) if word == "csv" else in_folder(path, SUFFIXES))
+        listing = in_table(path, data.label_columns) if word == "csv" else in_folder(path, SUFFIXES)
+        return AudioFiles(data, listing, model.framing.samples)
     from common.image_sources import Digits, ImageFiles, Squares, suffixes
 
     squares = Squares(model.side, model.nc, data.resize)

@@ -17,7 +17,7 @@ import numpy as np
 import soxr
 from PIL import Image
 
-from common.audio import Slicing, normalised
+from common.audio import SLICE, Slicing, normalised
 from common.audio_sources import Slices, resampled, too_short
 from common.errors import BrokenFile, DataError
 from common.image_sources import Squares
@@ -101,14 +101,17 @@ class TfdsImages(Source):
 
 
 class TfdsAudio(Source):
-    """Slices of the ``audio`` of every record. Unless only first slices are asked for, all are read once for length."""
+    """Slices of the ``audio`` of every record, of ``length`` samples each.
+
+    Unless only first slices are asked for, all records are read once to know how long they are.
+    """
 
     kind: ClassVar[Literal["audio"]] = "audio"
 
-    def __init__(self, name: str, data: DataConfig) -> None:
+    def __init__(self, name: str, data: DataConfig, length: int = SLICE) -> None:
         self._records = Records(name, "audio", data.label_columns)
         super().__init__(data, self._records.labels)
-        self._rate, slicing = data.sample_rate, Slicing.of(data)
+        self._rate, slicing = data.sample_rate, Slicing.of(data, length)
         self._native = self._records.about.sample_rate or self._rate
         lengths = [slicing.length if slicing.first else self._length(i) for i in range(len(self._records))]
         for index, length in enumerate(lengths):

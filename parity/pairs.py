@@ -74,6 +74,8 @@ OPTIONS: dict[tuple[str, str], list[str]] = {
         "nc=1",
     ],
     ("upsample_dcgan", "discriminator"): ["output=logit", "nc=1", "init=normal", "momentum=0.2", "dropout=0.0"],
+    ("soundgan", "generator"): ["image_size=128", "init=normal", FOUR_DIMENSIONAL],
+    ("soundgan", "discriminator"): ["image_size=128", "patch=true,image_size=256", "init=normal"],
 }
 
 

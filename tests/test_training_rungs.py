@@ -290,12 +290,14 @@ def flat(house: House) -> House:
 
 
 def corrected(house: House) -> House:
-    return dataclasses.replace(house, waveform=lambda images, m, inverse: TORCH.waveform(images, m, "corrected"))
+    return dataclasses.replace(
+        house, waveform=lambda x, m, inverse, *framing: TORCH.waveform(x, m, "corrected", *framing)
+    )
 
 
 def unclipped(house: House) -> House:
-    def spectrogram(clips: np.ndarray, moments: Any) -> np.ndarray:
-        return ((TORCH.log_magnitude(clips) - moments.mean) / moments.std / 3)[:, :, :-1, None]
+    def spectrogram(clips: np.ndarray, moments: Any, frame: int, hop: int) -> np.ndarray:
+        return ((TORCH.log_magnitude(clips, frame, hop) - moments.mean) / moments.std / 3)[:, :, :-1, None]
 
     return dataclasses.replace(house, spectrogram=spectrogram)
 

@@ -12,6 +12,7 @@ from common.config import options_for, select
 from common.systems import ModelConfig
 from tf_impl.conditional_dcgan import ConditionalDCGANDiscriminator, ConditionalDCGANGenerator
 from tf_impl.dcgan import DCGANDiscriminator, DCGANGenerator
+from tf_impl.soundgan import SoundGANDiscriminator, SoundGANGenerator
 from tf_impl.specgan import SpecGANDiscriminator, SpecGANGenerator
 from tf_impl.upsample_dcgan import UpsampleDCGANDiscriminator, UpsampleDCGANGenerator
 
@@ -21,6 +22,8 @@ __all__ = [
     "DCGANDiscriminator",
     "DCGANGenerator",
     "NETWORKS",
+    "SoundGANDiscriminator",
+    "SoundGANGenerator",
     "SpecGANDiscriminator",
     "SpecGANGenerator",
     "UpsampleDCGANDiscriminator",
@@ -33,6 +36,7 @@ NETWORKS: dict[str, dict[str, type[keras.Model]]] = {
     "dcgan": {"generator": DCGANGenerator, "discriminator": DCGANDiscriminator},
     "upsample_dcgan": {"generator": UpsampleDCGANGenerator, "discriminator": UpsampleDCGANDiscriminator},
     "conditional_dcgan": {"generator": ConditionalDCGANGenerator, "discriminator": ConditionalDCGANDiscriminator},
+    "soundgan": {"generator": SoundGANGenerator, "discriminator": SoundGANDiscriminator},
 }
 
 

@@ -41,4 +41,5 @@ class Sampler:
 
     def clips(self, images: Array, iterations: int = 16, inverse: str = "original") -> Array:
         """Waveforms ``[B, T]`` of spectrograms ``[B, H, W, 1]``, as ``waveform`` makes them."""
-        return self._waveform(tf.constant(images), *self.moments, iterations, inverse).numpy()
+        frame, hop, _ = self.config.model.framing
+        return self._waveform(tf.constant(images), *self.moments, iterations, inverse, frame, hop).numpy()

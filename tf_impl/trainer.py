@@ -273,7 +273,9 @@ class Trainer:
         return self._prepared(self._tensor(x))
 
     def _prepared(self, x: Tensor) -> Tensor:
-        return x / 127.5 - 1 if self.moments is None else spectrogram(x, self.mean, self.std)
+        if self.moments is not None:
+            return spectrogram(x, self.mean, self.std, *self.config.model.framing[:2])
+        return x / 127.5 - 1
 
     def _taken(self, batches: Iterator[dict[str, Array]], step: int, update: int) -> tuple[Any, Any]:
         """The next batch: images ``[B, H, W, C]``, changed at random where that is asked for, and their classes."""
@@ -313,7 +315,8 @@ class Trainer:
 
     @tf.function(autograph=False, reduce_retracing=True)
     def _clips(self, images: Tensor) -> Tensor:
-        return tf.cast(waveform(images, self.mean, self.std), tf.float32)
+        frame, hop, _ = self.config.model.framing
+        return tf.cast(waveform(images, self.mean, self.std, frame=frame, hop=hop), tf.float32)
 
     def real(self, x: Array) -> Array:
         """A batch of the stream as images ``[B, H, W, C]`` in [-1, 1]."""

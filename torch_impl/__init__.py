@@ -8,6 +8,7 @@ from common.config import options_for, select
 from common.systems import ModelConfig
 from torch_impl.conditional_dcgan import ConditionalDCGANDiscriminator, ConditionalDCGANGenerator
 from torch_impl.dcgan import DCGANDiscriminator, DCGANGenerator
+from torch_impl.soundgan import SoundGANDiscriminator, SoundGANGenerator
 from torch_impl.specgan import SpecGANDiscriminator, SpecGANGenerator
 from torch_impl.upsample_dcgan import UpsampleDCGANDiscriminator, UpsampleDCGANGenerator
 
@@ -17,6 +18,8 @@ __all__ = [
     "DCGANDiscriminator",
     "DCGANGenerator",
     "NETWORKS",
+    "SoundGANDiscriminator",
+    "SoundGANGenerator",
     "SpecGANDiscriminator",
     "SpecGANGenerator",
     "UpsampleDCGANDiscriminator",
@@ -29,6 +32,7 @@ NETWORKS: dict[str, dict[str, type[nn.Module]]] = {
     "dcgan": {"generator": DCGANGenerator, "discriminator": DCGANDiscriminator},
     "upsample_dcgan": {"generator": UpsampleDCGANGenerator, "discriminator": UpsampleDCGANDiscriminator},
     "conditional_dcgan": {"generator": ConditionalDCGANGenerator, "discriminator": ConditionalDCGANDiscriminator},
+    "soundgan": {"generator": SoundGANGenerator, "discriminator": SoundGANDiscriminator},
 }
 
 

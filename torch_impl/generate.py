@@ -42,4 +42,6 @@ class Sampler:
 
     def clips(self, images: Array, iterations: int = 16, inverse: str = "original") -> Array:
         """Waveforms ``[B, T]`` of spectrograms ``[B, H, W, 1]``, as ``waveform`` makes them."""
-        return waveform(torch.from_numpy(images).movedim(-1, 1), *self.moments, iterations, inverse).numpy()
+        frame, hop, _ = self.config.model.framing
+        given = torch.from_numpy(images).movedim(-1, 1)
+        return waveform(given, *self.moments, iterations, inverse, frame, hop).numpy()

@@ -265,7 +265,7 @@ class Trainer:
         ``x``: uint8 ``[B, H, W, C]``, or waveforms ``[B, T]``, whose spectrograms are made here.
         """
         if self.moments is not None:
-            return spectrogram(self._tensor(x), self.mean, self.std)
+            return spectrogram(self._tensor(x), self.mean, self.std, *self.config.model.framing[:2])
         return self._tensor(x).movedim(-1, 1) / 127.5 - 1
 
     def _taken(self, batches: Iterator[dict[str, Array]], step: int, update: int) -> tuple[Tensor, Tensor]:
@@ -295,7 +295,9 @@ class Trainer:
 
     def clips(self, images: Array) -> Array:
         """Waveforms ``[B, T]`` of spectrograms ``[B, H, W, 1]``."""
-        return waveform(self._tensor(images).movedim(-1, 1), self.mean, self.std).float().cpu().numpy()
+        frame, hop, _ = self.config.model.framing
+        made = waveform(self._tensor(images).movedim(-1, 1), self.mean, self.std, frame=frame, hop=hop)
+        return made.float().cpu().numpy()
 
     def real(self, x: Array) -> Array:
         """A batch of the stream as images ``[B, H, W, C]`` in [-1, 1]."""

@@ -100,7 +100,7 @@ def serve(framework: str, preset: str, lines: Iterator[str]) -> Iterator[dict[st
     source, data, training, moments = open_source(config.data, config.model), config.data, config.training, None
     if config.model.medium == "audio":
         log_magnitude = import_module(f"{HOUSES[framework]}.spectrogram").log_magnitude
-        moments = for_run(source, data, log_magnitude)
+        moments = for_run(source, config, log_magnitude)
     trainer = house.Trainer(config, 1_000_000, moments)
     with Stream(source, training.batch_size, training.seed, workers=data.workers, prefetch=data.prefetch) as stream:
         batches, step = Waiting(stream), 0

@@ -32,7 +32,7 @@ def perform(house: str, task: Task, replicas: Replicas) -> None:
     spectrogram, checkpoints = (import_module(f"{house}.{name}") for name in ("spectrogram", "checkpoints"))
     module, _, name = task.trainer.partition(":")
     config = Config.model_validate(task.config)
-    moments = drawn.moments(config, lambda clips: np.asarray(spectrogram.log_magnitude(clips)))
+    moments = drawn.moments(config, lambda *given: np.asarray(spectrogram.log_magnitude(*given)))
     trainer = getattr(import_module(module), name)(config, task.steps, moments, replicas)
     if task.resume is not None:
         await_result(Path(task.resume), WAIT)

@@ -24,7 +24,7 @@ INVERSES = ("original", "corrected")
 ADVICE = {
     "batches": "let order and offsets be a function of the configuration, the seed and the position alone",
     "prepare": "x / 127.5 - 1 in the trainer's dtype; images are resized once, by the source, to uint8",
-    "stft": "frame 256, hop 128, periodic Hann window, zeros after the end, natural logarithm of |X| + 1e-6",
+    "stft": "frame and hop of model.framing, periodic Hann window, zeros after the end, natural log of |X| + 1e-6",
     "moments": "population mean and deviation per bin, over all frames of all clips",
     "spectrogram": "drop the highest bin, subtract the mean, divide by three deviations, clip to [-1, 1]",
     "inverse": "16 iterations from zero phase; original: windowed overlap-add without correction for the window",
@@ -85,24 +85,27 @@ def _prepared(bench: Bench, x: Array, outcome: Outcome) -> None:
 
 def _sounds(bench: Bench, clips: Array, outcome: Outcome) -> None:
     reference, port = bench.reference, bench.port
+    frame, hop, _ = bench.config.model.framing
     single = clips.astype(np.float32)
-    logs = [reference.log_magnitude(clips), port.log_magnitude(clips), reference.log_magnitude(single)]
+    ways = ((reference, clips), (port, clips), (reference, single))
+    logs = [house.log_magnitude(some, frame, hop) for house, some in ways]
     _rounded(outcome, "stft", "log magnitudes", logs)
     measured = [_moments(values, bench.config) for values in logs]
     for name in ("mean", "std"):
         _rounded(outcome, "moments", name, [getattr(found, name) for found in measured])
     moments, size = measured[0], bench.config.training.batch_size
-    ways = ((reference, clips[:size]), (port, clips[:size]), (reference, single[:size]))
-    made = [house.spectrogram(some, moments) for house, some in ways]
+    made = [house.spectrogram(some[:size], moments, frame, hop) for house, some in ways]
     _rounded(outcome, "spectrogram", "images", made)
     if bench.exact:
         assert bench.moments is not None
-        prepared = [house.prepare(bench.trainer(house), some) for house, some in ways[:2]]
-        _rounded(outcome, "spectrogram", "prepare", [*prepared, reference.spectrogram(single[:size], bench.moments)])
+        prepared = [house.prepare(bench.trainer(house), clips[:size]) for house in (reference, port)]
+        rounded = reference.spectrogram(single[:size], bench.moments, frame, hop)
+        _rounded(outcome, "spectrogram", "prepare", [*prepared, rounded])
     images = made[0]
     heard = ((reference, images), (port, images), (reference, images.astype(np.float32)))
     for inverse in INVERSES:
-        _rounded(outcome, "inverse", inverse, [house.waveform(some, moments, inverse) for house, some in heard])
+        sounds = [house.waveform(some, moments, inverse, frame, hop) for house, some in heard]
+        _rounded(outcome, "inverse", inverse, sounds)
     expected, got = (house.image(images).astype(np.float64) for house in (reference, port))
     _compare(outcome, "image", "pictures", expected, got, 0.0)
 

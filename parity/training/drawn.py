@@ -11,12 +11,10 @@ from common.moments import Accumulator, Moments
 from common.schema import Config
 
 Array = np.ndarray
-SAMPLES = 16384  # of a clip
-BLOCK = 128  # samples between changes of loudness
 
 
 def batch(config: Config, number: int) -> dict[str, Array]:
-    """Batch ``number`` as the stream would give it: uint8 ``[B, H, W, C]``, or float32 ``[B, 16384]``."""
+    """Batch ``number`` as the stream would give it: uint8 ``[B, H, W, C]``, or float32 ``[B, samples]``."""
     draws, size = Draws(config.training.seed), config.training.batch_size
     classes = max(config.model.labels, 1)
     labels = (classes * draws.uniform("drawn labels", (size,), number)).astype(np.int64)
@@ -24,9 +22,10 @@ def batch(config: Config, number: int) -> dict[str, Array]:
         side = config.model.side
         shades = draws.uniform("drawn images", (size, side, side, config.model.nc), number)
         return {"x": (256 * shades).astype(np.uint8), "label": labels}
-    noise = 2 * draws.uniform("drawn clips", (size, SAMPLES), number) - 1
-    loudness = draws.uniform("drawn loudness", (size, SAMPLES // BLOCK), number) ** 3
-    return {"x": (noise * np.repeat(loudness, BLOCK, 1)).astype(np.float32), "label": labels}
+    _, hop, samples = config.model.framing
+    noise = 2 * draws.uniform("drawn clips", (size, samples), number) - 1
+    loudness = draws.uniform("drawn loudness", (size, samples // hop), number) ** 3  # of each hop
+    return {"x": (noise * np.repeat(loudness, hop, 1)).astype(np.float32), "label": labels}
 
 
 def batches(config: Config, start: int = 0, look: Callable[[], object] | None = None) -> Iterator[dict[str, Array]]:
@@ -38,10 +37,14 @@ def batches(config: Config, start: int = 0, look: Callable[[], object] | None = 
         start += 1
 
 
-def moments(config: Config, log_magnitude: Callable[[Array], Array]) -> Moments | None:
-    """The moments of the first batch's spectrograms; None for a system that learns from images."""
+def moments(config: Config, log_magnitude: Callable[[Array, int, int], Array]) -> Moments | None:
+    """The moments of the first batch's spectrograms; None for a system that learns from images.
+
+    ``log_magnitude`` takes waveforms ``[B, T]``, frame and hop to ``[B, frames, bins]``.
+    """
     if config.model.medium == "image":
         return None
     accumulator = Accumulator({"source": "drawn"})
-    accumulator.add(log_magnitude(batch(config, 0)["x"].astype(np.float64)))
+    frame, hop, _ = config.model.framing
+    accumulator.add(log_magnitude(batch(config, 0)["x"].astype(np.float64), frame, hop))
     return accumulator.result()

@@ -27,6 +27,7 @@ Array = np.ndarray
 Arrays = dict[str, Array]
 Batches = Iterator[dict[str, Array]]
 Build = Callable[[Config, int, Moments | None], Any]
+ITERATIONS = 16  # of Griffin-Lim
 
 
 @dataclass(frozen=True)
@@ -34,7 +35,8 @@ class House:
     """What the rungs use of a house. A mutant is a house with one of these exchanged for something broken.
 
     ``state`` and ``restore`` are the house's own, in its own layout; ``to_reference`` and ``from_reference`` carry a
-    state between that and Keras's. ``spectrogram`` and ``waveform`` take and give ``[B, H, W, 1]`` as NumPy arrays.
+    state between that and Keras's. ``spectrogram`` and ``waveform`` take and give ``[B, H, W, 1]`` as NumPy arrays;
+    like ``log_magnitude`` they are told frame and hop last.
     ``trainer`` is ``MODULE:CLASS`` of what other processes build.
     """
 
@@ -45,9 +47,9 @@ class House:
     to_reference: Callable[[Mapping[str, Array], Config], Arrays]
     from_reference: Callable[[Mapping[str, Array], Config], Arrays]
     prepare: Callable[[Any, Array], Array]
-    log_magnitude: Callable[[Array], Array]
-    spectrogram: Callable[[Array, Moments], Array]
-    waveform: Callable[[Array, Moments, str], Array]
+    log_magnitude: Callable[[Array, int, int], Array]
+    spectrogram: Callable[[Array, Moments, int, int], Array]
+    waveform: Callable[[Array, Moments, str, int, int], Array]
     image: Callable[[Array], Array]
     trainer: str
 
@@ -109,9 +111,13 @@ KERAS = House(
     to_reference=_unchanged,
     from_reference=_unchanged,
     prepare=_on_cpu(lambda trainer, x: trainer.prepare(x).numpy()),
-    log_magnitude=_on_cpu(lambda x: tf_impl.spectrogram.log_magnitude(x).numpy()),
-    spectrogram=_on_cpu(lambda x, m: tf_impl.spectrogram.spectrogram(x, m.mean, m.std).numpy()),
-    waveform=_on_cpu(lambda x, m, inverse: tf_impl.spectrogram.waveform(x, m.mean, m.std, inverse=inverse).numpy()),
+    log_magnitude=_on_cpu(lambda x, *framing: tf_impl.spectrogram.log_magnitude(x, *framing).numpy()),
+    spectrogram=_on_cpu(lambda x, m, *framing: tf_impl.spectrogram.spectrogram(x, m.mean, m.std, *framing).numpy()),
+    waveform=_on_cpu(
+        lambda x, m, inverse, *framing: tf_impl.spectrogram.waveform(
+            x, m.mean, m.std, ITERATIONS, inverse, *framing
+        ).numpy()
+    ),
     image=_on_cpu(lambda x: tf_impl.spectrogram.image(x).numpy()),
     trainer=TRAINERS["tensorflow"],
 )
@@ -123,9 +129,11 @@ TORCH = House(
     to_reference=to_keras,
     from_reference=to_torch,
     prepare=lambda trainer, x: _last(trainer.prepare(x)),
-    log_magnitude=lambda x: torch_impl.spectrogram.log_magnitude(x).numpy(),
-    spectrogram=lambda x, m: _last(torch_impl.spectrogram.spectrogram(x, m.mean, m.std)),
-    waveform=lambda x, m, inverse: torch_impl.spectrogram.waveform(_first(x), m.mean, m.std, inverse=inverse).numpy(),
+    log_magnitude=lambda x, *framing: torch_impl.spectrogram.log_magnitude(x, *framing).numpy(),
+    spectrogram=lambda x, m, *framing: _last(torch_impl.spectrogram.spectrogram(x, m.mean, m.std, *framing)),
+    waveform=lambda x, m, inverse, *framing: torch_impl.spectrogram.waveform(
+        _first(x), m.mean, m.std, ITERATIONS, inverse, *framing
+    ).numpy(),
     image=lambda x: torch_impl.spectrogram.image(_first(x)).numpy(),
     trainer=TRAINERS["torch"],
 )

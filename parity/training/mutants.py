@@ -124,10 +124,10 @@ def swaps_moments(house: House) -> House:
 def symmetric_window(house: House) -> House:
     """A port whose Hann window ends on a zero, as windows for filters do and those of spectra do not."""
 
-    def log_magnitude(clips: Array) -> Array:
-        window = torch.hann_window(256, periodic=False, dtype=torch.float64)
-        padded = torch.nn.functional.pad(torch.from_numpy(clips).double(), (0, 128))
-        transform = torch.stft(padded, 256, 128, window=window, center=False, return_complex=True)
+    def log_magnitude(clips: Array, frame: int, hop: int) -> Array:
+        window = torch.hann_window(frame, periodic=False, dtype=torch.float64)
+        padded = torch.nn.functional.pad(torch.from_numpy(clips).double(), (0, frame - hop))
+        transform = torch.stft(padded, frame, hop, window=window, center=False, return_complex=True)
         return torch.log(transform.abs() + 1e-6).mT.numpy()
 
     return replace(house, log_magnitude=log_magnitude)

@@ -60,6 +60,11 @@ VARIANTS: dict[str, list[str]] = {
         "training.accumulation=2,training.ema=0.99,optimizer.beta2=0.99",
         "training.precision=bfloat16",
     ],
+    "soundgan": [
+        "",
+        "model.patch=true,model.image_size=256,model.init=normal",
+        "loss.kind=wgan-gp,training.reuse_fakes=false,training.latents=uniform",
+    ],
 }
 
 
