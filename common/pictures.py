@@ -121,7 +121,7 @@ def _columns(count: int) -> int:
     return next((columns for columns in range(root, 2 * root + 1) if count % columns == 0), root)
 
 
-def _decibels(clip: Array, frame: int, hop: int) -> Array:
+def _decibels(clip: Array, frame: int = 256, hop: int = 128) -> Array:
     """Magnitudes ``[frame / 2 + 1, frames]`` of frames centred every ``hop`` samples, in dB below the loudest."""
     if clip.ndim != 1 or not len(clip):
         raise ValueError(f"a spectrogram is made of one clip [T], got shape {list(clip.shape)}")

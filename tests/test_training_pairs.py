@@ -83,6 +83,7 @@ def test_variants_take_every_network_option_that_training_meets() -> None:
         "specgan": {"use_batchnorm": {True, False}, "upsample": {"zeros", "nearest", "linear", "cubic"},
                     "init": {"glorot", "normal"}},
         "dcgan": {"init": {"normal", "framework"}},
+        "soundgan": {"init": {"normal", "framework"}, "patch": {True, False}},
     }.items():  # fmt: skip
         for field, values in options.items():
             assert {getattr(model, field) for model in models if model.system == system} == values

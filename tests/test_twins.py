@@ -15,15 +15,18 @@ import tf_impl
 import tf_impl.layers
 import torch_impl
 import torch_impl.layers
-from common.systems import DCGANConfig, SpecGANConfig
+from common.systems import DCGANConfig, SoundGANConfig, SpecGANConfig
 
 SPECGAN = {"dim": 2, "nz": 6}
-PARAMETERS = {  # of the original at its defaults (SpecGAN) and of Radford et al.'s widths (DCGAN, one channel)
+PARAMETERS = {  # of the originals at their defaults, and of Radford et al.'s widths (DCGAN, one channel)
     "SpecGANGenerator": 19_065_345,
     "SpecGANDiscriminator": 17_427_969,
     "DCGANGenerator": 3_574_656,
     "DCGANDiscriminator": 2_763_520,
+    "SoundGANGenerator": 47_973_376,
+    "SoundGANDiscriminator": 44_729_344,
 }
+SCHEMAS = {"Spec": SpecGANConfig, "DCGA": DCGANConfig, "Soun": SoundGANConfig}
 UPSAMPLINGS = ["zeros", "nearest", "linear", "cubic"]
 
 
@@ -91,7 +94,63 @@ def test_dcgan_gives_the_same_layers_and_shapes(nc):
     assert port(torch.zeros(2, nc, 64, 64)).shape == (2,)
 
 
-@pytest.mark.parametrize("name", ["SpecGANGenerator", "DCGANGenerator"])
+@pytest.mark.parametrize("nc", [1, 3])
+@pytest.mark.parametrize("size", [64, 128, 256, 512])
+def test_soundgan_s_depth_follows_the_size(size, nc):
+    depth = {64: 5, 128: 6, 256: 7, 512: 8}[size]
+    ours, port = tf_impl.SoundGANGenerator(6, 1, nc, size), torch_impl.SoundGANGenerator(6, 1, nc, size)
+    names = [name for name, _ in port.named_children()]
+    assert [layer.name for layer in ours.layers] == names
+    assert [name for name in names if name[-1].isdecimal()] == [f"upconv_{i}" for i in range(depth)]
+    assert port.upconv_0.weight.shape == (6, size // 8, 4, 4)
+    assert ours.output_shape == (None, size, size, nc)
+    assert port(torch.zeros(2, 6)).shape == (2, nc, size, size)
+
+    ours, port = tf_impl.SoundGANDiscriminator(1, nc, size), torch_impl.SoundGANDiscriminator(1, nc, size)
+    names = [name for name, _ in port.named_children()]
+    assert [layer.name for layer in ours.layers] == names
+    assert sum("downconv" in name for name in names) == 2 * (depth - 1)
+    assert port.output.weight.shape == (1, size // 8, 4, 4)
+    assert ours.output_shape == (None,)
+    assert port(torch.zeros(2, nc, size, size)).shape == (2,)
+
+
+@pytest.mark.parametrize(("size", "scores"), [(256, 25), (512, 169)])
+def test_six_convolutions_of_soundgan_score_patches(size, scores):
+    ours = tf_impl.SoundGANDiscriminator(1, 1, size, patch=True)
+    port = torch_impl.SoundGANDiscriminator(1, 1, size, patch=True)
+    assert [layer.name for layer in ours.layers] == [name for name, _ in port.named_children()]
+    assert sum(isinstance(layer, torch.nn.Conv2d) for layer in port) == 6
+    assert ours.output_shape == (None, scores)
+    assert port(torch.zeros(2, 1, size, size)).shape == (2, scores)
+
+
+def test_soundgan_s_original_gives_one_score_at_128_and_25_at_256():
+    """The document's discriminator, as it stands there: it says one number, its generator makes 256x256."""
+    widths = [1, 2, 4, 8, 16, 32]
+    convolutions = [torch.nn.Conv2d(a, b, 4, 2, 1, bias=False) for a, b in zip(widths, widths[1:], strict=False)]
+    original = torch.nn.Sequential(*convolutions, torch.nn.Conv2d(32, 1, 4, 1, 0, bias=False), torch.nn.Flatten())
+    assert original(torch.zeros(2, 1, 128, 128)).shape == (2, 1)
+    assert original(torch.zeros(2, 1, 256, 256)).shape == (2, 25)
+
+
+def test_patches_of_soundgan_are_scored_row_by_row():
+    """What lies in a corner moves the score of that corner alone: the first is top left, the fifth top right."""
+    torch.manual_seed(0)
+    port = torch_impl.SoundGANDiscriminator(2, 1, 256, patch=True)
+    ours = tf_impl.SoundGANDiscriminator(2, 1, 256, patch=True)
+    for layer in ours.layers:
+        if layer.weights:
+            layer.kernel.assign(getattr(port, layer.name).weight.detach().numpy().transpose(2, 3, 1, 0))
+    for (row, column), place in {(0, 0): 0, (0, 255): 4, (255, 0): 20, (255, 255): 24}.items():
+        x = np.zeros((1, 256, 256, 1), np.float32)
+        x[0, row, column] = 1.0
+        there = port(torch.tensor(x).movedim(-1, 1)).detach().numpy()
+        for scores in (ours(x).numpy(), there):
+            assert np.flatnonzero(scores[0]).tolist() == [place]
+
+
+@pytest.mark.parametrize("name", ["SpecGANGenerator", "DCGANGenerator", "SoundGANGenerator"])
 def test_torch_takes_latents_as_vectors_and_as_images(name):
     network = getattr(torch_impl, name)(nz=6, **({"dim": 2} if name.startswith("Spec") else {"ngf": 2}))
     z = torch.rand(2, 6)
@@ -104,7 +163,7 @@ def test_both_houses_and_the_schema_agree_on_arguments_and_defaults(name):
         parameters = inspect.signature(getattr(house, name)).parameters.values()
         return {parameter.name: parameter.default for parameter in parameters}
 
-    schema = SpecGANConfig if name.startswith("Spec") else DCGANConfig
+    schema = SCHEMAS[name[:4]]
     ours, port = arguments(tf_impl), arguments(torch_impl)
     assert list(port)[: len(ours)] == list(ours)
     assert set(port) - set(ours) <= {"padding"}
@@ -122,6 +181,8 @@ def test_both_houses_and_the_schema_agree_on_arguments_and_defaults(name):
         (tf_impl, "DCGANGenerator", {"init": "glorot"}, "'normal' or 'framework'"),
         (torch_impl, "DCGANDiscriminator", {"nc": 0}, "nc is 0"),
         (torch_impl, "SpecGANGenerator", {"padding": "symmetric", "upsample": "cubic", "kernel_len": 4}, "odd"),
+        (tf_impl, "SoundGANGenerator", {"image_size": 96}, "64, 128, 256 or 512"),
+        (torch_impl, "SoundGANDiscriminator", {"image_size": 128, "patch": True}, "an image_size of 256 or 512"),
     ],
 )
 def test_invalid_options_are_answered_with_the_valid_ones(house, name, options, named):
@@ -179,6 +240,9 @@ def deviation(name: str, init: str, kernel: np.ndarray) -> float:
         ("SpecGANDiscriminator", {"dim": 8}, "normal"),
         ("DCGANGenerator", {"ngf": 16, "nz": 200}, "normal"),
         ("DCGANGenerator", {"ngf": 16, "nz": 200}, "framework"),
+        ("SoundGANGenerator", {"ngf": 16, "nz": 200, "image_size": 64}, "normal"),
+        ("SoundGANGenerator", {"ngf": 16, "nz": 200, "image_size": 64}, "framework"),
+        ("SoundGANDiscriminator", {"ndf": 16, "image_size": 64}, "framework"),
     ],
 )
 def test_initial_distributions(house, name, options, init):
