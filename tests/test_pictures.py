@@ -104,12 +104,20 @@ def test_the_levels_of_a_spectrogram_are_those_of_the_tone():
     rate, seconds = 16000, 0.5
     tone = 0.25 * np.sin(2 * np.pi * 2000 * np.arange(int(rate * seconds)) / rate)  # 2 kHz: bin 32
     levels = pictures._decibels(tone)
-    assert levels.shape == (129, len(tone) // pictures.HOP + 1)
+    assert levels.shape == (129, len(tone) // 128 + 1)
     middle = levels[:, 5:-5]
     assert (middle.argmax(axis=0) == 32).all()
     assert abs(middle.max()) < 1e-9
     assert abs(middle[31].mean() + 6.02) < 0.01  # a Hann window's main lobe: half the magnitude one bin off
     assert middle[64:].max() == -pictures.DECIBELS
+
+
+@pytest.mark.parametrize(("frame", "hop"), [(512, 128), (128, 32)])
+def test_a_spectrogram_has_the_frames_and_bins_that_are_asked_for(frame, hop):
+    tone = np.sin(2 * np.pi * 2000 * np.arange(8000) / 16000)  # 2 kHz: an eighth of the rate
+    levels = pictures._decibels(tone, frame, hop)
+    assert levels.shape == (frame // 2 + 1, 8000 // hop + 1)
+    assert (levels[:, 5:-5].argmax(axis=0) == frame // 8).all()
 
 
 def brightest(picture, box):
