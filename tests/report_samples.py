@@ -195,21 +195,30 @@ def report(*verdicts: Verdict) -> dict[str, Any]:
         },
         "claims": [
             {
-                "id": "layers",
-                "claim": {"en": "The generator has five transposed convolutions.", "zh": "生成器有五个转置卷积。"},
-                "source": {"en": "Generator", "zh": "生成器"},
-                "verdict": "true",
-                "measured": {"en": "5 and 5", "zh": "5 与 5"},
-            },
-            {
-                "id": "padding",
-                "claim": {
-                    "en": "padding=2, output_padding=1 equals SAME.",
-                    "zh": "padding=2、output_padding=1 等同 SAME。",
-                },
-                "source": {"en": "Padding", "zh": "填充"},
-                "verdict": "false",
-                "measured": {"en": "equal shapes; values differ by 1.28", "zh": "形状相同；数值相差 1.28"},
+                "id": "000",
+                "title": {"en": "Check-list", "zh": "核对清单"},
+                "claims": [
+                    {
+                        "id": "layers",
+                        "claim": {
+                            "en": "The generator has five transposed convolutions.",
+                            "zh": "生成器有五个转置卷积。",
+                        },
+                        "source": {"en": "Generator", "zh": "生成器"},
+                        "verdict": "true",
+                        "measured": {"en": "5 and 5", "zh": "5 与 5"},
+                    },
+                    {
+                        "id": "padding",
+                        "claim": {
+                            "en": "padding=2, output_padding=1 equals SAME.",
+                            "zh": "padding=2、output_padding=1 等同 SAME。",
+                        },
+                        "source": {"en": "Padding", "zh": "填充"},
+                        "verdict": "false",
+                        "measured": {"en": "equal shapes; values differ by 1.28", "zh": "形状相同；数值相差 1.28"},
+                    },
+                ],
             },
         ],
         "gallery": [{"title": "specgan", "reference": image[..., None], "port": (image + noise)[..., None]}],

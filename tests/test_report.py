@@ -143,7 +143,11 @@ def nasty_report() -> dict:
     body |= {"command": NASTY, "versions": {NASTY: NASTY}, "created": NASTY}
     body["gallery"][0]["title"] = NASTY
     body["padding_study"]["measured"][0]["what"] = NASTY
-    body["claims"][0] |= {"claim": {"en": NASTY, "zh": NASTY}, "measured": {"en": NASTY, "zh": NASTY}, "source": NASTY}
+    body["claims"][0]["claims"][0] |= {
+        "claim": {"en": NASTY, "zh": NASTY},
+        "measured": {"en": NASTY, "zh": NASTY},
+        "source": NASTY,
+    }
     return body
 
 

@@ -144,9 +144,9 @@ def test_the_matrix_and_the_claims_filter_too(visit):
     matrix = page.locator('.filters[data-table="matrix"]')
     matrix.get_by_role("combobox").select_option("fail")
     assert names(page, "#matrix") == ["dcgan.generator", LONG]
-    claims = page.locator('.filters[data-table="claims-table"]')
+    claims = page.locator('.filters[data-table="claims-000-table"]')
     claims.get_by_role("combobox").select_option("false")
-    assert names(page, "#claims-table") == ["padding=2, output_padding=1 equals SAME."]
+    assert names(page, "#claims-000-table") == ["padding=2, output_padding=1 equals SAME."]
 
 
 def test_a_pair_of_the_matrix_opens_its_section(visit):

@@ -1,49 +1,42 @@
-"""Every claim of the original port's check-list, measured on the twins.
+"""Every statement of the documents that this project grew from, measured on the twins.
 
-A claim's words stand in :mod:`parity.claims.texts`; :data:`CLAIMS` gives each a function that measures it. The verdict
-follows from the measurement: none is written down in advance, except where a claim is about something that no
-measurement on these networks can settle.
+One table of claims a document: :mod:`parity.claims.seed_000` and so on. A verdict follows from the measurement; none is
+written down in advance, except where a claim is about something that no measurement here can settle.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Sequence
 from typing import Any
 
-from parity.claims import structure, surroundings, values
-from parity.claims.measured import Measured
-from parity.claims.texts import TEXTS, sources
+from parity.claims import seed_000, seed_001
+from parity.claims.measured import Document, Language
 from parity.claims.twins import Twins
 
-Measure = Callable[[Twins], Measured]
-Size = tuple[int, int, int]
-UPCONVS: dict[str, Size] = {
-    "upconv_0": (8, 8, 512),
-    "upconv_1": (16, 16, 256),
-    "upconv_2": (32, 32, 128),
-    "upconv_3": (64, 64, 64),
-    "upconv_4": (128, 128, 1),
-}
-DOWNCONVS: dict[str, Size] = {
-    "downconv_0": (64, 64, 64),
-    "downconv_1": (32, 32, 128),
-    "downconv_2": (16, 16, 256),
-    "downconv_3": (8, 8, 512),
-    "downconv_4": (4, 4, 1024),
-}
+DOCUMENTS: tuple[Document, ...] = (seed_000.DOCUMENT, seed_001.DOCUMENT)
 
 
-def measure(twins: Twins | None = None) -> list[dict[str, Any]]:
-    """Measure every claim: ``id``, ``claim``, ``source``, ``verdict`` and ``measured`` as the report takes them."""
+def measure(twins: Twins | None = None, documents: Sequence[Document] = DOCUMENTS) -> list[dict[str, Any]]:
+    """Measure every claim of every document.
+
+    A document has ``id``, ``title`` and ``claims``, each of which has ``id``, ``claim``, ``source``, ``verdict`` and
+    ``measured``, as the report takes them.
+    """
     twins = twins or Twins()
+    return [
+        {"id": document.number, "title": document.title, "claims": _measured(document, twins)} for document in documents
+    ]
+
+
+def _measured(document: Document, twins: Twins) -> list[dict[str, Any]]:
     results = []
-    for name, (sections, english, chinese) in TEXTS.items():
-        found = CLAIMS[name](twins)
+    for claim in document.claims:
+        found = claim.measure(twins)
         results.append(
             {
-                "id": name,
-                "claim": {"en": english, "zh": chinese},
-                "source": sources(sections),
+                "id": f"{document.number}.{claim.name}",
+                "claim": {"en": claim.en, "zh": claim.zh},
+                "source": _sources(document, claim.sections.split()),
                 "verdict": found.verdict,
                 "measured": {"en": found.en, "zh": found.zh},
             }
@@ -51,80 +44,7 @@ def measure(twins: Twins | None = None) -> list[dict[str, Any]]:
     return results
 
 
-def _unmeasured(english: str, chinese: str) -> Measure:
-    return lambda twins: Measured("not measurable", english, chinese)
-
-
-def _layers(letter: str, sizes: dict[str, Size]) -> dict[str, Measure]:
-    network = {"g": "generator", "d": "discriminator"}[letter]
-
-    def one(name: str) -> Measure:
-        return lambda twins: values.layer(twins.get(network), name, sizes[name])
-
-    return {f"{letter}.layer{index}": one(name) for index, name in enumerate(sizes)}
-
-
-CLAIMS: dict[str, Measure] = {
-    "g.input": structure.latents,
-    "g.project": structure.projection,
-    "g.first": structure.first_layers,
-    **_layers("g", UPCONVS),
-    "g.output": lambda twins: structure.ends(twins.generator, (128, 128, 1), (1, 128, 128)),
-    "g.activations": structure.generator_activations,
-    "g.range": values.output_range,
-    "g.order": lambda twins: values.channel_order(twins.generator),
-    "d.input": lambda twins: structure.ends(twins.discriminator, (128, 128, 1), (1, 128, 128), at_input=True),
-    **_layers("d", DOWNCONVS),
-    "d.flatten": lambda twins: values.channel_order(twins.discriminator),
-    "d.dense": structure.last_dense,
-    "d.output": values.logits,
-    "d.activation": structure.slopes,
-    "d.first-norm": structure.first_norm,
-    **{f"p.{name}": structure.default(name) for name in ("nz", "kernel_len", "dim", "nc", "use_batchnorm")},
-    "flow.g": lambda twins: structure.flow(twins.generator),
-    "flow.d": lambda twins: structure.flow(twins.discriminator),
-    "padding": values.padding,
-    "formula": structure.formula,
-    "norm.modes": values.norm_modes,
-    "g.layers": lambda twins: structure.layer_counts(twins.generator, {"Conv2DTranspose": 5, "Dense": 1}),
-    "d.layers": lambda twins: structure.layer_counts(twins.discriminator, {"Conv2D": 5, "Dense": 1}),
-    "kernel": lambda twins: structure.window_sizes(twins, ("kernel_size", "kernel_size"), 5),
-    "stride": lambda twins: structure.window_sizes(twins, ("strides", "stride"), 2),
-    "channels": structure.channels,
-    "dcgan.kernel": surroundings.kernels,
-    "dcgan.field": surroundings.receptive_field,
-    "dcgan.channels": surroundings.colour,
-    "dcgan.norm": surroundings.norms,
-    "dcgan.activation": lambda twins: structure.slopes(twins, "dcgan"),
-    "dcgan.layers": surroundings.depth,
-    "features.better": _unmeasured(
-        "a judgement about trained networks and listening; nothing here is trained",
-        "这是关于训练结果与听感的评价；此处没有训练任何网络",
-    ),
-    "quality.module": surroundings.module,
-    "quality.view": lambda twins: values.channel_order(twins.generator),
-    "quality.device": surroundings.device,
-    "quality.apply": surroundings.apply_initialiser,
-    "quality.docs": surroundings.documentation,
-    "quality.tests": _unmeasured(
-        "the file it speaks of is not part of this project, whose tests stand beside its twins",
-        "所指文件不属于本项目；本项目的测试与两套网络并列存放",
-    ),
-    "notes.loss": values.loss,
-    "nc": values.one_channel,
-    "complete": values.completeness,
-    "init": values.initial_weights,
-    "nothing-added": structure.nothing_added,
-    "kernels-kept": lambda twins: structure.window_sizes(twins, ("kernel_size", "kernel_size"), 5),
-    "no-features": surroundings.no_features,
-    "syntax": values.only_syntax,
-    "usage.shapes": surroundings.usage,
-    "usage.latent": values.latent_distribution,
-    "files": _unmeasured("the files listed are not part of this project", "所列文件不属于本项目"),
-    "score": values.overall,
-    "score.g": lambda twins: values.score(twins.generator, list(UPCONVS)),
-    "score.d": lambda twins: values.score(twins.discriminator, list(DOWNCONVS)),
-    "score.parameters": structure.parameters,
-    "score.shapes": structure.shapes,
-    "score.activations": structure.activations,
-}
+def _sources(document: Document, keys: Sequence[str]) -> dict[Language, str]:
+    """The sections behind their keys, as one phrase in each language."""
+    named = [document.sections[key] for key in keys]
+    return {"en": ", ".join(section["en"] for section in named), "zh": "、".join(section["zh"] for section in named)}

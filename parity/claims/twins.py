@@ -1,4 +1,4 @@
-"""What the claims are measured on: SpecGAN's and DCGAN's twins in float64, with weights carried in every way.
+"""What the claims are measured on: chains of both houses in float64, with weights carried in every way.
 
 The frameworks are imported when the first network is built. ``direct`` copies kernels as they are into a port with
 the symmetric padding that the check-list prescribes; ``mirrored`` flips them.
@@ -29,12 +29,14 @@ SLOTS = {
 LAYOUTS = {"Conv2DTranspose": "conv-transpose", "Conv2D": "conv", "Dense": "dense"}
 AGREE = FIT  # float64 rounding stays near 1e-13, another padding or order misses by 1e-3: parity/padding/probe.py
 BATCH = 2
+CLASSES = {"specgan": "SpecGAN", "dcgan": "DCGAN", "upsample_dcgan": "UpsampleDCGAN", "soundgan": "SoundGAN"}
 
 
 class Twin:
     """A Keras network filled with random weights, and its port in the paddings and copies asked for.
 
-    ``house`` is ``specgan`` or ``dcgan``, ``network`` a class name in both houses, ``options`` those of both.
+    ``house`` is a system whose networks are chains (:data:`CLASSES`), ``network`` a class name in both houses,
+    ``options`` those of both.
     ``smooth`` fills convolutions with bell-shaped kernels, so that a generator draws clouds instead of noise.
     """
 
@@ -45,8 +47,7 @@ class Twin:
     @cached_property
     def reference(self) -> Any:
         """The Keras model, float64, every weight random."""
-        import tf_impl.dcgan
-        import tf_impl.specgan
+        import tf_impl
 
         with keras_float64():
             model = getattr(getattr(tf_impl, self.house), self.network)(**self.options)
@@ -58,8 +59,7 @@ class Twin:
 
     def port(self, padding: str = "same", mirrored: bool = False, ordered: bool = True) -> Any:
         """The torch module, float64, evaluation mode, with the reference's weights."""
-        import torch_impl.dcgan
-        import torch_impl.specgan
+        import torch_impl
 
         options = dict(self.options, padding=padding) if self.house == "specgan" else self.options
         module = getattr(getattr(torch_impl, self.house), self.network)(**options).double().eval()
@@ -159,7 +159,7 @@ class Twins:
         """A twin, built once: ``generator`` or ``discriminator``."""
         key = house, network, smooth, tuple(options.items())
         if key not in self._twins:
-            name = {"specgan": "SpecGAN", "dcgan": "DCGAN"}[house] + network.capitalize()
+            name = CLASSES[house] + network.capitalize()
             self._twins[key] = Twin(house, name, self.seed, smooth, **options)
         return self._twins[key]
 

@@ -31,7 +31,7 @@ def write(report: dict[str, Any], folder: Path | str) -> list[Path]:
 
     ``report`` has the keys of :data:`DEFAULTS`, each of which may be absent: ``verdicts`` lists
     ``Verdict.to_dict()``; ``padding_study["measured"]`` lists ``{"what", "direct", "mirrored"}`` (relative errors);
-    ``claims`` lists :func:`parity.claims.measure`'s results; ``gallery`` lists ``{"title", "reference", "port"}``
+    ``claims`` lists :func:`parity.claims.measure`'s documents; ``gallery`` lists ``{"title", "reference", "port"}``
     with arrays ``[H, W]``, ``[H, W, C]`` or ``[N, H, W, C]``. Wherever a reader's words stand (``what``, ``title``,
     claims), ``{"en": …, "zh": …}`` is understood.
 

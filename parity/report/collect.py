@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from parity.verdict import Verdict
 
-CLAIMED = "specgan."  # the check-list is about this system; a report on other networks alone does not measure it
+CLAIMED = "specgan."  # the first document is about this system; a report on other networks alone measures no claims
 
 
 def collect(verdicts: Sequence[Verdict], command: str, seed: int = 0) -> dict[str, Any]:

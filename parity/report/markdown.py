@@ -238,9 +238,25 @@ def _study(padding_study: dict[str, Any], language: Language) -> list[str]:
     ]
 
 
-def _claims(claims: list[dict[str, Any]], language: Language) -> list[str]:
-    if not claims:
+def _claims_summary(document: dict[str, Any], language: Language) -> str:
+    """How a document's claims came out, one line."""
+    figures = views.tally(document["claims"])
+    counts = {truth.replace(" ", "_"): count for truth, count in figures.items()}
+    return text("claims.summary", language, total=len(document["claims"]), **counts)
+
+
+def _claims(documents: list[dict[str, Any]], language: Language) -> list[str]:
+    if not documents:
         return [text("claims.none", language)]
+    parts: list[str] = []
+    for document in documents:
+        title = f"{document['id']}: {_spoken(document['title'], language)}"
+        parts += ["", f"### {_cell(title)}", "", _claims_summary(document, language), ""]
+        parts += _claims_of(document["claims"], language)
+    return parts[1:]
+
+
+def _claims_of(claims: list[dict[str, Any]], language: Language) -> list[str]:
     rows = [
         (
             _spoken(claim["claim"], language),

@@ -253,7 +253,8 @@ STRINGS: dict[str, dict[Language, str]] = {
             "study.mirror",
             "Flip every kernel and the image in both directions, and the symmetric recipe becomes exact. With weights"
             " copied as they are it is wrong, by the amounts measured here (relative error of the values).",
-            "把每个卷积核与图像在两个方向上都翻转，对称填充就完全准确；若原样复制权重则有误差，实测如下（数值的相对误差）。",
+            "把每个卷积核与图像在两个方向上都翻转，对称填充就完全准确；若原样复制权重则有误差，"
+            "实测如下（数值的相对误差）。",
         ),
         ("study.subject", "What is compared", "比较对象"),
         ("study.direct", "Weights copied directly", "直接复制权重"),
@@ -284,9 +285,16 @@ STRINGS: dict[str, dict[Language, str]] = {
         ("claims", "Claims, measured", "声明逐条实测"),
         (
             "claims.lead",
-            "The original port came with a check-list in which every line was ticked. Here each of its statements is"
-            " measured on the twins.",
-            "原移植附有一份逐行打勾的核对清单。这里对其中每一条声明在两边的网络上实测。",
+            "What the documents behind these systems say, beginning with a check-list in which every line was ticked."
+            " Here each of their statements is measured on the twins.",
+            "这些系统所依据的文档（首先是一份逐行打勾的核对清单）说了什么。这里对其中每一条声明在两边的网络上实测。",
+        ),
+        (
+            "claims.summary",
+            "{total} statements: {true} true, {conditional} conditional, {false} false, {not_measurable} not"
+            " measurable.",
+            "{total} 条声明：{true} 条成立，{conditional} 条有条件成立，{false} 条不成立，{not_measurable}"
+            " 条无法测量。",
         ),
         ("claim", "Claim", "声明"),
         ("claim.source", "Section", "出处"),

@@ -22,6 +22,7 @@ RUNGS = (
     "data",
     "distribution",
 )
+TRUTHS = ("true", "conditional", "false", "not measurable")
 GLYPHS = {"pass": "✓", "fail": "✗", "known-difference": "≈", "abstain": "○", "absent": "·"}
 ORDER = {"absent": 0, "pass": 1, "known-difference": 2, "abstain": 3, "fail": 4}
 # Sizes that follow from the network's width; everything else of a layer is a default one can get wrong.
@@ -45,6 +46,11 @@ def kinds(verdicts: list[dict[str, Any]]) -> dict[str, list[dict[str, Any]]]:
         "networks": [verdict for verdict in verdicts if not trains(verdict)],
         "training": [verdict for verdict in verdicts if trains(verdict)],
     }
+
+
+def tally(claims: list[dict[str, Any]]) -> dict[str, int]:
+    """How many of a document's claims came out how, in the order of :data:`TRUTHS`."""
+    return {truth: sum(claim["verdict"] == truth for claim in claims) for truth in TRUTHS}
 
 
 def largest_gap(curve: dict[str, Any]) -> float | None:

@@ -270,9 +270,3 @@ TEXTS: dict[str, tuple[str, str, str]] = {
     "score.shapes": ("score", "The shapes match to 100%.", "形状 100% 一致。"),
     "score.activations": ("score", "The activations match to 100%.", "激活函数 100% 一致。"),
 }
-
-
-def sources(names: str) -> dict[Language, str]:
-    """The sections of the check-list behind their keys, as one phrase in each language."""
-    keys = names.split()
-    return {"en": ", ".join(SECTIONS[key]["en"] for key in keys), "zh": "、".join(SECTIONS[key]["zh"] for key in keys)}
