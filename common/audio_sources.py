@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Iterable
 from dataclasses import asdict
 from pathlib import Path
 from typing import ClassVar, Literal
@@ -71,6 +72,10 @@ class AudioFiles(Source):
         """The slice and its file's class."""
         file = self._files[self._slices.clip(index)]
         return self._slices.cut(index, self._decoded[file.path], share), file.label
+
+    def read_classes(self) -> Iterable[int]:
+        """Of each slice, its file's class."""
+        return (self._files[self._slices.clip(index)].label for index in range(len(self)))
 
 
 def sliceable(path: Path, slicing: Slicing, rate: int) -> Header:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import ClassVar, Literal
@@ -60,8 +60,8 @@ class Digits(Source):
         small, classes = load_digits(return_X_y=True)
         pixels = np.round(small.reshape(-1, 8, 8) * (255 / 16)).astype(np.uint8)
         self._images = np.stack([squares(Image.fromarray(image)) for image in pixels])
-        self._classes = [int(digit) for digit in classes]
-        self.fingerprint = fingerprint(self.kind, self._classes, self._images.tobytes())
+        self._digits = [int(digit) for digit in classes]
+        self.fingerprint = fingerprint(self.kind, self._digits, self._images.tobytes())
 
     def __len__(self) -> int:
         return len(self._images)
@@ -72,7 +72,11 @@ class Digits(Source):
 
     def read(self, index: int, share: float) -> tuple[np.ndarray, int]:
         """The enlarged digit and its value; ``share`` plays no part."""
-        return self._images[index], self._classes[index]
+        return self._images[index], self._digits[index]
+
+    def read_classes(self) -> Iterable[int]:
+        """The digits' values."""
+        return self._digits
 
 
 class ImageFiles(Source):
@@ -100,6 +104,10 @@ class ImageFiles(Source):
         file = self._files[index]
         with _naming(file.path), Image.open(file.path) as image:
             return self._squares(image), file.label
+
+    def read_classes(self) -> Iterable[int]:
+        """The files' classes."""
+        return (file.label for file in self._files)
 
 
 def suffixes() -> list[str]:

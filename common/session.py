@@ -63,11 +63,11 @@ class Session:
             self.stream = stack.enter_context(
                 Stream(
                     self.source, training.batch_size, training.seed, workers=data.workers, prefetch=data.prefetch,
-                    shard=(self._replicas.process, processes),
+                    shard=(self._replicas.process, processes), balance=data.balance,
                 )
             )  # fmt: skip
             refuse_strangers(self._replicas, self.framework, self.config, self.stream.identity())
-            self.steps = total_steps(training, len(self.source))
+            self.steps = total_steps(training, len(self.stream.lineup))
             self._watch = Watch(self.config)
             start = by_chief(self._replicas, self._begin)
             if start.stream is not None:

@@ -10,12 +10,14 @@ from __future__ import annotations
 import hashlib
 import json
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
+from functools import cached_property
 from pathlib import Path
 from typing import Any, ClassVar, Literal, TypeVar
 
 import numpy as np
 
+from common.classes import refuse_other_classes
 from common.errors import BrokenFile, DataError
 from common.listings import File, Listing, in_folder, in_table
 from common.schema import DataConfig
@@ -51,6 +53,15 @@ class Source(ABC):
     @abstractmethod
     def read(self, index: int, share: float) -> tuple[np.ndarray, int]:
         """Example and class of ``index``, its random offset at ``share`` in [0, 1); BrokenFile if there is none."""
+
+    @abstractmethod
+    def read_classes(self) -> Iterable[int]:
+        """The number of every example's class, in order; UNLABELLED where there is none. Nothing is decoded for it."""
+
+    @cached_property
+    def classes(self) -> np.ndarray:
+        """The same, int64 ``[N]``, read once."""
+        return np.fromiter(self.read_classes(), np.int64, len(self))
 
     def __getitem__(self, index: int) -> Example:
         if not -len(self) <= index < len(self):
@@ -110,8 +121,16 @@ class Source(ABC):
 def open_source(data: DataConfig, model: ModelConfig) -> Source:
     """The source that ``data.source`` names, giving what ``model`` learns from.
 
-    Raises DataError where it is missing, holds nothing usable, or (with ``data.strict``) anything unusable.
+    Raises DataError where it is missing, holds nothing usable, or (with ``data.strict``) anything unusable, and where
+    its classes are not those that the networks are told.
     """
+    source = _opened(data, model)
+    if model.labels:
+        refuse_other_classes(source, model.labels)
+    return source
+
+
+def _opened(data: DataConfig, model: ModelConfig) -> Source:
     word, _, place = data.source.partition(":")
     path = Path(place).expanduser()
     if model.medium == "audio":

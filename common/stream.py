@@ -2,8 +2,9 @@
 
 Order, random offsets and batches are a pure function of (source, seed, batch size, position): grain shuffles every
 epoch anew and numbers every example that is ever shown; example ``n`` draws its offset from ``n``. So the position is
-all there is to save. Epochs follow each other without a gap: a batch may hold the last examples of one and the first
-of the next, and none is dropped.
+all there is to save. A balanced stream shows some examples several times in an epoch (:mod:`common.classes`). Epochs
+follow each other without a gap: a batch may hold the last examples of one and the first of the next, and none is
+dropped.
 """
 
 from __future__ import annotations
@@ -18,6 +19,7 @@ from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
 
+from common.classes import Balanced, Everyone, balanced
 from common.draws import Draws
 from common.errors import DataError
 from common.sources import Example, Source
@@ -35,7 +37,8 @@ class Stream:
 
     Device ``i`` of ``n`` (``shard=(i, n)``) gets the ``i``-th slice of each batch of ``batch_size``; the batches
     themselves are the same for every ``n``, and for any ``workers`` (processes; 0: threads of this one). ``prefetch``
-    batches are prepared ahead. Raises DataError if the source has fewer examples than a batch.
+    batches are prepared ahead. With ``balance`` every class is shown as often as the largest one. Raises DataError if
+    the source has fewer examples than a batch, or lacks the classes to be balanced.
     """
 
     def __init__(
@@ -47,6 +50,7 @@ class Stream:
         workers: int = 0,
         prefetch: int = 4,
         shard: tuple[int, int] = (0, 1),
+        balance: bool = False,
     ) -> None:
         if len(source) < batch_size:
             raise DataError(
@@ -57,15 +61,16 @@ class Stream:
             raise DataError(
                 f"training.batch_size={batch_size} cannot be split evenly for device {shard[0]} of {shard[1]}"
             )
-        self.source, self.batch_size, self.seed = source, batch_size, seed
+        self.source, self.batch_size, self.seed, self.balance = source, batch_size, seed, balance
+        self.lineup: Everyone | Balanced = balanced(source, seed) if balance else Everyone(len(source))
         self._workers, self._prefetch, self._shard = workers, prefetch, shard
         self._position = 0
         self._batches: grain.DatasetIterator | None = None
 
     @property
     def epoch_batches(self) -> float:
-        """How many batches show every example once."""
-        return len(self.source) / self.batch_size
+        """How many batches an epoch takes: they show every example once, of a balanced stream at least once."""
+        return len(self.lineup) / self.batch_size
 
     def __iter__(self) -> Self:
         return self
@@ -93,6 +98,7 @@ class Stream:
 
         Raises DataError for the state of another stream.
         """
+        state = {"balance": False, **state}  # of before there was a choice
         differences = [
             f"{name}: got {state.get(name)!r}, expected {value!r}"
             for name, value in self.identity().items()
@@ -117,15 +123,20 @@ class Stream:
 
     def identity(self) -> dict[str, Any]:
         """What its batches are a function of, besides the position, as JSON."""
-        return {"batch_size": self.batch_size, "seed": self.seed, "source": self.source.fingerprint}
+        return {
+            "batch_size": self.batch_size,
+            "seed": self.seed,
+            "source": self.source.fingerprint,
+            "balance": self.balance,
+        }
 
     def _opened(self) -> grain.DatasetIterator:
         grain = _grain()
         device, devices = self._shard
-        epochs = SHOWN // len(self.source)
+        epochs = SHOWN // len(self.lineup)
         order = int(Draws(self.seed).uniform("order", (1,))[0] * 2**32)
-        examples = grain.MapDataset.range(len(self.source)).shuffle(order).repeat(epochs)
-        drawn = examples.map_with_index(_Reader(self.source, self.seed))
+        examples = grain.MapDataset.range(len(self.lineup)).shuffle(order).repeat(epochs)
+        drawn = examples.map_with_index(_Reader(self.source, self.lineup, self.seed))
         slices = drawn.batch(self.batch_size // devices)[self._position * devices + device :: devices]
         if not self._workers:
             return iter(slices.to_iter_dataset(grain.ReadOptions(min(THREADS, self._prefetch), self._prefetch)))
@@ -134,12 +145,13 @@ class Stream:
 
 
 class _Reader:
-    """Example ``index`` of the source as the ``shown``-th that the stream shows."""
+    """What stands at a place of the line-up, as the ``shown``-th example that the stream shows."""
 
-    def __init__(self, source: Source, seed: int) -> None:
-        self._source, self._draws = source, Draws(seed)
+    def __init__(self, source: Source, lineup: Everyone | Balanced, seed: int) -> None:
+        self._source, self._lineup, self._draws = source, lineup, Draws(seed)
 
-    def __call__(self, shown: int, index: int) -> Example:
+    def __call__(self, shown: int, place: int) -> Example:
+        index = self._lineup(shown // len(self._lineup), place)
         share = float(self._draws.uniform("offset", (1,), shown)[0]) if self._source.random else 0.0
         example, passed = self._source.example(index, share)
         return {**example, "asked": index, "passed": passed}

@@ -7,7 +7,7 @@ under ``_unknown_``, so :mod:`common.sc09` prepares them from the same archive.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict
 from difflib import get_close_matches
 from itertools import product
@@ -57,13 +57,26 @@ class Records:
     def __getitem__(self, index: int) -> tuple[np.ndarray, int]:
         """The array of record ``index`` and the number of its class."""
         record = self._records[index]
+        return np.asarray(record[self._feature]), self._class(record)
+
+    def classes(self) -> list[int]:
+        """The number of every record's class, without decoding what is learnt from."""
+        if not self._columns:
+            return [UNLABELLED] * len(self)
+        import tensorflow_datasets as tfds
+
+        builder = tfds.builder_from_directory(self._folder)
+        records = builder.as_data_source(split=SPLIT, decoders={self._feature: tfds.decode.SkipDecoding()})
+        return [self._class(records[index]) for index in range(len(records))]
+
+    def _class(self, record: Mapping[str, Any]) -> int:
         label = 0 if self._columns else UNLABELLED
         for path, names in self._columns:
-            value = record
+            value: Any = record
             for key in path:
                 value = value[key]
             label = label * len(names) + int(value)
-        return np.asarray(record[self._feature]), label
+        return label
 
     def __getstate__(self) -> dict[str, Any]:
         return {key: value for key, value in vars(self).items() if key not in ("_records", "about")}
@@ -98,6 +111,10 @@ class TfdsImages(Source):
         """The image and its class; ``share`` plays no part."""
         pixels, label = self._records[index]
         return self._squares(Image.fromarray(pixels[..., 0] if pixels.shape[-1] == 1 else pixels)), label
+
+    def read_classes(self) -> Iterable[int]:
+        """The records' classes."""
+        return self._records.classes()
 
 
 class TfdsAudio(Source):
@@ -140,6 +157,11 @@ class TfdsAudio(Source):
         if self._native != self._rate:
             clip = soxr.resample(clip, self._native, self._rate, quality="HQ")
         return self._slices.cut(index, normalised(clip, self.place(index)), share), label
+
+    def read_classes(self) -> Iterable[int]:
+        """Of each slice, its record's class."""
+        classes = self._records.classes()
+        return (classes[self._slices.clip(index)] for index in range(len(self)))
 
     def _length(self, index: int) -> int:
         return -(-len(self._records[index][0]) * self._rate // self._native)

@@ -284,6 +284,9 @@ def test_batches_are_prepared_while_the_loop_computes():
             time.sleep(0.01)
             return np.zeros((1, 1, 1), np.uint8), 0
 
+        def read_classes(self):
+            return [0] * 100
+
     with Stream(Slow(DataConfig(), []), 4, 0) as stream:
         next(stream)
         time.sleep(0.5)

@@ -241,3 +241,24 @@ def test_sc09_is_the_ten_digits_of_the_archive(tmp_path, monkeypatch):
     counts = np.bincount([source[index]["label"] for index in range(27)])
     assert counts.tolist() == [3, 2, 1, 3, 3, 3, 3, 3, 3, 3]
     assert [len(sc09.Sc09().as_data_source(split=split)) for split in ("validation", "test")] == [2, 1]
+
+
+@pytest.mark.parametrize("options", [{}, {"label_columns": ["hair", "dark"]}], ids=str)
+def test_classes_are_known_without_decoding(options, monkeypatch):
+    source = opened("tiny_faces", **options)
+    expected = [int(source[index]["label"]) for index in range(len(source))]
+    monkeypatch.setattr(tfds.features.Image, "decode_example_np", lambda *_: pytest.fail("decoded"))
+    assert source.classes.tolist() == expected
+    assert pickle.loads(pickle.dumps(source)).classes.tolist() == expected
+
+
+def test_sounds_without_classes_have_none():
+    source = opened("tiny_words", SOUND, pad_end=True)
+    assert source.classes.tolist() == [-1] * len(source)
+
+
+@pytest.mark.parametrize("workers", [0, 1])
+def test_a_prepared_set_is_balanced(workers):
+    source = opened("tiny_faces", label_columns=["dark", "hair"])  # of twelve, two of each of six
+    with Stream(source, 6, 0, workers=workers, balance=True) as stream:
+        assert sorted(np.concatenate([next(stream)["label"] for _ in range(2)])) == sorted([*range(6)] * 2)

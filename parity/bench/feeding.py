@@ -102,7 +102,10 @@ def serve(framework: str, preset: str, lines: Iterator[str]) -> Iterator[dict[st
         log_magnitude = import_module(f"{HOUSES[framework]}.spectrogram").log_magnitude
         moments = for_run(source, config, log_magnitude)
     trainer = house.Trainer(config, 1_000_000, moments)
-    with Stream(source, training.batch_size, training.seed, workers=data.workers, prefetch=data.prefetch) as stream:
+    with Stream(
+        source, training.batch_size, training.seed,
+        workers=data.workers, prefetch=data.prefetch, balance=data.balance,
+    ) as stream:  # fmt: skip
         batches, step = Waiting(stream), 0
         for line in lines:
             start, waited = time.perf_counter(), batches.seconds
