@@ -17,11 +17,6 @@ AUGMENTATION = len(COLUMNS)  # numbers U[0, 1) that a sample draws
 LUMINANCE = (0.2989, 0.587, 0.114)
 
 
-def augments(cfg: DataConfig) -> bool:
-    """Whether images are changed at all."""
-    return cfg.flip != "none" or cfg.rotate > 0 or cfg.jitter > 0
-
-
 def flips(cfg: DataConfig, numbers: Any) -> tuple[Any, Any]:
     """Which samples are mirrored left to right, and which upside down: bool ``[B]`` each."""
     across, down = (cfg.flip in (way, "both") for way in ("horizontal", "vertical"))

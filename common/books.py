@@ -9,7 +9,7 @@ from typing import Any, Protocol
 
 import numpy as np
 
-from common.generation import MEAN, STD
+from common.generation import CLASSES, MEAN, STD, fixed
 from common.likeness import Likeness
 from common.moments import Moments
 from common.progress import Progress
@@ -26,11 +26,8 @@ REAL = 256  # real images that samples are held against
 class Learner(Protocol):
     """What is asked of a trainer."""
 
-    def fixed_latents(self, count: int) -> Array:
-        """Latents ``[count, nz]`` that stay the same all along the run."""
-
-    def sample(self, z: Array) -> Array:
-        """Images ``[B, H, W, C]`` in [-1, 1]."""
+    def sample(self, z: Array, labels: Array = ...) -> Array:
+        """Images ``[B, H, W, C]`` in [-1, 1] from latents ``[B, nz]`` and, if it is told classes, labels ``[B]``."""
 
     def real(self, x: Array) -> Array:
         """A batch of the stream as images ``[B, H, W, C]`` in [-1, 1]."""
@@ -52,6 +49,7 @@ class Books:
         self.progress = Progress(steps, run.path.name, images=shown)
         self._since = time.perf_counter()
         self._likeness: Likeness | None = None
+        self._classes = source.labels if config.model.labels else []
 
     @property
     def path(self) -> Path:
@@ -68,16 +66,18 @@ class Books:
     def show(self, step: int, learner: Learner) -> None:
         """Samples, of sounds also as something to listen to."""
         runs, audio = self.config.runs, self.config.model.medium == "audio"
-        images = learner.sample(learner.fixed_latents(runs.samples))
-        self.run.pictures(step, np.rot90(images, axes=(1, 2)) if audio else images)
+        inputs = fixed(self.config, runs.samples)
+        images = learner.sample(*inputs)
+        self.run.pictures(step, np.rot90(images, axes=(1, 2)) if audio else images, self._classes)
         if audio:
             self.run.preview(step, learner.clips(images[: runs.previews]), self.config.data.sample_rate)
-        self.note(*self._watch.samples(step, images))
+        self.note(*self._watch.samples(step, images, *inputs[1:]))
 
     def save(self, step: int, arrays: Mapping[str, Array], moments: Moments | None, learner: Learner) -> None:
         """A checkpoint: the training state, and what generating needs besides the networks."""
         kept = {} if moments is None else {MEAN: moments.mean, STD: moments.std}
         about = {"stream": self._stream.state(), "steps": self.steps}
+        about |= {CLASSES: self._classes} if self._classes else {}
         self.run.checkpoint(step, {**arrays, **kept}, about, self._distance(learner))
 
     def note(self, *sentences: str) -> None:
@@ -92,7 +92,8 @@ class Books:
     def _distance(self, learner: Learner) -> float:
         """How far the samples are from real images: what marks the best checkpoint."""
         if self._likeness is None:
-            numbers = np.linspace(0, len(self._source) - 1, min(REAL, len(self._source))).astype(int)
-            real = np.stack([self._source[int(i)]["x"] for i in numbers])
+            lineup = self._stream.lineup
+            places = np.linspace(0, len(lineup) - 1, min(REAL, len(lineup))).astype(int)
+            real = np.stack([self._source[lineup(0, int(place))]["x"] for place in places])
             self._likeness = Likeness(learner.real(real))
-        return self._likeness.distance(learner.sample(learner.fixed_latents(self.config.runs.samples)))
+        return self._likeness.distance(learner.sample(*fixed(self.config, self.config.runs.samples)))

@@ -18,10 +18,24 @@ import typer
 
 from common import checkpoints, measuring
 from common.checkpoints import Checkpoint, CheckpointError
+from common.classes import told
 from common.config import ConfigError, load, presets
 from common.errors import DataError
 from common.evaluation import evaluate as judge
-from common.generation import Generator, between, generated, latents, parse_seeds, write
+from common.generation import (
+    CLASSES,
+    Generator,
+    between,
+    class_names,
+    each_class,
+    file_words,
+    generated,
+    in_turn,
+    latents,
+    parse_classes,
+    parse_seeds,
+    write,
+)
 from common.interrupts import Interrupted
 from common.moments import save
 from common.replicas import WorkerLost, speaker, speaks
@@ -116,7 +130,13 @@ def application(name: str, house: Callable[[], House]) -> typer.Typer:
         interpolate: Annotated[
             int | None, typer.Option(help="this many samples on the way from each seed to the next", metavar="N")
         ] = None,
-        columns: Annotated[int | None, typer.Option(help="of the grid", min=1)] = None,
+        classes: Annotated[
+            str | None,
+            typer.Option(help="of a system that is told them: names, numbers or all (the default)", metavar="CLASS,…"),
+        ] = None,
+        columns: Annotated[
+            int | None, typer.Option(help="of the grid; default: near a square, or a row for each class", min=1)
+        ] = None,
         iterations: Annotated[int, typer.Option(help="of Griffin-Lim", min=0)] = 16,
         inverse: Inverse = Inverse.original,
         which: Which = "latest",
@@ -131,10 +151,18 @@ def application(name: str, house: Callable[[], House]) -> typer.Typer:
         else:
             z = between(generator.config, numbers, interpolate)
             names = [f"between-{i:04d}" for i in range(len(z))]
-            columns = columns or interpolate
+            columns = columns or (None if generator.config.model.labels else interpolate)
+        inputs, rows = (z,), list[str]()
+        if known := class_names(checkpoint, generator.config):
+            chosen = parse_classes(classes or "all", known)
+            inputs, rows, words = each_class(z, chosen), [known[number] for number in chosen], file_words(known)
+            names = [f"{words[number]}-{name}" for number in chosen for name in names]
+        elif classes is not None:
+            raise ConfigError(f"--classes {classes}: {generator.config.model.system} is not told any: leave it out")
         wanted = formats or USUAL[generator.config.model.medium]
         folder = out or checkpoint.path.absolute().parents[1] / "generated"
-        for path in write(generator, z, names, folder, [f.value for f in wanted], columns, iterations, inverse.value):
+        kinds = [kind.value for kind in wanted]
+        for path in write(generator, inputs, names, folder, kinds, columns, iterations, inverse.value, rows):
             print(path)
         return 0
 
@@ -169,13 +197,24 @@ def application(name: str, house: Callable[[], House]) -> typer.Typer:
         which: Which = "latest",
         runs: RunsFolder = RUNS,
     ) -> int:
-        """Judge a run's samples: digits by a classifier of real ones, clips by their distance to real ones."""
+        """Judge a run's samples: images by a small classifier of the real ones, clips by their distance to real ones.
+
+        Inception Score's and FID's formulas are applied to that classifier and to what it sees: no pretrained network
+        is downloaded, so the figures are not comparable to published ones. Of a system that is told classes, all are
+        asked for in turn, and it is told how many samples are recognised as their class.
+        """
         checkpoint = _checkpoint(find_run(run, runs), which, house)
         generator = house().sampler(checkpoint)
         source = open_source(generator.config.data, generator.config.model)
-        made = generated(generator, latents(generator.config, range(seed, seed + samples)))
+        if (known := checkpoint.manifest.get(CLASSES, source.labels)) != source.labels:
+            raise ConfigError(
+                f"{source.name}: its classes are {told(source.labels)}, but {checkpoint.path} was told {told(known)}: "
+                "evaluate beside the data that it was trained on"
+            )
+        inputs = in_turn(generator.config, latents(generator.config, range(seed, seed + samples)))
+        made = generated(generator, *inputs)
         try:
-            report = judge(made, source)
+            report = judge(made, source, asked=inputs[1] if len(inputs) > 1 else None)
         except ValueError as error:
             raise ConfigError(str(error)) from error
         print(f"{checkpoint.path}, {len(made)} samples\n{report.text}")

@@ -16,6 +16,7 @@ from sklearn.linear_model import LogisticRegression
 from sklearn.pipeline import make_pipeline
 
 from common.draws import Draws
+from common.scores import frechet_distance, inception_score
 from common.sources import Source
 
 Array = np.ndarray
@@ -59,10 +60,17 @@ class DigitsJudge:
         found, sure = self._recognise(seen[apart])
         self.accuracy = float(np.mean(found == labels[apart]))
         self.confident = float(np.mean(sure))
+        self._seen = seen[~apart]
+        self._scores = self._scored(seen[apart])
 
-    def judge(self, images: Array) -> Report:
-        """Which share of ``images`` is recognised with a confidence above CONFIDENCE, and as what."""
-        found, sure = self._recognise(_cells(images))
+    def judge(self, images: Array, asked: Array | None = None) -> Report:
+        """Which share of ``images`` is recognised with a confidence above CONFIDENCE, and as what.
+
+        ``asked``: the classes ``[N]`` that their network was told to make, if it was. The scores are those of
+        :mod:`common.scores` by this classifier, and on the means that it sees.
+        """
+        cells = _cells(images)
+        found, sure = self._recognise(cells)
         counts = np.bincount(found[sure], minlength=len(self.names))
         shares = {name: float(count / max(1, sure.sum())) for name, count in zip(self.names, counts, strict=True)}
         figures: dict[str, Any] = {
@@ -71,20 +79,30 @@ class DigitsJudge:
             "classes": shares,
             "smallest_class": min(shares.values()),
             "missing": [name for name, share in shares.items() if share == 0],
-            "held_out": {"confident": self.confident, "accuracy": self.accuracy},
+            **self._scored(cells),
+            "held_out": {"confident": self.confident, "accuracy": self.accuracy, **self._scores},
         }
+        if asked is not None:
+            figures["asked"] = _granted((found == asked) & sure, asked, self.names)
         figures["recognisable"] = figures["confident"] >= NEEDED and not figures["missing"]
         return Report(figures, _told_of_images(figures))
+
+    def _scored(self, cells: Array) -> dict[str, float]:
+        return {
+            "classifier_score": inception_score(self._classifier.predict_proba(cells)),
+            "frechet_distance_of_means": frechet_distance(self._seen, cells),
+        }
 
     def _recognise(self, cells: Array) -> tuple[Array, Array]:
         chances = self._classifier.predict_proba(cells)
         return self._classifier.classes_[chances.argmax(1)], chances.max(1) > CONFIDENCE
 
 
-def evaluate(samples: Array, source: Source, seed: int = 0) -> Report:
+def evaluate(samples: Array, source: Source, seed: int = 0, asked: Array | None = None) -> Report:
     """Samples beside the real examples of ``source``: images uint8 ``[N, H, W, C]`` or clips float ``[N, T]``.
 
-    Images need labels to be judged by. Raises ValueError for samples that do not fit the source, and without labels.
+    Images need labels to be judged by; ``asked`` are the classes ``[N]`` that their network was told. Raises ValueError
+    for samples that do not fit the source, and without labels.
     """
     examples = [source[index] for index in range(len(source))]
     real, labels = (
@@ -101,7 +119,7 @@ def evaluate(samples: Array, source: Source, seed: int = 0) -> Report:
     if source.kind == "image":
         if not source.labels or labels.min() < 0:
             raise ValueError(f"{source.name}: images are judged by their classes, but not all of them have one")
-        return DigitsJudge(real, labels, source.labels, seed).judge(samples)
+        return DigitsJudge(real, labels, source.labels, seed).judge(samples, asked)
     apart = held_out(len(real), seed)
     noise = Draws(seed).normal("evaluation noise", (len(samples), real.shape[1]))
     names = [source.labels[label] if label >= 0 else "unlabelled" for label in labels[~apart]]
@@ -160,6 +178,12 @@ def held_out(count: int, seed: int = 0) -> Array:
     return Draws(seed).uniform("held out", (count,)) < HELD_OUT
 
 
+def _granted(granted: Array, asked: Array, names: list[str]) -> dict[str, Any]:
+    """The share of samples that are what was asked for, in all and of each class that was."""
+    shares = {name: float(granted[asked == n].mean()) for n, name in enumerate(names) if (asked == n).any()}
+    return {"recognised": float(granted.mean()), "classes": shares}
+
+
 def _cells(images: Array) -> Array:
     """Images ``[N, H, W, C]`` as means over channels and over a grid of CELLS by CELLS, in [0, 1]: ``[N, 64]``."""
     count, height, width, channels = images.shape
@@ -194,10 +218,26 @@ def _told_of_images(figures: Mapping[str, Any]) -> str:
         [
             f"recognised with confidence above {CONFIDENCE}: {figures['confident']:.1%} of {figures['samples']}",
             f"(needed: {NEEDED:.0%}; held-out real ones: {held['confident']:.1%}, {held['accuracy']:.1%} of all right)",
-            "as " + "  ".join(f"{name} {share:.1%}" for name, share in figures["classes"].items()),
+            f"as {_listed(figures['classes'])}",
+            *_told_of_classes(figures),
+            f"classifier score: {figures['classifier_score']:.2f} of {len(figures['classes'])} "
+            f"(held-out real ones: {held['classifier_score']:.2f}); Inception Score's formula with this classifier",
+            f"Fréchet distance to the real ones: {figures['frechet_distance_of_means']:.3f} (held-out real ones: "
+            f"{held['frechet_distance_of_means']:.3f}); FID's formula on means of {CELLS}x{CELLS} cells",
             f"classes never found: {missing}" if missing else f"all {len(figures['classes'])} classes are found",
         ]
     )
+
+
+def _told_of_classes(figures: Mapping[str, Any]) -> list[str]:
+    if "asked" not in figures:
+        return []
+    asked = figures["asked"]
+    return [f"recognised as the class asked for: {asked['recognised']:.1%}: {_listed(asked['classes'])}"]
+
+
+def _listed(shares: Mapping[str, float]) -> str:
+    return "  ".join(f"{name} {share:.1%}" for name, share in shares.items())
 
 
 def _told_of_clips(figures: Mapping[str, Any]) -> str:
@@ -209,5 +249,5 @@ def _told_of_clips(figures: Mapping[str, Any]) -> str:
         f"to the nearest other sample: {apart['generated']:.1f} dB (held-out real clips {apart['held_out']:.1f} dB)",
     ]
     if figures["classes"]:
-        lines.append("nearest to " + "  ".join(f"{name} {share:.1%}" for name, share in figures["classes"].items()))
+        lines.append(f"nearest to {_listed(figures['classes'])}")
     return "\n".join(lines)

@@ -12,7 +12,7 @@ import json
 import re
 import shutil
 import warnings
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from datetime import datetime
 from difflib import get_close_matches
@@ -148,9 +148,10 @@ class Run:
         with self._writing():
             self._open_journal().log(step, metrics)
 
-    def pictures(self, step: int, images: Array) -> Path:
-        """Write a sample grid of images ``[N, H, W, C]``, floats in [-1, 1] or uint8."""
-        path, picture = self.path / SAMPLES / f"step-{step:08d}.png", pictures.grid(images)
+    def pictures(self, step: int, images: Array, rows: Sequence[str] = ()) -> Path:
+        """Write a sample grid of images ``[N, H, W, C]``, floats in [-1, 1] or uint8; with ``rows`` a row each."""
+        path = self.path / SAMPLES / f"step-{step:08d}.png"
+        picture = pictures.labelled_grid(images, rows) if rows else pictures.grid(images)
         with self._writing():
             pictures.save_png(path, picture)
             self._open_journal().picture(step, SAMPLES, picture)

@@ -53,11 +53,12 @@ class Watch:
             f"{D_LOSS} stays below {self._near_zero:.3g} (now {metrics[D_LOSS]:.2g}), {self._won}",
         )
 
-    def samples(self, step: int, images: np.ndarray) -> list[str]:
-        """Warnings about samples ``[N, H, W, C]`` of different latents, floats in [-1, 1]."""
-        if len(images) < 2:
+    def samples(self, step: int, images: np.ndarray, labels: np.ndarray | None = None) -> list[str]:
+        """Warnings about samples ``[N, H, W, C]`` of different latents, floats in [-1, 1], within their classes."""
+        kinds = [images] if labels is None else [images[labels == label] for label in np.unique(labels)]
+        if min(map(len, kinds)) < 2:
             return []
-        apart = difference(images)
+        apart = float(np.sqrt(np.mean([difference(kind) ** 2 for kind in kinds])))
         return self._lasting(
             "the generator has collapsed",
             apart < ALIKE,

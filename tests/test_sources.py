@@ -405,7 +405,7 @@ def test_two_channels_are_not_an_image():
 def test_opening_loads_no_framework_and_no_more_than_needed():
     code = (
         "import sys; import common.stream, common.sources; before = set(sys.modules)\n"
-        "from common.schema import *; from common.sources import open_source\n"
+        "from common.schema import *; from common.systems import *; from common.sources import open_source\n"
         "open_source(DataConfig(source='digits'), DCGANConfig())\n"
         "print([m for m in ('sklearn', 'grain', 'soundfile', 'PIL') if m in before],"
         "[m for m in ('tensorflow', 'keras', 'torch', 'librosa', 'soundfile') if m in sys.modules])"

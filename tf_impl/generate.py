@@ -35,9 +35,11 @@ class Sampler:
             variable.assign(tf.cast(arrays[name], variable.dtype))
         self._waveform = tf.function(waveform, autograph=False, reduce_retracing=True)
 
-    def images(self, z: Array) -> Array:
-        """Images ``[B, H, W, C]`` in [-1, 1] from latents ``[B, nz]``."""
-        return self.generator(tf.cast(z, tf.float32), training=False).numpy()
+    def images(self, z: Array, labels: Array | None = None) -> Array:
+        """Images ``[B, H, W, C]`` in [-1, 1] from latents ``[B, nz]`` and, if it is told classes, labels ``[B]``."""
+        latents = tf.cast(z, tf.float32)
+        inputs = latents if labels is None else [latents, tf.constant(labels)]
+        return self.generator(inputs, training=False).numpy()
 
     def clips(self, images: Array, iterations: int = 16, inverse: str = "original") -> Array:
         """Waveforms ``[B, T]`` of spectrograms ``[B, H, W, 1]``, as ``waveform`` makes them."""

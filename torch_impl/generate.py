@@ -36,9 +36,11 @@ class Sampler:
                 tensor.copy_(torch.from_numpy(arrays[name]))
 
     @torch.no_grad()
-    def images(self, z: Array) -> Array:
-        """Images ``[B, H, W, C]`` in [-1, 1] from latents ``[B, nz]``."""
-        return self.generator(torch.from_numpy(z).float()).movedim(1, -1).numpy()
+    def images(self, z: Array, labels: Array | None = None) -> Array:
+        """Images ``[B, H, W, C]`` in [-1, 1] from latents ``[B, nz]`` and, if it is told classes, labels ``[B]``."""
+        latents = torch.from_numpy(z).float()
+        inputs = [latents] if labels is None else [latents, torch.from_numpy(labels)]
+        return self.generator(*inputs).movedim(1, -1).numpy()
 
     def clips(self, images: Array, iterations: int = 16, inverse: str = "original") -> Array:
         """Waveforms ``[B, T]`` of spectrograms ``[B, H, W, 1]``, as ``waveform`` makes them."""
