@@ -89,6 +89,41 @@ def test_evaluate_judges_digits_and_its_figures_are_json():
     assert report.text == judge().judge(real_digits()[0][:50]).text
 
 
+def test_scores_stand_beside_those_of_real_digits_and_tell_noise_from_them():
+    images, labels = real_digits()
+    apart = images[held_out(len(images))]
+    found = judge().judge(apart).figures
+    names = ("classifier_score", "frechet_distance_of_means")
+    assert all(found[name] == found["held_out"][name] for name in names)
+    assert 9 < found["classifier_score"] <= 10 and found["frechet_distance_of_means"] < 0.1
+    noise = judge().judge(RANDOM.randint(0, 256, apart.shape).astype(np.uint8)).figures
+    assert noise["classifier_score"] < 1.1 and noise["frechet_distance_of_means"] > 5
+    fours = judge().judge(images[labels == 4]).figures
+    assert fours["classifier_score"] < 1.5 and fours["frechet_distance_of_means"] > 1
+    assert "Inception Score's formula with this classifier" in judge().judge(apart).text
+
+
+def test_what_was_asked_for_is_held_against_what_is_recognised():
+    images, labels = real_digits()
+    images, labels = images[:400], labels[:400]
+    asked = labels.copy()
+    asked[labels == 3] = 5
+    report = judge().judge(images, asked)
+    shares = report.figures["asked"]["classes"]
+    assert "3" not in shares and shares["4"] > 0.9
+    assert shares["5"] == pytest.approx(np.mean(labels[asked == 5] == 5), abs=0.05)  # threes are none
+    assert report.figures["asked"]["recognised"] == pytest.approx(np.mean(asked == labels), abs=0.05)
+    assert "recognised as the class asked for: " in report.text
+    assert "asked" not in judge().judge(images).figures
+
+
+def test_what_is_recognised_without_confidence_is_not_what_was_asked_for():
+    images, labels = real_digits()
+    blurred = (images // 2 + images[::-1] // 2)[:300]
+    report = judge().judge(blurred, labels[:300])
+    assert report.figures["asked"]["recognised"] <= report.figures["confident"] < 0.6
+
+
 def test_distance_of_a_clip_to_itself_at_any_level_is_nothing():
     clips, _ = hits(0, 2)
     distances = log_spectral_distance(clips, 0.25 * clips)

@@ -11,16 +11,34 @@ from PIL import Image
 
 from common.checkpoints import Checkpoint, CheckpointError
 from common.config import ConfigError, load
-from common.generation import between, generated, latents, moments_in, parse_seeds, weights_in, write
+from common.draws import Draws
+from common.generation import (
+    between,
+    class_names,
+    each_class,
+    file_words,
+    fixed,
+    generated,
+    in_turn,
+    latents,
+    moments_in,
+    parse_classes,
+    parse_seeds,
+    weights_in,
+    write,
+)
 
+NAMES = ["cat", "dog", "2"]
 DCGAN, SPECGAN = load("dcgan_tiny", ["model.nz=6"]), load("specgan_tiny", ["model.nz=6"])
+TOLD = load("conditional_dcgan_tiny", ["model.nz=6", "model.classes=3", "model.nc=1"])
 
 
 def generator(config, side, asked=None):
-    """Images filled with the first latent, clips with it too."""
+    """Images filled with the first latent, or with their class, clips with it too."""
 
-    def images(z):
-        return np.broadcast_to(z[:, :1, None, None], (len(z), side, side, 1)).astype(np.float32) / 10
+    def images(z, labels=None):
+        value = z[:, 0] / 10 if labels is None else labels / 4
+        return np.broadcast_to(value[:, None, None, None], (len(z), side, side, 1)).astype(np.float32)
 
     def clips(pictures, iterations, inverse):
         if asked is not None:
@@ -70,7 +88,7 @@ def test_too_little_to_interpolate_is_refused(seeds, count):
 
 def test_images_grid_and_arrays_are_written(tmp_path):
     z = latents(DCGAN, range(3))
-    made = list(write(generator(DCGAN, 64), z, ["a", "b", "c"], tmp_path, ["images", "grid", "npz"], columns=3))
+    made = list(write(generator(DCGAN, 64), (z,), ["a", "b", "c"], tmp_path, ["images", "grid", "npz"], columns=3))
     assert [path.name for path in made] == ["a.png", "b.png", "c.png", "grid.png", "samples.npz"]
     assert Image.open(tmp_path / "b.png").size == (64, 64)
     assert Image.open(tmp_path / "grid.png").size == (3 * 66 + 2, 68)
@@ -84,7 +102,7 @@ def test_a_wav_has_its_spectrogram_beside_it(tmp_path):
     made = list(
         write(
             generator(SPECGAN, 128, asked),
-            latents(SPECGAN, [5]),
+            (latents(SPECGAN, [5]),),
             ["x"],
             tmp_path,
             ["wav"],
@@ -100,7 +118,7 @@ def test_a_wav_has_its_spectrogram_beside_it(tmp_path):
 
 def test_images_make_no_sound(tmp_path):
     with pytest.raises(ConfigError, match="format wav: dcgan makes images"):
-        list(write(generator(DCGAN, 64), latents(DCGAN, [1]), ["x"], tmp_path, ["wav"]))
+        list(write(generator(DCGAN, 64), (latents(DCGAN, [1]),), ["x"], tmp_path, ["wav"]))
 
 
 def test_samples_come_in_the_form_of_the_data():
@@ -121,3 +139,87 @@ def test_moments_come_with_the_checkpoint(tmp_path):
     arrays = {"moments/mean": np.arange(3.0), "moments/std": np.ones(3)}
     mean, std = moments_in(Checkpoint(tmp_path, arrays, {}))
     assert mean.tolist() == [0, 1, 2] and std.tolist() == [1, 1, 1]
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [("all", [0, 1, 2]), ("dog,cat", [1, 0]), ("0, 1", [0, 1]), ("dog,0,2", [1, 0, 2]), ("2", [2])],
+)
+def test_classes_are_names_or_numbers(text, expected):
+    assert parse_classes(text, NAMES) == expected
+
+
+def test_a_name_goes_before_a_number():
+    assert parse_classes("1,9,0", ["1", "9", "10"]) == [0, 1, 0]
+    assert parse_classes("all", ["none", "all"]) == [1]
+
+
+@pytest.mark.parametrize("text", ["", "horse", "3", "-1", "cat,,dog", "cat,all"])
+def test_other_classes_are_refused(text):
+    with pytest.raises(ConfigError, match=r"expected all, or names or numbers \(0 to 2\) of the 3 classes cat, dog, 2"):
+        parse_classes(text, NAMES)
+
+
+def test_every_class_gets_the_same_latents():
+    z, labels = each_class(np.arange(6.0).reshape(2, 3), [2, 0])
+    assert labels.tolist() == [2, 2, 0, 0] and labels.dtype == np.int64
+    assert np.array_equal(z[:2], z[2:]) and z[:2].tolist() == [[0, 1, 2], [3, 4, 5]]
+
+
+@pytest.mark.parametrize(("count", "each"), [(3, 1), (8, 2), (9, 3), (1, 1)])
+def test_what_shows_a_run_is_a_row_of_the_same_latents_a_class(count, each):
+    z, labels = fixed(TOLD, count)
+    assert labels.tolist() == [0] * each + [1] * each + [2] * each
+    assert all(np.array_equal(z[:each], z[n * each : (n + 1) * each]) for n in (1, 2))
+    assert len(np.unique(z[:, 0])) == each
+
+
+def test_what_shows_a_run_without_classes_is_latents():
+    for config in (DCGAN, SPECGAN):
+        (z,) = fixed(config, 5)
+        expected = Draws(config.training.seed).latents(config.training.latents, "samples", (5, 6))
+        assert np.array_equal(z, expected)
+
+
+def test_classes_are_asked_for_in_turn():
+    z = latents(TOLD, range(7))
+    same, labels = in_turn(TOLD, z)
+    assert np.array_equal(same, z) and labels.tolist() == [0, 1, 2, 0, 1, 2, 0] and labels.dtype == np.int64
+    assert len(in_turn(DCGAN, z)) == 1
+
+
+def test_names_of_classes_make_names_of_files():
+    assert file_words(["cat", "10/not dark", "\u732b"]) == ["cat", "10-not-dark", "\u732b"]
+    assert file_words(["a/b", "a b", "c"]) == ["0-a-b", "1-a-b", "2-c"]
+    assert file_words(["A", "a"]) == ["0-A", "1-a"]  # one file on many disks
+
+
+def test_names_of_classes_come_with_the_checkpoint(tmp_path):
+    assert class_names(Checkpoint(tmp_path, {}, {"classes": NAMES}), TOLD) == NAMES
+    assert class_names(Checkpoint(tmp_path, {}, {}), TOLD) == ["0", "1", "2"]
+    assert class_names(Checkpoint(tmp_path, {}, {}), DCGAN) == []
+
+
+def test_a_grid_has_a_row_for_each_class(tmp_path):
+    inputs = each_class(latents(TOLD, range(4)), [2, 0])
+    made = generator(TOLD, 32)
+    names = [f"{n}" for n in range(8)]
+    assert [p.name for p in write(made, inputs, names, tmp_path, ["grid", "npz"], rows=["2", "cat"])] == [
+        "grid.png",
+        "samples.npz",
+    ]
+    picture = np.asarray(Image.open(tmp_path / "grid.png"))
+    assert picture.shape[0] == 2 * 34 + 2 and picture.shape[1] > 4 * 34 + 2
+    assert len(set(picture[18, -136::34].tolist())) == 1 and picture[18, -20] != picture[52, -20]
+    with np.load(tmp_path / "samples.npz") as arrays:
+        assert arrays["labels"].tolist() == [2] * 4 + [0] * 4 and arrays["labels"].dtype == np.int64
+        assert sorted(arrays) == ["images", "labels", "latents"]
+    list(write(made, inputs, names, tmp_path, ["grid"], 8, rows=["2", "cat"]))
+    assert Image.open(tmp_path / "grid.png").size == (8 * 34 + 2, 36)
+
+
+def test_samples_of_classes_are_made_in_portions():
+    inputs = each_class(latents(TOLD, range(50)), [0, 2])
+    found = generated(generator(TOLD, 32), *inputs)
+    assert found.shape == (100, 32, 32, 1)
+    assert len(np.unique(found[:50])) == len(np.unique(found[50:])) == 1 and found[0].max() != found[99].max()

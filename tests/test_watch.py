@@ -150,3 +150,15 @@ def test_the_difference_is_that_of_all_pairs():
     images = np.random.default_rng(0).uniform(-1, 1, (5, 3, 4, 2)).astype(np.float32)
     pairs = [(images[i] - images[j]) ** 2 for i in range(5) for j in range(i)]
     assert difference(images) == pytest.approx(float(np.sqrt(np.mean(pairs))), rel=1e-6)
+
+
+def test_samples_that_differ_by_their_classes_alone_are_a_collapse():
+    kinds = np.linspace(-1, 1, 3)
+    labels = np.repeat(np.arange(3), 4)
+    alike = np.broadcast_to(kinds[labels, None, None, None], (12, 4, 4, 1))
+    varied = np.where(np.arange(12)[:, None, None, None] % 2, alike, -alike)
+    watch, other = Watch(config()), Watch(config())
+    for step in (0, PATIENCE):
+        told_of = watch.samples(step, alike, labels), other.samples(step, varied, labels)
+    assert len(told_of[0]) == 1 and "the generator has collapsed" in told_of[0][0] and told_of[1] == []
+    assert Watch(config()).samples(0, alike[::4], labels[::4]) == []  # one of a kind cannot be told from another
