@@ -25,6 +25,7 @@ from common.evaluation import evaluate as judge
 from common.generation import (
     CLASSES,
     Generator,
+    Inputs,
     between,
     class_names,
     each_class,
@@ -152,7 +153,8 @@ def application(name: str, house: Callable[[], House]) -> typer.Typer:
             z = between(generator.config, numbers, interpolate)
             names = [f"between-{i:04d}" for i in range(len(z))]
             columns = columns or (None if generator.config.model.labels else interpolate)
-        inputs, rows = (z,), list[str]()
+        inputs: Inputs = (z,)
+        rows: list[str] = []
         if known := class_names(checkpoint, generator.config):
             chosen = parse_classes(classes or "all", known)
             inputs, rows, words = each_class(z, chosen), [known[number] for number in chosen], file_words(known)
@@ -161,8 +163,8 @@ def application(name: str, house: Callable[[], House]) -> typer.Typer:
             raise ConfigError(f"--classes {classes}: {generator.config.model.system} is not told any: leave it out")
         wanted = formats or USUAL[generator.config.model.medium]
         folder = out or checkpoint.path.absolute().parents[1] / "generated"
-        kinds = [kind.value for kind in wanted]
-        for path in write(generator, inputs, names, folder, kinds, columns, iterations, inverse.value, rows):
+        more = (columns, iterations, inverse.value, rows)
+        for path in write(generator, inputs, names, folder, [f.value for f in wanted], *more):
             print(path)
         return 0
 

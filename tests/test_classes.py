@@ -59,7 +59,7 @@ def test_checkpoints_know_the_names(trained):
     assert checkpoint.manifest["value"] is not None
 
 
-def test_generate_makes_what_is_asked_for(trained, tmp_path, capsys):
+def test_generate_makes_what_is_asked_for(trained, tmp_path):
     house, folder = trained
     words = [str(folder), "--seeds", "1-2", "--classes", "dog/big,cat", "--out", str(tmp_path)]
     (folder.parents[1] / "data" / "all.csv").rename(folder.parents[1] / "data" / "away.csv")  # no data is needed
@@ -78,7 +78,7 @@ def test_generate_makes_what_is_asked_for(trained, tmp_path, capsys):
     with np.load(tmp_path / "samples.npz") as arrays:
         assert arrays["labels"].tolist() == [2, 2, 0, 0]
         assert np.array_equal(arrays["latents"][:2], arrays["latents"][2:])
-        assert np.abs(arrays["images"][:2] - arrays["images"][2:]).max() > 1e-4
+        assert (arrays["images"][:2] != arrays["images"][2:]).any()
         first = pictures.to_uint8(arrays["images"])[0, ..., 0]
     assert np.array_equal(np.asarray(Image.open(tmp_path / "dog-big-seed-0001.png")), first)
 
