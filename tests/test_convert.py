@@ -50,7 +50,8 @@ def config_of(variant: str) -> Config:
 def batches(config: Config, skip: int = 0) -> Iterator[dict[str, np.ndarray]]:
     """Random images, the same for every run; ``skip`` of them already seen."""
     rng, side = np.random.RandomState(0), {"specgan": 128, "dcgan": 64}[config.model.system]
-    made = ({"x": rng.randint(0, 256, (4, side, side, config.model.nc)).astype(np.uint8)} for _ in range(1000))
+    shape, labels = (4, side, side, config.model.nc), np.zeros(4, np.int64)
+    made = ({"x": rng.randint(0, 256, shape).astype(np.uint8), "label": labels} for _ in range(1000))
     for _ in range(skip):
         next(made)
     yield from made

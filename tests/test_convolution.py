@@ -93,7 +93,10 @@ def test_a_step_is_the_same_whichever_way_it_is_taken(trainer, upsample, monkeyp
         fresh = trainer(config, 10)
         layers = [*_layers(fresh.generator), *_layers(fresh.discriminator)]
         hastened = sum(isinstance(layer, (module.LargeConv2d, module.LargeConvTranspose2d)) for layer in layers)
-        steps = [fresh.step(step, iter([{"x": drawn(4, 128, 128, 1) * 20 + 128}])) for step in range(2)]
+        steps = [
+            fresh.step(step, iter([{"x": drawn(4, 128, 128, 1) * 20 + 128, "label": np.zeros(4, np.int64)}]))
+            for step in range(2)
+        ]
         return hastened, {name: float(value) for name, value in steps[-1].items()}
 
     (none, stock), (some, ours) = metrics(2**60), metrics(1)

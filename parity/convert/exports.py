@@ -75,15 +75,15 @@ def export(checkpoint: Checkpoint, path: Path, network: str = "generator") -> Ex
 
 
 def _write(form: Format, network: Any, draft: Path, origin: Source, step: int, dtype: str) -> None:
-    x = origin.inputs(2).astype(dtype)
-    form.write(network, draft, channels_first(x) if form.framework == "torch" else x, _notes(origin, step, dtype))
+    given = origin.inputs(2, dtype)
+    arranged = [channels_first(x) for x in given] if form.framework == "torch" else given
+    form.write(network, draft, arranged, _notes(origin, step, dtype))
 
 
 def _check(form: Format, written: Any, draft: Path, path: Path, origin: Source, dtype: str) -> Export:
-    x = origin.inputs(INPUTS)
-    exact, rounded = (origin.function(kind)(x.astype(kind)) for kind in ("float64", "float32"))
+    exact, rounded = (origin.function(kind)(*origin.inputs(INPUTS, kind)) for kind in ("float64", "float32"))
     loaded = form.read(draft, lambda: _fresh(origin, dtype))
-    found = difference(loaded.function(x.astype(dtype)), exact)
+    found = difference(loaded.function(*origin.inputs(INPUTS, dtype)), exact)
     if dtype == "float64":
         limit = float64_limit(exact, rounded)
     else:
@@ -109,7 +109,12 @@ def _notes(origin: Source, step: int, dtype: str) -> dict[str, str]:
     model = origin.config.model
     latents = f"z [batch, {model.nz}] {dtype}, {origin.config.training.latents}"
     images = f"images [batch, {model.nc}, side, side] {dtype} in [-1, 1]"
-    into, out = (latents, images) if origin.network == "generator" else (images, f"logits [batch] {dtype}")
+    scores = f"{'probabilities' if model.probabilities else 'logits'} [batch] {dtype}"
+    into, out = (latents, images) if origin.network == "generator" else (images, scores)
+    if len(origin.inputs(1, dtype)) > 1:
+        into += f"; label [batch] int64, 0 to {model.labels - 1}"
+    if origin.network == "discriminator" and model.auxiliary:
+        out += f"; classes [batch, {model.labels}] {dtype}"
     return {
         "network": WORDS[origin.scope],
         "trained_in": origin.framework,

@@ -7,7 +7,7 @@ import io
 import json
 import logging
 import warnings
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from importlib.metadata import version
@@ -20,7 +20,8 @@ import safetensors.torch
 import torch
 from torch import nn
 
-from parity.convert.networks import Function, channels_first, channels_last, keras_function, torch_function
+from parity.convert.networks import Function, channels_first, channels_last, joined, keras_function, torch_function
+from tf_impl.layers import names_of
 
 Array = np.ndarray
 Notes = Mapping[str, str]
@@ -48,7 +49,7 @@ class Format:
     framework: str
     what: str
     runtime: str
-    write: Callable[[Any, Path, Array, Notes], None]
+    write: Callable[[Any, Path, Sequence[Array], Notes], None]
     read: Callable[[Path, Callable[[], Any]], Loaded]
     loading: str = ""
     needs: tuple[str, ...] = ()
@@ -65,7 +66,7 @@ class Format:
         return f"{self.runtime} {version(self.runtime)}"
 
 
-def _write_keras(model: keras.Model, path: Path, x: Array, notes: Notes) -> None:
+def _write_keras(model: keras.Model, path: Path, given: Sequence[Array], notes: Notes) -> None:
     model.save(path)
 
 
@@ -74,13 +75,15 @@ def _read_keras(path: Path, fresh: Callable[[], Any]) -> Loaded:
     return Loaded(keras_function(model), held("tensorflow", model))
 
 
-def _exported(module: nn.Module, x: Array) -> torch.export.ExportedProgram:
-    return torch.export.export(module, (torch.from_numpy(x),), dynamic_shapes=({0: torch.export.Dim(BATCH)},))
+def _exported(module: nn.Module, given: Sequence[Array]) -> torch.export.ExportedProgram:
+    batch = {0: torch.export.Dim(BATCH)}
+    tensors = tuple(torch.from_numpy(x) for x in given)
+    return torch.export.export(module, tensors, dynamic_shapes=(batch,) * len(tensors))
 
 
-def _write_program(module: nn.Module, path: Path, x: Array, notes: Notes) -> None:
+def _write_program(module: nn.Module, path: Path, given: Sequence[Array], notes: Notes) -> None:
     content = io.BytesIO()  # on a full disk torch's own writer takes the process down
-    torch.export.save(_exported(module, x), content, extra_files={NOTES: json.dumps(dict(notes))})
+    torch.export.save(_exported(module, given), content, extra_files={NOTES: json.dumps(dict(notes))})
     path.write_bytes(content.getbuffer())
 
 
@@ -89,7 +92,7 @@ def _read_program(path: Path, fresh: Callable[[], Any]) -> Loaded:
     return Loaded(torch_function(program.module()), _arrays(program.state_dict))
 
 
-def _write_safetensors(module: nn.Module, path: Path, x: Array, notes: Notes) -> None:
+def _write_safetensors(module: nn.Module, path: Path, given: Sequence[Array], notes: Notes) -> None:
     tensors = {name: tensor.contiguous() for name, tensor in module.state_dict().items()}
     path.write_bytes(safetensors.torch.save(tensors, {"format": "pt", **notes}))
 
@@ -98,7 +101,7 @@ def _read_safetensors(path: Path, fresh: Callable[[], Any]) -> Loaded:
     return _filled(fresh(), safetensors.torch.load_file(path))
 
 
-def _write_pt(module: nn.Module, path: Path, x: Array, notes: Notes) -> None:
+def _write_pt(module: nn.Module, path: Path, given: Sequence[Array], notes: Notes) -> None:
     content = io.BytesIO()
     torch.save(module.state_dict(), content)
     path.write_bytes(content.getbuffer())
@@ -113,13 +116,13 @@ def _filled(module: nn.Module, tensors: Mapping[str, torch.Tensor]) -> Loaded:
     return Loaded(torch_function(module), _arrays(module.state_dict()))
 
 
-def _write_onnx(module: nn.Module, path: Path, x: Array, notes: Notes) -> None:
+def _write_onnx(module: nn.Module, path: Path, given: Sequence[Array], notes: Notes) -> None:
     import onnx
 
     with _quiet():
         program = torch.onnx.export(
-            _exported(module, x), dynamo=True, opset_version=OPSET, external_data=False, verbose=False,
-            input_names=[notes["input"].split()[0]], output_names=[notes["output"].split()[0]],
+            _exported(module, given), dynamo=True, opset_version=OPSET, external_data=False, verbose=False,
+            input_names=_names(notes["input"]), output_names=_names(notes["output"]),
         )  # fmt: skip
     assert program is not None
     program.model.metadata_props.update(notes)
@@ -131,14 +134,25 @@ def _read_onnx(path: Path, fresh: Callable[[], Any]) -> Loaded:
     import onnxruntime
 
     session = onnxruntime.InferenceSession(str(path), providers=["CPUExecutionProvider"])
-    name = session.get_inputs()[0].name
-    return Loaded(lambda x: channels_last(session.run(None, {name: channels_first(x)})[0]), {})
+    names = [one.name for one in session.get_inputs()]
+
+    def run(*given: Array) -> Array:
+        outputs = session.run(None, dict(zip(names, map(channels_first, given), strict=True)))
+        return joined(outputs if len(outputs) > 1 else outputs[0], channels_last)
+
+    return Loaded(run, {})
+
+
+def _names(note: str) -> list[str]:
+    """The first words of a note's parts."""
+    return [part.split()[0] for part in note.split("; ")]
 
 
 def held(framework: str, network: Any) -> dict[str, Array]:
     """A network's arrays as the files of its framework name them."""
     if framework == "tensorflow":
-        return {"/".join(variable.path.split("/")[-2:]): variable.numpy() for variable in network.variables}
+        names = names_of(network)
+        return {names[id(variable)]: variable.numpy() for variable in network.variables}
     return _arrays(network.state_dict())
 
 

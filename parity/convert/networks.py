@@ -23,7 +23,7 @@ from parity.convert.states import NETWORKS, Arrays, refuse_sick, to_keras, to_to
 from tf_impl.layers import precision
 
 Array = np.ndarray
-Function = Callable[[Array], Array]
+Function = Callable[..., Array]  # of a batch's inputs, each an array
 # The scopes that hold each network, the better one first.
 SCOPES = {"generator": ("ema", "generator"), "discriminator": ("discriminator",)}
 WORDS = {
@@ -70,15 +70,19 @@ class Source:
         """The network computing in ``dtype``, from and to arrays in Keras's layout."""
         return FUNCTIONS[self.framework](self.build(dtype))
 
-    def inputs(self, count: int) -> Array:
-        """Latents ``[count, nz]`` as in training, or images ``[count, H, W, C]`` ~ U(-1, 1), float32."""
+    def inputs(self, count: int, dtype: str) -> list[Array]:
+        """Latents ``[count, nz]`` as in training, or images ``[count, H, W, C]`` ~ U(-1, 1), and the classes that it is
+        told.
+        """
         draws, model = Draws(self.config.training.seed), self.config.model
         if self.network == "generator":
             drawn = draws.latents(self.config.training.latents, "convert", (count, model.nz))
         else:
             side = model.side
             drawn = 2 * draws.uniform("convert", (count, side, side, model.nc)) - 1
-        return drawn.astype(np.float32)
+        told = model.labels and not (model.auxiliary and self.network == "discriminator")
+        classes = [(model.labels * draws.uniform("convert classes", (count,))).astype(np.int64)] if told else []
+        return [drawn.astype(np.float32).astype(dtype), *classes]
 
 
 def source(checkpoint: Checkpoint, network: str) -> Source:
@@ -98,17 +102,24 @@ def source(checkpoint: Checkpoint, network: str) -> Source:
 
 def keras_function(model: keras.Model) -> Function:
     """A Keras model in evaluation mode."""
-    return lambda x: np.asarray(model(x, training=False))
+    return lambda *given: joined(model(given[0] if len(given) == 1 else list(given), training=False))
 
 
 def torch_function(module: nn.Module | Callable[..., Any]) -> Function:
     """A torch module in evaluation mode; images change their layout on the way in and out."""
 
-    def run(x: Array) -> Array:
+    def run(*given: Array) -> Array:
         with torch.no_grad():
-            return channels_last(module(torch.from_numpy(channels_first(x))).numpy())
+            return joined(module(*(torch.from_numpy(channels_first(x)) for x in given)), channels_last)
 
     return run
+
+
+def joined(outputs: Any, arranged: Callable[[Array], Array] = lambda x: x) -> Array:
+    """A network's output; of several, all of a sample's numbers in a row."""
+    if not isinstance(outputs, (tuple, list)):
+        return arranged(np.asarray(outputs))
+    return np.concatenate([np.asarray(part).reshape(len(part), -1) for part in outputs], axis=1)
 
 
 def channels_first(x: Array) -> Array:

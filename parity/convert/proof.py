@@ -63,7 +63,9 @@ def _step(house: House, arrays: Arrays, config: Config, step: int) -> tuple[Mapp
     house.restore(trainer, {name: array for name, array in arrays.items() if trained(name)})
     draws, side = Draws(config.training.seed), config.model.side
     images = 256 * draws.uniform("proof", (config.training.batch_size, side, side, config.model.nc))
-    metrics = house.step(trainer, step, iter([{"x": images.astype(np.uint8)}]))
+    labels = max(config.model.labels, 1) * draws.uniform("proof classes", (config.training.batch_size,))
+    batch: Arrays = {"x": images.astype(np.uint8), "label": labels.astype(np.int64)}
+    metrics = house.step(trainer, step, iter([batch]))
     return metrics, house.to_reference(house.state(trainer), config)
 
 

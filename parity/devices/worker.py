@@ -49,7 +49,9 @@ def take(trainer: Any, step: int, config: Config, replicas: Replicas) -> dict[st
     share = config.training.batch_size // processes
     rows = slice(replicas.process * share, (replicas.process + 1) * share)
     batches = islice(drawn.batches(config, step * updates), updates)
-    return replicas.mean(trainer.step(step, ({"x": batch["x"][rows]} for batch in batches)))
+    return replicas.mean(
+        trainer.step(step, ({name: values[rows] for name, values in batch.items()} for batch in batches))
+    )
 
 
 if __name__ == "__main__":
