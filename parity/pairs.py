@@ -85,6 +85,7 @@ FULL: dict[str, tuple[str, tuple[str, ...]]] = {
     "specgan": ("specgan", NETWORK),
     "dcgan": ("dcgan", NETWORK),
     "upsample_dcgan": ("upsample_dcgan", NETWORK),
+    "soundgan": ("soundgan", SHALLOW),
     "conditional_dcgan": ("conditional_dcgan", SHALLOW),
     "conditional_dcgan_improved": ("conditional_dcgan", SHALLOW),
 }

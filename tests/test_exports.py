@@ -38,6 +38,7 @@ from parity.verdict import NotFaithful, UnusableInput
 ROOT = Path(__file__).resolve().parents[1]
 HOUSES = {"tensorflow": (tf_impl.trainer, tf_impl.checkpoints), "torch": (torch_impl.trainer, torch_impl.checkpoints)}
 DCGAN = ("dcgan_tiny", "training.ema=0.9")
+CONDITIONAL = ("conditional_dcgan_improved_tiny", "model.label=auxiliary", "model.spectral_norm_g=true")
 SPECGAN = ("specgan_tiny", "model.use_batchnorm=true", "model.upsample=linear")
 FLOAT32 = 1e-5  # of the largest output: a few hundred roundings
 
@@ -122,6 +123,24 @@ def test_a_file_computes_what_the_run_computes_at_any_batch_size(case, network, 
         got = computed(done.path, held, network, x)
         assert got.shape == want.shape
         assert np.abs(got - want).max() <= FLOAT32 * np.abs(want).max()
+
+
+@pytest.mark.parametrize("suffix", FORMATS)
+@pytest.mark.parametrize("network", ["generator", "discriminator"])
+def test_what_is_told_classes_or_names_them_goes_out_with_them(network, suffix, tmp_path):
+    held = checkpoint("torch", *CONDITIONAL)
+    done = export(held, tmp_path / f"net{suffix}", network)
+    assert done.passed and done.exact == done.arrays
+    model = load_config(held).model
+    if suffix == ".onnx":
+        session = onnxruntime.InferenceSession(done.path)
+        told = ["z", "label"] if network == "generator" else ["images"]
+        assert [one.name for one in session.get_inputs()] == told
+        assert [one.name for one in session.get_outputs()] == (["images"] if told[1:] else ["logits", "classes"])
+        images = np.zeros((5, model.nc, 32, 32), np.float32)
+        given = {"z": np.zeros((5, model.nz), np.float32), "label": np.arange(5), "images": images}
+        outputs = session.run(None, {name: given[name] for name in told})
+        assert [output.shape for output in outputs] == ([images.shape] if told[1:] else [(5,), (5, model.classes)])
 
 
 @pytest.mark.parametrize(("precision", "dtypes"), [("bfloat16", {"float32"}), ("float64", {"float64", "float32"})])
