@@ -6,6 +6,7 @@ from functools import lru_cache
 from itertools import pairwise
 
 import keras
+import numpy as np
 
 import tf_impl
 from common.schema import Config
@@ -14,7 +15,11 @@ from parity.convert.states import NETWORKS, OPTIMIZERS
 from tf_impl.attention import SelfAttention
 from tf_impl.layers import layers_in
 
-WASSERSTEIN = ("wgan", "wgan-gp")
+DIFFERENCES = {
+    "wgan": "is their difference",
+    "wgan-gp": "is their difference",
+    "hinge": "is their difference while no score is beyond its margin",
+}
 
 
 def cancelled(config: Config) -> dict[str, str]:
@@ -24,8 +29,9 @@ def cancelled(config: Config) -> dict[str, str]:
         for network in ("generator", "discriminator")
         for name, reason in _centred(config.model, network)
     }
-    if config.loss.kind in WASSERSTEIN:
-        reason = f"raises real and fake alike, and loss.kind={config.loss.kind} is their difference"
+    if config.loss.kind in DIFFERENCES:
+        kind = config.loss.kind
+        reason = f"raises real and fake alike, and loss.kind={kind} {DIFFERENCES[kind]}"
         found |= {f"discriminator/{name}/bias": reason for name in _last(config.model)}
     return found
 
@@ -42,17 +48,25 @@ def owner(name: str) -> str:
 @lru_cache(maxsize=8)
 def _centred(model: ModelConfig, network: str) -> tuple[tuple[str, str], ...]:
     layers = list(layers_in(tf_impl.build(model, network)))
-    return tuple(
-        (f"{name}/bias", f"{after.name} subtracts the mean, and this bias with it")
-        for (name, layer), (_, after) in pairwise(layers)
-        if isinstance(after, keras.layers.BatchNormalization) and getattr(layer, "use_bias", False)
-    ) + tuple(
-        (
-            f"{name}/key/bias",
-            "adds the same to every logit that a query is given, and a softmax takes no notice of that",
+    return (
+        tuple(
+            (f"{name}/bias", f"{after.name} subtracts the mean, and this bias with it")
+            for (name, layer), (_, after) in pairwise(layers)
+            if isinstance(after, keras.layers.BatchNormalization) and getattr(layer, "use_bias", False)
         )
-        for name, layer in layers
-        if isinstance(layer, SelfAttention)
+        + tuple(
+            (
+                f"{name}/key/bias",
+                "adds the same to every logit that a query is given, and a softmax takes no notice of that",
+            )
+            for name, layer in layers
+            if isinstance(layer, SelfAttention)
+        )
+        + tuple(
+            (f"{name}/u", "is one number, of length one: a sign, which stays")
+            for name, layer in layers
+            if tuple(getattr(layer, "u", np.empty(0)).shape) == (1,)
+        )
     )
 
 
