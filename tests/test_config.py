@@ -19,6 +19,7 @@ from common.schema import total_steps
 def test_presets_are_the_files_in_configs():
     assert config.presets() == [
         "conditional_dcgan",
+        "conditional_dcgan_digits",
         "conditional_dcgan_improved",
         "conditional_dcgan_improved_tiny",
         "conditional_dcgan_tiny",

@@ -303,10 +303,6 @@ class Trainer:
         """A batch of the stream as images ``[B, H, W, C]`` in [-1, 1]."""
         return self.prepare(x).movedim(1, -1).cpu().numpy()
 
-    def fixed_latents(self, count: int) -> Array:
-        """The latents ``[count, nz]`` whose samples show how a run goes along."""
-        return self.draws.latents(self.config.training.latents, "samples", (count, self.config.model.nz))
-
     def _drawn(self, step: int, update: int) -> Drawn:
         cfg = self.config
         batch = cfg.training.batch_size

@@ -61,9 +61,9 @@ def _batches(config: Config, outcome: Outcome) -> list[dict[str, Array]]:
     """The first batches, after the stream has shown them again and has gone on from a saved position."""
     size, seed = config.training.batch_size, config.training.seed
     with (
-        Stream(open_source(config.data, config.model), size, seed) as once,
-        Stream(open_source(config.data, config.model), size, seed) as again,
-        Stream(open_source(config.data, config.model), size, seed) as resumed,
+        Stream(open_source(config.data, config.model), size, seed, balance=config.data.balance) as once,
+        Stream(open_source(config.data, config.model), size, seed, balance=config.data.balance) as again,
+        Stream(open_source(config.data, config.model), size, seed, balance=config.data.balance) as resumed,
     ):
         found = [next(once) for _ in range(BATCHES - 1)]
         position = once.state()
