@@ -9,11 +9,11 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from parity.claims import seed_000, seed_001
+from parity.claims import seed_000, seed_001, seed_002, seed_003, seed_004
 from parity.claims.measured import Document, Language
 from parity.claims.twins import Twins
 
-DOCUMENTS: tuple[Document, ...] = (seed_000.DOCUMENT, seed_001.DOCUMENT)
+DOCUMENTS: tuple[Document, ...] = tuple(seed.DOCUMENT for seed in (seed_000, seed_001, seed_002, seed_003, seed_004))
 
 
 def measure(twins: Twins | None = None, documents: Sequence[Document] = DOCUMENTS) -> list[dict[str, Any]]:
