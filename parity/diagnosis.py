@@ -7,14 +7,17 @@ None. Hypotheses only explain; they never turn a failure green. To add one: writ
 from __future__ import annotations
 
 from collections.abc import Callable
+from itertools import product
 
 import numpy as np
 
-from parity.compare import difference
-from parity.evidence import FUNCTIONS, Evidence
+from parity.attention import RIGHT, VARIANTS, solved, usual_factors
+from parity.compare import TINY, difference
+from parity.evidence import FIT, FUNCTIONS, Evidence
 from parity.padding import torch_recipe
 from parity.padding.axis import Axis
 from parity.referee import UPSAMPLING
+from parity.spectral import MOST_ITERATIONS, U_FIRST, V_FIRST, sigma
 from parity.verdict import Finding, UnusableInput
 
 Array = np.ndarray
@@ -165,6 +168,48 @@ def flatten_order(evidence: Evidence) -> Answer:
     return None
 
 
+def spectral_norm(evidence: Evidence) -> Answer:
+    """The kernel divided by another number: not normalised, moved more or fewer times, or by another matrix."""
+    settings, other = evidence.settings, evidence.match.port.attributes
+    factor = _kernel_factor(evidence) if {"spectral_norm"} & (settings.keys() | other.keys()) else None
+    if factor is None:
+        return None
+    kept = evidence.weights.get("original", evidence.weights["kernel"])
+    largest = np.argmax(np.abs(kept))
+    mine = float(kept.flat[largest] / evidence.weights["kernel"].flat[largest])
+    used = mine / factor
+    where = "in training" if evidence.training else "in evaluation"
+    if abs(used - 1) < FIT:
+        return f"the port computes {where} with the kernel as it is kept, the reference with kernel / {mine:.6g}", (
+            "normalise it: torch.nn.utils.parametrizations.spectral_norm(layer)"
+        )
+    if "spectral_norm" not in settings:
+        return f"the port divides its kernel by {used:.6g}, the reference does not", "remove the spectral normalisation"
+    for order in (U_FIRST, V_FIRST) if evidence.training else ():
+        for times in range(MOST_ITERATIONS + 1):
+            divisor = sigma(kept, evidence.weights, evidence.kind, settings, times, order)
+            if divisor is not None and abs(divisor / used - 1) < FIT:
+                return (
+                    f"the port makes {times} power iterations in training ({order}), the reference "
+                    f"{settings['power_iterations']} ({settings['spectral_order']})"
+                ), f"make {settings['power_iterations']} and move {settings['spectral_order']}"
+    return f"the port divides its kernel by {used:.6g} {where}, the reference by {mine:.6g}", (
+        f"divide by u^T W v of the matrix [{settings['spectral_axis']}, rest]: leave dim to torch's spectral_norm"
+    )
+
+
+def _kernel_factor(evidence: Evidence) -> float | None:
+    """By what the port's kernel is larger than the reference's, if that explains its values."""
+    got, kernel, bias = evidence.got, evidence.weights.get("kernel"), evidence.weights.get("bias")
+    product = evidence.predict(bias=None)
+    if got is None or kernel is None or product is None or got.shape[:-1] != product.shape[:-1]:
+        return None
+    few = slice(0, product.shape[-1])
+    linear = got[..., few] - (0.0 if bias is None else bias[few])
+    factor = float((linear * product).sum() / max((product * product).sum(), TINY))
+    return factor if evidence.agrees(evidence.predict(kernel=factor * kernel)) else None
+
+
 def batchnorm_epsilon(evidence: Evidence) -> Answer:
     """Another epsilon, solved for from the values."""
     if evidence.kind != "batchnorm" or evidence.got is None or evidence.got.shape != evidence.expected.shape:
@@ -267,6 +312,58 @@ def resize_mode(evidence: Evidence) -> Answer:
     return None
 
 
+def pooling(evidence: Evidence) -> Answer:
+    """A mean over the padding too, or not; or windows that begin elsewhere."""
+    if evidence.kind != "pool" or not evidence.agrees_on_shape:
+        return None
+    due = evidence.settings.get("count_padding", False)
+    if evidence.settings["mode"] == "average" and evidence.agrees(evidence.predict(count_padding=not due)):
+        how = ("counts", "does not") if not due else ("does not count", "does")
+        return f"the port {how[0]} the padding in the mean, the reference {how[1]}", f"set count_include_pad={due}"
+    return None
+
+
+def pooling_edges(evidence: Evidence) -> Answer:
+    """Windows that begin elsewhere."""
+    if evidence.kind != "pool" or not evidence.agrees_on_shape:
+        return None
+    largest = max(evidence.settings["pool_size"])
+    for before, after, count in product(range(largest), range(largest), (False, True)):
+        amounts = [(before, after)] * len(evidence.settings["pool_size"])
+        if evidence.agrees(evidence.predict(amounts=amounts, count_padding=count)):
+            counted = " and counts the padding" if count and before + after else ""
+            return f"the port's windows are reproduced by padding ({before}, {after}){counted}", (
+                "pad as the reference does (F.pad before a pooling without padding): TensorFlow's SAME puts the larger "
+                "half at the bottom right and never counts it"
+            )
+    return None
+
+
+def attention_scale(evidence: Evidence) -> Answer:
+    """Self-attention whose logits are multiplied by another factor."""
+    form = evidence.attention if evidence.kind == "own" and evidence.agrees_on_shape else None
+    factor = None if form is None or evidence.got is None else solved(form, evidence.got)
+    if form is None or factor is None or not evidence.agrees(evidence.predict(factor=factor)):
+        return None
+    names = [name for name, value in usual_factors(form).items() if abs(factor / value - 1) < FIT]
+    told = f"{factor:.6g}" + (f" = {names[0]}" if names and names[0] != "1" else "")
+    return f"the port multiplies the logits by {told}, the reference by {form.factor:.6g}", (
+        "take the softmax of q^T k without a scale" if form.factor == 1 else f"multiply the logits by {form.factor:.6g}"
+    )
+
+
+def attention_axis(evidence: Evidence) -> Answer:
+    """Self-attention whose softmax runs along another axis, or whose weights are transposed."""
+    form = evidence.attention if evidence.kind == "own" and evidence.agrees_on_shape else None
+    for softmax, factor in product(VARIANTS, usual_factors(form).values()) if form is not None else ():
+        if softmax != RIGHT and evidence.agrees(evidence.predict(softmax=softmax, factor=factor)):
+            return f"the port's softmax runs {softmax}, the reference's {RIGHT}", (
+                "let each query's weights over all keys sum to one: logits [B, queries, keys], softmax(dim=-1), then "
+                "weights @ values"
+            )
+    return None
+
+
 def _fits(evidence: Evidence, predicted: Array) -> bool:
     return evidence.got is not None and evidence.got.shape == predicted.shape and evidence.agrees(predicted)
 
@@ -277,12 +374,17 @@ HYPOTHESES: list[tuple[str, Callable[[Evidence], Answer]]] = [
     ("output-padding", crop),
     ("padding-alignment", padding_size),
     ("missing-bias", missing_bias),
+    ("spectral-norm", spectral_norm),
     ("batchnorm-epsilon", batchnorm_epsilon),
     ("batchnorm-variance", batchnorm_variance),
     ("batchnorm-statistics", batchnorm_statistics),
     ("activation-slope", activation_slope),
     ("activation-kind", activation_kind),
     ("resize-mode", resize_mode),
+    ("pooling-count", pooling),
+    ("padding-alignment", pooling_edges),
+    ("attention-scale", attention_scale),
+    ("attention-axis", attention_axis),
     ("flatten-order", flatten_order),
     ("kernel-layout", kernel_axes),
     ("channel-order", channel_order),

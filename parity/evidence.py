@@ -7,16 +7,17 @@ setting that reproduces the port's values.
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any
 
 import numpy as np
 
 from parity import referee
+from parity.attention import Form, find_form
 from parity.compare import difference
 from parity.matching import Match, Matching
-from parity.padding import measure_amounts
+from parity.padding import measure_amounts, same_pads
 from parity.tracing.steps import Trace
 from parity.verdict import UnusableInput
 
@@ -70,6 +71,11 @@ class Evidence:
         """The reference's settings of the layer."""
         return self.match.reference.attributes
 
+    @property
+    def agrees_on_shape(self) -> bool:
+        """Whether the port's values have the expected shape."""
+        return self.got is not None and self.got.shape == self.expected.shape
+
     @cached_property
     def own_amounts(self) -> list[tuple[int, int]] | None:
         """The reference's padding or crop, measured."""
@@ -102,7 +108,8 @@ class Evidence:
         """What the definition computes from ``given`` (default: the reference's input), some settings changed.
 
         ``kernel``, ``bias`` and ``amounts`` may be given for convolutions and dense layers, ``epsilon``, ``unbiased``
-        and ``training`` for batch normalisation, ``mode`` for resizing. Wide layers are predicted on two channels.
+        and ``training`` for batch normalisation, ``mode`` for resizing, ``count_padding`` and ``amounts`` for pooling,
+        ``factor`` and ``softmax`` for self-attention. Wide layers are predicted on two channels.
         None where no definition is at hand.
         """
         define = DEFINITIONS.get(self.kind)
@@ -110,6 +117,13 @@ class Evidence:
             return define(self, self.given if given is None else given, **changes) if define else None
         except (UnusableInput, ValueError, IndexError):
             return None
+
+    @cached_property
+    def attention(self) -> Form | None:
+        """The form of self-attention that reproduces the reference's block, if it is one."""
+        made = [self.reference_trace.outputs.get(name) for name in self.match.reference.inside]
+        gains = [float(value.reshape(())) for value in self.weights.values() if value.size == 1]
+        return find_form([x for x in made if x is not None], gains, self.given, self.expected, FIT)
 
     def verdict_of_referee(self) -> str:
         """Which side the definition agrees with: both, reference, port, neither; "" where there is none."""
@@ -197,6 +211,34 @@ def _activation(evidence: Evidence, x: Array, function: str | None = None) -> Ar
     return FUNCTIONS[function](x) if function in FUNCTIONS else None
 
 
+def _embedding(evidence: Evidence, x: Array) -> Array:
+    return evidence.weights["embeddings"][x.astype(int)]
+
+
+def _attention(evidence: Evidence, x: Array, factor: float | None = None, softmax: str | None = None) -> Array | None:
+    form = evidence.attention
+    if form is None:
+        return None
+    form = replace(form, factor=form.factor if factor is None else factor, softmax=softmax or form.softmax)
+    return form().reshape(evidence.expected.shape)
+
+
+def _pool(evidence: Evidence, x: Array, count_padding: bool | None = None, amounts: Any = None) -> Array | None:
+    """None behind explicit padding layers, whose amounts are not told."""
+    settings = evidence.settings
+    size, strides = settings["pool_size"], settings["strides"]
+    if amounts is None:
+        same = settings["padding"] == "same"
+        amounts = same_pads(x.shape[1:-1], size, strides) if same else [(0, 0)] * len(size)
+    count = settings.get("count_padding", False) if count_padding is None else count_padding
+    return referee.pool(x, size, strides, amounts, settings["mode"], count)
+
+
+def _dropout(evidence: Evidence, x: Array) -> Array:
+    """Nothing is dropped while a pair is measured: the random numbers of two frameworks differ."""
+    return x
+
+
 DEFINITIONS: dict[str, Callable[..., Array | None]] = {
     "conv": _conv,
     "conv-transpose": _conv,
@@ -204,4 +246,8 @@ DEFINITIONS: dict[str, Callable[..., Array | None]] = {
     "batchnorm": _batchnorm,
     "upsample": _upsample,
     "activation": _activation,
+    "embedding": _embedding,
+    "own": _attention,
+    "pool": _pool,
+    "dropout": _dropout,
 }

@@ -75,6 +75,8 @@ class Layouts:
 
     def crossing(self, match: Match) -> Crossing:
         """How that layer's parameters cross."""
+        if match.reference.kind == "own":
+            return Crossing("own", shapes=match.port.shapes)
         kernel = match.reference.layout
         output = self.outputs.get(match.key)
         if kernel == "layernorm" and output is not None and not output.channels_first:

@@ -8,7 +8,7 @@ from functools import lru_cache
 import numpy as np
 
 from parity.tracing.steps import Step
-from parity.weights import Crossing
+from parity.weights import Crossing, own_way
 
 NORMALISATIONS = ("batchnorm", "layernorm", "groupnorm")
 
@@ -21,7 +21,12 @@ def similarity(a: Step, b: Step) -> float:
         return 2.0 * (fits and same_size(a.output_shape, b.output_shape))
     if a.attributes.get("rank") != b.attributes.get("rank"):
         return 0.0
-    if a.kind == "own" and not _plain(a, b) or a.kind.startswith("opaque") and (a.parametrised or b.parametrised):
+    if (
+        a.kind == "own"
+        and counterparts(a, b) is None
+        or a.kind.startswith("opaque")
+        and (a.parametrised or b.parametrised)
+    ):
         return 0.0
     if a.parametrised != b.parametrised:
         return 1.0 if a.kind in NORMALISATIONS else 0.0
@@ -46,7 +51,9 @@ def name_likeness(a: Step, b: Step) -> float:
 
 def same_shapes(a: Step, b: Step) -> bool:
     """Whether every parameter of ``a`` has the shape of ``b``'s once it has crossed."""
-    shared = set(a.shapes) & set(b.shapes)
+    if a.kind == "own":
+        return counterparts(a, b) is not None
+    shared = (set(a.shapes) & set(b.shapes)) - {"singular_u", "singular_v"}
     return bool(shared) and all(crossed(a.layout, slot, a.shapes[slot]) == tuple(b.shapes[slot]) for slot in shared)
 
 
@@ -67,9 +74,26 @@ def crossed(layout: str, slot: str, shape: tuple[int, ...]) -> tuple[int, ...] |
     return Crossing(layout).shape(slot, shape)
 
 
-def _plain(a: Step, b: Step) -> bool:
-    """Whether two sets of free parameters correspond beyond doubt: same names and shapes, no axes to confuse."""
-    return a.shapes == b.shapes and all(len(shape) < 2 for shape in a.shapes.values())
+def counterparts(a: Step, b: Step) -> dict[str, str] | None:
+    """Which of the port's own parameters stands for which of a block's, where that is beyond doubt; else None.
+
+    By name if all names are the same, else by shape if no two shapes are; and never where axes could be confused.
+    """
+    if len(a.shapes) != len(b.shapes):
+        return None
+    named = {slot: slot for slot in a.shapes}
+    fitting = {
+        slot: [other for other, theirs in b.shapes.items() if own_way(mine, theirs)] for slot, mine in a.shapes.items()
+    }
+    found = (
+        named
+        if a.shapes.keys() == b.shapes.keys()
+        else {slot: fit[0] for slot, fit in fitting.items() if len(fit) == 1}
+    )
+    complete = len(set(found.values())) == len(a.shapes)
+    return (
+        found if complete and all(own_way(a.shapes[mine], b.shapes[other]) for mine, other in found.items()) else None
+    )
 
 
 def _last(name: str) -> str:

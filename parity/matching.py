@@ -10,10 +10,10 @@ the next layer that computes.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from parity.dataflow import Fed, execution_order, order_of_need
-from parity.likeness import same_shapes, same_size, similarity
+from parity.likeness import counterparts, same_shapes, same_size, similarity
 from parity.pairing import Pairing
 from parity.tracing.steps import Step, Trace
 from parity.verdict import UnusableInput
@@ -80,7 +80,7 @@ def _completed(pairing: Pairing) -> Matching:
     late = dict(_leftovers(left, right, pairing))
     pairing.add(list(late.items()))
     matches = [
-        Match(step, pairing.port_steps[pairing.pairs[step.name]], step.name not in late)
+        Match(step, _renamed(step, pairing.port_steps[pairing.pairs[step.name]]), step.name not in late)
         for step in pairing.reference.steps
         if step.name in pairing.pairs
     ]
@@ -90,6 +90,15 @@ def _completed(pairing: Pairing) -> Matching:
         [step for step in pairing.free_port() if step.matchable],
         pairing.reference_feeds(),
     )
+
+
+def _renamed(a: Step, b: Step) -> Step:
+    """The port's step with the names that the reference's block gives to the parameters of its own."""
+    names = counterparts(a, b) if a.kind == "own" else None
+    if not names:
+        return b
+    shapes, handle = ({mine: table[other] for mine, other in names.items()} for table in (b.shapes, b.handle))
+    return replace(b, shapes=shapes, handle=handle)
 
 
 def _mapped(reference: Sequence[Step], port: Sequence[Step], mapping: dict[str, str]) -> dict[str, str]:
@@ -106,7 +115,13 @@ def _mapped(reference: Sequence[Step], port: Sequence[Step], mapping: dict[str, 
     for a, b in mapping.items():
         one, other = by_reference[a], by_port[b]
         weighty = one.parametrised or other.parametrised
-        if weighty and (one.foreign or one.kind != other.kind and not (one.pointwise and other.pointwise)):
+        open_own = one.kind == other.kind == "own" and counterparts(one, other) is None
+        if weighty and (
+            one.kind.startswith("opaque")
+            or open_own
+            or one.kind != other.kind
+            and not (one.pointwise and other.pointwise)
+        ):
             raise UnusableInput(
                 f"the mapping pairs {a} ({_kind(one)}) with {b} ({_kind(other)}), and no rule carries weights from one "
                 f"to the other; {listed}"

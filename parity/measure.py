@@ -17,7 +17,7 @@ from parity.compare import Difference, difference, float64_limit, own_rounding, 
 from parity.comparison import Comparison
 from parity.layouts import Layout, crossed_shape, fitting
 from parity.matching import Match
-from parity.tracing.steps import MODE_DEPENDENT, Trace
+from parity.tracing.steps import Trace
 from parity.verdict import UnusableInput, first_line
 
 Array = np.ndarray
@@ -84,7 +84,7 @@ class Measurements:
     def mode_dependent(self) -> bool:
         """Whether training mode differs from evaluation mode at all."""
         steps = [*self.comparison.reference_trace.steps, *self.comparison.port_trace.steps]
-        return any(step.kind in MODE_DEPENDENT or step.kind.startswith("opaque") for step in steps)
+        return any(step.mode_dependent for step in steps)
 
     @cached_property
     def conditions(self) -> list[Condition]:

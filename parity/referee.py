@@ -109,6 +109,46 @@ def dense(x: np.ndarray, kernel: np.ndarray, bias: np.ndarray | None = None) -> 
     return _with_bias(_float64(x) @ _float64(kernel), bias)
 
 
+def attention(
+    query: np.ndarray,
+    key: np.ndarray,
+    value: np.ndarray,
+    factor: float = 1.0,
+    axis: int = -1,
+    transposed: bool = False,
+    rows: int = 1024,
+) -> np.ndarray:
+    """``softmax(factor * query key^T) value``: ``[B, N, d]``, ``[B, M, d]`` and ``[B, M, C]`` -> ``[B, N, C]``.
+
+    The softmax is over the keys; ``axis=-2`` takes it over the queries, and ``transposed`` sums the values by the
+    transposed matrix (both wrong, and seen). ``rows`` of the result are computed at a time.
+    """
+    if query.shape[-1] != key.shape[-1] or key.shape[1] != value.shape[1]:
+        raise UnusableInput(f"attention: queries {query.shape}, keys {key.shape}, values {value.shape} do not fit")
+    q, k, v = _float64(query) * factor, _float64(key), _float64(value)
+    first, second, over_rows = (k, q, axis == -1) if transposed else (q, k, axis == -2)
+    norms = None
+    if over_rows:  # every column's sum over all rows, found first
+        norms = np.concatenate([_log_sums(first, block) for block in _blocks(second, rows)], 1)[:, None]
+    made = []
+    for block in _blocks(first, rows):
+        logits = block @ second.swapaxes(1, 2)
+        logits = logits - (_log_sums(second, block)[..., None] if norms is None else norms)
+        made.append(np.exp(logits) @ v)
+    return np.concatenate(made, 1)
+
+
+def _blocks(x: np.ndarray, rows: int) -> list[np.ndarray]:
+    return [x[:, start : start + rows] for start in range(0, x.shape[1], rows)]
+
+
+def _log_sums(over: np.ndarray, of: np.ndarray) -> np.ndarray:
+    """``log sum_j exp(of_i . over_j)``, ``[B, i]``."""
+    logits = of @ over.swapaxes(1, 2)
+    top = logits.max(-1)
+    return top + np.log(np.exp(logits - top[..., None]).sum(-1))
+
+
 def batchnorm(
     x: np.ndarray,
     gamma: np.ndarray | None,
@@ -250,10 +290,16 @@ def _linear(distance: np.ndarray) -> np.ndarray:
     return 1 - distance
 
 
+def _cornered(size: int, factor: int) -> np.ndarray:
+    """Positions at which the first and the last output are the first and the last input."""
+    return np.arange(size * factor) * (size - 1) / max(size * factor - 1, 1)
+
+
 UPSAMPLING: dict[str, Callable[[int, int], np.ndarray]] = {
     "nearest": lambda n, f: np.repeat(np.eye(n), f, axis=0),
     "bilinear": lambda n, f: _interpolation(n, (np.arange(n * f) + 0.5) / f - 0.5, (0, 1), _linear),
     "linear-legacy": lambda n, f: _interpolation(n, np.arange(n * f) / f, (0, 1), _linear),
+    "bilinear (align_corners=True)": lambda n, f: _interpolation(n, _cornered(n, f), (0, 1), _linear),
     "cubic-legacy": lambda n, f: _interpolation(n, np.arange(n * f) / f, (-1, 0, 1, 2), _keys),
 }
 """Matrices ``[n * factor, n]`` along one axis.

@@ -6,8 +6,8 @@ axes). A mirrored copy flips the spatial axes besides.
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
 
 import numpy as np
 
@@ -53,8 +53,22 @@ def _per_channel_to_keras(weight: Array, shape: tuple[int, ...]) -> Array:
     return weight.reshape(shape) if all(n == 1 for n in shape[:-1]) else np.moveaxis(weight, 0, -1)
 
 
+def _rest_to_torch(vector: Array) -> Array:
+    return np.moveaxis(vector, -1, 0).reshape(-1)
+
+
+def _rest_to_keras(vector: Array, shape: tuple[int, ...]) -> Array:
+    return np.moveaxis(vector.reshape(shape[-1], *shape[:-1]), 0, -1)
+
+
+def _kernel_rest(shape: tuple[int, ...]) -> tuple[int, ...]:
+    return tuple(range(len(shape) - 1))
+
+
+FLAT = Layout(lambda array: array.reshape(-1), lambda array, shape: array.reshape(shape))
 PLAIN = Layout(lambda array: array, lambda array, shape: array)
 CONV = Layout(_kernel_to_torch, _kernel_to_keras, _kernel_axes)
+ROWS = ("kernel", "singular_v")  # of a dense layer have a row for each feature that comes in
 LAYOUTS: dict[tuple[str, str], Layout] = {
     ("conv", "kernel"): CONV,
     ("conv-transpose", "kernel"): CONV,
@@ -62,8 +76,20 @@ LAYOUTS: dict[tuple[str, str], Layout] = {
     ("dense", "kernel"): Layout(lambda kernel: kernel.T, lambda weight, shape: weight.T),
     ("prelu", "alpha"): Layout(_per_channel_to_torch, _per_channel_to_keras),
     ("layernorm", "gamma"): Layout(lambda g: np.moveaxis(g, -1, 0), lambda w, shape: np.moveaxis(w, 0, -1)),
+    **{(layout, "singular_u"): FLAT for layout in ("conv", "conv-transpose", "depthwise", "dense")},
+    **{
+        (layout, "singular_v"): Layout(_rest_to_torch, _rest_to_keras, _kernel_rest)
+        for layout in ("conv", "conv-transpose", "dense")
+    },
     ("layernorm", "beta"): Layout(lambda b: np.moveaxis(b, -1, 0), lambda w, shape: np.moveaxis(w, 0, -1)),
 }
+
+
+def own_way(mine: tuple[int, ...], theirs: tuple[int, ...]) -> str:
+    """How a block's own parameter crosses: "plain", "moved" (channels last to first), or "" if that is open."""
+    a, b = ([n for n in shape if n != 1] for shape in (mine, theirs))
+    ways = ["plain"] * (a == b) + ["moved"] * (len(a) > 1 and [a[-1], *a[:-1]] == b)
+    return ways[0] if len(ways) == 1 else ""
 
 
 @dataclass(frozen=True)
@@ -73,7 +99,7 @@ class Crossing:
     ``inputs[i]`` is the reference feature that the port's input feature ``i`` holds, ``outputs`` the same for its
     output features; None means the same order. Both matter where an image was flattened or is about to be reshaped.
     ``ones`` is the number of axes of length one that the port's kernel has more (a 1 x 1 convolution for a dense layer)
-    or, negative, fewer.
+    or, negative, fewer. ``shapes`` are the port's shapes of a block's own parameters, which follow no kind's layout.
     """
 
     layout: str
@@ -81,25 +107,35 @@ class Crossing:
     outputs: Array | None = None
     mirrored: bool = False
     ones: int = 0
+    shapes: Mapping[str, tuple[int, ...]] = field(default_factory=dict)
 
     def to_torch(self, slot: str, array: Array) -> Array:
         """A Keras parameter as torch stores it."""
+        if slot in self.shapes:
+            way = own_way(array.shape, self.shapes[slot])
+            return np.asarray(np.moveaxis(array, -1, 0) if way == "moved" else array, order="C").reshape(
+                self.shapes[slot]
+            )
         array = self._flipped(slot, array)
-        if self.layout == "dense" and slot == "kernel" and self.inputs is not None:
+        if self.layout == "dense" and slot in ROWS and self.inputs is not None:
             array = array[self.inputs]
-        if self.outputs is not None:
+        if self.outputs is not None and slot != "singular_v":
             array = np.take(array, self.outputs, axis=-1)
         array = np.asarray(self._rule(slot).to_torch(array), order="C")
         return array.reshape(*array.shape[:2], *[1] * self.ones) if self.ones and slot == "kernel" else array
 
     def to_keras(self, slot: str, array: Array, shape: tuple[int, ...]) -> Array:
         """A torch parameter as Keras stores it; ``shape`` is the shape that Keras expects."""
+        if slot in self.shapes:
+            moved = own_way(shape, array.shape) == "moved"
+            array = np.moveaxis(array.reshape(shape[-1], *shape[:-1]), 0, -1) if moved else array
+            return np.asarray(array, order="C").reshape(shape)
         if self.ones and slot == "kernel":
             array = array.reshape(*array.shape[:2], *[1] * -self.ones)
         array = self._rule(slot).to_keras(array, shape)
-        if self.outputs is not None:
+        if self.outputs is not None and slot != "singular_v":
             array = np.take(array, np.argsort(self.outputs), axis=-1)
-        if self.layout == "dense" and slot == "kernel" and self.inputs is not None:
+        if self.layout == "dense" and slot in ROWS and self.inputs is not None:
             array = array[np.argsort(self.inputs)]
         return np.asarray(self._flipped(slot, array), order="C")
 

@@ -178,7 +178,14 @@ class TorchGated(nn.Module):
 def test_a_scalar_of_the_same_name_crosses():
     reference = chain((6, 5, 4), KerasGated(), L.Conv2D(2, 1))
     assert parity.verify(reference, nn.Sequential(TorchGated(), nn.Conv2d(4, 2, 1))).passed
-    verdict = parity.verify(reference, nn.Sequential(TorchGated("scale"), nn.Conv2d(4, 2, 1)))
+    assert parity.verify(reference, nn.Sequential(TorchGated("scale"), nn.Conv2d(4, 2, 1))).passed
+
+
+def test_own_parameters_that_could_be_confused_abstain():
+    reference = chain((6, 5, 4), KerasGated(), L.Conv2D(2, 1))
+    gated = TorchGated("scale")
+    gated.other = nn.Parameter(torch.ones(()))
+    verdict = parity.verify(reference, nn.Sequential(gated, nn.Conv2d(4, 2, 1)))
     assert not verdict.passed and "0" in verdict.coverage.abstained
 
 

@@ -9,7 +9,9 @@ import numpy as np
 import pytest
 import torch
 import torch.nn.functional as F
+import zoo_faults
 from torch import nn
+from torch.nn.utils.parametrizations import spectral_norm
 
 import parity
 from parity.diagnosis import HYPOTHESES
@@ -174,6 +176,7 @@ FAULTS: list[tuple[str, str, Callable[[Port], None]]] = [
     ("resize-mode", "up", put("up", lambda: nn.Upsample(scale_factor=2, mode="bilinear"))),
     ("resize-mode", "up", put("up", lambda: HiddenBilinear(scale_factor=2, mode="nearest"))),
     ("layer-order", "bn", swapped),
+    ("spectral-norm", "square", put("square", lambda: spectral_norm(nn.Conv2d(6, 6, 3, padding=1)))),
     ("kernel-size", "square", put("square", lambda: nn.Conv2d(6, 6, 5, padding=2))),
     ("dilation", "square", put("square", lambda: nn.Conv2d(6, 6, 3, padding=2, dilation=2))),
     ("groups", "square", put("square", lambda: nn.Conv2d(6, 6, 3, padding=1, groups=2))),
@@ -213,6 +216,7 @@ def test_a_fault_is_named_where_it_is(kind: str, layer: str, fault: Callable[[Po
 
 def test_every_hypothesis_is_among_the_faults() -> None:
     unproven = {kind for kind, _ in HYPOTHESES} - {kind for kind, _, _ in FAULTS} - {"flatten-order"}
+    unproven -= {fault.kind for fault in zoo_faults.FAULTS.values()}  # of layers that this port lacks
     assert not unproven
 
 

@@ -161,6 +161,28 @@ def test_dense_is_tensorflows() -> None:
     assert_same(referee.dense(x, kernel, bias), want, 7, abs(x) @ abs(kernel) + abs(bias))
 
 
+@pytest.mark.parametrize("rows", [4, 1024])
+@pytest.mark.parametrize("factor", [1.0, 0.5])
+def test_attention_is_tensorflows(factor: float, rows: int) -> None:
+    query, key, value = 3 * draw(2, 7, 3), draw(2, 9, 3), draw(2, 9, 5)
+    got = referee.attention(query, key, value, factor, rows=rows)
+    logits = tf.matmul(tf.constant(query), tf.constant(key), transpose_b=True) * factor
+    want = tf.matmul(tf.nn.softmax(logits), tf.constant(value)).numpy()
+    # A rounded logit moves its weight by its own size besides.
+    assert_same(got, want, 9 + int(4 * np.abs(logits).max()), np.abs(value).max())
+
+
+@pytest.mark.parametrize(("axis", "transposed"), [(-1, False), (-2, False), (-1, True), (-2, True)])
+def test_attention_of_every_axis_is_torchs(axis: int, transposed: bool) -> None:
+    query, key, value = (torch.from_numpy(draw(2, 7, n, seed=seed)) for seed, n in enumerate((3, 3, 5)))
+    weights = torch.softmax(query @ key.mT, axis)
+    want = ((weights.mT if transposed else weights) @ value).numpy()
+    got = referee.attention(query.numpy(), key.numpy(), value.numpy(), 1.0, axis, transposed, rows=3)
+    assert_same(got, want, 40, 7 * np.abs(value.numpy()).max())
+    with pytest.raises(AssertionError):
+        assert_same(got, (weights @ value.flip(1)).numpy(), 40, 7 * np.abs(value.numpy()).max())
+
+
 def test_batchnorm_is_torchs() -> None:
     x, gamma, beta, mean, variance = draw(3, 4, 6, 5), draw(5), draw(5, seed=1), draw(5, seed=2), draw(5, seed=3) ** 2
     got = referee.batchnorm(x, gamma, beta, mean, variance, 1e-3)
@@ -193,6 +215,15 @@ def test_upsampling_is_torchs_and_tensorflows(mode: str, factor: int) -> None:
     by_keras = tf.keras.layers.UpSampling2D(factor, interpolation=mode, dtype="float64")(x).numpy()
     # TensorFlow's bilinear resize answers in float32.
     np.testing.assert_allclose(got, by_keras, rtol=0, atol=8 * np.finfo(np.float32).eps * np.abs(x).max())
+
+
+@pytest.mark.parametrize("factor", [2, 3])
+def test_upsampling_to_the_corners_is_torchs(factor: int) -> None:
+    x = draw(2, 5, 7, 3)
+    got = referee.upsample(x, factor, "bilinear (align_corners=True)")
+    want = last(F.interpolate(first(x), scale_factor=factor, mode="bilinear", align_corners=True))
+    # A position is rounded to a few units of its size, and moves the value by as much.
+    assert_same(got, want, 8 * 7, np.abs(x).max())
 
 
 @pytest.mark.parametrize("mode", ["linear-legacy", "cubic-legacy"])
@@ -282,6 +313,7 @@ def test_a_wrong_transposed_convolution_is_told_apart() -> None:
         (lambda: referee.upsample(draw(1, 4, 3), 2, "sinc"), "nearest, bilinear"),
         (lambda: referee.pool(draw(1, 4, 3), 2, 2, [(0, 0)], "median", True), "max, average"),
         (lambda: referee.dense(draw(1, 4), draw(3, 2)), "4 features"),
+        (lambda: referee.attention(draw(1, 4, 2), draw(1, 4, 3), draw(1, 4, 5)), "do not fit"),
     ],
 )
 def test_unusable_input_is_refused_in_one_line(call, message: str) -> None:  # noqa: ANN001

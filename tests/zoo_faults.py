@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import torch
 import torch.nn.functional as F
 from torch import nn
-from zoo_layers import LAYERS, Case, Does
+from zoo_layers import LAYERS, Attention, Case, Does, spectral
 from zoo_models import MODELS
 
 PAIRS = {**LAYERS, **MODELS}
@@ -271,3 +271,116 @@ def symmetric_padding(port):
 @fault("two_outputs", "activation-kind", "sigmoid")
 def sigmoid_for_softmax(port):
     port.call = lambda self, x: (self.map(h := F.relu(self.body(x))), torch.sigmoid(self.logits(h.flatten(1))))
+
+
+@fault("spectral_norm_of_every_kind", "spectral-norm", "0")
+def spectral_norm_forgotten(port):
+    port[0] = nn.Conv2d(3, 6, 4, 2, 1)
+
+
+@fault("spectral_norm_of_every_kind", "spectral-norm", "7")
+def spectral_norm_too_many(port):
+    port[7] = spectral(nn.Linear(5, 2))
+
+
+@fault("spectral_norm_of_every_kind", "spectral-norm", "5")
+def more_power_iterations(port):
+    port[5] = spectral(nn.Linear(252, 5), n_power_iterations=3)
+
+
+@fault("spectral_norm_of_every_kind", "spectral-norm", "2")
+def spectral_norm_of_another_matrix(port):
+    port[2] = spectral(nn.ConvTranspose2d(6, 4, 3, 2), dim=0)
+
+
+@fault("spectral_norm_of_the_torch_house", "spectral-norm", "1")
+def spectral_norm_of_another_matrix_of_the_same_shape(port):
+    port[1] = spectral(nn.ConvTranspose2d(4, 4, 2, 2), dim=0)
+
+
+@fault("spectral_norm_of_every_kind", "spectral-norm", "0")
+def spectral_norm_that_moves_v_first(port):
+    port[0] = torch.nn.utils.spectral_norm(nn.Conv2d(3, 6, 4, 2, 1))
+
+
+@fault("spectral_norm_of_every_kind", "spectral-norm", "0")
+def power_iterations_that_settings_do_not_tell(port):
+    norm = port[0].parametrizations.weight[0]
+    norm.__class__ = type("Twice", (type(norm),), {"_power_method": _twice})
+
+
+def _twice(self, weight, times):
+    torch.nn.utils.parametrizations._SpectralNorm._power_method(self, weight, 2)
+
+
+@fault("spectral_norm_of_every_kind", "spectral-norm", "2")
+def spectral_norm_in_evaluation_alone(port):
+    norm = port[2].parametrizations.weight[0]
+    norm.__class__ = type("Bare", (type(norm),), {"forward": _bare})
+
+
+def _bare(self, weight):
+    normalised = torch.nn.utils.parametrizations._SpectralNorm.forward(self, weight)
+    return weight if self.training else normalised
+
+
+@fault("self_attention", "attention-scale", "1")
+def logits_divided_by_the_root_of_their_size(port):
+    port[1].factor = 2**-0.5
+
+
+@fault("self_attention_of_the_torch_house", "attention-scale", "1")
+def logits_multiplied(port):
+    port[1] = Attention(16)
+    port[1].factor = 0.37
+
+
+@fault("self_attention", "attention-axis", "1")
+def softmax_over_the_queries(port):
+    port[1].axis = 1
+
+
+@fault("self_attention", "attention-axis", "1")
+def attention_transposed(port):
+    port[1].turned = False
+
+
+@fault("labels_into_a_generator", "numeric", "classes")
+def embedding_scaled(port):
+    embedding = port.classes
+    embedding.forward = lambda label: F.embedding(label, embedding.weight) * 5**0.5
+
+
+class CountedMean(nn.AvgPool2d):
+    def forward(self, x):
+        return F.avg_pool2d(x, 3, 1, 1, count_include_pad=True)
+
+
+@fault("pooling_same_average", "pooling-count", "1")
+def padding_counted_though_settings_do_not_tell(port):
+    port[1] = CountedMean(3, 1, 1, count_include_pad=False)
+
+
+class ShiftedPool(nn.AvgPool1d):
+    def forward(self, x):
+        return F.avg_pool1d(F.pad(x, (1, 0)), 2)
+
+
+@fault("pooling_1d_shifted", "padding-alignment", "1")
+def pooled_from_the_other_edge(port):
+    port[1] = ShiftedPool(2)
+
+
+class Corners(nn.Upsample):
+    def forward(self, x):
+        return F.interpolate(x, scale_factor=2, mode="bilinear", align_corners=True)
+
+
+@fault("upsampling_bilinear_layer", "resize-mode", "1")
+def corners_aligned_though_settings_do_not_tell(port):
+    port[1] = Corners(scale_factor=2, mode="bilinear", align_corners=False)
+
+
+@fault("dropout_inert", "dropout-rate", "1")
+def values_dropped_for_channels(port):
+    port[1] = nn.Dropout(0.3)

@@ -12,6 +12,11 @@ import torch.nn.functional as F
 from keras import layers as L
 from torch import nn
 
+import torch_impl.attention
+import torch_impl.spectral
+from tf_impl.attention import SelfAttention
+from tf_impl.spectral import SpectralConv2D, SpectralConv2DTranspose, SpectralDense
+
 
 @dataclass
 class Case:
@@ -453,3 +458,98 @@ def stock_leaky_relu():
     reference = chain((6, 5, 3), L.Conv2D(8, 3, padding="same"), L.LeakyReLU(0.2), L.Conv2D(1, 3), L.LeakyReLU(0.3))
     port = nn.Sequential(nn.Conv2d(3, 8, 3, padding=1), nn.LeakyReLU(0.2), nn.Conv2d(8, 1, 3), nn.LeakyReLU(0.3))
     return reference, port
+
+
+def spectral(module, **settings):
+    return torch.nn.utils.parametrizations.spectral_norm(module, **settings)
+
+
+@layer
+def spectral_norm_of_every_kind():
+    reference = chain(
+        (8, 6, 3),
+        *(SpectralConv2D(6, 4, 2, "same", activation="relu"), SpectralConv2DTranspose(4, 3, 2, "valid")),
+        *(L.LeakyReLU(0.2), L.Flatten(), SpectralDense(5), L.ReLU(), L.Dense(2)),
+    )
+    port = nn.Sequential(
+        *(spectral(nn.Conv2d(3, 6, 4, 2, 1)), nn.ReLU(), spectral(nn.ConvTranspose2d(6, 4, 3, 2)), nn.LeakyReLU(0.2)),
+        *(nn.Flatten(), spectral(nn.Linear(252, 5)), nn.ReLU(), nn.Linear(5, 2)),
+    )
+    return reference, port
+
+
+@layer
+def spectral_norm_of_the_torch_house():
+    reference = chain(
+        (6, 5, 3), SpectralConv2D(4, 3, power_iterations=2, use_bias=False), SpectralConv2DTranspose(4, 2, 2, "same")
+    )
+    first = torch_impl.spectral.SpectralConv2D(3, 4, 3, power_iterations=2, bias=False)
+    return reference, nn.Sequential(first, torch_impl.spectral.SpectralConv2DTranspose(4, 4, 2, 2))
+
+
+class Attention(nn.Module):
+    """Self-attention as ports write it; ``factor`` on the logits, softmax along ``axis``, ``turned`` or not."""
+
+    def __init__(self, channels, gamma="gamma", shape=(1,)):
+        super().__init__()
+        self.q, self.k, self.v = (nn.Conv2d(channels, n, 1) for n in (max(channels // 8, 1), channels // 8, channels))
+        self.name, self.factor, self.axis, self.turned = gamma, 1.0, -1, True
+        setattr(self, gamma, nn.Parameter(torch.zeros(shape)))
+
+    def forward(self, x):
+        b, c, h, w = x.shape
+        q, k, v = (conv(x).view(b, -1, h * w) for conv in (self.q, self.k, self.v))
+        weights = torch.softmax(torch.bmm(q.permute(0, 2, 1), k) * self.factor, self.axis)
+        attended = torch.bmm(v, weights.permute(0, 2, 1) if self.turned else weights)
+        return getattr(self, self.name) * attended.view(b, c, h, w) + x
+
+
+def attending(port):
+    reference = chain((6, 5, 3), L.Conv2D(16, 3), SelfAttention(16, rows=5), L.ReLU(), L.Conv2D(2, 1))
+    return reference, nn.Sequential(nn.Conv2d(3, 16, 3), port, nn.ReLU(), nn.Conv2d(16, 2, 1))
+
+
+@layer
+def self_attention():
+    return attending(Attention(16))
+
+
+@layer
+def self_attention_of_the_torch_house():
+    return attending(torch_impl.attention.SelfAttention(16, rows=7))
+
+
+@layer
+def self_attention_with_a_parameter_of_another_name():
+    return attending(Attention(16, "strength", (1, 1, 1)))
+
+
+@layer
+def labels_into_a_generator():
+    z, label = keras.Input((6,), name="z"), keras.Input((), dtype="int32", name="label")
+    joined = L.Concatenate()([z, L.Embedding(4, 5, name="classes")(label)])
+    image = L.Conv2DTranspose(3, 4)(L.Reshape((1, 1, 11))(joined))
+
+    def call(self, z, label):
+        return self.up(torch.cat([z, self.classes(label)], 1)[:, :, None, None])
+
+    port = Does(call, classes=nn.Embedding(4, 5), up=nn.ConvTranspose2d(11, 3, 4))
+    return keras.Model([z, label], image), port
+
+
+@layer
+def pooling_1d_shifted():
+    reference = chain((13, 3), L.Conv1D(4, 3), L.AveragePooling1D(2, padding="same"), L.ReLU())
+    return reference, nn.Sequential(nn.Conv1d(3, 4, 3), nn.AvgPool1d(2, ceil_mode=True), nn.ReLU())
+
+
+@layer
+def upsampling_bilinear_layer():
+    reference = chain((4, 3, 2), L.Conv2D(3, 1), L.UpSampling2D(2, interpolation="bilinear"), L.ReLU())
+    return reference, nn.Sequential(nn.Conv2d(2, 3, 1), nn.Upsample(scale_factor=2, mode="bilinear"), nn.ReLU())
+
+
+@layer
+def pooling_padded_and_counted():
+    reference = chain((7, 6, 3), L.Conv2D(4, 1), L.ZeroPadding2D(1), L.AveragePooling2D(3, strides=2), L.ReLU())
+    return reference, nn.Sequential(nn.Conv2d(3, 4, 1), nn.AvgPool2d(3, 2, 1), nn.ReLU())

@@ -18,6 +18,7 @@ from common.checkpoints import CheckpointError, refuse_unlike
 from common.schema import Config
 from common.systems import ModelConfig
 from parity.bridge import aligned
+from parity.tracing.steps import STATISTICS
 from parity.weights import Crossing
 from tf_impl.layers import names_of
 
@@ -44,7 +45,7 @@ class Passage:
     @property
     def trainable(self) -> bool:
         """Whether an optimiser moves it."""
-        return not self.slot.startswith("moving_")
+        return self.slot not in STATISTICS
 
     def to_torch(self, array: Array) -> Array:
         """From Keras's layout into torch's."""

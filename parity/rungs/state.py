@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from itertools import product
 from typing import Any
 
 import numpy as np
@@ -12,6 +13,7 @@ from parity.matching import Match
 from parity.measure import Condition
 from parity.rungs.bench import Bench, Outcome
 from parity.rungs.values import STOPPED, describe
+from parity.spectral import MOST_ITERATIONS, U_FIRST, V_FIRST, U, V, iterated, matrix
 from parity.tracing.steps import STATISTICS
 from parity.verdict import Check, Finding, Judgement, judge
 
@@ -67,8 +69,11 @@ def _statistics(side: Any, matches: list[Match], own: Callable[[Match], Any]) ->
 
 def _judge_state(bench: Bench, match: Match, history: Any, given: Array | None, outcome: Outcome) -> None:
     crossing = bench.comparison.layouts.crossing(match)
+    blocked = {(conflict.reference_layer, conflict.slot) for conflict in bench.comparison.conflicts}
     for slot in (s for s in STATISTICS if s in match.reference.shapes and s in match.port.shapes):
         key = (match.key, slot)
+        if key in blocked:
+            continue
         start = bench.comparison.weights[key]
         gaps = []
         for passes in range(2):
@@ -85,7 +90,7 @@ def _judge_state(bench: Bench, match: Match, history: Any, given: Array | None, 
             Check("state", match.key, slot, judgement, found.absolute * relative, limit * relative, "relative", message)
         )
         if judgement != "pass":
-            outcome.findings.append(_state_finding(match, slot, start, gaps[0], judgement, message))
+            outcome.findings.append(_state_finding(bench, match, slot, start, gaps[0], judgement, message))
 
 
 def _unbiased(match: Match, start: Array, reference: Array, port: Array, given: Array | None) -> str:
@@ -105,9 +110,13 @@ def _unbiased(match: Match, start: Array, reference: Array, port: Array, given: 
     )
 
 
-def _state_finding(match: Match, slot: str, start: Array, gap: Any, judgement: str, message: str) -> Finding:
+def _state_finding(
+    bench: Bench, match: Match, slot: str, start: Array, gap: Any, judgement: str, message: str
+) -> Finding:
     a, b, _, _ = gap
     layer, reference_layer = match.port.name, match.key
+    if slot in (U, V):
+        return _spectral_finding(bench, match, slot, b, message)
     if judgement == "known-difference":
         fix = (
             "harmless for large batches; to remove it, give the Keras side a BatchNormalization whose running variance "
@@ -134,6 +143,27 @@ def _state_finding(match: Match, slot: str, start: Array, gap: Any, judgement: s
     text = f"{layer}.{slot}: {message}"
     return Finding(
         "batchnorm-statistics", layer, reference_layer, text, "compare how the statistics are updated", "state"
+    )
+
+
+def _spectral_finding(bench: Bench, match: Match, slot: str, got: Array, message: str) -> Finding:
+    """How the port's vectors move, told from where they are after one pass."""
+    settings, layer, due = match.reference.attributes, match.port.name, ""
+    vectors = {name: bench.comparison.weights[match.key, name] for name in (U, V) if name in match.reference.shapes}
+    kernel = bench.comparison.weights[match.key, "kernel"]
+    weight = matrix(kernel, match.reference.kind, settings["spectral_axis"])
+    u, v = (vectors[name].reshape(-1) if name in vectors else np.zeros(0) for name in (U, V))
+    for order, times in product((U_FIRST, V_FIRST), range(MOST_ITERATIONS + 1)):
+        if (len(u), len(v)) != weight.shape:
+            break
+        moved = dict(zip((U, V), iterated(weight, u, v, times, order), strict=True))
+        if difference(got.reshape(-1), moved[slot]).absolute <= RATIO_LIMIT:
+            due = f"the port makes {times} power iterations a pass ({order})"
+            break
+    expected = f"{settings['power_iterations']} ({settings['spectral_order']})"
+    text = f"{layer}.{slot}: {due or message}, the reference {expected}"
+    return Finding(
+        "spectral-norm", layer, match.key, text, f"make power iterations as the reference: {expected}", "state"
     )
 
 

@@ -10,6 +10,7 @@ import numpy as np
 from parity.comparison import Comparison
 from parity.matching import Match
 from parity.rungs.bench import Bench, Outcome
+from parity.spectral import KEPT, OVERWRITTEN
 from parity.tracing.steps import Step
 from parity.verdict import Check, Finding, judge
 
@@ -35,12 +36,33 @@ ATTRIBUTES: dict[str, tuple[str, str]] = {
     "per_channel": ("dropout-rate", "drop whole channels exactly where the reference does (per_channel={0})"),
     "always": ("dropout-rate", "pass training=self.training to F.dropout, which drops in evaluation mode too"),
     "count_padding": ("pooling-count", "set count_include_pad={0}"),
+    "spectral_norm": ("spectral-norm", "{spectral}"),
+    "power_iterations": ("spectral-norm", "set n_power_iterations={0}"),
+    "spectral_axis": (
+        "spectral-norm",
+        "normalise the matrix [{0}, rest]: leave dim to torch's spectral_norm (1 for transposed convolutions, else 0)",
+    ),
+    "spectral_order": (
+        "spectral-norm",
+        "move {0}: torch.nn.utils.parametrizations.spectral_norm moves u, then v, the older "
+        "torch.nn.utils.spectral_norm v, then u",
+    ),
     "features": ("numeric", "give the layer {0} output features"),
     "operation": ("numeric", "join the branches by {0}"),
 }
 KIND_OVERRIDES = {("layernorm", "epsilon"): "numeric", ("groupnorm", "epsilon"): "numeric", ("pool", "mode"): "numeric",
                   ("global-pool", "mode"): "numeric"}  # fmt: skip
 STRUCTURAL = ("dropout",)
+ABSENT = {"spectral_norm": "none"}  # what a setting is that a layer does not mention, though its counterpart does
+SPECTRAL_FIXES = {
+    KEPT: "wrap the layer in torch.nn.utils.parametrizations.spectral_norm, and copy kernel, u and v",
+    OVERWRITTEN: (
+        "keras.layers.SpectralNormalization overwrites its kernel at each call in training, its gradient ignores sigma "
+        "and of a transposed convolution it takes the matrix [inputs, rest]; no torch layer does: give the reference a "
+        "layer that keeps its kernel (tf_impl/spectral.py)"
+    ),
+    "none": "remove the spectral normalisation from this layer of the port",
+}
 
 
 def structure(bench: Bench) -> Outcome:
@@ -65,9 +87,12 @@ def structure(bench: Bench) -> Outcome:
 
 def _differences(match: Match) -> Any:
     a, b = match.reference.attributes, match.port.attributes
+    a, b = ({**{name: ABSENT[name] for name in ABSENT if name in other}, **own} for own, other in ((a, b), (b, a)))
     for attribute in a:
         if attribute in b and attribute not in ("padding", "rank") and not _equal(a[attribute], b[attribute]):
             if attribute == "momentum" and not a.get("tracked", True):
+                continue
+            if attribute == "spectral_order" and OVERWRITTEN in (a["spectral_norm"], b["spectral_norm"]):
                 continue
             yield attribute, a[attribute], b[attribute]
 
@@ -86,13 +111,14 @@ def _equal(a: Any, b: Any) -> bool:
 def _attribute_finding(match: Match, attribute: str, expected: Any, got: Any) -> Finding:
     kind, fix = ATTRIBUTES.get(attribute, ("numeric", "set {name}={0}"))
     kind = KIND_OVERRIDES.get((match.reference.kind, attribute), kind)
+    spectral = SPECTRAL_FIXES.get(str(expected), "")
     torch_momentum = 1 - expected if attribute == "momentum" and expected is not None else 0.0
     return Finding(
         kind,
         match.port.name,
         match.key,
         f"{match.label}: {attribute} is {got}, expected {expected}",
-        fix.format(expected, name=attribute, torch_momentum=torch_momentum),
+        fix.format(expected, name=attribute, torch_momentum=torch_momentum, spectral=spectral),
         "structure",
         {"attribute": attribute, "got": got, "expected": expected},
     )

@@ -12,6 +12,7 @@ from parity.evidence import FIT, FUNCTIONS
 from parity.matching import Match
 from parity.measure import Condition, Reading
 from parity.rungs.bench import Bench, Outcome
+from parity.spectral import effective
 from parity.tracing.steps import Step, Trace
 from parity.verdict import Check, Finding, judge
 
@@ -44,6 +45,8 @@ def padding(bench: Bench) -> Outcome:
         agrees = readings[match.key].isolated
         same = agrees is not None and agrees.absolute <= readings[match.key].limit
         other = own if same else amounts(evidence, evidence.got) if evidence.got is not None else None
+        if other is None and [f.kind for f in explain(evidence, "padding")] == ["spectral-norm"]:
+            other = own  # the values are explained by another kernel, padded alike
         bench.paddings[match.key] = (own, other)
         outcome.checks.append(_padding_check(match, own, other, same))
         if not same and own is not None and other != own:
@@ -94,8 +97,17 @@ def evidence_for(bench: Bench, match: Match, condition: Condition) -> Evidence |
         crossed = layout.to_reference(got) if got.ndim == expected.ndim or layout.order is not None else None
     comparison = bench.comparison
     weights = {slot: comparison.weights[match.key, slot] for slot in match.reference.shapes}
+    weights = computing(match.reference, weights, condition.training)
     values = (given, expected, crossed, weights)
     return Evidence(match, *values, condition.training, comparison.matching, condition.reference64)
+
+
+def computing(step: Step, weights: dict[str, Array], training: bool) -> dict[str, Array]:
+    """The weights that a layer computes with: a spectrally normalised kernel, with the kept one as ``original``."""
+    if "spectral_norm" not in step.attributes:
+        return weights
+    kernel = effective(weights["kernel"], weights, step.kind, step.attributes, training)
+    return {**weights, "original": weights["kernel"], **({} if kernel is None else {"kernel": kernel})}
 
 
 def logical_input(trace: Trace, step: Step) -> Array | None:

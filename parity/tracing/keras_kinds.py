@@ -7,6 +7,8 @@ from typing import Any
 
 import keras
 
+from parity.spectral import INPUTS, KEPT, OUTPUTS, OVERWRITTEN, U_FIRST, V_FIRST, U, V
+
 ACTIVATION_NAMES = {"swish": "silu", "linear": "identity", "hard_swish": "hard_silu"}
 # Activation functions that both vocabularies know, with the settings that Keras gives them.
 FUNCTIONS: dict[str, dict[str, Any]] = {
@@ -235,6 +237,7 @@ OPERATIONS: dict[str, tuple[str, dict[str, Any]]] = {
 
 def classify(layer: Any) -> tuple[str | None, dict[str, Any]]:
     """``(kind, attributes)`` of a layer, or ``(None, {})`` if its class is not in :data:`KINDS`."""
+    layer = core(layer)
     if isinstance(layer, L.Activation):
         kind, attributes = activation(layer.activation)
         return (None, {}) if kind.startswith("opaque") else (kind, attributes)
@@ -243,6 +246,39 @@ def classify(layer: Any) -> tuple[str | None, dict[str, Any]]:
             attributes = read(layer)
             return ("identity", {}) if attributes.get("rate") == 0 else (kind, attributes)
     return None, {}
+
+
+def core(layer: Any) -> Any:
+    """The layer that computes: the one inside a ``SpectralNormalization``, else the layer itself."""
+    return layer.layer if isinstance(layer, L.SpectralNormalization) else layer
+
+
+def spectral_vectors(layer: Any) -> dict[str, Any]:
+    """The variables of a layer's spectral normalisation by slot; empty if it has none that is known."""
+    if isinstance(layer, L.SpectralNormalization):
+        return {U: layer.vector_u}
+    if all(hasattr(layer, name) for name in ("u", "v", "power_iterations", "kernel")):
+        return {U: layer.u, V: layer.v}
+    return {}
+
+
+def overwritten_variables(layer: Any) -> list[Any]:
+    """Trainable variables that a layer changes by itself when it runs in training."""
+    return [core(layer).kernel] if isinstance(layer, L.SpectralNormalization) else []
+
+
+def spectral_settings(layer: Any) -> dict[str, Any]:
+    """How a layer normalises its kernel spectrally; empty if it does not."""
+    if not spectral_vectors(layer):
+        return {}
+    stock = isinstance(layer, L.SpectralNormalization)
+    last_is_input = isinstance(core(layer), (L.Conv1DTranspose, L.Conv2DTranspose, L.Conv3DTranspose))
+    return {
+        "spectral_norm": OVERWRITTEN if stock else KEPT,
+        "power_iterations": layer.power_iterations,
+        "spectral_axis": INPUTS if stock and last_is_input else OUTPUTS,
+        "spectral_order": V_FIRST if stock else U_FIRST,
+    }
 
 
 def classify_operation(operation: Any, shape: Any) -> tuple[str | None, dict[str, Any]]:

@@ -10,13 +10,15 @@ import keras
 import tensorflow as tf
 from tensorflow.python.framework import op_callbacks
 
-from parity.tracing.keras_kinds import classify, classify_operation, plain_settings
+from parity.tracing.keras_kinds import classify, classify_operation, core, plain_settings
 from parity.tracing.keras_steps import (
     SEPARABLE,
+    SLOTS,
     activation_step,
     is_closed,
     is_named,
     kernel_step,
+    knows_all,
     layer_step,
     opaque_step,
     own_variables,
@@ -66,7 +68,7 @@ class _Watch:
                 return self.layer(layer.layer, args, {})  # the same on the last axis, seen whole
             if isinstance(layer, SEPARABLE):
                 return self._separable(layer, given, args, kwargs)
-            if kind is None:
+            if kind is None or kind in SLOTS and not knows_all(layer, kind):
                 return self._container(layer, given, args, kwargs)
             return self._leaf(layer, kind, given, args, kwargs)
         finally:
@@ -103,15 +105,14 @@ class _Watch:
     def _leaf(self, layer: Any, kind: str, given: list[Any], args: Any, kwargs: Any) -> Any:
         assert self.recorder is not None
         main = layer_step(layer, kind, self.recorder.unique(self._name()))
-        function = vars(layer).get("activation")
-        after = activation_step(layer, main, function)
+        after = activation_step(layer, main, vars(core(layer)).get("activation"))
         if kind == "dropout":
             return self.recorder.record(main, given, tf.identity(given[0]))
         if after is None:
             with self._closed():
                 got = self.layer_call(layer, *args, **kwargs)
             return self.recorder.record(main, given, got)
-        with self._closed(), self._activation_seen(layer, main, after, given):
+        with self._closed(), self._activation_seen(core(layer), main, after, given):
             return self.layer_call(layer, *args, **kwargs)
 
     def _separable(self, layer: Any, given: list[Any], args: Any, kwargs: Any) -> Any:
@@ -156,7 +157,7 @@ class _Watch:
                 shapes = {slot: tuple(variable.shape) for slot, variable in own.items()}
                 name = self.recorder.unique(self._name())
                 step = Step(name, "own", {}, shapes, handle=own, owner=layer.name, named=is_named(layer))
-                step.inside = tuple(other.name for other in inner)
+                step.inside = self.recorder.fold_since(mark)
                 return self.recorder.record(step, given, got)
             return got
         nested = bool(layer._flatten_layers(include_self=False))

@@ -14,10 +14,11 @@ import keras
 import numpy as np
 import tensorflow as tf
 
+from parity.tracing.keras_kinds import overwritten_variables
 from parity.tracing.keras_recording import recording
 from parity.tracing.keras_standins import exact_moments as moments_let_through
 from parity.tracing.keras_standins import standing_in
-from parity.tracing.steps import Recorder, Step, Trace
+from parity.tracing.steps import STATISTICS, Recorder, Step, Trace
 from parity.verdict import UnusableInput
 
 Gradients = tuple[dict[tuple[str, str], np.ndarray], list[np.ndarray | None]]
@@ -139,7 +140,7 @@ class KerasSide:
         that its gradient needs a double backward (the WGAN-GP term without its root, which NaNs at zero).
         ``exact_moments`` lets the gradient through the mean inside ``tf.nn.moments``, where TensorFlow stops it.
         """
-        slots = [(step.name, slot) for step in steps for slot in step.handle if not slot.startswith("moving_")]
+        slots = [(step.name, slot) for step in steps for slot in step.handle if slot not in STATISTICS]
         variables = [step.handle[slot].value for step in steps for slot in step.handle if (step.name, slot) in slots]
         tensors = [self._tensor(x) for x in inputs]
         floats = [x for x in tensors if x.dtype.is_floating]
@@ -192,7 +193,9 @@ class KerasSide:
 
     def keep_state(self) -> None:
         """Remember the running statistics as they are now; training-mode runs return to them."""
-        self._saved_state = [(variable, np.asarray(variable.value)) for variable in self.model.non_trainable_variables]
+        overwritten = [v for part in self.model._flatten_layers() for v in overwritten_variables(part)]
+        moving = [*self.model.non_trainable_variables, *overwritten]
+        self._saved_state = [(variable, np.asarray(variable.value)) for variable in moving]
 
     def restore_state(self) -> None:
         """Back to the running statistics last kept."""

@@ -7,7 +7,14 @@ from typing import Any
 
 import keras
 
-from parity.tracing.keras_kinds import activation, classify, plain_settings
+from parity.tracing.keras_kinds import (
+    activation,
+    classify,
+    core,
+    plain_settings,
+    spectral_settings,
+    spectral_vectors,
+)
 from parity.tracing.steps import PARAMETRISED, Step
 
 SLOTS = {
@@ -20,6 +27,7 @@ SLOTS = {
     "embedding": ("embeddings",),
     "prelu": ("alpha",),
 }
+KERNELS_OF = ("conv", "conv-transpose", "dense")
 SEPARABLE = (keras.layers.SeparableConv1D, keras.layers.SeparableConv2D)
 DEPTHWISE = (keras.layers.DepthwiseConv1D, keras.layers.DepthwiseConv2D)
 # Operations of TensorFlow that are no part of a larger function (as Mul is of swish, Tanh of mish).
@@ -52,9 +60,13 @@ def layer_step(layer: Any, kind: str, name: str) -> Step:
     """The step that a layer of known kind makes."""
     _, attributes = classify(layer)
     slots = SLOTS.get(kind, ()) if attributes.get("tracked", True) else ("gamma", "beta")
-    handle = {slot: getattr(layer, slot) for slot in slots if getattr(layer, slot, None) is not None}
+    inner = core(layer)
+    handle = {slot: getattr(inner, slot) for slot in slots if getattr(inner, slot, None) is not None}
+    if kind in KERNELS_OF:
+        handle |= spectral_vectors(layer)
+        attributes = attributes | spectral_settings(layer)
     shapes = {slot: tuple(variable.shape) for slot, variable in handle.items()}
-    layout = "depthwise" if isinstance(layer, DEPTHWISE) else kind
+    layout = "depthwise" if isinstance(inner, DEPTHWISE) else kind
     step = Step(name, kind, attributes, shapes, layout, handle=handle, owner=layer.name, named=is_named(layer))
     step.float32_slope = _stock_leaky(layer)
     return step
@@ -110,6 +122,12 @@ def own_variables(layer: Any) -> dict[str, Any]:
     """Variables that a layer holds itself, beside those of the layers in it."""
     inner = {id(v) for part in layer._flatten_layers(include_self=False) for v in part.variables}
     return {v.name: v for v in layer.variables if id(v) not in inner and keras.backend.is_float_dtype(v.dtype)}
+
+
+def knows_all(layer: Any, kind: str) -> bool:
+    """Whether a layer has no weights but those of its kind (a subclass may keep more, for ends of its own)."""
+    known = {id(variable) for variable in layer_step(layer, kind, "").handle.values()}
+    return all(id(v) in known for v in layer.variables if keras.backend.is_float_dtype(v.dtype))
 
 
 def opaque_step(layer: Any, name: str) -> Step:

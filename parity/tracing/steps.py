@@ -13,7 +13,7 @@ PARAMETRISED = ("conv", "conv-transpose", "dense", "batchnorm", "layernorm", "gr
 ELEMENTWISE = ("activation", "dropout", "batchnorm", "prelu")
 CHANNELS_FIRST = ("conv", "conv-transpose", "batchnorm", "groupnorm", "pool", "global-pool", "upsample", "prelu")
 MOVEMENT = ("flatten", "reshape", "permute", "padding", "crop", "identity")
-STATISTICS = ("moving_mean", "moving_variance")
+STATISTICS = ("moving_mean", "moving_variance", "singular_u", "singular_v")
 MODE_DEPENDENT = ("batchnorm", "dropout")
 # A crop right behind one of these belongs to it: `conv(x)[..., :-1]` is one layer written in two lines.
 CROPPED = ("conv", "conv-transpose", "pool", "upsample")
@@ -31,7 +31,7 @@ class Step:
     kernel layout of :data:`parity.weights.LAYOUTS`. A step whose value cannot be seen (the depthwise half of a
     separable convolution) is not ``visible``. ``sources`` names, for each tensor the step was given, the steps whose
     outputs it was computed from (``input 0`` is the network's first input). A block with parameters of its own beside
-    its layers is a step of kind ``own`` that names the steps ``inside``.
+    its layers is a step of kind ``own``: what it does behind the last layer with weights among the steps ``inside``.
     """
 
     name: str
@@ -73,6 +73,11 @@ class Step:
         return self.attributes.get("groups") == 1 and all(n == 1 for values in settings for n in values)
 
     @property
+    def mode_dependent(self) -> bool:
+        """Whether the step computes something else in training than in evaluation."""
+        return self.kind in MODE_DEPENDENT or self.kind.startswith("opaque") or "spectral_norm" in self.attributes
+
+    @property
     def commutative(self) -> bool:
         """Whether the order of the step's inputs does not matter."""
         return self.kind != "merge" or self.attributes.get("operation") in COMMUTATIVE
@@ -80,7 +85,7 @@ class Step:
     @property
     def size(self) -> int:
         """Number of parameters, running statistics excluded."""
-        return int(sum(np.prod(shape) for slot, shape in self.shapes.items() if not slot.startswith("moving_")))
+        return int(sum(np.prod(shape) for slot, shape in self.shapes.items() if slot not in STATISTICS))
 
 
 @dataclass
@@ -216,6 +221,15 @@ class Recorder:
             for table in (self.trace.inputs, self.trace.others, self.trace.outputs):
                 table.pop(step.name, None)
         del self.trace.steps[mark:]
+
+    def fold_since(self, mark: int) -> tuple[str, ...]:
+        """Forget the steps behind the last one with weights, which a block with its own parameters does as a whole.
+
+        Returns the names of those that stay.
+        """
+        last = max(place for place, step in enumerate(self.trace.steps) if place >= mark and step.parametrised)
+        self.drop_since(last + 1)
+        return tuple(step.name for step in self.since(mark))
 
     def _host(self, step: Step, given: list[Any]) -> Step | None:
         """The layer that a crop belongs to, if it stands right behind one."""

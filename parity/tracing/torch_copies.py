@@ -24,6 +24,10 @@ def copied(model: nn.Module, dtype: str) -> nn.Module:
         UnusableInput: the module cannot be copied.
     """
     memo: dict[int, Any] = {}
+    for module in model.modules():  # deepcopy refuses what was computed, such as an older spectral norm's weight
+        for value in vars(module).values():
+            if isinstance(value, torch.Tensor) and not value.is_leaf:
+                memo[id(value)] = value.detach().clone()
     try:
         twin = copy.deepcopy(model, memo).to(device="cpu", dtype=DTYPES[dtype])
     except (TypeError, RuntimeError, NotImplementedError) as error:

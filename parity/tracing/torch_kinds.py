@@ -6,6 +6,11 @@ from collections.abc import Callable
 from typing import Any
 
 from torch import nn
+from torch.nn.utils.parametrizations import _SpectralNorm
+from torch.nn.utils.parametrize import is_parametrized
+from torch.nn.utils.spectral_norm import SpectralNorm
+
+from parity.spectral import INPUTS, KEPT, OUTPUTS, U_FIRST, V_FIRST
 
 
 def spread(value: Any, rank: int = 1) -> list[int]:
@@ -15,7 +20,7 @@ def spread(value: Any, rank: int = 1) -> list[int]:
 
 def _conv(module: Any) -> dict[str, Any]:
     return {
-        "rank": module.weight.ndim - 2,
+        "rank": len(spread(module.kernel_size)),
         "features": module.out_channels,
         "kernel_size": spread(module.kernel_size),
         "strides": spread(module.stride),
@@ -203,6 +208,48 @@ def classify(module: Any) -> tuple[str | None, dict[str, Any]]:
             attributes = read(module)
             return ("identity", {}) if attributes.get("rate") == 0 else (kind, attributes)
     return None, {}
+
+
+def parameters(module: Any, kind: str) -> dict[str, str] | None:
+    """Where a module of known kind keeps each parameter; None if it computes one of them in a way of its own."""
+    found = dict(PARAMETERS.get(kind, {}))
+    norm = _spectral_norm(module)
+    if norm is not None and isinstance(norm, _SpectralNorm):
+        inner = "parametrizations.weight.0"
+        found |= {
+            "kernel": "parametrizations.weight.original",
+            "singular_u": f"{inner}._u",
+            "singular_v": f"{inner}._v",
+        }
+    elif norm is not None:
+        found |= {"kernel": "weight_orig", "singular_u": "weight_u", "singular_v": "weight_v"}
+    held = {**module._parameters, **module._buffers}
+    plain = (name for slot, name in found.items() if norm is None or slot == "bias")
+    return found if all(name in held for name in plain) else None
+
+
+def spectral_settings(module: Any) -> dict[str, Any]:
+    """How a module normalises its weight spectrally; empty if it does not."""
+    norm = _spectral_norm(module)
+    if norm is None:
+        return {}
+    outputs = int(isinstance(module, (nn.ConvTranspose1d, nn.ConvTranspose2d, nn.ConvTranspose3d)))
+    return {
+        "spectral_norm": KEPT,
+        "power_iterations": norm.n_power_iterations,
+        "spectral_axis": OUTPUTS if norm.dim == outputs else INPUTS,
+        "spectral_order": U_FIRST if isinstance(norm, _SpectralNorm) else V_FIRST,
+    }
+
+
+def _spectral_norm(module: Any) -> Any:
+    """The spectral normalisation of a module's weight, of either make, if that is all that happens to it."""
+    if is_parametrized(module, "weight"):
+        (first, *others) = module.parametrizations.weight
+        alone = len(module.parametrizations) == 1 and not others
+        return first if alone and isinstance(first, _SpectralNorm) and hasattr(first, "_u") else None
+    hooks = [hook for hook in module._forward_pre_hooks.values() if isinstance(hook, SpectralNorm)]
+    return hooks[0] if hooks and hooks[0].name == "weight" else None
 
 
 def plain_settings(module: Any) -> dict[str, Any]:

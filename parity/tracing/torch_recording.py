@@ -15,7 +15,7 @@ from torch.utils._pytree import tree_leaves
 from parity.tracing.steps import Recorder, Step
 from parity.tracing.torch_calls import DROPOUTS, Call, classify_call
 from parity.tracing.torch_functional import functional_step
-from parity.tracing.torch_kinds import PARAMETERS, classify, plain_settings
+from parity.tracing.torch_kinds import PARAMETERS, classify, parameters, plain_settings, spectral_settings
 
 # Kernels whose backward pass holds a float32 constant even in float64 (ATen/native/cpu/Activation.cpp: 1.0f / 6.0f).
 STAND_INS: dict[str, Callable[[torch.Tensor], torch.Tensor]] = {
@@ -82,7 +82,7 @@ class _Watch:
             if not own or not isinstance(got, torch.Tensor):
                 return None
             step = _own(own, self.recorder.unique(name), path)
-            step.inside = tuple(other.name for other in inner)
+            step.inside = self.recorder.fold_since(mark)
             return self.recorder.record(step, given, got)
         if self._transparent(module, mark, given, got):
             return None
@@ -161,20 +161,18 @@ def _in_float64(func: Any, args: Any, kwargs: Any) -> tuple[Any, Any, Any]:
 
 
 def kind_of(module: nn.Module) -> str | None:
-    """The module's kind; None if it is unknown or its weights are computed from others (weight or spectral norm)."""
+    """The module's kind; None if it is unknown or its weights are computed from others (weight norm)."""
     kind, _ = classify(module)
-    held = {**module._parameters, **module._buffers}
-    if kind is None or any(attribute not in held for attribute in PARAMETERS.get(kind, {}).values()):
-        return None
-    return kind
+    return None if kind is None or parameters(module, kind) is None else kind
 
 
 def module_step(module: nn.Module, kind: str, name: str, path: str) -> Step:
     """The step that a module of known kind makes."""
-    _, attributes = classify(module)
-    parameters = {slot: getattr(module, attribute) for slot, attribute in PARAMETERS.get(kind, {}).items()}
-    shapes = {slot: tuple(tensor.shape) for slot, tensor in parameters.items() if tensor is not None}
-    handle = {slot: _joined(path, PARAMETERS[kind][slot]) for slot in shapes}
+    attributes = classify(module)[1] | (spectral_settings(module) if kind in PARAMETERS else {})
+    held = dict(module.named_parameters(remove_duplicate=False)) | dict(module.named_buffers(remove_duplicate=False))
+    handle = {slot: name for slot, name in (parameters(module, kind) or {}).items() if name in held}
+    shapes = {slot: tuple(held[name].shape) for slot, name in handle.items()}
+    handle = {slot: _joined(path, name) for slot, name in handle.items()}
     return Step(name, kind, attributes, shapes, kind, handle=handle, owner=path)
 
 

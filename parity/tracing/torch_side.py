@@ -15,7 +15,7 @@ import numpy as np
 import torch
 from torch import nn
 
-from parity.tracing.steps import Recorder, Step, Trace
+from parity.tracing.steps import STATISTICS, Recorder, Step, Trace
 from parity.tracing.torch_copies import DTYPES, copied, refuse_unready
 from parity.tracing.torch_kinds import PARAMETERS
 from parity.tracing.torch_recording import kind_of, module_step, recording, tensors
@@ -109,7 +109,7 @@ class TorchSide:
         penalty: bool = False,
     ) -> Gradients:
         """The twin of :meth:`KerasSide.gradients`: same scalar, same keys, torch's layouts."""
-        slots = [(step.name, slot) for step in steps for slot in step.handle if not slot.startswith("moving_")]
+        slots = [(step.name, slot) for step in steps for slot in step.handle if slot not in STATISTICS]
         parameters = [self.model.get_parameter(step.handle[slot]) for step in steps for slot in step.handle
                       if (step.name, slot) in slots]  # fmt: skip
         given = [self._tensor(x) for x in inputs]
@@ -159,7 +159,7 @@ class TorchSide:
     def sick(self) -> list[str]:
         """Parameters and running statistics that hold NaN or infinity."""
         held: dict[str, torch.Tensor] = dict(self.model.named_parameters())
-        held |= {name: x for name, x in self.model.named_buffers() if "running_" in name}
+        held |= {name: x for name, x in self.model.named_buffers() if "running_" in name or name.endswith(("_u", "_v"))}
         return [name for name, x in held.items() if x.is_floating_point() and not torch.isfinite(x).all()]
 
     def set_slope(self, step: Step, slope: float) -> None:
