@@ -12,8 +12,12 @@ from typing import Any
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
+from torch.nn.utils.parametrizations import spectral_norm
+
+from torch_impl.attention import SelfAttention
 
 GENERATOR, DISCRIMINATOR = "specgan_tiny.generator", "dcgan_tiny.discriminator"
+SPECTRAL, ATTENDING = "conditional_dcgan_improved_tiny.discriminator", "conditional_dcgan_improved_tiny.generator"
 LEARNING = frozenset({"gradients", "penalty"})
 VALUES = frozenset({"forward", *LEARNING})
 
@@ -36,8 +40,10 @@ class Mutant:
     shows: str = ""
 
     def put_into(self, port: nn.Module) -> None:
-        """Exchange the layer."""
-        setattr(port, self.layer, self.fault(getattr(port, self.layer)))
+        """Exchange the layer, which may lie in another (``body.attention``)."""
+        holder, _, name = self.layer.rpartition(".")
+        inside = port.get_submodule(holder)
+        setattr(inside, name, self.fault(getattr(inside, name)))
 
 
 class Noisy(nn.Conv2d):
@@ -125,12 +131,33 @@ def like(cls: type[nn.Module], **changes: Any) -> Callable[[Any], nn.Module]:
     return make
 
 
+def plain(layer: Any) -> nn.Module:
+    """The convolution without its spectral normalisation."""
+    return like(nn.Conv2d)(layer)
+
+
+def iterated(times: int) -> Callable[[Any], nn.Module]:
+    """A maker of spectrally normalised convolutions that make so many power iterations a pass."""
+    return lambda layer: spectral_norm(plain(layer), n_power_iterations=times)
+
+
+class Scaled(SelfAttention):
+    """Divides the logits by the root of the channels, as transformers do."""
+
+    def forward(self, input: Tensor) -> Tensor:
+        """Attend, with a scale."""
+        q, k, v = (layer(input).flatten(2) for layer in (self.query, self.key, self.value))
+        weights = (q.transpose(1, 2) @ k / self.channels**0.5).softmax(-1)
+        return self.gamma * (v @ weights.transpose(1, 2)).view(input.shape) + input
+
+
 def norm(cls: type[nn.BatchNorm2d] = nn.BatchNorm2d, **changes: Any) -> Callable[[Any], nn.Module]:
     """A maker of batch normalisations with some settings changed."""
     return lambda layer: cls(layer.num_features, **{"eps": layer.eps, "momentum": layer.momentum, **changes})
 
 
 STATE = frozenset({"state"})
+MOVED = VALUES | STATE
 SHIFTED = like(nn.ConvTranspose2d, padding=2, output_padding=1)
 SHORT = like(nn.ConvTranspose2d, padding=2, output_padding=0)
 WIDE = like(nn.Conv2d, kernel_size=6, padding=2)
@@ -178,5 +205,18 @@ MUTANTS = [
         "numeric",
         shows="downconv_3",
     ),  # fmt: skip
+    Mutant("no spectral norm", SPECTRAL, "scale_0.body.downconv_1", plain, "structure", "spectral-norm", REST),
+    Mutant(
+        "two power iterations", SPECTRAL, "scale_0.body.downconv_1", iterated(2), "structure", "spectral-norm", MOVED
+    ),
+    Mutant(
+        "scaled attention",
+        ATTENDING,
+        "body.attention_16",
+        lambda layer: Scaled(layer.channels),
+        "forward",
+        "attention-scale",
+        LEARNING,
+    ),
     Mutant("statistics moved twice", DISCRIMINATOR, "downconv_2_bn", norm(TwiceUpdated), "state", "batchnorm-momentum"),
 ]

@@ -65,7 +65,7 @@ def _missed(mutant: AnyMutant, healthy: Verdict, verdict: Verdict) -> Iterator[s
     if verdict.passed:
         yield "not caught: the broken port passes"
         return
-    failed = [check.layer for check in verdict.rungs[mutant.rung].checks if check.judgement == "fail"]
+    failed = [check.layer.replace("/", ".") for check in verdict.rungs[mutant.rung].checks if check.judgement == "fail"]
     if (mutant.shows or mutant.layer) not in failed:
         listed = ", ".join(failed[:LISTED]) + f" and {len(failed) - LISTED} more" * (len(failed) > LISTED)
         yield f"{mutant.rung} fails at {listed or 'no layer'} instead of {mutant.shows or mutant.layer}"

@@ -148,12 +148,12 @@ def test_a_wrong_number_of_channels_is_refused():
 MEMORY = """
 import resource, sys
 import numpy as np
-house, mode, batch = sys.argv[1], sys.argv[2], int(sys.argv[3])
+house, mode, batch, rows = sys.argv[1], sys.argv[2], int(sys.argv[3]), int(sys.argv[4])
 x = np.random.default_rng(0).standard_normal((batch, 64, 64, 16)).astype("float32")
 if house == "tf":
     import tensorflow as tf
     from tf_impl.attention import SelfAttention
-    layer, given = SelfAttention(16), tf.constant(x)
+    layer, given = SelfAttention(16, rows=rows), tf.constant(x)
     layer.build(x.shape)
 
     def learn(x):
@@ -165,7 +165,7 @@ if house == "tf":
 else:
     import torch
     from torch_impl.attention import SelfAttention
-    layer, given = SelfAttention(16), torch.from_numpy(np.moveaxis(x, -1, 1).copy())
+    layer, given = SelfAttention(16, rows=rows), torch.from_numpy(np.moveaxis(x, -1, 1).copy())
 
     def run(x):
         with torch.set_grad_enabled(mode == "train"):
@@ -180,9 +180,14 @@ print((resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before) // 1024)
 """
 
 
-def peak(house, mode, batch):
-    """MiB by which one pass over 64x64 positions raises a fresh process's peak."""
-    command = [sys.executable, "-c", MEMORY, house, mode, str(batch)]
+def per_sample(house, mode, rows=1024):
+    """MiB of a fresh process's peak that each sample of 64x64 positions costs."""
+    few, many = (_peak(house, mode, batch, rows) for batch in (2, 8))
+    return (many - few) / 6
+
+
+def _peak(house, mode, batch, rows):
+    command = [sys.executable, "-c", MEMORY, house, mode, str(batch), str(rows)]
     done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr[-2000:]
     return int(done.stdout.split()[-1])
@@ -190,9 +195,7 @@ def peak(house, mode, batch):
 
 @pytest.mark.parametrize("house", ["tf", "torch"])
 def test_no_more_than_a_block_is_held_in_evaluation_and_one_matrix_in_training(house):
-    """Of 64 MiB a sample: a block of 1024 rows is 16 MiB, and two exist at a time (logits and weights)."""
-    few, many = 2, 8
-    evaluation = (peak(house, "evaluate", many) - peak(house, "evaluate", few)) / (many - few)
-    training = (peak(house, "train", many) - peak(house, "train", few)) / (many - few)
-    assert evaluation < 2.5 * 16
-    assert 64 <= training < 64 + 5 * 16
+    """Of 64 MiB a sample: a block of 1024 rows is 16 MiB; its logits, its weights and the slopes of both are held."""
+    assert per_sample(house, "evaluate") < 3 * 16
+    assert per_sample(house, "train") < 64 + 5 * 16
+    assert per_sample(house, "evaluate", rows=4096) > 3 * 16, "the whole matrix at once would show"

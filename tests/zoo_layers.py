@@ -553,3 +553,9 @@ def upsampling_bilinear_layer():
 def pooling_padded_and_counted():
     reference = chain((7, 6, 3), L.Conv2D(4, 1), L.ZeroPadding2D(1), L.AveragePooling2D(3, strides=2), L.ReLU())
     return reference, nn.Sequential(nn.Conv2d(3, 4, 1), nn.AvgPool2d(3, 2, 1), nn.ReLU())
+
+
+@layer
+def spectral_norm_before_batchnorm():
+    reference = chain((8, 6, 3), SpectralConv2D(4, 3), L.BatchNormalization(epsilon=1e-5, momentum=0.9), L.ReLU())
+    return reference, nn.Sequential(spectral(nn.Conv2d(3, 4, 3)), nn.BatchNorm2d(4), nn.ReLU())
