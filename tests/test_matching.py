@@ -144,7 +144,10 @@ def test_kinds_and_shapes_come_before_names():
 def test_layers_with_free_weights_are_matched_only_beyond_doubt():
     own = lambda **shapes: Step("block", "own", {}, shapes, sources=((INPUT,),))  # noqa: E731
     assert similarity(own(gamma=()), own(gamma=())) > 0
-    assert similarity(own(gamma=()), own(alpha=())) == 0
+    assert similarity(own(gamma=()), own(alpha=(1,))) > 0
+    assert similarity(own(gamma=(), beta=()), own(beta=(), gamma=())) > 0
+    assert similarity(own(gamma=(), beta=()), own(alpha=(), beta=())) == 0
+    assert similarity(own(place=(6, 5, 4)), own(place=(4, 6, 5))) > 0
     assert similarity(own(w=(4, 4)), own(w=(4, 4))) == 0
     strange = Step("lstm", "opaque:LSTM", {}, {"kernel": (4, 4)})
     assert strange.foreign and similarity(strange, strange) == 0
