@@ -269,7 +269,7 @@ FILLED = ("data", "loss", "optimizer", "training")
 
 
 def total_steps(training: TrainingConfig, examples: int) -> int:
-    """How many steps a run takes that shows D so many examples in an epoch (of balanced classes more than there are)."""
+    """How many steps a run takes that shows D so many examples an epoch (of balanced classes more than there are)."""
     if training.steps is not None:
         return training.steps
     return math.ceil((training.epochs or 1) * examples / (training.batch_size * training.d_updates))

@@ -113,6 +113,31 @@ class AveragedTwice(Trainer):
         super()._average(ema, *decay)
 
 
+class Mislabelled(Trainer):
+    """Tells D and G the classes of other images."""
+
+    def _told(self, drawn: Any, real: Any, labels: torch.Tensor) -> Any:
+        return super()._told(drawn, real, labels.roll(1))
+
+
+class DropsOtherChannels(Trainer):
+    """Drops by the numbers of another pass."""
+
+    def _drawn(self, step: int, update: int) -> Any:
+        drawn = super()._drawn(step, update)
+        return drawn._replace(dropout=drawn.dropout.flip(1))
+
+
+class Iterates(Trainer):
+    """Makes another power iteration after each step."""
+
+    def update_both(self, *arguments: Any) -> Any:
+        metrics = super().update_both(*arguments)
+        for module in self.discriminator.modules():
+            _ = getattr(module, "weight", None) if hasattr(module, "parametrizations") else None
+        return metrics
+
+
 class Decaying(Trainer):
     """Lets D's weights decay."""
 
@@ -172,6 +197,10 @@ EMA = "dcgan.training training.steps=2 training.ema=0.9 optimizer.beta2=0.99 tra
 SMOOTH = "dcgan.training training.steps=2 loss.label_smoothing=0.1"
 RMSPROP = "dcgan.training training.steps=2 optimizer.kind=rmsprop"
 WGAN = "dcgan.training training.steps=2 loss.kind=wgan optimizer.kind=adam"
+CONDITIONAL = "conditional_dcgan.training training.steps=2"
+AUXILIARY = f"{CONDITIONAL} model.label=auxiliary loss.auxiliary_weight=0.5"
+CHANGED = f"{CONDITIONAL} data.flip=both data.rotate=20 data.jitter=0.2"
+UPSAMPLE = "upsample_dcgan.training training.steps=2"
 D_OUTPUT = "discriminator/output/kernel"
 FAULTS: list[tuple[str, Fault, str, str, str, str]] = [
     (DCGAN, otherwise_seeded, "step", "initial-state", "discriminator/", "differs before the first step"),
@@ -196,6 +225,14 @@ FAULTS: list[tuple[str, Fault, str, str, str, str]] = [
     (DCGAN, configured(loss={"d_scale": 0.5}), "step", "loss", "d_loss", "d_scale"),
     (WGAN, configured(loss={"clip": 0.1}), "step", "weight-clipping", "discriminator/", "loss.clip=0.01 keeps"),
     (DCGAN, trained_by(OnceMore), "step", "batchnorm-statistics", "generator/upconv_", "same passes"),
+    (UPSAMPLE, configured(loss={"label_smoothing": 0.0}), "step", "loss", "d_loss", "compare the targets"),
+    (UPSAMPLE, trained_by(DropsOtherChannels), "step", "loss", "d_", ""),
+    (CONDITIONAL, trained_by(Mislabelled), "step", "loss", "d_", ""),
+    (CONDITIONAL, trained_by(Iterates), "step", "spectral-norm", "discriminator/", ""),
+    (AUXILIARY, configured(loss={"auxiliary_weight": 1.0}), "step", "loss", "d_", ""),
+    (CHANGED, configured(data={"flip": "none"}), "step", "loss", "d_", ""),
+    (CHANGED, configured(data={"rotate": 10.0}), "step", "loss", "d_", ""),
+    (CHANGED, configured(data={"jitter": 0.1}), "step", "loss", "d_", ""),
     (DCGAN, trained_by(SameLatents), "training", "loss", "d_fake", "step 2: d_fake is"),
     (DCGAN, trained_by(StuckCount), "training", "update-count", "d_optimizer/updates", "counts 1 updates; 2 were made"),
     (DCGAN, trained_by(Jolted), "training", "numeric", "generator/", "does not when the step is taken again"),
