@@ -7,7 +7,6 @@ import pytest
 
 from parity.claims import DOCUMENTS, measure
 from parity.claims.measured import Claim
-from parity.claims.seed_004_networks import BASELINE
 from parity.claims.twins import Twins
 from parity.report import render
 from parity.report.strings import STRINGS

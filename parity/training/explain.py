@@ -12,6 +12,7 @@ import numpy as np
 
 from common.schedules import learning_rates
 from parity.compare import scale
+from parity.spectral import MOST_ITERATIONS, OUTPUTS, iterated, matrix
 from parity.training.case import REST, Array, Case, Told, explains, solved
 
 
@@ -144,7 +145,35 @@ def _statistics(case: Case) -> Told | None:
     return Told("batchnorm-statistics", message, "compare how often each network runs in training mode, and on what")
 
 
-HYPOTHESES: list[Callable[[Case], Told | None]] = [_count, _decay, _statistics, _clipping, _rate, _average]
+def _iterations(case: Case) -> Told | None:
+    """The vectors of a spectral normalisation, after another number of power iterations."""
+    layer, _, slot = case.name.rpartition("/")
+    if slot not in ("u", "v") or f"{layer}/kernel" not in case.expected:
+        return None
+    reference, port = ([state[f"{layer}/{one}"] for one in ("u", "v")] for state in (case.expected, case.got))
+    for more in range(1, MOST_ITERATIONS):
+        for start, end, word in ((reference, port, "more"), (port, reference, "fewer")):
+            if _reaches(case.expected[f"{layer}/kernel"], start, end, more):
+                message = f"is reproduced by {more} power iteration(s) {word} than the reference makes"
+                return Told("spectral-norm", message, "make one at each pass in training, which torch does whenever "
+                            "the weight is read, and none elsewhere")  # fmt: skip
+    return Told("spectral-norm", "no number of power iterations does it", "compare the matrix, and what moves first")
+
+
+def _reaches(kernel: Array, start: list[Array], end: list[Array], times: int) -> bool:
+    (u, v), (wanted, _) = start, end
+    for kind in ("conv", "conv-transpose", "dense"):
+        weight = matrix(kernel, kind, OUTPUTS)
+        if weight.shape == (u.size, v.size):
+            found, _ = iterated(weight, u, v.reshape(-1), times)
+            if explains(wanted, found, u):
+                return True
+    return False
+
+
+HYPOTHESES: list[Callable[[Case], Told | None]] = [
+    _count, _decay, _statistics, _iterations, _clipping, _rate, _average,
+]  # fmt: skip
 
 
 def _correction(case: Case, count: int) -> float:

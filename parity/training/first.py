@@ -18,8 +18,9 @@ if TYPE_CHECKING:
     from parity.training.bench import Bench
 
 # What a step computes, in order: the losses of D, D's moments and weights, then the same of G.
-D_LOSSES = ("d_real", "d_fake", "penalty", "d_loss")
-PARTS = ("d_optimizer", "discriminator", "g_loss", "g_optimizer", "generator", "ema")
+D_LOSSES = ("d_real", "d_fake", "penalty", "d_class", "d_loss")
+G_LOSSES = ("g_class", "perceptual", "texture", "g_loss")
+PARTS = ("d_optimizer", "discriminator", *G_LOSSES, "g_optimizer", "generator", "ema")
 CAUSES = {
     "d_real": (
         "loss",
@@ -31,6 +32,26 @@ CAUSES = {
         "penalty",
         "D's judgements agree and the penalty does not",
         "compare the mixing weights alpha drawn for this update, penalty_weight, and the slope's norm",
+    ),
+    "d_class": (
+        "loss",
+        "D's judgements agree and its naming of classes does not",
+        "compare the classes told, auxiliary_weight, and that fakes are named as well as real images",
+    ),
+    "g_class": (
+        "loss",
+        "what D does agrees, its naming of G's fakes does not",
+        "compare the classes told and auxiliary_weight",
+    ),
+    "perceptual": (
+        "loss",
+        "what D does agrees, the fakes' distance in VGG19's features does not",
+        "compare how images are normalised for VGG19, the layer whose features count, and perceptual_weight",
+    ),
+    "texture": (
+        "loss",
+        "what D does agrees, the distance of Gram matrices does not",
+        "compare what the Gram matrices are divided by, and texture_weight",
     ),
     "d_loss": (
         "loss",

@@ -14,7 +14,7 @@ from parity.rungs.bench import Outcome
 from parity.training import bfloat16, checkpointing, data
 from parity.training import rungs as lockstep_rungs
 from parity.training.bench import Bench, Stopped
-from parity.training.first import D_LOSSES, port_name
+from parity.training.first import D_LOSSES, G_LOSSES, port_name
 from parity.training.houses import KERAS, TORCH, House, one_thread
 from parity.training.noise import owner
 from parity.verdict import (
@@ -39,7 +39,7 @@ RUNGS: dict[str, Callable[[Bench], Outcome]] = {
     **many_devices.RUNGS,
 }
 ROUGH = {**RUNGS, **bfloat16.RUNGS}  # where values are rounded too much to be compared one by one
-LOSSES = (*D_LOSSES, "g_loss")
+LOSSES = (*D_LOSSES, *G_LOSSES)
 BLURRED = "rounding alone moves it as far as training does"
 WEIGHTS = tuple(f"{network}/" for network in NETWORKS)
 
