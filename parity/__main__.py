@@ -142,13 +142,26 @@ def report(
         list[str] | None,
         typer.Argument(help="what to verify, as for parity verify; default: every pair", metavar="[PAIR …]"),
     ] = None,
-    out: Annotated[Path, typer.Option(help="the folder to write; an earlier report is replaced")] = Path("report"),
+    out: Annotated[
+        Path | None, typer.Option(help="the folder to write (default: report); an earlier report is replaced")
+    ] = None,
+    against: Annotated[
+        tuple[str, str] | None,
+        typer.Option(help="two presets to compare; without PAIR and --out the comparison is only printed"),
+    ] = None,
     seed: Seed = 0,
 ) -> int:
     """Verify every pair and write the report: a page, Markdown in two languages, JSON and JUnit XML."""
     from parity.pairs import registry, select
     from parity.report import refuse_unusable
 
+    if against:
+        from parity.against import configurations
+
+        configurations(*against)
+        if not pairs and out is None:
+            return _compared(*against)
+    out = out or Path("report")
     refuse_unusable(out)
     selected = select(pairs) if pairs else registry()
     from parity.commands import frameworks, terminal
@@ -157,11 +170,26 @@ def report(
 
     frameworks.load()
     verdicts = terminal.verify_all(selected, None, seed)
-    command = shlex.join(["parity", "report", *(pairs or []), *([f"--seed={seed}"] if seed else [])])
-    paths = write(collect(verdicts, command, seed), out)
+    words = [*(pairs or []), *(["--against", *against] if against else []), *([f"--seed={seed}"] if seed else [])]
+    body = collect(verdicts, shlex.join(["parity", "report", *words]), seed)
+    if against:
+        from parity.against import compare as comparison
+
+        body["against"] = comparison(*against)
+    paths = write(body, out)
     terminal.show(verdicts)
     print(f"report: {paths[0]}")
     return terminal.status(verdicts)
+
+
+def _compared(a: str, b: str) -> int:
+    """Print what two presets have in common and what differs."""
+    from parity.against import compare as comparison
+    from parity.commands import frameworks, terminal
+
+    frameworks.load()
+    terminal.show_against(comparison(a, b))
+    return 0
 
 
 @app.command()

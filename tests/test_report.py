@@ -215,7 +215,7 @@ def test_every_string_is_used():
         if path.suffix in (".py", ".j2") and path.name != "strings.py"
     )
     from_data = ("rung.", "relation.", "padding.", "referee.", "study.conv", "banner.", "plot.", "filter")
-    from_data += ("coverage.", "loss.")
+    from_data += ("coverage.", "loss.", "against.")
     words = {*views.GLYPHS, "true", "false", "conditional", "not measurable", *("en", "zh")}
     unused = [
         key
@@ -282,6 +282,7 @@ def test_report_json_keeps_figures_of_the_images_not_their_pixels():
         "padding_study",
         "claims",
         "gallery",
+        "against",
     }
     (image,) = body["gallery"]
     assert image["reference_shape"] == [32, 32, 1] and 1e-8 < image["largest_difference"] < 1e-6

@@ -17,6 +17,32 @@ DESKTOP = {"width": 1280, "height": 900}
 OPTIONS = ("use_batchnorm=True", "kernel_len=3", "upsample=cubic", "padding=symmetric,kernel_len=5")
 
 
+AGAINST = {
+    "a": "upsample_dcgan",
+    "b": "dcgan",
+    "parts": [
+        {
+            "id": part,
+            "rows": [
+                {
+                    "component": {"en": "Kernel size", "zh": "卷积核尺寸"},
+                    "a": {"en": "3×3", "zh": "3×3"},
+                    "b": {"en": "4×4 → " * 20, "zh": "4×4 → " * 20},
+                    "same": False,
+                },
+                {
+                    "component": {"en": "Dropout", "zh": "随机丢弃"},
+                    "a": {"en": "none", "zh": "无"},
+                    "b": {"en": "none", "zh": "无"},
+                    "same": True,
+                },
+            ],
+        }
+        for part in ("generator", "discriminator", "training")
+    ],
+}
+
+
 def chromium() -> str:
     program = shutil.which("chromium")
     if program is None:
@@ -40,7 +66,8 @@ def address(tmp_path_factory: pytest.TempPathFactory) -> str:
     pairs = [verdict(), verdict("specgan.discriminator"), verdict("dcgan.generator", broken=True)]
     pairs += [verdict(f"specgan.generator:{option}") for option in OPTIONS]
     pairs.append(verdict(LONG, broken=True))
-    return write(report(*pairs), tmp_path_factory.mktemp("browser") / "report")[0].as_uri()
+    folder = tmp_path_factory.mktemp("browser") / "report"
+    return write(report(*pairs) | {"against": AGAINST}, folder)[0].as_uri()
 
 
 @pytest.fixture
@@ -147,6 +174,16 @@ def test_the_matrix_and_the_claims_filter_too(visit):
     claims = page.locator('.filters[data-table="claims-000-table"]')
     claims.get_by_role("combobox").select_option("false")
     assert names(page, "#claims-000-table") == ["padding=2, output_padding=1 equals SAME."]
+
+
+def test_two_presets_stand_side_by_side(visit):
+    page = visit("#against")
+    expect(page.get_by_role("heading", name="Two presets compared")).to_be_visible()
+    rows = [row.split("\t") for row in page.locator("#against-training tbody tr").all_inner_texts()]
+    assert [row[-1] for row in rows] == ["differs", "equal"]
+    page.get_by_role("button", name="中文").click()
+    expect(page.locator("#against h2")).to_have_text("两个预设的对比", use_inner_text=True)
+    assert page.locator("#against-generator tbody th").all_inner_texts() == ["卷积核尺寸", "随机丢弃"]
 
 
 def test_a_pair_of_the_matrix_opens_its_section(visit):

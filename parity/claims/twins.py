@@ -10,6 +10,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from functools import cached_property
 from typing import Any
+from weakref import WeakKeyDictionary
 
 import numpy as np
 
@@ -43,6 +44,7 @@ class Twin:
     def __init__(self, house: str, network: str, seed: int = 0, smooth: bool = False, **options: Any):
         self.house, self.network, self.smooth, self.options = house, network, smooth, options
         self.rng = np.random.RandomState(seed)
+        self._errors: WeakKeyDictionary[Any, dict[Any, float]] = WeakKeyDictionary()  # many claims ask for the same
 
     @cached_property
     def reference(self) -> Any:
@@ -106,12 +108,26 @@ class Twin:
 
     def error(self, module: Any, flipped: bool = False) -> float:
         """Relative error of a port's output; ``flipped`` turns the images at its edges over."""
-        inputs = turned(self.inputs) if flipped else self.inputs
-        result = to_numpy(module(to_torch(inputs)))
-        return difference(turned(result) if flipped else result, self.result).relative
+        known = self._known(module)
+        if flipped not in known:
+            inputs = turned(self.inputs) if flipped else self.inputs
+            result = to_numpy(module(to_torch(inputs)))
+            known[flipped] = difference(turned(result) if flipped else result, self.result).relative
+        return known[flipped]
 
     def layer_error(self, module: Any, name: str, flipped: bool = False) -> float:
         """Relative error of one layer that is fed the reference's input; infinite where shapes differ."""
+        known = self._known(module)
+        if (name, flipped) not in known:
+            known[name, flipped] = self._layer_error(module, name, flipped)
+        return known[name, flipped]
+
+    def _known(self, module: Any) -> dict[Any, float]:
+        """The errors found so far of a port that is kept; of one that its maker may still change, none."""
+        kept = any(vars(self).get(name) is module for name in ("exact", "direct", "mirrored"))
+        return self._errors.setdefault(module, {}) if kept else {}
+
+    def _layer_error(self, module: Any, name: str, flipped: bool) -> float:
         names = list(self.outputs)
         given = self.outputs[names[names.index(name) - 1]] if names.index(name) else self.inputs
         result = to_numpy(module.get_submodule(name)(to_torch(turned(given) if flipped else given)))

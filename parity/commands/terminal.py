@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from rich.console import Console
+from rich.markup import escape
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 from rich.table import Table
 
@@ -134,6 +135,19 @@ def show_trials(trials: Sequence[Trial]) -> None:
     Console(width=132, highlight=False).print(table)
     caught = sum(trial.caught for trial in trials)
     print(f"\n{caught} of {len(trials)} faults caught where they are, by name")
+
+
+def show_against(comparison: dict[str, Any]) -> None:
+    """Two presets side by side: a table for each network and for training, what differs marked."""
+    for part in comparison["parts"]:
+        table = Table(box=None, pad_edge=False, header_style="bold", title=part["id"], title_justify="left")
+        for heading in ("component", comparison["a"], comparison["b"], ""):
+            table.add_column(heading, overflow="fold")
+        for row in part["rows"]:
+            mark = "[dim]same[/]" if row["same"] else "[yellow]differs[/]"
+            table.add_row(*(escape(row[key]["en"]) for key in ("component", "a", "b")), mark)
+        Console(width=max(Console().width, 132), highlight=False).print(table)
+        print()
 
 
 def status(verdicts: Sequence[Verdict]) -> int:

@@ -10,10 +10,12 @@ from typing import Any
 
 import numpy as np
 
+from parity.report.strings import LANGUAGES
 from parity.verdict import UnusableInput, plain
 
 SCHEMA = "parity-report/1"
 FILES = ("index.html", "report.md", "report.zh.md", "report.json", "junit.xml")
+COMPARISONS = ("against.md", "against.zh.md")  # of a report with a comparison of two presets
 DEFAULTS: dict[str, Any] = {
     "created": "",
     "command": "",
@@ -23,6 +25,7 @@ DEFAULTS: dict[str, Any] = {
     "padding_study": {},
     "claims": [],
     "gallery": [],
+    "against": None,
 }
 
 
@@ -32,8 +35,9 @@ def write(report: dict[str, Any], folder: Path | str) -> list[Path]:
     ``report`` has the keys of :data:`DEFAULTS`, each of which may be absent: ``verdicts`` lists
     ``Verdict.to_dict()``; ``padding_study["measured"]`` lists ``{"what", "direct", "mirrored"}`` (relative errors);
     ``claims`` lists :func:`parity.claims.measure`'s documents; ``gallery`` lists ``{"title", "reference", "port"}``
-    with arrays ``[H, W]``, ``[H, W, C]`` or ``[N, H, W, C]``. Wherever a reader's words stand (``what``, ``title``,
-    claims), ``{"en": …, "zh": …}`` is understood.
+    with arrays ``[H, W]``, ``[H, W, C]`` or ``[N, H, W, C]``; ``against`` is a comparison of two presets
+    (:func:`parity.against.compare`), which also gets files of its own. Wherever a reader's words stand (``what``,
+    ``title``, claims), ``{"en": …, "zh": …}`` is understood.
 
     The files are made in a sibling folder that is then moved into place; an earlier report is replaced. Raises
     :class:`parity.verdict.UnusableInput` if the folder holds anything else, or cannot be written.
@@ -82,7 +86,17 @@ def render(report: dict[str, Any]) -> dict[str, str]:
         "report.zh.md": printable(document(full, "zh")),
         "report.json": json.dumps(_for_machines(full), ensure_ascii=False, indent=1, allow_nan=False) + "\n",
         "junit.xml": junit(full),
+        **_comparisons(full["against"]),
     }
+
+
+def _comparisons(against: dict[str, Any] | None) -> dict[str, str]:
+    from parity.report.formats import printable
+    from parity.report.markdown import compared
+
+    if against is None:
+        return {}
+    return {name: printable(compared(against, language)) for name, language in zip(COMPARISONS, LANGUAGES, strict=True)}
 
 
 def _for_machines(report: dict[str, Any]) -> dict[str, Any]:
@@ -118,7 +132,7 @@ def refuse_unusable(folder: Path | str) -> None:
     except OSError as failure:
         reason = f"{failure.strerror} in {nearest}"
         raise UnusableInput(f"the report cannot be written into {folder}: {reason}") from failure
-    foreign = sorted(names.difference(FILES))
+    foreign = sorted(names.difference(FILES + COMPARISONS))
     if foreign or (names and not _is_report(folder / "report.json")):
         raise UnusableInput(
             f"the report cannot be written into {folder}: it holds files that are not an earlier report"

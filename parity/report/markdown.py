@@ -76,11 +76,19 @@ def document(report: dict[str, Any], language: Language) -> str:
     if report["gallery"]:
         parts += ["", f"## {t('gallery')}", "", *_gallery(report["gallery"], language)]
     parts += ["", f"## {t('claims')}", "", t("claims.lead"), "", *_claims(report["claims"], language)]
+    if report["against"]:
+        parts += ["", f"## {t('against')}", "", *_against(report["against"], language)]
     parts += ["", f"## {t('reproduce')}", "", t("reproduce.lead"), ""]
     parts += ["```", str(report["command"]).replace("```", ""), "```", ""]
     facts = [(t("seed"), report["seed"]), (t("created"), report["created"]), *report["versions"].items()]
     parts += _table([t("setting"), t("measured")], facts)
     return "\n".join(parts) + "\n"
+
+
+def compared(against: dict[str, Any], language: Language) -> str:
+    """The comparison of two presets by itself."""
+    title = f"# {_cell(against['a'])} / {_cell(against['b'])}"
+    return "\n".join([title, "", *_against(against, language)]) + "\n"
 
 
 def coverage(figures: dict[str, Any], language: Language) -> str:
@@ -267,6 +275,27 @@ def _claims_of(claims: list[dict[str, Any]], language: Language) -> list[str]:
         for claim in claims
     ]
     return _table([text(key, language) for key in ("claim", "verdict", "measured", "claim.source")], rows)
+
+
+def _against(against: dict[str, Any], language: Language) -> list[str]:
+    parts = [text("against.lead", language)]
+    header = [
+        text("component", language),
+        f"`{_code(against['a'])}`",
+        f"`{_code(against['b'])}`",
+        text("agreement", language),
+    ]
+    for part in against["parts"]:
+        rows = [
+            (*(_spoken(row[key], language) for key in ("component", "a", "b")), text(_likeness(row), language))
+            for row in part["rows"]
+        ]
+        parts += ["", f"### {text('against.' + part['id'], language)}", "", *_table(header, rows)]
+    return parts
+
+
+def _likeness(row: dict[str, Any]) -> str:
+    return "equal" if row["same"] else "differs"
 
 
 def _coverage(verdict: dict[str, Any], language: Language) -> str:

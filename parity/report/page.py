@@ -13,7 +13,7 @@ from parity.report import curves, figures, formats, images, markdown, study, vie
 from parity.report.strings import LANGUAGES, known, text
 
 TEMPLATES = Path(__file__).parent / "templates"
-SECTIONS = ("summary", "networks", "training", "study", "gallery", "claims", "reproduce")
+SECTIONS = ("summary", "networks", "training", "study", "gallery", "claims", "against", "reproduce")
 
 
 def page(report: dict[str, Any]) -> str:
@@ -44,7 +44,7 @@ def page(report: dict[str, Any]) -> str:
     figures_of_all = views.totals(verdicts)
     return environment.get_template("index.html.j2").render(
         report=report,
-        sections=SECTIONS,
+        sections=[name for name in SECTIONS if name != "against" or report["against"]],
         totals=figures_of_all,
         state=views.state(figures_of_all),
         coverage={language: markdown.coverage(figures_of_all, language) for language in LANGUAGES},

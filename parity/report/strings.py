@@ -307,6 +307,17 @@ STRINGS: dict[str, dict[Language, str]] = {
         ("claim", "Claim", "声明"),
         ("claim.source", "Section", "出处"),
         ("claims.none", "No claim was measured in this run.", "本次运行没有测量任何声明。"),
+        # two presets
+        ("against", "Two presets compared", "两个预设的对比"),
+        (
+            "against.lead",
+            "Read from the built networks and the resolved configurations.",
+            "读自构建好的网络与解析后的配置。",
+        ),
+        ("against.generator", "Generator", "生成器"),
+        ("against.discriminator", "Discriminator", "判别器"),
+        ("against.training", "Training", "训练"),
+        ("component", "Component", "组件"),
         # reproduce
         ("reproduce", "Reproduce", "复现"),
         (
