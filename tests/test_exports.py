@@ -50,7 +50,7 @@ def checkpoint(framework: str, preset: str, *overrides: str) -> Checkpoint:
     trainer, files = HOUSES[framework]
     rng = np.random.default_rng(0)
     arrays = {
-        name: (array + 0.05 * np.abs(rng.standard_normal(array.shape))).astype(array.dtype)
+        name: np.asarray(array + 0.05 * np.abs(rng.standard_normal(array.shape)), array.dtype)
         for name, array in files.state(trainer.Trainer(config, 1)).items()
     }
     manifest = {"framework": framework, "config": config.model_dump(mode="json"), "step": 7}

@@ -107,7 +107,8 @@ class Graph(keras.Model):
 
     def get_config(self) -> dict[str, Any]:
         """The layers and how they are joined."""
-        return keras.Model(self.inputs, self.outputs, name=self.name).get_config()
+        given, made = (tensors if len(tensors) > 1 else tensors[0] for tensors in (self.inputs, self.outputs))
+        return keras.Model(given, made, name=self.name).get_config()
 
     @classmethod
     def from_config(cls, config: dict[str, Any], custom_objects: dict[str, Any] | None = None) -> keras.Model:
