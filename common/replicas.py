@@ -125,8 +125,13 @@ def program(framework: str) -> str:
 
 
 def refuse_uneven(config: Config, size: int) -> None:
-    """ConfigError unless each of ``size`` devices gets equally many examples of a batch."""
+    """ConfigError unless each of ``size`` devices gets equally many examples of a batch, and all layers their part."""
     training = config.training
+    if config.model.stages and size > 1:
+        raise agreed(
+            f"model.growing={list(config.model.stages[:-1])}: networks grow on one device, got {size}; train on one, "
+            "or without growing (model.growing=[])"
+        )
     unit = size * training.accumulation
     if training.batch_size % unit:
         portions = f" in portions of accumulation={training.accumulation}" if training.accumulation > 1 else ""

@@ -13,7 +13,7 @@ from typing import Any, Literal, Self
 from pydantic import model_validator
 
 from common.section import Count, Index, NotNegative, Positive, Section, Share
-from common.systems import RECIPES, Medium, ModelConfig
+from common.systems import RECIPES, Medium, ModelConfig, Sizes
 
 Loss = Literal["wgan-gp", "wgan", "lsgan", "dcgan", "bce", "hinge"]
 
@@ -140,6 +140,8 @@ class TrainingConfig(Section):
     precision: Literal["float32", "bfloat16", "float64"] = "float32"
     compile: bool = False  # torch.compile (not through a gradient penalty), or XLA: for GPUs; slower on processors
     latents: Literal["uniform", "normal"] = "uniform"
+    stage_steps: Count = 1000  # model.growing: of each stage before the last; half of a stage's steps fade its size in
+    stage_batches: Sizes = ()  # likewise: their batch sizes, multiples of batch_size; empty: batch_size itself
 
     @model_validator(mode="after")
     def _agrees(self) -> Self:
@@ -151,6 +153,11 @@ class TrainingConfig(Section):
             )
         if self.reuse_fakes and self.d_updates != 1:
             raise ValueError(f"reuse_fakes needs d_updates=1, got {self.d_updates}")
+        if uneven := [size for size in self.stage_batches if size % self.batch_size]:
+            raise ValueError(
+                f"stage_batches has {uneven[0]}: expected multiples of batch_size={self.batch_size}, as a stage joins "
+                "whole batches of the last one's"
+            )
         return self
 
 
@@ -243,6 +250,11 @@ class Config(Section):
                 )
             )
         self._refuse_lacking_features()
+        stages, batches = list(self.model.stages[:-1]), list(self.training.stage_batches)
+        if batches and len(batches) != len(stages):
+            raise ValueError(
+                f"training.stage_batches={batches}: expected a batch size for each of model.growing={stages}, or none"
+            )
         return self
 
     def _refuse_lacking_features(self) -> None:
@@ -262,6 +274,13 @@ class Config(Section):
                 "loss.kind=wgan-gp with batch norm in the critic: the penalty is meant for each sample by itself "
                 "(Gulrajani et al. 2017, section 4); prefer model.use_batchnorm=false or another loss"
             )
+        stages, length = self.model.stages[:-1], self.training.stage_steps
+        if stages and self.training.steps is not None and self.training.steps <= len(stages) * length + length // 2:
+            told.append(
+                f"training.steps={self.training.steps} ends before the networks have grown to {self.model.side}x"
+                f"{self.model.side}: {len(stages)} stages of training.stage_steps={length} and half a stage of fading "
+                "come first"
+            )
         return told
 
 
@@ -272,7 +291,12 @@ def total_steps(training: TrainingConfig, examples: int) -> int:
     """How many steps a run takes that shows D so many examples an epoch (of balanced classes more than there are)."""
     if training.steps is not None:
         return training.steps
-    return math.ceil((training.epochs or 1) * examples / (training.batch_size * training.d_updates))
+    steps, left = 0, (training.epochs or 1) * examples / (training.batch_size * training.d_updates)
+    for size in training.stage_batches:
+        share = size // training.batch_size
+        length = min(math.ceil(left / share), training.stage_steps)
+        steps, left = steps + length, max(left - length * share, 0)
+    return steps + math.ceil(left)
 
 
 def _under(given: Any, defaults: Mapping[str, Any]) -> Any:

@@ -61,6 +61,12 @@ class Network(Section):
         return ()
 
     @property
+    def stages(self) -> tuple[int, ...]:
+        """The sides of the images that it makes as it grows, the full one last; none if it does not grow."""
+        sizes = getattr(self, "growing", ())
+        return (*sizes, self.side) if sizes else ()
+
+    @property
     def normalises_batches(self) -> bool:
         """Whether the networks normalise by the statistics of their batch."""
         return True
@@ -119,7 +125,8 @@ class DCGANConfig(Network):
 class UpsampleDCGANConfig(Network):
     """Options of the DCGAN at 64x64 that upsamples and convolves.
 
-    ``momentum`` is the weight of the *new* running statistics, torch's convention; ``output`` what D ends in.
+    ``momentum`` is the weight of the *new* running statistics, torch's convention; ``output`` what D ends in;
+    ``growing`` the sides at which it is trained first (:mod:`common.growing`).
     """
 
     system: Literal["upsample_dcgan"] = "upsample_dcgan"
@@ -132,6 +139,12 @@ class UpsampleDCGANConfig(Network):
     dropout: Share = 0.25
     output: Literal["probability", "logit"] = "probability"
     init: Literal["framework", "normal"] = "framework"
+    growing: Sizes = ()
+
+    @model_validator(mode="after")
+    def _can_grow(self) -> Self:
+        _refuse_sizes(self.growing, self.side)
+        return self
 
     @property
     def probabilities(self) -> bool:
@@ -186,7 +199,8 @@ class ConditionalDCGANConfig(Network):
     ``label`` is how D is told the class: an embedding as large as the image (``map``), an embedding projected to that
     size (``projected``) or repeated at every pixel (``replicated``), or not at all, D having to name it (``auxiliary``,
     AC-GAN). ``attention_at`` and ``attention_d`` are the sizes in pixels at which G and D attend to themselves.
-    ``scales`` discriminators judge the image, half of it, and a quarter.
+    ``scales`` discriminators judge the image, half of it, and a quarter. ``growing`` are the sides at which it is
+    trained first (:mod:`common.growing`).
     """
 
     system: Literal["conditional_dcgan"] = "conditional_dcgan"
@@ -204,6 +218,7 @@ class ConditionalDCGANConfig(Network):
     spectral_norm_g: bool = False
     scales: Literal[1, 2, 3] = 1
     init: Literal["normal", "framework"] = "normal"
+    growing: Sizes = ()
 
     @model_validator(mode="after")
     def _sizes_exist(self) -> Self:
@@ -218,6 +233,9 @@ class ConditionalDCGANConfig(Network):
             raise ValueError(f"scales={self.scales} and label=auxiliary: the class is named at one scale; use scales=1")
         if self.image_size // 2 ** (self.scales - 1) < 32:
             raise ValueError(f"scales={self.scales} and image_size={self.image_size}: D judges 32x32 pixels or more")
+        if self.scales > 1 and self.growing:
+            raise ValueError(f"scales={self.scales} and growing={list(self.growing)}: what grows has scales=1")
+        _refuse_sizes(self.growing, self.side)
         return self
 
     @property
@@ -234,6 +252,16 @@ class ConditionalDCGANConfig(Network):
     def auxiliary(self) -> bool:
         """As asked."""
         return self.label == "auxiliary"
+
+
+def _refuse_sizes(growing: tuple[int, ...], side: int) -> None:
+    """Networks double and halve their images: they grow through some of those sizes, upwards."""
+    valid = [n for n in (8, 16, 32, 64, 128) if n < side]
+    if list(growing) != [n for n in valid if n in growing]:
+        raise ValueError(
+            f"growing={list(growing)}: expected some of {', '.join(map(str, valid))}, in that order, before "
+            f"{side}x{side}"
+        )
 
 
 SYSTEMS: dict[str, type[Network]] = {

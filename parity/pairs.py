@@ -29,6 +29,8 @@ Built = tuple["keras.Model", "nn.Module"]
 NETWORKS = ("generator", "discriminator")
 FOUR_DIMENSIONAL = "latent=4d"
 MIRRORED = "mirrored"
+STAGE = "stage="  # of a network that grows: all its weights are drawn, and not only those that a run gives them
+GROWING = {sizes: [f"growing={sizes},{STAGE}{i}" for i in range(3)] for sizes in ("[8,16]", "[8,32]")}
 SYMMETRIC = [f"padding=symmetric,kernel_len={n}" + f",{MIRRORED}" * (n % 2) for n in range(3, 8)]
 # Option variants of each network, as overrides of the tiny preset's model section.
 OPTIONS: dict[tuple[str, str], list[str]] = {
@@ -56,13 +58,21 @@ OPTIONS: dict[tuple[str, str], list[str]] = {
     ],
     ("dcgan", "generator"): ["nc=3", "init=framework", FOUR_DIMENSIONAL],
     ("dcgan", "discriminator"): ["nc=3", "init=framework"],
-    ("upsample_dcgan", "generator"): ["upsample=bilinear", "nc=1", "init=normal", "momentum=0.2", FOUR_DIMENSIONAL],
+    ("upsample_dcgan", "generator"): [
+        "upsample=bilinear",
+        "nc=1",
+        "init=normal",
+        "momentum=0.2",
+        FOUR_DIMENSIONAL,
+        *GROWING["[8,32]"],
+    ],
     ("conditional_dcgan", "generator"): [
         "attention_at=[8]",
         "attention_at=[4,16],spectral_norm_g=true",
         "init=framework",
         "image_size=64",
         "nc=1",
+        *GROWING["[8,16]"],
     ],
     ("conditional_dcgan", "discriminator"): [
         "label=projected,batchnorm_d=false,attention_d=[8]",
@@ -70,10 +80,19 @@ OPTIONS: dict[tuple[str, str], list[str]] = {
         "label=auxiliary",
         "label=auxiliary,batchnorm_d=false",
         "image_size=128,scales=3",
+        *GROWING["[8,16]"],
+        f"label=projected,batchnorm_d=false,attention_d=[8],growing=[8,16],{STAGE}2",
         "init=framework",
         "nc=1",
     ],
-    ("upsample_dcgan", "discriminator"): ["output=logit", "nc=1", "init=normal", "momentum=0.2", "dropout=0.0"],
+    ("upsample_dcgan", "discriminator"): [
+        "output=logit",
+        "nc=1",
+        "init=normal",
+        "momentum=0.2",
+        "dropout=0.0",
+        *GROWING["[8,32]"],
+    ],
     ("soundgan", "generator"): ["image_size=128", "init=normal", FOUR_DIMENSIONAL],
     ("soundgan", "discriminator"): ["image_size=128", "patch=true,image_size=256", "init=normal"],
 }
@@ -107,6 +126,7 @@ class Pair:
     four_dimensional: bool = False
     mirrored: bool = False
     rungs: tuple[str, ...] = NETWORK
+    stage: int | None = None
 
     @property
     def is_variant(self) -> bool:
@@ -125,6 +145,12 @@ class Pair:
         keras.utils.set_random_seed(seed)
         torch.manual_seed(seed)
         reference, port = tf_impl.build(model, self.network), torch_impl.build(model, self.network)
+        if model.stages:
+            stage = len(model.growing) if self.stage is None else self.stage
+            reference, port = (
+                house.growing.of_stage(built, model, self.network, stage)
+                for house, built in ((tf_impl, reference), (torch_impl, port))
+            )
         return reference, _fed_four_dimensional(port) if self.four_dimensional else port
 
     def verify(
@@ -242,11 +268,13 @@ def _systems() -> list[str]:
 
 def _option(system: str, network: str, option: str) -> Pair:
     words = options_in(option)
-    overrides = tuple(f"model.{word}" for word in words if word not in (FOUR_DIMENSIONAL, MIRRORED))
-    tiny = f"{system}_tiny"
+    stages = [word for word in words if word.startswith(STAGE)]
+    overrides = tuple(f"model.{word}" for word in words if word not in (FOUR_DIMENSIONAL, MIRRORED, *stages))
     return Pair(
-        f"{system}.{network}:{option}", system, network, tiny, overrides, FOUR_DIMENSIONAL in words, MIRRORED in words
-    )
+        f"{system}.{network}:{option}", system, network, f"{system}_tiny", overrides,
+        FOUR_DIMENSIONAL in words, MIRRORED in words,
+        stage=int(stages[0].removeprefix(STAGE)) if stages else None,
+    )  # fmt: skip
 
 
 def _from_preset(preset: str, network: str, overrides: tuple[str, ...]) -> AnyPair:

@@ -45,6 +45,8 @@ def adversarial(random: list[Array]) -> list[Array]:
 def _impulse(x: Array) -> Array:
     shape = x.shape[1:]
     array = np.zeros((1, *shape))
+    if not array.size:
+        return array
     if len(shape) == 1:
         array[0, shape[0] // 3] = 1.0
         return array

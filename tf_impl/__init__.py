@@ -12,6 +12,7 @@ from common.config import options_for, select
 from common.systems import ModelConfig
 from tf_impl.conditional_dcgan import ConditionalDCGANDiscriminator, ConditionalDCGANGenerator
 from tf_impl.dcgan import DCGANDiscriminator, DCGANGenerator
+from tf_impl.growing import of_chain
 from tf_impl.soundgan import SoundGANDiscriminator, SoundGANGenerator
 from tf_impl.specgan import SpecGANDiscriminator, SpecGANGenerator
 from tf_impl.upsample_dcgan import UpsampleDCGANDiscriminator, UpsampleDCGANGenerator
@@ -43,4 +44,5 @@ NETWORKS: dict[str, dict[str, type[keras.Model]]] = {
 def build(model: ModelConfig, network: str) -> keras.Model:
     """The ``generator`` or ``discriminator`` of a configuration's model section; ConfigError for another name."""
     constructor = select(NETWORKS[model.system], network, "network")
-    return constructor(**options_for(constructor, model))
+    built = constructor(**options_for(constructor, model))
+    return of_chain(built, network, model) if model.stages and isinstance(built, keras.Sequential) else built

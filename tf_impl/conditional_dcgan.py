@@ -29,6 +29,7 @@ from keras.layers import (
 from common.config import checked
 from common.systems import ConditionalDCGANConfig
 from tf_impl.attention import SelfAttention
+from tf_impl.growing import GrowingDiscriminator, GrowingGenerator
 from tf_impl.layers import KERNELS, SCALES, BatchNorm, Graph, LeakyReLU
 from tf_impl.spectral import SpectralConv2D, SpectralConv2DTranspose
 
@@ -36,8 +37,9 @@ from tf_impl.spectral import SpectralConv2D, SpectralConv2DTranspose
 class ConditionalDCGANGenerator(Graph):
     """Latents ``[B, nz]`` and classes ``[B]`` to images ``[B, S, S, nc]`` in (-1, 1), S = ``image_size``.
 
-    ``attention_at`` are the sizes in pixels behind which it attends to itself. Raises ConfigError (a ValueError) that
-    names the valid options.
+    ``attention_at`` are the sizes in pixels behind which it attends to itself; with ``growing``, sizes too, it is given
+    the weights of its stages as well (:mod:`tf_impl.growing`). Raises ConfigError (a ValueError) that names the valid
+    options.
     """
 
     def __init__(
@@ -51,14 +53,21 @@ class ConditionalDCGANGenerator(Graph):
         attention_at: Sequence[int] = (),
         spectral_norm_g: bool = False,
         init: str = "normal",
+        growing: Sequence[int] = (),
     ) -> None:
         options = dict(nz=nz, image_size=image_size, classes=classes, embedding=embedding, ngf=ngf, nc=nc, init=init)
-        more = dict(attention_at=attention_at, spectral_norm_g=spectral_norm_g)
+        more = dict(attention_at=attention_at, spectral_norm_g=spectral_norm_g, growing=growing)
         cfg = checked(ConditionalDCGANConfig, options | more, where="ConditionalDCGANGenerator")
         z, label = Input([nz], name="z"), Input([], dtype="int64", name="label")
         named = Embedding(classes, embedding, name="label_embedding")(label)  # [B, e]
         told = Concatenate(name="told")([z, named])  # [B, nz + e]
-        super().__init__([z, label], Sequential(_drawing(cfg), name="body")(told))  # [B, S, S, nc]
+        body = Sequential(_drawing(cfg), name="body")
+        if cfg.stages:
+            body = GrowingGenerator(body, cfg.stages, cfg.init, _conv(cfg), name="body")
+            grown = Input([None], name="grown")
+            super().__init__([z, label, grown], body([told, grown]))  # [B, S, S, nc]
+        else:
+            super().__init__([z, label], body(told))  # [B, S, S, nc]
 
 
 class ConditionalDCGANDiscriminator(Graph):
@@ -68,7 +77,8 @@ class ConditionalDCGANDiscriminator(Graph):
     class beside the others (AC-GAN, Odena et al. 2017, arXiv:1610.09585). ``scales`` above one: as many discriminators
     judge the image and what 3x3 means leave of it, ``[B, scales]`` (Wang et al. 2018, arXiv:1711.11585, section 3.2).
     With ``batchnorm_d`` (the baseline) the last convolution is plain and none has a bias; without it (the improved one)
-    all are spectrally normalised and have. Raises ConfigError (a ValueError) that names the valid options.
+    all are spectrally normalised and have. With ``growing`` it is given the weights of its stages as well
+    (:mod:`tf_impl.growing`). Raises ConfigError (a ValueError) that names the valid options.
     """
 
     def __init__(
@@ -83,19 +93,22 @@ class ConditionalDCGANDiscriminator(Graph):
         batchnorm_d: bool = True,
         scales: int = 1,
         init: str = "normal",
+        growing: Sequence[int] = (),
     ) -> None:
         options = dict(image_size=image_size, classes=classes, embedding=embedding, ndf=ndf, nc=nc, label=label)
-        more = dict(attention_d=attention_d, batchnorm_d=batchnorm_d, scales=scales, init=init)
+        more = dict(attention_d=attention_d, batchnorm_d=batchnorm_d, scales=scales, init=init, growing=growing)
         cfg = checked(ConditionalDCGANConfig, options | more, where="ConditionalDCGANDiscriminator")
         x = seen = Input([image_size, image_size, nc], name="x")
         given = [] if cfg.auxiliary else [Input([], dtype="int64", name="label")]
+        given += [Input([None], name="grown")] if cfg.stages else []
         judged = []
         for i in range(scales):
             seen = _half(i, seen) if i else seen  # [B, S / 2^i, S / 2^i, nc]
             judged.append(_scale(cfg, image_size // 2**i, name=f"scale_{i}")([seen, *given]))
         if cfg.auxiliary:
             score, named = judged[0]
-            super().__init__(x, (Reshape([], name="squeeze")(score), named))  # [B], [B, classes]
+            inputs = [x, *given] if given else x
+            super().__init__(inputs, (Reshape([], name="squeeze")(score), named))  # [B], [B, classes]
         elif scales == 1:
             super().__init__([x, *given], Reshape([], name="squeeze")(judged[0]))  # [B]
         else:
@@ -105,14 +118,23 @@ class ConditionalDCGANDiscriminator(Graph):
 def _scale(cfg: ConditionalDCGANConfig, size: int, name: str) -> keras.Model:
     """The discriminator of images ``[B, size, size, nc]``: scores ``[B, 1]``, and the class's logits if it names it."""
     x = Input([size, size, cfg.nc], name="x")
+    grown = [Input([None], name="grown")] if cfg.stages else []
     if cfg.auxiliary:
-        features = Sequential([Input(x.shape[1:]), *_seeing(cfg, size)], name="body")(x)  # [B, 4, 4, d size / 8]
+        features = _features(cfg, size, x, grown)  # [B, 4, 4, d size / 8]
         heads = (_head(cfg, 1, "output")(features), _head(cfg, cfg.classes, "auxiliary")(features))
-        return keras.Model([x], heads, name=name)
+        return keras.Model([x, *grown], heads, name=name)
     label = Input([], dtype="int64", name="label")
     told = Concatenate(name="told")([x, Sequential(_planes(cfg, size), name="label_planes")(label)])
-    features = Sequential([Input(told.shape[1:]), *_seeing(cfg, size)], name="body")(told)
-    return keras.Model([x, label], _head(cfg, 1, "output")(features), name=name)
+    features = _features(cfg, size, told, grown)
+    return keras.Model([x, label, *grown], _head(cfg, 1, "output")(features), name=name)
+
+
+def _features(cfg: ConditionalDCGANConfig, size: int, told: Any, grown: list[Any]) -> Any:
+    """From the image and the label's planes to features ``[B, 4, 4, d size / 8]``."""
+    body = Sequential([Input(told.shape[1:]), *_seeing(cfg, size)], name="body")
+    if not grown:
+        return body(told)
+    return GrowingDiscriminator(body, cfg.stages, cfg.init, SpectralConv2D, name="body")([told, *grown])
 
 
 def _drawing(cfg: ConditionalDCGANConfig) -> list[Layer]:
@@ -166,6 +188,11 @@ def _up(cfg: ConditionalDCGANConfig, channels: int, stride: int, padding: str, n
     """A transposed convolution without bias."""
     conv = SpectralConv2DTranspose if cfg.spectral_norm_g else Conv2DTranspose
     return conv(channels, 4, stride, padding, use_bias=False, kernel_initializer=KERNELS[cfg.init](), name=name)
+
+
+def _conv(cfg: ConditionalDCGANConfig) -> type[Layer]:
+    """What convolutions are in G."""
+    return SpectralConv2D if cfg.spectral_norm_g else Conv2D
 
 
 def _head(cfg: ConditionalDCGANConfig, channels: int, name: str) -> Sequential:

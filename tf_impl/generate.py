@@ -8,6 +8,7 @@ import tensorflow as tf
 from common.checkpoints import Checkpoint, refuse_unlike
 from common.config import checked
 from common.generation import moments_in, weights_in
+from common.growing import shown
 from common.schema import Config
 from tf_impl import build
 from tf_impl.checkpoints import weights
@@ -24,7 +25,7 @@ class Sampler:
 
     def __init__(self, checkpoint: Checkpoint) -> None:
         self.config = checked(Config, checkpoint.manifest["config"], where=str(checkpoint.path))
-        self.moments = moments_in(checkpoint)
+        self.moments, self.step = moments_in(checkpoint), checkpoint.step
         self.generator = build(self.config.model, "generator")
         slots, arrays = weights(self.generator), weights_in(checkpoint)
         refuse_unlike(
@@ -36,10 +37,15 @@ class Sampler:
         self._waveform = tf.function(waveform, autograph=False, reduce_retracing=True)
 
     def images(self, z: Array, labels: Array | None = None) -> Array:
-        """Images ``[B, H, W, C]`` in [-1, 1] from latents ``[B, nz]`` and, if it is told classes, labels ``[B]``."""
+        """Images ``[B, H, W, C]`` in [-1, 1] from latents ``[B, nz]`` and, if it is told classes, labels ``[B]``.
+
+        They are enlarged where the generator still grows.
+        """
         latents = tf.cast(z, tf.float32)
-        inputs = latents if labels is None else [latents, tf.constant(labels)]
-        return self.generator(inputs, training=False).numpy()
+        inputs = [latents] if labels is None else [latents, tf.constant(labels)]
+        if self.config.model.stages:
+            inputs.append(tf.cast(shown(self.config, self.step, len(z)), tf.float32))
+        return self.generator(inputs if len(inputs) > 1 else latents, training=False).numpy()
 
     def clips(self, images: Array, iterations: int = 16, inverse: str = "original") -> Array:
         """Waveforms ``[B, T]`` of spectrograms ``[B, H, W, 1]``, as ``waveform`` makes them."""

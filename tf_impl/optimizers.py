@@ -34,6 +34,13 @@ class Adam:
         """The first (``m``) or second (``v``) moment of a parameter, of its shape."""
         return self.moments[kind][name]
 
+    def restart(self) -> None:
+        """Forget all updates."""
+        self.updates.assign(0)
+        for moments in self.moments.values():
+            for moment in moments.values():
+                moment.assign(tf.zeros_like(moment))
+
     def resume(self, updates: int) -> None:
         """Count on from so many updates."""
         self.updates.assign(updates)
@@ -79,6 +86,12 @@ class RMSProp:
     def slot(self, kind: str, name: str) -> tf.Variable:
         """The mean square (``s``) of a parameter, of its shape."""
         return self.squares[name]
+
+    def restart(self) -> None:
+        """Forget all updates."""
+        self.updates.assign(0)
+        for square in self.squares.values():
+            square.assign(tf.fill(square.shape, tf.constant(self.cfg.initial_accumulator, square.dtype)))
 
     def resume(self, updates: int) -> None:
         """Count on from so many updates."""

@@ -11,6 +11,7 @@ import numpy as np
 import tensorflow as tf
 from tensorflow import Tensor
 
+from common import growing
 from common.augmenting import AUGMENTATION
 from common.draws import Draws
 from common.moments import Moments
@@ -20,6 +21,7 @@ from tf_impl import build, features, losses, optimizers
 from tf_impl.augmentation import augment
 from tf_impl.convolution import hasten
 from tf_impl.distribution import Replicas
+from tf_impl.growing import seen
 from tf_impl.initial import initialise
 from tf_impl.layers import dropping, named, precision
 from tf_impl.spectrogram import spectrogram, waveform
@@ -32,12 +34,14 @@ DTYPES = {"float32": tf.float32, "bfloat16": tf.float32, "float64": tf.float64}
 
 NONE = np.empty(0, np.int64)  # classes of what has none
 PASSES = ("real", "fake", "between", "slope")  # images through D: in its own update, and in G's
+_UNUSED = {"unconnected_gradients": tf.UnconnectedGradients.ZERO}  # of layers of stages that are still to come
 
 
 class Drawn(NamedTuple):
     """What an update draws, and what else it is told, a row an example: latents ``[B, nz]``, mixing weights ``[B]``,
     instance noise ``[B, H, W, C]``, which is added to real and to fake images alike, numbers ``[B, PASSES, channels]``
-    by which D drops channels, classes ``[B]``, and real images ``[B, H, W, C]`` whose features G imitates.
+    by which D drops channels, classes ``[B]``, real images ``[B, H, W, C]`` whose features G imitates, and the weights
+    ``[B, stages]`` of what a growing network makes (:mod:`common.growing`).
 
     Noise and images that are not asked for are zeros ``[B, 1, 1, 1]``.
     """
@@ -48,6 +52,7 @@ class Drawn(NamedTuple):
     dropout: Tensor
     labels: Tensor
     images: Tensor
+    grown: Tensor
 
     def portion(self, i: int, portions: int) -> Drawn:
         """Every so many rows from the ``i``-th on: on however many devices, the same ones."""
@@ -77,6 +82,7 @@ class Trainer:
         self, config: Config, steps: int, moments: Moments | None = None, replicas: Replicas | None = None
     ) -> None:
         self.config, self.steps, self.moments = config, steps, moments
+        self.done = 0  # steps, as far as this trainer has taken them
         self.draws = Draws(config.training.seed)
         self.replicas = replicas or Replicas(config)
         self.dtype = DTYPES[config.training.precision]
@@ -96,6 +102,10 @@ class Trainer:
     def step(self, step: int, batches: Iterator[dict[str, Array]]) -> Metrics:
         """Step number ``step``: ``d_updates`` updates of D, each on the next batch, then one of G."""
         cfg = self.config.training
+        self.done = step + 1
+        if growing.begins(self.config, step):
+            self.d_optimizer.restart()
+            self.g_optimizer.restart()
         lr_d, lr_g = (tf.constant(lr, tf.float64) for lr in learning_rates(self.config.optimizer, step, self.steps))
         if cfg.reuse_fakes:
             real, labels = self._taken(batches, step, 0)
@@ -138,7 +148,7 @@ class Trainer:
                 tape.watch(parameters)
                 fake = self._generated(drawn)
             slope, metrics = self._slope(fake, drawn)
-            return tape.gradient(fake, parameters, slope), metrics
+            return tape.gradient(fake, parameters, slope, **_UNUSED), metrics
 
         gradients, metrics = self._averaged(learn, drawn)
         self._move_generator(gradients, lr)
@@ -151,13 +161,14 @@ class Trainer:
             fake = self._generated(drawn)
         d_metrics = self._move_discriminator(real, fake, drawn, lr_d)
         slope, g_metrics = self._slope(fake, drawn)
-        gradients, g_metrics = self._shared(tape.gradient(fake, parameters, slope), g_metrics)
+        gradients, g_metrics = self._shared(tape.gradient(fake, parameters, slope, **_UNUSED), g_metrics)
         self._move_generator(gradients, lr_g)
         return d_metrics | g_metrics
 
     def _generated(self, drawn: Drawn) -> Tensor:
         """Fakes ``[B, H, W, C]``."""
-        return tf.cast(self.generator(self._with_labels(drawn.z, drawn.labels), training=True), self.dtype)
+        given = self._growing(self._with_labels(drawn.z, drawn.labels), drawn.grown)
+        return tf.cast(self.generator(given, training=True), self.dtype)
 
     def _slope(self, fake: Tensor, drawn: Drawn) -> tuple[Tensor, Metrics]:
         """The gradient of G's loss at fakes."""
@@ -191,7 +202,7 @@ class Trainer:
         with tf.GradientTape(watch_accessed_variables=False) as tape:
             tape.watch(parameters)
             loss, metrics = self._d_loss(real, fake, drawn)
-        return tape.gradient(loss, parameters), metrics
+        return tape.gradient(loss, parameters, **_UNUSED), metrics
 
     def _d_loss(self, real: Tensor, fake: Tensor, drawn: Drawn) -> tuple[Tensor, Metrics]:
         """D's loss, penalty included, with what it is made of."""
@@ -245,12 +256,16 @@ class Trainer:
         model = self.config.model
         given = images if model.auxiliary else self._with_labels(images, drawn.labels)
         with dropping(drawn.dropout[:, PASSES.index(at)]):
-            said = self.discriminator(given, training=True)
+            said = self.discriminator(self._growing(given, drawn.grown), training=True)
         return Judgement(*(tf.cast(part, self.dtype) for part in (said if model.auxiliary else (said,))))
 
     def _with_labels(self, x: Tensor, labels: Tensor) -> Tensor | list[Tensor]:
         """What a network is given: of a conditional system the classes too."""
         return [x, labels] if self.config.model.labels else x
+
+    def _growing(self, given: Any, grown: Tensor) -> Any:
+        """What a network that grows is given besides."""
+        return [*(given if isinstance(given, list) else [given]), grown] if self.config.model.stages else given
 
     @tf.function(autograph=False)
     def settle(self) -> None:
@@ -279,19 +294,21 @@ class Trainer:
 
     def _taken(self, batches: Iterator[dict[str, Array]], step: int, update: int) -> tuple[Any, Any]:
         """The next batch: images ``[B, H, W, C]``, changed at random where that is asked for, and their classes."""
-        batch = next(batches)
+        batch = growing.joined(batches, growing.portions(self.config, step))
         x, labels = (self.replicas.parts(self._tensor(batch[name])) for name in ("x", "label"))
         count = AUGMENTATION if self.config.data.augments else 0
-        return self._given(x, self._rows(self._numbers("augmentation", step, update, count))), labels
+        numbers, grown = self._numbers("augmentation", step, update, count), self._grown(step)
+        return self._given(x, self._rows(numbers), self._rows(grown)), labels
 
     @tf.function(autograph=False)
-    def _given(self, x: Tensor, numbers: Tensor) -> Tensor:
+    def _given(self, x: Tensor, numbers: Tensor, grown: Tensor) -> Tensor:
         """Each device's part of a batch, prepared there."""
-        return self.replicas.run_each(self._changed, x, numbers)
+        return self.replicas.run_each(self._changed, x, numbers, grown)
 
-    def _changed(self, x: Tensor, numbers: Tensor) -> Tensor:
+    def _changed(self, x: Tensor, numbers: Tensor, grown: Tensor) -> Tensor:
         real = self._prepared(x)
-        return augment(self.config.data, real, numbers) if self.config.data.augments else real
+        real = augment(self.config.data, real, numbers) if self.config.data.augments else real
+        return seen(real, self.config.model.stages, grown) if self.config.model.stages else real
 
     def _told(self, drawn: Drawn, real: Any, labels: Any) -> Drawn:
         """What an update draws, with the classes of a batch and, if G imitates them, its images."""
@@ -300,14 +317,16 @@ class Trainer:
     def sample(self, z: Array, labels: Array = NONE) -> Array:
         """Images ``[B, H, W, C]`` in [-1, 1] from latents ``[B, nz]``: the moving average's if there is one.
 
-        A conditional system needs classes ``[B]``.
+        A conditional system needs classes ``[B]``. One that grows has grown as far as the last step had it.
         """
-        return self._sample(self._tensor(z), self._tensor(labels)).numpy()
+        grown = self._tensor(growing.shown(self.config, self.done, len(z)))
+        return self._sample(self._tensor(z), self._tensor(labels), grown).numpy()
 
     @tf.function(autograph=False, reduce_retracing=True)
-    def _sample(self, z: Tensor, labels: Tensor) -> Tensor:
+    def _sample(self, z: Tensor, labels: Tensor, grown: Tensor) -> Tensor:
         network = self.generator if self.ema is None else self.ema
-        return tf.cast(network(self._with_labels(z, labels), training=False), tf.float32)
+        given = self._growing(self._with_labels(z, labels), grown)
+        return tf.cast(network(given, training=False), tf.float32)
 
     def clips(self, images: Array) -> Array:
         """Waveforms ``[B, T]`` of spectrograms ``[B, H, W, 1]``."""
@@ -324,17 +343,24 @@ class Trainer:
 
     def _drawn(self, step: int, update: int) -> Drawn:
         cfg = self.config
-        batch = cfg.training.batch_size
+        batch = self._batch_size(step)
         z = self.draws.latents(cfg.training.latents, "latents", (batch, cfg.model.nz), step, update)
         alpha = self.draws.uniform("alpha", (batch,), step, update)
         dropout = self._numbers("dropout", step, update, len(PASSES), sum(cfg.model.dropped))
-        nothing = np.zeros((batch, 1, 1, 1))
-        rows = map(self._rows, (z, alpha, self._noise(step, update), dropout, np.zeros(batch, np.int64), nothing))
-        return Drawn(*rows)
+        labels, nothing = np.zeros(batch, np.int64), np.zeros((batch, 1, 1, 1))
+        rows = (z, alpha, self._noise(step, update), dropout, labels, nothing, self._grown(step))
+        return Drawn(*map(self._rows, rows))
+
+    def _batch_size(self, step: int) -> int:
+        return growing.portions(self.config, step) * self.config.training.batch_size
+
+    def _grown(self, step: int) -> Array:
+        """The weights ``[B, stages]`` of a step's stages for each example."""
+        return np.tile(growing.weights(self.config, step), (self._batch_size(step), 1))
 
     def _numbers(self, purpose: str, step: int, update: int, *shape: int) -> Array:
         """Numbers of that shape for each example, U[0, 1)."""
-        shape = (self.config.training.batch_size, *shape)
+        shape = (self._batch_size(step), *shape)
         return self.draws.uniform(purpose, shape, step, update) if all(shape) else np.empty(shape)
 
     def _rows(self, drawn: Array) -> Any:
@@ -344,10 +370,11 @@ class Trainer:
     def _noise(self, step: int, update: int) -> Array:
         cfg = self.config
         if not cfg.training.instance_noise:
-            return np.zeros((cfg.training.batch_size, 1, 1, 1))
-        side = cfg.model.side
-        shape = (cfg.training.batch_size, side, side, cfg.model.nc)
-        return cfg.training.instance_noise * self.draws.normal("instance noise", shape, step, update)
+            return np.zeros((self._batch_size(step), 1, 1, 1))
+        side = growing.side(cfg, step)
+        shape = (self._batch_size(step), side, side, cfg.model.nc)
+        noise = cfg.training.instance_noise * self.draws.normal("instance noise", shape, step, update)
+        return growing.enlarged(noise, cfg.model.side)
 
     def _tensor(self, values: Array) -> Tensor:
         """Numbers in the trainer's precision; classes as they are."""

@@ -32,6 +32,7 @@ from torch.nn import (
 from common.config import checked
 from common.systems import ConditionalDCGANConfig
 from torch_impl.attention import SelfAttention
+from torch_impl.growing import GrowingDiscriminator, GrowingGenerator
 from torch_impl.layers import initialise
 from torch_impl.spectral import SpectralConv2D, SpectralConv2DTranspose
 
@@ -40,8 +41,9 @@ class ConditionalDCGANGenerator(Module):
     """Latents ``[B, nz]`` or ``[B, nz, 1, 1]`` and classes ``[B]`` to images ``[B, nc, S, S]`` in (-1, 1), S =
     ``image_size``.
 
-    ``attention_at`` are the sizes in pixels behind which it attends to itself. Raises ConfigError (a ValueError) that
-    names the valid options.
+    ``attention_at`` are the sizes in pixels behind which it attends to itself; with ``growing``, sizes too, it is given
+    the weights of its stages as well (:mod:`torch_impl.growing`). Raises ConfigError (a ValueError) that names the
+    valid options.
     """
 
     def __init__(
@@ -55,20 +57,23 @@ class ConditionalDCGANGenerator(Module):
         attention_at: Sequence[int] = (),
         spectral_norm_g: bool = False,
         init: str = "normal",
+        growing: Sequence[int] = (),
     ) -> None:
         options = dict(nz=nz, image_size=image_size, classes=classes, embedding=embedding, ngf=ngf, nc=nc, init=init)
-        more = dict(attention_at=attention_at, spectral_norm_g=spectral_norm_g)
+        more = dict(attention_at=attention_at, spectral_norm_g=spectral_norm_g, growing=growing)
         cfg = checked(ConditionalDCGANConfig, options | more, where="ConditionalDCGANGenerator")
         super().__init__()
         self.label_embedding = Embedding(classes, embedding)
-        self.body = Sequential(_drawing(cfg))
+        self.body: Module = Sequential(_drawing(cfg))
+        if cfg.stages:
+            self.body = GrowingGenerator(self.body, cfg.stages, cfg.init, _conv(cfg))
         initialise(self, cfg.init)
 
-    def forward(self, z: Tensor, label: Tensor) -> Tensor:
+    def forward(self, z: Tensor, label: Tensor, grown: Tensor | None = None) -> Tensor:
         """Generate."""
         named = self.label_embedding(label)  # [B, e]
         told = torch.cat([z.flatten(1), named], 1)  # [B, nz + e]
-        return self.body(told)  # [B, nc, S, S]
+        return self.body(told) if grown is None else self.body(told, grown)  # [B, nc, S, S]
 
 
 class ConditionalDCGANDiscriminator(Module):
@@ -78,7 +83,8 @@ class ConditionalDCGANDiscriminator(Module):
     class beside the others (AC-GAN, Odena et al. 2017, arXiv:1610.09585). ``scales`` above one: as many discriminators
     judge the image and what 3x3 means leave of it, ``[B, scales]`` (Wang et al. 2018, arXiv:1711.11585, section 3.2).
     With ``batchnorm_d`` (the baseline) the last convolution is plain and none has a bias; without it (the improved one)
-    all are spectrally normalised and have. Raises ConfigError (a ValueError) that names the valid options.
+    all are spectrally normalised and have. With ``growing`` it is given the weights of its stages as well
+    (:mod:`torch_impl.growing`). Raises ConfigError (a ValueError) that names the valid options.
     """
 
     def __init__(
@@ -93,9 +99,10 @@ class ConditionalDCGANDiscriminator(Module):
         batchnorm_d: bool = True,
         scales: int = 1,
         init: str = "normal",
+        growing: Sequence[int] = (),
     ) -> None:
         options = dict(image_size=image_size, classes=classes, embedding=embedding, ndf=ndf, nc=nc, label=label)
-        more = dict(attention_d=attention_d, batchnorm_d=batchnorm_d, scales=scales, init=init)
+        more = dict(attention_d=attention_d, batchnorm_d=batchnorm_d, scales=scales, init=init, growing=growing)
         cfg = checked(ConditionalDCGANConfig, options | more, where="ConditionalDCGANDiscriminator")
         super().__init__()
         self.scales = scales
@@ -105,12 +112,12 @@ class ConditionalDCGANDiscriminator(Module):
             self.add_module(f"scale_{i}", _Scale(cfg, image_size // 2**i))
         initialise(self, cfg.init)
 
-    def forward(self, x: Tensor, label: Tensor | None = None) -> Any:
+    def forward(self, x: Tensor, label: Tensor | None = None, grown: Tensor | None = None) -> Any:
         """Judge."""
         seen, judged = x, []
         for i in range(self.scales):
             seen = self.get_submodule(f"half_{i}")(seen) if i else seen  # [B, nc, S / 2^i, S / 2^i]
-            judged.append(self.get_submodule(f"scale_{i}")(seen, label))
+            judged.append(self.get_submodule(f"scale_{i}")(seen, label, grown))
         if isinstance(judged[0], tuple):
             score, named = judged[0]
             return score.flatten(), named  # [B], [B, classes]
@@ -124,14 +131,16 @@ class _Scale(Module):
         super().__init__()
         planes = {"auxiliary": 0, "replicated": cfg.embedding}.get(cfg.label, 1)
         self.label_planes = Sequential(_planes(cfg, size)) if planes else None
-        self.body = Sequential(_seeing(cfg, cfg.nc + planes, size))
+        self.body: Module = Sequential(_seeing(cfg, cfg.nc + planes, size))
+        if cfg.stages:
+            self.body = GrowingDiscriminator(self.body, cfg.stages, cfg.init, SpectralConv2D)
         self.output = _head(cfg, cfg.ndf * size // 8, 1)
         self.auxiliary = None if planes else _head(cfg, cfg.ndf * size // 8, cfg.classes)
 
-    def forward(self, x: Tensor, label: Tensor | None) -> Any:
+    def forward(self, x: Tensor, label: Tensor | None, grown: Tensor | None) -> Any:
         """Judge."""
         told = x if self.label_planes is None else torch.cat([x, self.label_planes(label)], 1)
-        features = self.body(told)  # [B, d size / 8, 4, 4]
+        features = self.body(told) if grown is None else self.body(told, grown)  # [B, d size / 8, 4, 4]
         score = self.output(features)
         return score if self.auxiliary is None else (score, self.auxiliary(features))
 
@@ -182,6 +191,11 @@ def _up(cfg: ConditionalDCGANConfig, channels: int, features: int, stride: int, 
     """A transposed convolution without bias."""
     conv = SpectralConv2DTranspose if cfg.spectral_norm_g else ConvTranspose2d
     return conv(channels, features, 4, stride, padding, bias=False)
+
+
+def _conv(cfg: ConditionalDCGANConfig) -> type[Conv2d]:
+    """What convolutions are in G."""
+    return SpectralConv2D if cfg.spectral_norm_g else Conv2d
 
 
 def _head(cfg: ConditionalDCGANConfig, channels: int, features: int) -> Sequential:

@@ -8,6 +8,7 @@ import torch
 from common.checkpoints import Checkpoint, refuse_unlike
 from common.config import checked
 from common.generation import moments_in, weights_in
+from common.growing import shown
 from common.schema import Config
 from torch_impl import build
 from torch_impl.checkpoints import weights
@@ -24,7 +25,7 @@ class Sampler:
 
     def __init__(self, checkpoint: Checkpoint) -> None:
         self.config = checked(Config, checkpoint.manifest["config"], where=str(checkpoint.path))
-        self.moments = moments_in(checkpoint)
+        self.moments, self.step = moments_in(checkpoint), checkpoint.step
         self.generator = build(self.config.model, "generator").eval()
         slots, arrays = weights(self.generator), weights_in(checkpoint)
         refuse_unlike(
@@ -37,9 +38,14 @@ class Sampler:
 
     @torch.no_grad()
     def images(self, z: Array, labels: Array | None = None) -> Array:
-        """Images ``[B, H, W, C]`` in [-1, 1] from latents ``[B, nz]`` and, if it is told classes, labels ``[B]``."""
+        """Images ``[B, H, W, C]`` in [-1, 1] from latents ``[B, nz]`` and, if it is told classes, labels ``[B]``.
+
+        They are enlarged where the generator still grows.
+        """
         latents = torch.from_numpy(z).float()
         inputs = [latents] if labels is None else [latents, torch.from_numpy(labels)]
+        if self.config.model.stages:
+            inputs.append(torch.from_numpy(shown(self.config, self.step, len(z))).float())
         return self.generator(*inputs).movedim(1, -1).numpy()
 
     def clips(self, images: Array, iterations: int = 16, inverse: str = "original") -> Array:

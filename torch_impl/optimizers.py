@@ -39,6 +39,13 @@ class Adam:
         """The first (``m``) or second (``v``) moment of a parameter, of its shape."""
         return self.adam.state[self.parameters[name]]["exp_avg" if kind == "m" else "exp_avg_sq"]
 
+    def restart(self) -> None:
+        """Forget all updates."""
+        self.resume(0)
+        for state in self.adam.state.values():
+            state["exp_avg"].zero_()
+            state["exp_avg_sq"].zero_()
+
     def resume(self, updates: int) -> None:
         """Count on from so many updates."""
         self.updates = updates
@@ -73,6 +80,12 @@ class RMSProp:
     def slot(self, kind: str, name: str) -> Tensor:
         """The mean square (``s``) of a parameter, of its shape."""
         return self.squares[name]
+
+    def restart(self) -> None:
+        """Forget all updates."""
+        self.resume(0)
+        for square in self.squares.values():
+            square.fill_(self.cfg.initial_accumulator)
 
     def resume(self, updates: int) -> None:
         """Count on from so many updates."""

@@ -11,6 +11,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
+from common import growing
 from common.allocation import keep_freed_memory
 from common.augmenting import AUGMENTATION
 from common.draws import Draws
@@ -21,6 +22,7 @@ from torch_impl import build, features, losses, optimizers
 from torch_impl.augmentation import augment
 from torch_impl.convolution import hasten
 from torch_impl.distribution import Replicas
+from torch_impl.growing import seen
 from torch_impl.initial import initialise
 from torch_impl.layers import dropping
 from torch_impl.spectrogram import spectrogram, waveform
@@ -38,7 +40,8 @@ PASSES = ("real", "fake", "between", "slope")  # images through D: in its own up
 class Drawn(NamedTuple):
     """What an update draws, and what else it is told, a row an example: latents ``[B, nz]``, mixing weights ``[B]``,
     instance noise ``[B, C, H, W]``, which is added to real and to fake images alike, numbers ``[B, PASSES, channels]``
-    by which D drops channels, classes ``[B]``, and real images ``[B, C, H, W]`` whose features G imitates.
+    by which D drops channels, classes ``[B]``, real images ``[B, C, H, W]`` whose features G imitates, and the weights
+    ``[B, stages]`` of what a growing network makes (:mod:`common.growing`).
 
     Noise and images that are not asked for are zeros ``[B, 1, 1, 1]``.
     """
@@ -49,6 +52,7 @@ class Drawn(NamedTuple):
     dropout: Tensor
     labels: Tensor
     images: Tensor
+    grown: Tensor
 
     def portion(self, i: int, portions: int) -> Drawn:
         """Every so many rows from the ``i``-th on: on however many devices, the same ones."""
@@ -79,6 +83,7 @@ class Trainer:
         self, config: Config, steps: int, moments: Moments | None = None, replicas: Replicas | None = None
     ) -> None:
         self.config, self.steps, self.moments = config, steps, moments
+        self.done = 0  # steps, as far as this trainer has taken them
         self.draws = Draws(config.training.seed)
         self.replicas = replicas or Replicas(config)
         self.device = self.replicas.device
@@ -102,6 +107,10 @@ class Trainer:
     def step(self, step: int, batches: Iterator[dict[str, Array]]) -> Metrics:
         """Step number ``step``: ``d_updates`` updates of D, each on the next batch, then one of G."""
         cfg = self.config.training
+        self.done = step + 1
+        if growing.begins(self.config, step):
+            self.d_optimizer.restart()
+            self.g_optimizer.restart()
         lr_d, lr_g = learning_rates(self.config.optimizer, step, self.steps)
         if cfg.reuse_fakes:
             real, labels = self._taken(batches, step, 0)
@@ -140,7 +149,8 @@ class Trainer:
     def _generated(self, drawn: Drawn) -> Tensor:
         """Fakes ``[B, C, H, W]``."""
         with self._computing():
-            return self.joined[self.generator](*self._with_labels(drawn.z, drawn.labels)).to(self.dtype)
+            given = self._with_labels(drawn.z, drawn.labels)
+            return self.joined[self.generator](*given, **self._growing(drawn.grown)).to(self.dtype)
 
     def _slope(self, fake: Tensor, drawn: Drawn) -> tuple[Tensor, Metrics]:
         """The gradient of G's loss at fakes."""
@@ -222,7 +232,7 @@ class Trainer:
         """The gradients of a network's parameters, added to those of earlier portions."""
         parameters = list(network.parameters())
         torch.autograd.backward(output, slope, inputs=parameters)
-        return [parameter.grad for parameter in parameters if parameter.grad is not None]
+        return [torch.zeros_like(p) if p.grad is None else p.grad for p in parameters]  # none in later stages' layers
 
     def _clipped(self, gradients: list[Tensor]) -> list[Tensor]:
         most = self.config.optimizer.clip_norm
@@ -233,12 +243,16 @@ class Trainer:
         model = self.config.model
         given = (images,) if model.auxiliary else self._with_labels(images, drawn.labels)
         with self._computing(), dropping(drawn.dropout[:, PASSES.index(at)]):
-            said = (by or self._judge)(*given)
+            said = (by or self._judge)(*given, **self._growing(drawn.grown))
         return Judgement(*(part.to(self.dtype) for part in (said if model.auxiliary else (said,))))
 
     def _with_labels(self, x: Tensor, labels: Tensor) -> tuple[Tensor, ...]:
         """What a network is given: of a conditional system the classes too."""
         return (x, labels) if self.config.model.labels else (x,)
+
+    def _growing(self, grown: Tensor) -> dict[str, Tensor]:
+        """What a network that grows is given besides."""
+        return {"grown": grown} if self.config.model.stages else {}
 
     def _compile(self) -> None:
         """Compile both networks; not D where a penalty needs its second derivative, which compiled code has not."""
@@ -270,11 +284,13 @@ class Trainer:
 
     def _taken(self, batches: Iterator[dict[str, Array]], step: int, update: int) -> tuple[Tensor, Tensor]:
         """The next batch: images ``[B, C, H, W]``, changed at random where that is asked for, and their classes."""
-        batch = next(batches)
+        batch = growing.joined(batches, growing.portions(self.config, step))
         real, labels = self.prepare(batch["x"]), self._tensor(batch["label"])
         if self.config.data.augments:
             numbers = self._numbers("augmentation", step, update, AUGMENTATION)
             real = augment(self.config.data, real, self._rows(numbers))
+        if self.config.model.stages:
+            real = seen(real, self.config.model.stages, self._rows(self._grown(step)))
         return real, labels
 
     def _told(self, drawn: Drawn, real: Tensor, labels: Tensor) -> Drawn:
@@ -284,12 +300,13 @@ class Trainer:
     def sample(self, z: Array, labels: Array = NONE) -> Array:
         """Images ``[B, H, W, C]`` in [-1, 1] from latents ``[B, nz]``: the moving average's if there is one.
 
-        A conditional system needs classes ``[B]``.
+        A conditional system needs classes ``[B]``. One that grows has grown as far as the last step had it.
         """
         network = self.generator if self.ema is None else self.ema
         network.eval()
         with torch.no_grad():
-            images = network(*self._with_labels(self._tensor(z), self._tensor(labels)))
+            grown = self._growing(self._tensor(growing.shown(self.config, self.done, len(z))))
+            images = network(*self._with_labels(self._tensor(z), self._tensor(labels)), **grown)
         self.generator.train()
         return images.movedim(1, -1).float().cpu().numpy()
 
@@ -305,17 +322,24 @@ class Trainer:
 
     def _drawn(self, step: int, update: int) -> Drawn:
         cfg = self.config
-        batch = cfg.training.batch_size
+        batch = self._batch_size(step)
         z = self.draws.latents(cfg.training.latents, "latents", (batch, cfg.model.nz), step, update)
         alpha = self.draws.uniform("alpha", (batch,), step, update)
         dropout = self._numbers("dropout", step, update, len(PASSES), sum(cfg.model.dropped))
-        nothing = np.zeros((batch, 1, 1, 1))
-        rows = map(self._rows, (z, alpha, self._noise(step, update), dropout, np.zeros(batch, np.int64), nothing))
-        return Drawn(*rows)
+        labels, nothing = np.zeros(batch, np.int64), np.zeros((batch, 1, 1, 1))
+        rows = (z, alpha, self._noise(step, update), dropout, labels, nothing, self._grown(step))
+        return Drawn(*map(self._rows, rows))
+
+    def _batch_size(self, step: int) -> int:
+        return growing.portions(self.config, step) * self.config.training.batch_size
+
+    def _grown(self, step: int) -> Array:
+        """The weights ``[B, stages]`` of a step's stages for each example."""
+        return np.tile(growing.weights(self.config, step), (self._batch_size(step), 1))
 
     def _numbers(self, purpose: str, step: int, update: int, *shape: int) -> Array:
         """Numbers of that shape for each example, U[0, 1)."""
-        shape = (self.config.training.batch_size, *shape)
+        shape = (self._batch_size(step), *shape)
         return self.draws.uniform(purpose, shape, step, update) if all(shape) else np.empty(shape)
 
     def _rows(self, drawn: Array) -> Tensor:
@@ -325,11 +349,11 @@ class Trainer:
     def _noise(self, step: int, update: int) -> Array:
         cfg = self.config
         if not cfg.training.instance_noise:
-            return np.zeros((cfg.training.batch_size, 1, 1, 1))
-        side = cfg.model.side
-        shape = (cfg.training.batch_size, side, side, cfg.model.nc)
+            return np.zeros((self._batch_size(step), 1, 1, 1))
+        side = growing.side(cfg, step)
+        shape = (self._batch_size(step), side, side, cfg.model.nc)
         noise = cfg.training.instance_noise * self.draws.normal("instance noise", shape, step, update)
-        return np.moveaxis(noise, -1, 1)
+        return np.moveaxis(growing.enlarged(noise, cfg.model.side), -1, 1)
 
     def _tensor(self, values: Array) -> Tensor:
         """Numbers in the trainer's precision; classes as they are."""

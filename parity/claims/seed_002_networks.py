@@ -216,7 +216,7 @@ def both_learn(twins: Twins) -> Measured:
     ]
     real = batch(twins, 4, 1, 64, 64).tanh()
     nothing, undropped = torch.zeros(4, 1, 1, 1, dtype=torch.float64), torch.zeros(4, len(PASSES), 0)
-    drawn = Drawn(batch(twins, 4, 8), nothing.flatten(), nothing, undropped, torch.from_numpy(NONE), nothing)
+    drawn = Drawn(batch(twins, 4, 8), nothing.flatten(), nothing, undropped, torch.from_numpy(NONE), nothing, nothing)
     trainer.update_both(real, drawn, 1e-3, 1e-3)
     moved = [
         sum(bool((p != old).any()) for p, old in zip(network.parameters(), olds, strict=True))

@@ -18,6 +18,7 @@ import torch_impl.checkpoints
 from common.checkpoints import Checkpoint, CheckpointError, refuse_unlike
 from common.config import checked, select
 from common.draws import Draws
+from common.growing import is_grown, is_head
 from common.schema import Config
 from parity.convert.states import NETWORKS, Arrays, refuse_sick, to_keras, to_torch
 from tf_impl.layers import precision
@@ -88,16 +89,30 @@ class Source:
 def source(checkpoint: Checkpoint, network: str) -> Source:
     """A network of a checkpoint: of the generator its moving average, where there is one.
 
-    Raises ConfigError for another network and an unknown configuration, CheckpointError if the state lacks the network
-    or it holds NaN.
+    One that has grown is what it has become, a network that does not grow. Raises ConfigError for another network and
+    an unknown configuration, CheckpointError if the state lacks the network, or it holds NaN or is still growing.
     """
     scopes = select(SCOPES, network, "network")
     config = checked(Config, checkpoint.manifest["config"], where=str(checkpoint.path))
     for scope in scopes:
         if found := {name: array for name, array in checkpoint.arrays.items() if name.startswith(f"{scope}/")}:
             refuse_sick(found, f"{checkpoint.path}: the network")
+            if config.model.stages:
+                config, found = _grown(checkpoint, config, found)
             return Source(config, checkpoint.manifest["framework"], scope, found)
     raise CheckpointError(f"{checkpoint.path}: holds no {network}")
+
+
+def _grown(checkpoint: Checkpoint, config: Config, arrays: Arrays) -> tuple[Config, Arrays]:
+    """Configuration and arrays of the whole network, which no longer needs its ways out at smaller sizes."""
+    if not is_grown(config, checkpoint.step):
+        raise CheckpointError(
+            f"{checkpoint.path}: after {checkpoint.step} steps the networks are still growing through "
+            f"{', '.join(map(str, config.model.stages))} pixels: train on until the last size is faded in"
+        )
+    plain = config.model.model_copy(update={"growing": ()})
+    whole = {name: array for name, array in arrays.items() if not is_head(name)}
+    return config.model_copy(update={"model": plain}), whole
 
 
 def keras_function(model: keras.Model) -> Function:

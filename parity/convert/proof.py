@@ -20,7 +20,7 @@ Array = np.ndarray
 SAME = 1e-8
 SAME_BECAUSE = "float64 rounding stays below 1e-11 even where Adam has only begun, a part left behind shows above 1e-5"
 # As little as a step can do with: batch statistics need two samples.
-SMALL = {"precision": "float64", "batch_size": 2, "accumulation": 1, "d_updates": 1}
+SMALL = {"precision": "float64", "batch_size": 2, "accumulation": 1, "d_updates": 1, "stage_batches": ()}
 
 
 @dataclass(frozen=True)

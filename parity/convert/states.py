@@ -20,6 +20,7 @@ from common.systems import ModelConfig
 from parity.bridge import aligned
 from parity.tracing.steps import STATISTICS
 from parity.weights import Crossing
+from tf_impl.growing import of_stage
 from tf_impl.layers import names_of
 
 Array = np.ndarray
@@ -77,7 +78,10 @@ def to_keras(arrays: Mapping[str, Array], config: Config) -> Arrays:
 def passages(model: ModelConfig, network: str) -> tuple[Passage, ...]:
     """Every parameter and running statistic of the ``generator`` or ``discriminator``, in the order they run."""
     reference = tf_impl.build(model, network)
-    comparison, names = aligned(reference, torch_impl.build(model, network)), names_of(reference)
+    names = names_of(reference)
+    if model.stages:
+        reference = of_stage(reference, model, network, len(model.stages) - 1)
+    comparison = aligned(reference, torch_impl.build(model, network))
     return tuple(
         Passage(
             keras=names[id(variable)],

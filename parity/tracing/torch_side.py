@@ -126,8 +126,8 @@ class TorchSide:
             ]
             scalar = torch.stack(projected).sum()
             if penalty:
-                slopes = torch.autograd.grad(scalar, floats, create_graph=True)
-                scalar = torch.stack([(g * g).sum() for g in slopes]).sum() / len(inputs[0])
+                slopes = torch.autograd.grad(scalar, floats, create_graph=True, allow_unused=True)
+                scalar = torch.stack([(g * g).sum() for g in slopes if g is not None]).sum() / len(inputs[0])
             found = torch.autograd.grad(scalar, parameters + floats, allow_unused=True)
         for parameter in frozen:
             parameter.requires_grad_(False)

@@ -35,7 +35,11 @@ class Series:
     scales: list[float] = field(default_factory=list)
 
     def blurred(self, i: int) -> bool:
-        """Whether rounding alone moves the value so far that nothing can be told from it."""
+        """Whether rounding alone moves the value so far that nothing can be told from it; not where it rests on both
+        sides, as layers do whose stage is still to come.
+        """
+        if not self.moved[i] and not self.gaps[i].absolute:
+            return False
         return self.limits[i] > max(BLUR * self.moved[i], SLACK * TINY)
 
     def diverged(self, i: int) -> bool:

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 
 from common.draws import Draws
+from common.growing import batches_before, portions
 from common.schema import Config
 from parity.convert.states import NETWORKS
 from parity.training import drawn
@@ -43,7 +44,7 @@ def run(house: House, trainer: Any, config: Config, steps: range, keep: int | No
     for step in steps:
         if step == keep:
             found.kept = house.state(trainer)
-        batches = drawn.batches(config, step * config.training.d_updates)
+        batches = drawn.batches(config, batches_before(config, step))
         found.losses.append(house.step(trainer, step, batches))
         found.states.append(_seen(house, trainer, config))
     return found
@@ -53,11 +54,9 @@ def updates(house: House, trainer: Any, config: Config, step: int, state: Mappin
     """Step ``step`` taken again from ``state``: the states before each update of D, and the last one."""
     house.restore(trainer, house.from_reference(state, config))
     seen: list[Arrays] = []
-    batches = drawn.batches(
-        config, step * config.training.d_updates, lambda: seen.append(_seen(house, trainer, config))
-    )
+    batches = drawn.batches(config, batches_before(config, step), lambda: seen.append(_seen(house, trainer, config)))
     house.step(trainer, step, batches)
-    return [*seen, _seen(house, trainer, config)]
+    return [*seen[:: portions(config, step)], _seen(house, trainer, config)]
 
 
 def awake(state: Mapping[str, Array], seed: int) -> Arrays:

@@ -24,6 +24,8 @@ SIZES = {"model.nz": 16, "model.dim": 2, "model.ngf": 8, "model.ndf": 8, "traini
 # Systems that train narrow at a size of their own: a parity of steps needs no 256x256 pixels.
 NARROW = {"conditional_dcgan": "conditional_dcgan_tiny", "soundgan": "soundgan_tiny"}
 COMPARED = {"float32": "float64"}  # after some steps float32 is chaos: 2e-2 apart after 20 with the same formulas
+# What grows goes through three stages in 20 steps: settled, faded in over three steps and settled, and so again.
+STAGES = "training.batch_size=4,training.stage_steps=6"
 # Variants of each system. Together they take every value of every option, and every option another value than its own.
 VARIANTS: dict[str, list[str]] = {
     "specgan": [
@@ -38,12 +40,16 @@ VARIANTS: dict[str, list[str]] = {
         "",
         "model.upsample=bilinear,model.output=logit,loss.kind=wgan-gp,training.reuse_fakes=false,data.rotate=30",
         "model.momentum=0.1,model.dropout=0.5,model.init=normal,training.accumulation=2,training.instance_noise=0.1",
+        f"model.growing=[8,32],{STAGES},training.stage_batches=[8,4],training.ema=0.9,training.instance_noise=0.1",
     ],
     "conditional_dcgan": [
         "",
         "model.label=projected,model.batchnorm_d=false,model.attention_at=[8,16],model.attention_d=[8],loss.kind=hinge,"
         "training.reuse_fakes=false,training.accumulation=2,training.ema=0.9,data.flip=both,data.rotate=20,data.jitter=0.2",
         "model.label=auxiliary,loss.auxiliary_weight=0.5,model.spectral_norm_g=true,model.init=framework",
+        f"model.growing=[8,16],{STAGES},training.stage_batches=[12,8],loss.kind=hinge,training.reuse_fakes=false,"
+        "training.accumulation=2,optimizer.kind=rmsprop,model.label=projected,model.batchnorm_d=false,"
+        "model.spectral_norm_g=true",
         "model.label=replicated,model.image_size=64,model.scales=2,loss.kind=wgan-gp,training.reuse_fakes=false,"
         "training.d_updates=2",
     ],
