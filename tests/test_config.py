@@ -9,6 +9,7 @@ import sys
 from pathlib import Path
 
 import pytest
+import torch
 
 import torch_impl
 from common import config
@@ -45,7 +46,8 @@ def test_every_preset_loads_and_opens_with_what_it_is_its_command_and_what_to_ex
     text = (config.PRESETS / f"{name}.yaml").read_text(encoding="utf-8")
     what, command, expect = text.splitlines()[:3]
     model = load(name).model
-    sizes = [torch_impl.build(model, network).parameters() for network in ("generator", "discriminator")]
+    with torch.device("meta"):  # their shapes alone
+        sizes = [torch_impl.build(model, network).parameters() for network in ("generator", "discriminator")]
     counts = " + ".join(f"{sum(parameter.numel() for parameter in network):,}" for network in sizes)
     assert f"({counts} parameters)" in what
     assert command in (f"#   parity verify {name}", f"#   python -m torch_impl train {name}")
