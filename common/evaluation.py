@@ -119,6 +119,8 @@ def evaluate(samples: Array, source: Source, seed: int = 0, asked: Array | None 
     if source.kind == "image":
         if not source.labels or labels.min() < 0:
             raise ValueError(f"{source.name}: images are judged by their classes, but not all of them have one")
+        if len(np.unique(labels)) < 2:
+            raise ValueError(f"{source.name}: images are judged by their classes, but all of them have the same one")
         return DigitsJudge(real, labels, source.labels, seed).judge(samples, asked)
     apart = held_out(len(real), seed)
     noise = Draws(seed).normal("evaluation noise", (len(samples), real.shape[1]))

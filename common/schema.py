@@ -269,10 +269,13 @@ class Config(Section):
     def advice(self) -> list[str]:
         """What is possible but unlikely to be meant, a sentence each."""
         told = []
-        if self.loss.kind == "wgan-gp" and self.model.normalises_batches:
+        if self.loss.kind == "wgan-gp" and self.model.critic_normalises_batches:
+            options = [
+                f"model.{name}=false or " for name in ("use_batchnorm", "batchnorm_d") if hasattr(self.model, name)
+            ]
             told.append(
                 "loss.kind=wgan-gp with batch norm in the critic: the penalty is meant for each sample by itself "
-                "(Gulrajani et al. 2017, section 4); prefer model.use_batchnorm=false or another loss"
+                f"(Gulrajani et al. 2017, section 4); prefer {''.join(options)}another loss"
             )
         stages, length = self.model.stages[:-1], self.training.stage_steps
         if stages and self.training.steps is not None and self.training.steps <= len(stages) * length + length // 2:

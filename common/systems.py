@@ -71,6 +71,11 @@ class Network(Section):
         """Whether the networks normalise by the statistics of their batch."""
         return True
 
+    @property
+    def critic_normalises_batches(self) -> bool:
+        """Whether the discriminator is one of them."""
+        return self.normalises_batches
+
 
 class SpecGANConfig(Network):
     """Options of SpecGAN; ``padding`` concerns torch only (Keras has SAME alone)."""
@@ -252,6 +257,11 @@ class ConditionalDCGANConfig(Network):
     def auxiliary(self) -> bool:
         """As asked."""
         return self.label == "auxiliary"
+
+    @property
+    def critic_normalises_batches(self) -> bool:
+        """As asked."""
+        return self.batchnorm_d
 
 
 def _refuse_sizes(growing: tuple[int, ...], side: int) -> None:

@@ -26,6 +26,26 @@ def rows(comparison: dict, part: str) -> dict[str, dict]:
     return {row["component"]["en"]: row for row in found["rows"]}
 
 
+@pytest.mark.parametrize(
+    "overrides",
+    [
+        ["training.instance_noise=0.3"],
+        ["optimizer.clip_norm=0.5"],
+        ["data.balance=false"],
+        ["loss.perceptual_weight=1", "loss.features=vgg19.h5"],
+        ["loss.texture_weight=1", "loss.features=vgg19.h5"],
+        ["model.label=auxiliary"],
+        ["model.growing=[8,16]"],
+    ],
+)
+def test_what_trains_otherwise_is_told(overrides):
+    """A setting that no row told would make two presets look the same."""
+    plain, other = load("conditional_dcgan_tiny"), load("conditional_dcgan_tiny", overrides)
+    differing = [words for words, tell in TRAINING if tell(plain) != tell(other)]
+    assert len(differing) == 1
+    assert all(all(tell(other)) for _, tell in TRAINING)
+
+
 def told(network: str, preset: str, *overrides: str) -> dict[str, str]:
     seen = read(load(preset, overrides).model, network)
     return {words[0]: tell(seen)[0] for words, tell in ROWS[network]}

@@ -218,5 +218,11 @@ def test_impossible_runs_are_refused_in_one_line(preset, overrides, message):
 
 def test_a_penalty_through_batch_norm_is_pointed_out():
     assert load("specgan_tiny").advice() == []
-    assert "batch norm in the critic" in load("specgan_tiny", ["model.use_batchnorm=true"]).advice()[0]
-    assert "batch norm in the critic" in load("dcgan_tiny", ["loss.kind=wgan-gp"]).advice()[0]
+    assert load("conditional_dcgan_tiny", ["loss.kind=wgan-gp", "model.batchnorm_d=false"]).advice() == []
+    for preset, overrides, remedy in [
+        ("specgan_tiny", ["model.use_batchnorm=true"], "model.use_batchnorm=false or another loss"),
+        ("conditional_dcgan_tiny", ["loss.kind=wgan-gp"], "model.batchnorm_d=false or another loss"),
+        ("dcgan_tiny", ["loss.kind=wgan-gp"], "prefer another loss"),
+    ]:
+        (sentence,) = load(preset, overrides).advice()
+        assert "batch norm in the critic" in sentence and sentence.endswith(remedy)

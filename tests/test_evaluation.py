@@ -244,6 +244,12 @@ def test_images_without_classes_are_refused():
         evaluate(faces, Few("image", "images:faces", [], [(face, -1) for face in faces]))
 
 
+def test_images_of_one_class_are_refused():
+    faces = np.zeros((5, 64, 64, 1), np.uint8)
+    with pytest.raises(ValueError, match="images:faces: .* all of them have the same one"):
+        evaluate(faces, Few("image", "images:faces", ["face"], [(face, 0) for face in faces]))
+
+
 def test_images_that_do_not_divide_into_cells_are_refused():
     with pytest.raises(ValueError, match="60x64 pixels do not divide into 8x8"):
         judge().judge(np.zeros((1, 60, 64, 1), np.uint8))

@@ -77,6 +77,15 @@ def test_numbers_decide_which_channels_go_layer_after_layer(float64):
         np.testing.assert_array_equal(b.movedim(1, -1).numpy(), a)
 
 
+def test_without_dropout_nothing_is_drawn_and_nothing_goes():
+    nothing = np.empty((3, 0))  # what a trainer draws for a network that drops no channels
+    x = np.random.RandomState(3).standard_normal((3, 5, 4, 3))
+    with ours.dropping(tf.constant(nothing)):
+        np.testing.assert_array_equal(ours.ChannelDropout(0.0, dtype="float64")(x, training=True), x)
+    with port.dropping(torch.from_numpy(nothing)):
+        assert torch.equal(port.ChannelDropout(0.0)(torch.from_numpy(x)), torch.from_numpy(x))
+
+
 def test_without_numbers_each_house_draws_its_own_and_in_evaluation_nothing_goes():
     x = np.ones((50, 2, 2, 40), np.float32)
     layer, module = ours.ChannelDropout(0.25), port.ChannelDropout(0.25)

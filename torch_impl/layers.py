@@ -195,7 +195,7 @@ class ChannelDropout(nn.Dropout2d):
     def forward(self, input: Tensor) -> Tensor:
         """``[B, C, H, W]``, what stays divided by ``1 - p``; in evaluation unchanged."""
         numbers = getattr(_GIVEN, "numbers", None)
-        if not self.training or numbers is None:
+        if not self.training or not self.p or numbers is None:
             return super().forward(input)
         channels = input.shape[1]
         _GIVEN.numbers = numbers[:, channels:]

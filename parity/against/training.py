@@ -86,6 +86,31 @@ def _average(cfg: Config) -> Words:
     return NONE if cfg.training.ema is None else _same(f"{cfg.training.ema:g}")
 
 
+def _terms(cfg: Config) -> Words:
+    """What else a loss is the sum of."""
+    told = [f"auxiliary {cfg.loss.auxiliary_weight:g}"] * cfg.model.auxiliary
+    told += [f"perceptual {cfg.loss.perceptual_weight:g}"] * bool(cfg.loss.perceptual_weight)
+    told += [f"texture {cfg.loss.texture_weight:g}"] * bool(cfg.loss.texture_weight)
+    return _same(", ".join(told)) if told else NONE
+
+
+def _clipping(cfg: Config) -> Words:
+    return NONE if cfg.optimizer.clip_norm is None else _same(f"{cfg.optimizer.clip_norm:g}")
+
+
+def _noise(cfg: Config) -> Words:
+    return _same(f"{cfg.training.instance_noise:g}") if cfg.training.instance_noise else NONE
+
+
+def _balance(cfg: Config) -> Words:
+    return ("each class as often", "各类别等频") if cfg.data.balance else NONE
+
+
+def _growth(cfg: Config) -> Words:
+    sizes, steps = " → ".join(map(str, cfg.model.stages)), cfg.training.stage_steps
+    return (f"{sizes}, {steps:,} steps each", f"{sizes}，每级 {steps:,} 步") if cfg.model.stages else NONE
+
+
 def _augmentation(cfg: Config) -> Words:
     told = [f"flip {cfg.data.flip}"] * (cfg.data.flip != "none") + [f"rotate ±{cfg.data.rotate:g}°"] * bool(
         cfg.data.rotate
@@ -98,16 +123,21 @@ ROWS: tuple[tuple[Words, Callable[[Config], Words]], ...] = (
     (("Loss", "损失"), _loss),
     (("Targets of D", "D 的目标"), _targets),
     (("Weight of each half of D's loss", "D 损失各半的权重"), _halves),
+    (("Further terms", "其他损失项"), _terms),
     (("Optimiser", "优化器"), _optimizer),
+    (("Gradient norm at most", "梯度范数上限"), _clipping),
     (("Learning rates", "学习率"), _rates),
     (("Schedule", "学习率调度"), _schedule),
     (("Initialisation", "初始化"), lambda cfg: INITIAL[cfg.model.init]),
     (("Latents", "隐向量"), lambda cfg: _same(f"{cfg.model.nz}, {LATENTS[cfg.training.latents]}")),
     (("Batch", "批次"), _batch),
     (("Length", "时长"), _length),
+    (("Growing through", "渐进增长"), _growth),
     (("Updates", "更新"), _updates),
     (("Moving average of G", "G 的滑动平均"), _average),
     (("Data", "数据"), lambda cfg: _same(cfg.data.source)),
+    (("Balance of classes", "类别平衡"), _balance),
     (("Augmentation", "数据增强"), _augmentation),
+    (("Instance noise", "实例噪声"), _noise),
     (("Precision", "精度"), lambda cfg: _same(cfg.training.precision)),
 )
