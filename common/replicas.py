@@ -29,6 +29,7 @@ OWN = (
     "config.data.source",
     "config.data.moments",
     "config.data.workers",
+    "config.loss.features",
     "config.data.prefetch",
     "config.runs.folder",
     "place",

@@ -277,6 +277,11 @@ class Config(Section):
                 "loss.kind=wgan-gp with batch norm in the critic: the penalty is meant for each sample by itself "
                 f"(Gulrajani et al. 2017, section 4); prefer {''.join(options)}another loss"
             )
+        if self.training.accumulation > 1 and self.training.reuse_fakes:
+            told.append(
+                f"training.accumulation={self.training.accumulation} with training.reuse_fakes=true: only D's batch is "
+                "split, G learns from the whole one at once; training.reuse_fakes=false splits both"
+            )
         stages, length = self.model.stages[:-1], self.training.stage_steps
         if stages and self.training.steps is not None and self.training.steps <= len(stages) * length + length // 2:
             told.append(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import sys
 import time
 from collections.abc import Callable, Iterator, Mapping
@@ -66,7 +67,8 @@ class Session:
                     shard=(self._replicas.process, processes), balance=data.balance,
                 )
             )  # fmt: skip
-            refuse_strangers(self._replicas, self.framework, self.config, self.stream.identity())
+            learnt_from = {**self.stream.identity(), **_features(self.config.loss.features)}
+            refuse_strangers(self._replicas, self.framework, self.config, learnt_from)
             self.steps = total_steps(training, len(self.stream.lineup))
             self._watch = Watch(self.config)
             start = by_chief(self._replicas, self._begin)
@@ -188,6 +190,12 @@ class Session:
                 f"{checkpoint.path}: optimizer.schedule={schedule} was planned for {planned} steps, got {self.steps}: "
                 "a run that follows a schedule is resumed at its own length"
             )
+
+
+def _features(path: str | None) -> dict[str, str]:
+    """What the file of features holds, which each worker may keep in a place of its own."""
+    file = Path(path or "").expanduser()
+    return {"features": hashlib.sha256(file.read_bytes()).hexdigest()[:16]} if file.is_file() else {}
 
 
 def _latest(folder: Path, config: Config, framework: str) -> checkpoints.Checkpoint:

@@ -75,6 +75,8 @@ class Records:
             value: Any = record
             for key in path:
                 value = value[key]
+            if int(value) < 0:  # how TensorFlow Datasets marks what is unlabelled
+                return UNLABELLED
             label = label * len(names) + int(value)
         return label
 

@@ -12,6 +12,7 @@ import os
 import re
 import threading
 import time
+import warnings
 from collections.abc import Iterator, Mapping
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from datetime import timedelta
@@ -85,9 +86,12 @@ class Replicas:
         if self.size == 1:
             return network
         devices = [self.device] if self.device.type == "cuda" else None
-        return DistributedDataParallel(
-            network, device_ids=devices, broadcast_buffers=False, gradient_as_bucket_view=True
-        )
+        with warnings.catch_warnings():
+            # deprecated in torch 2.13, which advises to keep it until there is init_sync_buffers
+            warnings.filterwarnings("ignore", ".*broadcast_buffers", FutureWarning)
+            return DistributedDataParallel(
+                network, device_ids=devices, broadcast_buffers=False, gradient_as_bucket_view=True
+            )
 
     def quiet(self, network: nn.Module) -> AbstractContextManager[Any]:
         """Within, gradients of a joined network are added up on each device alone."""
