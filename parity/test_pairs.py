@@ -6,6 +6,7 @@ from collections.abc import Callable
 
 import pytest
 
+from parity.commands.terminal import awaited_last
 from parity.pairs import AnyPair, Pair, networks, registry
 from parity.training.pairs import TrainingPair
 from parity.training.pairs import registry as training
@@ -14,7 +15,7 @@ from parity.verdict import Verdict
 # Differences that a pair is known to have; the rung proves that it is that one and no other.
 NORMALISING = ("dcgan", "upsample_dcgan", "conditional_dcgan")  # by batches; known without synchronised batch norm
 KNOWN = {(f"{system}.training", "distribution"): "known-difference" for system in NORMALISING}
-EVERY = [pytest.param(pair, rung, id=f"{pair.name}-{rung}") for pair in registry() for rung in pair.rungs]
+EVERY = [pytest.param(pair, rung, id=f"{pair.name}-{rung}") for pair in awaited_last(registry()) for rung in pair.rungs]
 
 
 @pytest.mark.parametrize(("pair", "rung"), EVERY)
