@@ -63,7 +63,7 @@ def test_operations_are_those_that_torch_counts(preset, network):
     model = load(preset).model
     name = ("generator", "discriminator")[network]
     module = build(model, name)
-    given = torch.zeros(2, model.nz) if name == "generator" else torch.zeros(2, 1, *[contestants.model.side] * 2)
+    given = torch.zeros(2, model.nz) if name == "generator" else torch.zeros(2, 1, *[model.side] * 2)
     with FlopCounterMode(display=False) as counter, torch.no_grad():
         module(given)
     assert 2 * sum(layer.operations for layer in flops.layers(model)[network]) == counter.get_total_flops()

@@ -45,7 +45,9 @@ class Ours(_OnDevice):
 
     def step(self, number: int) -> dict[str, float]:
         """A step of the trainer."""
-        return self.finished(self.trainer.step(number, itertools.repeat({"x": self.x})))
+        return self.finished(
+            self.trainer.step(number, itertools.repeat({"x": self.x, "label": np.zeros(len(self.x), np.int64)}))
+        )
 
     def d_update(self, number: int) -> dict[str, float]:
         """An update of D alone."""

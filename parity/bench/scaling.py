@@ -18,6 +18,8 @@ from itertools import repeat
 from statistics import median
 from typing import Any
 
+import numpy as np
+
 from common.replicas import HOUSES
 from parity.bench.contestants import configuration, drawn
 from parity.bench.processes import Player
@@ -135,7 +137,8 @@ def serve(framework: str, system: str, batch: int, lines: Iterator[str]) -> Iter
     trainers, engine = (import_module(f"{house}.{name}") for name in ("trainer", "distribution"))
     with engine.Replicas(config) as replicas:
         share = batch // replicas.processes
-        batches = repeat({"x": drawn(config)[0][replicas.process * share : (replicas.process + 1) * share]})
+        x = drawn(config)[0][replicas.process * share : (replicas.process + 1) * share]
+        batches = repeat({"x": x, "label": np.zeros(share, np.int64)})
         players = {JOINED: trainers.Trainer(config, config.training.steps, None, replicas)}
         players[APART] = _kept_apart(trainers.Trainer(config, config.training.steps, None, copy(replicas)))
         step = 0
