@@ -270,8 +270,8 @@ REFUSED = [
     (["1", "tensorflow"], lambda p: edited(p, framework="jax"), "made in 'jax', expected one of tensorflow, torch"),
     (
         ["1", "tensorflow"],
-        lambda p: edited(p, config={"model": {"system": "soundgan"}}),
-        "model.system is 'soundgan', did you mean dcgan?; valid: specgan, dcgan",
+        lambda p: edited(p, config={"model": {"system": "soundgun"}}),
+        "model.system is 'soundgun', did you mean soundgan?; valid: specgan, dcgan",
     ),
     (
         ["1", "net.pt"],
