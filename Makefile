@@ -2,6 +2,8 @@
 VENV := .venv
 PY := $(VENV)/bin/python
 PINNED := setup.cfg pyproject.toml constraints.txt
+# Tests that time several processes of their own: one after the other, with the machine to themselves
+CREWS := tests/test_distribution.py tests/test_interrupts.py
 SUPPORTED := import sys; sys.exit(not (3, 11) <= sys.version_info < (3, 14))
 
 .DEFAULT_GOAL := help
@@ -17,7 +19,8 @@ report: $(VENV)/.ready-parity  ## verify every pair and write report/index.html
 	$(PY) -m parity report --out report
 
 test: $(VENV)/.ready-test  ## run all tests
-	$(PY) -m pytest -n 2 --dist loadfile parity tests
+	$(PY) -m pytest -n 2 --dist loadfile $(addprefix --ignore=,$(CREWS)) parity tests
+	$(PY) -m pytest $(CREWS)
 
 verify: $(VENV)/.ready-parity  ## verify every pair, verdicts in the terminal
 	$(PY) -m parity verify --all
