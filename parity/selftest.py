@@ -66,9 +66,10 @@ def _missed(mutant: AnyMutant, healthy: Verdict, verdict: Verdict) -> Iterator[s
         yield "not caught: the broken port passes"
         return
     failed = [check.layer.replace("/", ".") for check in verdict.rungs[mutant.rung].checks if check.judgement == "fail"]
-    if (mutant.shows or mutant.layer) not in failed:
+    sought = (mutant.shows or mutant.layer).replace("/", ".")
+    if sought not in failed:
         listed = ", ".join(failed[:LISTED]) + f" and {len(failed) - LISTED} more" * (len(failed) > LISTED)
-        yield f"{mutant.rung} fails at {listed or 'no layer'} instead of {mutant.shows or mutant.layer}"
+        yield f"{mutant.rung} fails at {listed or 'no layer'} instead of {sought}"
     others = {name for name, rung in verdict.rungs.items() if rung.judgement == "fail"} - {mutant.rung, *mutant.besides}
     if others:
         yield f"{', '.join(sorted(others))} also fails"

@@ -367,8 +367,8 @@ def test_a_stream_without_a_seed_is_named(monkeypatch: pytest.MonkeyPatch) -> No
     seeds = iter(range(9))
 
     class Unseeded(data.Stream):
-        def __init__(self, source: Any, size: int, seed: int) -> None:
-            super().__init__(source, size, next(seeds))
+        def __init__(self, source: Any, size: int, seed: int, **options: Any) -> None:
+            super().__init__(source, size, next(seeds), **options)
 
         def identity(self) -> dict[str, Any]:
             return {}

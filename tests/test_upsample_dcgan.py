@@ -38,9 +38,14 @@ def test_the_discriminators_differ_in_the_padding_that_keras_spells_out(options)
     assert [name for name in names if not name.endswith("_pad")] == [name for name, _ in twin.named_children()]
     assert reference.count_params() == sum(tensor.numel() for tensor in twin.state_dict().values()) - 3  # of batches
     assert reference.output_shape == (None,)
-    scores = twin.eval()(torch.randn(5, options.get("nc", 3), 64, 64))
-    assert scores.shape == (5,)
-    assert bool(((scores > 0) & (scores < 1)).all()) == ("output" not in options)
+    assert twin(torch.zeros(5, options.get("nc", 3), 64, 64)).shape == (5,)
+
+
+def test_the_score_is_the_probability_of_its_logit():
+    images = torch.randn(5, 3, 64, 64)
+    probable, logical = (torch_impl.UpsampleDCGANDiscriminator(ndf=2, **o).eval() for o in ({}, {"output": "logit"}))
+    logical.load_state_dict(probable.state_dict())
+    torch.testing.assert_close(probable(images), torch.sigmoid(logical(images)))
 
 
 @pytest.mark.parametrize("momentum", [0.8, 0.1])
