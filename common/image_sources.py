@@ -58,13 +58,13 @@ class Digits(Source):
 
         super().__init__(data, [str(digit) for digit in range(10)])
         small, classes = load_digits(return_X_y=True)
-        pixels = np.round(small.reshape(-1, 8, 8) * (255 / 16)).astype(np.uint8)
-        self._images = np.stack([squares(Image.fromarray(image)) for image in pixels])
+        self._pixels = np.round(small.reshape(-1, 8, 8) * (255 / 16)).astype(np.uint8)
+        self._squares = squares
         self._digits = [int(digit) for digit in classes]
-        self.fingerprint = fingerprint(self.kind, self._digits, self._images.tobytes())
+        self.fingerprint = fingerprint(self.kind, squares.settings(), self._digits, self._pixels.tobytes())
 
     def __len__(self) -> int:
-        return len(self._images)
+        return len(self._pixels)
 
     def place(self, index: int) -> str:
         """The digit's number."""
@@ -72,7 +72,7 @@ class Digits(Source):
 
     def read(self, index: int, share: float) -> tuple[np.ndarray, int]:
         """The enlarged digit and its value; ``share`` plays no part."""
-        return self._images[index], self._digits[index]
+        return self._squares(Image.fromarray(self._pixels[index])), self._digits[index]
 
     def read_classes(self) -> Iterable[int]:
         """The digits' values."""

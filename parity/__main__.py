@@ -63,6 +63,7 @@ def padding(
 Rungs = Annotated[str | None, typer.Option("--rungs", help="comma-separated; default: all", metavar="R,…")]
 Seed = Annotated[int, typer.Option(help="of everything drawn")]
 Mirrored = Annotated[bool, typer.Option("--mirrored", help="compare in a mirror (images and kernels flipped)")]
+Jobs = Annotated[int | None, typer.Option(help="pairs verified at a time; default: by cores, four at most", min=1)]
 JsonFile = Annotated[Path | None, typer.Option("--json", help="also write the verdicts here", metavar="FILE")]
 
 
@@ -78,6 +79,7 @@ def verify(
     mirrored: Mirrored = False,
     rungs: Rungs = None,
     seed: Seed = 0,
+    jobs: Jobs = None,
     as_json: JsonFile = None,
     listed: Annotated[bool, typer.Option("--list", help="print the pairs' names and stop")] = False,
 ) -> int:
@@ -93,11 +95,10 @@ def verify(
     wanted = chosen(rungs)
     selected = registry() if everything else select(pairs or [])
     selected = climbing(in_a_mirror(selected) if mirrored else selected, wanted)
-    from parity.commands import frameworks, terminal
+    from parity.commands import terminal
 
     terminal.refuse_unwritable(as_json)
-    frameworks.load()
-    verdicts = terminal.verify_all(selected, wanted, seed)
+    verdicts = terminal.verify_all(selected, wanted, seed, jobs)
     if as_json:
         terminal.write_json([verdict.to_dict() for verdict in verdicts], as_json)
     terminal.show(verdicts)
@@ -150,6 +151,7 @@ def report(
         typer.Option(help="two presets to compare; without PAIR and --out the comparison is only printed"),
     ] = None,
     seed: Seed = 0,
+    jobs: Jobs = None,
 ) -> int:
     """Verify every pair and write the report: a page, Markdown in two languages, JSON and JUnit XML."""
     from parity.pairs import registry, select
@@ -168,8 +170,8 @@ def report(
     from parity.report import write
     from parity.report.collect import collect
 
+    verdicts = terminal.verify_all(selected, None, seed, jobs)
     frameworks.load()
-    verdicts = terminal.verify_all(selected, None, seed)
     words = [*(pairs or []), *(["--against", *against] if against else []), *([f"--seed={seed}"] if seed else [])]
     body = collect(verdicts, shlex.join(["parity", "report", *words]), seed)
     if against:

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from functools import cache
 
 import pytest
 
+from parity import crew
 from parity.commands import frameworks
-from parity.commands.terminal import ahead
-from parity.pairs import AnyPair
+from parity.pairs import AnyPair, Pair
 from parity.training.pairs import TrainingPair
 from parity.verdict import Verdict
 
@@ -17,15 +17,17 @@ from parity.verdict import Verdict
 @pytest.fixture(scope="session")
 def verdict_of(
     request: pytest.FixtureRequest, parity_record: Callable[[Verdict], Verdict]
-) -> Callable[[AnyPair], Verdict]:
-    """The verdict on a pair, measured at the first call."""
-    frameworks.load()
+) -> Iterator[Callable[[AnyPair], Verdict]]:
+    """The verdict on a pair, measured once; where the tests that ask are many, by several processes ahead of them."""
     parameters = [item.callspec.params for item in request.session.items if hasattr(item, "callspec")]
-    pairs = [given["pair"] for given in parameters if isinstance(given.get("pair"), TrainingPair)]
-    ahead(list(dict.fromkeys(pairs)))
-
-    @cache
-    def verdict(pair: AnyPair) -> Verdict:
-        return parity_record(pair.verify())
-
-    return verdict
+    asked = [given["pair"] for given in parameters if isinstance(given.get("pair"), (Pair, TrainingPair))]
+    pairs = list(dict.fromkeys(asked))
+    crew.announce(pairs)
+    jobs = crew.workers(len(pairs))
+    if jobs == 1:
+        frameworks.load()
+        yield cache(lambda pair: parity_record(pair.verify()))
+        return
+    with crew.crew(jobs) as (ask, _):
+        futures = {pair: ask(pair) for pair in pairs}
+        yield cache(lambda pair: parity_record(futures[pair].result()))

@@ -13,7 +13,16 @@ from functools import cached_property
 import numpy as np
 
 from parity import probes
-from parity.compare import Difference, difference, float64_limit, own_rounding, scale, typical_rounding
+from parity.compare import (
+    ROUNDING_LIMIT,
+    Difference,
+    difference,
+    float64_limit,
+    own_rounding,
+    rounding_limit,
+    scale,
+    typical_rounding,
+)
 from parity.comparison import Comparison
 from parity.layouts import Layout, crossed_shape, fitting
 from parity.matching import Match
@@ -59,6 +68,7 @@ class Reading:
     own_rounding: float = 0.0
     port_rounding: float = 0.0
     apart32: float | None = None
+    rounding_limit: float = ROUNDING_LIMIT
     mismatch: str = ""
     abstain: str = ""
     chain_abstain: str = ""
@@ -168,20 +178,22 @@ class Measurements:
     def _read(self, condition: Condition) -> Iterator[Reading]:
         seen = [match.key for match in self.comparison.matching.matches if match.reference.visible]
         typical = typical_rounding((condition.reference64.outputs[k], condition.reference32.outputs[k]) for k in seen)
-        inherited = 0.0
+        inherited, products = 0.0, 1
         for match in self.comparison.matching.matches:
+            products = max(products, match.reference.products)
             if not match.reference.visible:
                 continue
             abstain = self.comparison.unknown_input(match)
             blocked = self.comparison.unknown_input(match, upstream=True)
             reading = self._reading(match, condition, abstain, blocked, max(typical, inherited))
             inherited = reading.own_rounding / reading.scale if reading.scale else inherited
-            yield reading
+            yield replace(reading, rounding_limit=rounding_limit(products))
         abstain = self.comparison.unknown_input(None)
         blocked = self.comparison.unknown_input(None, upstream=True)
         for number, expected in enumerate(condition.reference64.result):
             least = max(typical, inherited)
-            yield self._output(number, expected, condition, abstain, blocked, least)
+            reading = self._output(number, expected, condition, abstain, blocked, least)
+            yield replace(reading, rounding_limit=rounding_limit(products))
 
     def _reading(self, match: Match, condition: Condition, abstain: str, blocked: str, typical: float) -> Reading:
         layout, name = self.layout(match), match.port.name

@@ -45,27 +45,30 @@ class SourceLines:
         return self._classes[id(model)]
 
 
-@lru_cache(maxsize=4096)
 def _line_of(cls: type, name: str) -> str:
-    home = sys.modules.get(cls.__module__)
-    path = getattr(home, "__file__", None)
-    if path is None or "site-packages" in path or cls.__module__.split(".")[0] in ("keras", "torch"):
+    exact, prefix = [], []
+    for label, line in _named_in(cls):
+        if label == name:
+            exact.append(line)
+        elif len(label) > 2 and name.startswith(f"{label}_"):
+            prefix.append((len(label), line))
+    if not exact and not prefix:
         return ""
+    return f"{_shown(sys.modules[cls.__module__].__file__ or '')}:{min(exact) if exact else max(prefix)[1]}"
+
+
+@lru_cache(maxsize=1024)
+def _named_in(cls: type) -> list[tuple[str, int]]:
+    """The names that a class gives or mentions, with their lines; none of what a framework defines."""
+    path = getattr(sys.modules.get(cls.__module__), "__file__", None)
+    if path is None or "site-packages" in path or cls.__module__.split(".")[0] in ("keras", "torch"):
+        return []
     try:
         lines, first = inspect.getsourcelines(cls)
         tree = ast.parse(inspect.cleandoc("\n" + "".join(lines)) if lines[0][0].isspace() else "".join(lines))
     except (OSError, TypeError, SyntaxError, IndexError):
-        return ""
-    exact, prefix = [], []
-    for node in ast.walk(tree):
-        for label, line in _labels(node):
-            if label == name:
-                exact.append(line)
-            elif len(label) > 2 and name.startswith(f"{label}_"):
-                prefix.append((len(label), line))
-    if exact:
-        return f"{_shown(path)}:{first + min(exact) - 1}"
-    return f"{_shown(path)}:{first + max(prefix)[1] - 1}" if prefix else ""
+        return []
+    return [(label, first + line - 1) for node in ast.walk(tree) for label, line in _labels(node)]
 
 
 def _labels(node: ast.AST) -> list[tuple[str, int]]:

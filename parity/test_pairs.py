@@ -6,7 +6,7 @@ from collections.abc import Callable
 
 import pytest
 
-from parity.commands.terminal import awaited_last
+from parity.crew import awaited_last
 from parity.pairs import AnyPair, Pair, networks, registry
 from parity.training.pairs import TrainingPair
 from parity.training.pairs import registry as training

@@ -88,10 +88,10 @@ def test_what_cannot_be_judged_abstains_with_the_reason(words, reason):
 def test_one_fleet_serves_all_that_were_announced():
     configs = [select([f"{system}.training", STEPS])[0].config() for system in ("dcgan", "specgan")]
     fleet.announce(configs)
-    first, second = (fleet.fleet_for(Job(config)) for config in configs)
+    first, second = (fleet.results_for(Job(config)) for config in configs)
     assert first is second and len(fleet._ahead) == 1
     other = select(["dcgan.training", "training.steps=2"])[0].config()
-    assert fleet.fleet_for(Job(other)) is not first
+    assert fleet.results_for(Job(other)) is not first
     for one in fleet._ahead:
         one.close()
         assert not one.folder.exists()

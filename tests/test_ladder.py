@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+import keras
+import numpy as np
 import pytest
 import torch
 from torch import nn
@@ -95,6 +97,34 @@ def test_a_half_precision_step_is_no_rounding() -> None:
     failed = [check for check in verdict.rungs["forward"].checks if check.judgement == "fail"]
     assert failed[0].layer == "downconv_1"
     assert all(check.what.startswith("float32") for check in failed)
+
+
+class OneAfterAnother(nn.Linear):
+    """Adds up its products one after another, in the precision of what it is given."""
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        products = (x.detach()[:, None] * self.weight.detach()).numpy()
+        return torch.from_numpy(np.add.accumulate(products, -1)[..., -1].copy()) + self.bias
+
+
+class InHalves(nn.Linear):
+    """Rounds its sums to half precision, unless it is given float64."""
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        y = super().forward(x)
+        return y if y.dtype == torch.float64 else y.half().float()
+
+
+@pytest.mark.parametrize(("layer", "faithful"), [(OneAfterAnother, True), (InHalves, False)])
+def test_a_wide_layer_may_add_up_in_any_order_but_not_in_half_precision(layer: type, faithful: bool) -> None:
+    reference = keras.Sequential([keras.Input((8192,)), keras.layers.Dense(3, name="sum")])
+    verdict = parity.verify(reference, nn.Sequential(layer(8192, 3)), rungs=["forward"])
+    (check,) = (
+        c for c in verdict.rungs["forward"].checks if c.layer == "sum" and c.what == "float32, evaluation, batch of 4"
+    )
+    assert verdict.passed == faithful, verdict.to_text()
+    assert check.limit == 8192**0.5 and check.measured is not None
+    assert 3 < check.measured < 8192**0.5 if faithful else check.measured > 1000
 
 
 def test_unknown_rung_lists_the_valid_ones() -> None:

@@ -10,8 +10,10 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 
-def load() -> None:
+def load(threads: int = 0) -> None:
     """Import Keras on TensorFlow, and torch, quietly; whatever they say is shown if the import fails.
+
+    Each computes in so many ``threads``; 0: in as many as it chooses.
 
     Raises:
         ImportError: a framework is not installed.
@@ -21,8 +23,11 @@ def load() -> None:
     with _stderr_held_back():
         import keras  # noqa: F401
         import tensorflow as tf
-        import torch  # noqa: F401
+        import torch
 
+        if threads:
+            tf.config.threading.set_intra_op_parallelism_threads(threads)
+            torch.set_num_threads(threads)
         tf.zeros(1)  # the first operation starts the runtime, which greets too
     tf.get_logger().setLevel("ERROR")  # it advises against building one trainer after another
     warnings.filterwarnings("ignore", category=DeprecationWarning, module="keras|tensorflow")

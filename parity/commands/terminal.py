@@ -28,32 +28,21 @@ LEGEND = "✓ pass   ✗ fail   ≈ known difference   – nothing to judge"
 Tell = Callable[[str], None]
 
 
-def verify_all(pairs: Sequence[AnyPair], rungs: Sequence[str] | None, seed: int) -> list[Verdict]:
-    """Verify pair by pair, each on those of ``rungs`` (None: all) that it has.
+def verify_all(
+    pairs: Sequence[AnyPair], rungs: Sequence[str] | None, seed: int, jobs: int | None = None
+) -> list[Verdict]:
+    """Verify every pair on those of ``rungs`` (None: all) that it has, ``jobs`` at a time.
 
     Progress goes to stderr: a bar on a terminal, plain lines elsewhere.
     """
-    found = {}
-    ahead(pairs, rungs, seed)
+    from parity import crew
+    from parity.commands import frameworks
+
+    jobs = jobs or crew.workers(len(pairs))
+    if jobs == 1:
+        frameworks.load()
     with progress(len(pairs)) as begin:
-        for pair in awaited_last(pairs):
-            own = None if rungs is None else [rung for rung in rungs if rung in pair.rungs]
-            found[pair] = pair.verify(rungs=own, seed=seed, progress=begin(pair.name))
-    return [found[pair] for pair in pairs]
-
-
-def awaited_last(pairs: Sequence[AnyPair]) -> list[AnyPair]:
-    """Pairs that wait for runs on many devices after all others, which are climbed while those runs are made."""
-    return sorted(pairs, key=lambda pair: "distribution" in pair.rungs)
-
-
-def ahead(pairs: Sequence[AnyPair], rungs: Sequence[str] | None = None, seed: int = 0) -> None:
-    """Begin in the background with the runs on many devices that these pairs will be judged by."""
-    from parity.devices.fleet import announce
-    from parity.training.pairs import TrainingPair
-
-    if rungs is None or "distribution" in rungs:
-        announce(pair.config(seed) for pair in pairs if isinstance(pair, TrainingPair) and "distribution" in pair.rungs)
+        return crew.verify_all(pairs, rungs, seed, begin, jobs)
 
 
 @contextmanager

@@ -63,27 +63,47 @@ class Job:
         return bool(training.batch_size % (engine.replicas * training.accumulation))
 
 
-class Fleet:
+class Results:
+    """What the engines make of some jobs, for every process that knows the folder that they write to."""
+
+    def __init__(self, jobs: Iterable[Job], folder: Path) -> None:
+        self.jobs = list(jobs)
+        self.folder = folder
+
+    def result(self, job: Job, engine: Engine, run: str) -> tuple[Arrays, list[dict[str, float]]]:
+        """The state in the house's own names and layout, and the losses of each step; :class:`EngineFailed`."""
+        folder, failed = self._place(job, engine, run), self._failure(engine)
+        while not done(folder):
+            over = self._end.exists() or not self.folder.exists()
+            if failed.exists():
+                raise EngineFailed(failed.read_text(encoding="utf-8"))
+            if over and not done(folder):
+                raise EngineFailed(f"{engine.name}: has not run")
+            time.sleep(POLL)
+        return read_result(folder)
+
+    @property
+    def _end(self) -> Path:
+        """There once nothing more will come."""
+        return self.folder / "end"
+
+    def _failure(self, engine: Engine) -> Path:
+        return self.folder / f"{ENGINES.index(engine)}.failed"
+
+    def _place(self, job: Job, engine: Engine, run: str) -> Path:
+        return self.folder / f"{self.jobs.index(job)}-{ENGINES.index(engine)}-{run}"
+
+
+class Fleet(Results):
     """Every engine in turn runs its part of some jobs; results can be asked for from the first moment on."""
 
     def __init__(self, jobs: Iterable[Job]) -> None:
-        self.jobs = list(jobs)
-        self.folder = Path(tempfile.mkdtemp(prefix="parity-devices-"))
+        super().__init__(jobs, Path(tempfile.mkdtemp(prefix="parity-devices-")))
         self._running: list[subprocess.Popen[bytes]] = []
-        self._failed: dict[Engine, str] = {}
         self._over = threading.Event()
         self._thread = threading.Thread(target=self._sail, daemon=True)
         atexit.register(self.close)
         self._thread.start()
-
-    def result(self, job: Job, engine: Engine, run: str) -> tuple[Arrays, list[dict[str, float]]]:
-        """The state in the house's own names and layout, and the losses of each step; :class:`EngineFailed`."""
-        folder = self._place(job, engine, run)
-        while not done(folder):
-            if engine in self._failed or not self._thread.is_alive():
-                raise EngineFailed(self._failed.get(engine, f"{engine.name}: has not run"))
-            time.sleep(POLL)
-        return read_result(folder)
 
     def close(self) -> None:
         """End all processes and remove what they wrote."""
@@ -94,6 +114,13 @@ class Fleet:
         atexit.unregister(self.close)
 
     def _sail(self) -> None:
+        try:
+            self._ask_all()
+        finally:
+            if self.folder.exists():
+                self._end.touch()
+
+    def _ask_all(self) -> None:
         for number, engine in enumerate(ENGINES):
             tasks = [self._task(job, engine, run) for job in self.jobs for run in job.runs(engine)]
             if not tasks or self._over.is_set():
@@ -105,7 +132,8 @@ class Fleet:
             problem = self._ended()
             if problem and not self._over.is_set():
                 said = [line for line in log.read_text(errors="replace").splitlines() if line.strip()]
-                self._failed[engine] = f"{engine.name}: {problem}: {said[-1] if said else 'without a word'}"
+                why = f"{engine.name}: {problem}: {said[-1] if said else 'without a word'}"
+                self._failure(engine).write_text(why, encoding="utf-8")
 
     def _ended(self) -> str:
         """Wait for the processes of an engine; what went wrong, if anything did."""
@@ -136,23 +164,30 @@ class Fleet:
             out=str(self._place(job, engine, run)),
         )
 
-    def _place(self, job: Job, engine: Engine, run: str) -> Path:
-        return self.folder / f"{self.jobs.index(job)}-{ENGINES.index(engine)}-{run}"
 
-
-_ahead: list[Fleet] = []
+_ahead: list[Results] = []
 
 
 def announce(configs: Iterable[Config]) -> None:
-    """Begin with what :func:`fleet_for` will be asked for."""
+    """Begin with what :func:`results_for` will be asked for."""
     if jobs := [Job(config) for config in configs if config.training.precision == "float64"]:
         _ahead.append(Fleet(jobs))
 
 
-def fleet_for(job: Job) -> Fleet:
-    """The fleet that runs the job: one that was announced, or a new one."""
-    for fleet in _ahead:
-        if job in fleet.jobs:
-            return fleet
+def announced() -> list[tuple[list[Job], Path]]:
+    """What another process needs to know of all that was announced (:func:`join`)."""
+    return [(results.jobs, results.folder) for results in _ahead]
+
+
+def join(known: Iterable[tuple[list[Job], Path]]) -> None:
+    """Take from the results that another process has announced."""
+    _ahead.extend(Results(*one) for one in known)
+
+
+def results_for(job: Job) -> Results:
+    """Where the job's results will be: of a fleet that was announced, or of a new one."""
+    for results in _ahead:
+        if job in results.jobs:
+            return results
     _ahead.append(Fleet([job]))
     return _ahead[-1]

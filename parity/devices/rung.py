@@ -6,7 +6,7 @@ from collections.abc import Callable
 
 from parity.compare import difference
 from parity.devices.engines import DDP, ENGINES, Engine
-from parity.devices.fleet import APART, OWN, RESUMED, EngineFailed, Job, fleet_for
+from parity.devices.fleet import APART, OWN, RESUMED, EngineFailed, Job, results_for
 from parity.devices.sliced import slice_statistics
 from parity.rungs.bench import Outcome
 from parity.rungs.values import describe
@@ -40,14 +40,14 @@ def distribution(bench: Bench) -> Outcome:
         outcome.message = reason
         return outcome
     job = Job(bench.config, torch=bench.port.trainer, tensorflow=bench.reference.trainer)
-    fleet, found = fleet_for(job), {}
+    results, found = results_for(job), {}
     for engine in ENGINES:
         if job.uneven(engine):
             message = f"a batch of {bench.config.training.batch_size} is not split evenly over {engine.replicas}"
             outcome.checks.append(Check("distribution", "state", engine.name, "abstain", message=message))
         for run in job.runs(engine):
             try:
-                state, losses = fleet.result(job, engine, run)
+                state, losses = results.result(job, engine, run)
             except EngineFailed as error:
                 _failed(engine, run, str(error), outcome)
                 break

@@ -6,7 +6,7 @@ from collections.abc import Callable
 
 import numpy as np
 
-from parity.compare import ROUNDING_LIMIT, TINY, Difference, difference
+from parity.compare import TINY, Difference, difference
 from parity.diagnosis import Evidence, explain
 from parity.evidence import FIT, FUNCTIONS
 from parity.matching import Match
@@ -169,7 +169,7 @@ def _forward_checks(reading: Reading) -> list[Check]:
             )  # fmt: skip
         )
     if reading.rounding is not None and not reading.chain_abstain:
-        judgement = judge(reading.rounding <= ROUNDING_LIMIT)
+        judgement = judge(reading.rounding <= reading.rounding_limit)
         message = "" if judgement == "pass" else f"{reading.rounding:.3g} times the rounding of float32: not rounding"
         checks.append(
             Check(
@@ -178,7 +178,7 @@ def _forward_checks(reading: Reading) -> list[Check]:
                 f"float32, {reading.condition}",
                 judgement,
                 reading.rounding,
-                ROUNDING_LIMIT,
+                reading.rounding_limit,
                 "x rounding",
                 message,
             )  # fmt: skip

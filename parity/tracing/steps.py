@@ -83,6 +83,13 @@ class Step:
         return self.kind != "merge" or self.attributes.get("operation") in COMMUTATIVE
 
     @property
+    def products(self) -> int:
+        """How many products each of the step's values adds up at most, by its kernel in Keras's layout."""
+        kernel = self.shapes.get("kernel", (1,))
+        outputs = {"depthwise": kernel[-2:], "conv-transpose": kernel[-2:-1]}.get(self.layout, kernel[-1:])
+        return int(np.prod(kernel)) // int(np.prod(outputs))
+
+    @property
     def size(self) -> int:
         """Number of parameters, running statistics excluded."""
         return int(sum(np.prod(shape) for slot, shape in self.shapes.items() if slot not in STATISTICS))

@@ -48,22 +48,16 @@ class TorchSide:
 
     @contextmanager
     def working(self, dtype: str = "float64") -> Iterator[TorchSide]:
-        """Within this context the adapter works on a copy in ``dtype``, with dropout inert, and without oneDNN.
-
-        oneDNN, which torch has for float32 alone, may add up a convolution's products one after another: at 8192 of
-        them its rounding was ten times that of torch's own convolutions and of TensorFlow's (measured, AVX2).
-        """
+        """Within this context the adapter works on a copy in ``dtype``, with dropout inert."""
         if dtype not in self._copies:
             self._copies[dtype] = copied(self.original, dtype)
-        default, onednn = torch.get_default_dtype(), torch.backends.mkldnn.enabled
+        default = torch.get_default_dtype()
         self.model = self._copies[dtype]
         self.keep_state()
         try:
             torch.set_default_dtype(DTYPES[dtype])
-            torch.backends.mkldnn.enabled = False  # type: ignore[assignment]
             yield self
         finally:
-            torch.backends.mkldnn.enabled = onednn
             torch.set_default_dtype(default)
             self.model, self._saved_state = self.original, {}
 

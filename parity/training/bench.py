@@ -27,11 +27,16 @@ RESUMED = 5  # steps that a run takes after it has been stopped and resumed
 
 @dataclass
 class Bench:
-    """A configuration in float64 (or bfloat16), and the houses that train it for ``training.steps`` steps."""
+    """A configuration in float64 (or bfloat16), and the houses that train it for ``training.steps`` steps.
+
+    A run that was stopped is resumed by a ``fresh`` trainer, as in another process, or by the one that ran on to the
+    end: what is not restored is of the beginning there, of the end here.
+    """
 
     config: Config
     reference: House = KERAS
     port: House = TORCH
+    fresh: bool = True
     trainers: dict[str, Any] = field(default_factory=dict, init=False)
 
     @property

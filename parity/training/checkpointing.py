@@ -49,9 +49,10 @@ RUNGS: dict[str, Callable[[Bench], Outcome]] = {"checkpoint": checkpoint}
 
 def _resume(bench: Bench, house: House, other: House, folder: Path, outcome: Outcome) -> None:
     """One house: its own checkpoint from the disk, there and back across the bridge, then the other house's state."""
-    trainer = bench.build(house)
+    fresh = bench.build(house) if bench.fresh else None
 
     def go_on(state: Mapping[str, Array]) -> Trajectory:
+        trainer = fresh or bench.trainer(house)
         house.restore(trainer, state)
         return lockstep.run(house, trainer, bench.config, range(bench.stop, bench.steps))
 

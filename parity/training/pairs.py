@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from parity.verdict import Verdict
 
 STEPS = 20
+BRIEF = 8  # steps of an option, four of them once more after a resumption; of growing networks as many as of all others
 # The most that a run here has of each; enough for batch statistics, several updates of D, and every layer.
 SIZES = {"model.nz": 16, "model.dim": 2, "model.ngf": 8, "model.ndf": 8, "training.d_updates": 2}
 # Systems that train narrow at a size of their own: a parity of steps needs no 256x256 pixels.
@@ -76,7 +77,10 @@ VARIANTS: dict[str, list[str]] = {
 
 @dataclass(frozen=True)
 class TrainingPair:
-    """Both trainers of one configuration."""
+    """Both trainers of one configuration.
+
+    ``brief`` pairs take fewer steps, and go on after a stop in the trainers that ran to the end.
+    """
 
     name: str
     system: str
@@ -85,6 +89,7 @@ class TrainingPair:
     network: str = "training"
     mirrored: bool = False
     rungs: tuple[str, ...] = TRAINING
+    brief: bool = False
 
     @property
     def is_variant(self) -> bool:
@@ -99,7 +104,8 @@ class TrainingPair:
         given = {override.partition("=")[0].strip() for override in self.overrides}
         try:
             asked = load(self.preset, self.overrides)
-            settings = {"training.seed": seed, "training.steps": STEPS} | _smaller(asked)
+            steps = BRIEF if self.brief and not asked.model.stages else STEPS
+            settings = {"training.seed": seed, "training.steps": steps} | _smaller(asked)
             own = [f"{name}={value}" for name, value in settings.items() if name not in given]
             precision = f"training.precision={COMPARED.get(asked.training.precision, asked.training.precision)}"
             return load(self.preset, [*self.overrides, *own, precision])
@@ -116,7 +122,9 @@ class TrainingPair:
         """This pair's verdict."""
         from parity.training.verification import verify_training
 
-        verdict = verify_training(self.config(seed), rungs=rungs or self.rungs, name=self.name, progress=progress)
+        verdict = verify_training(
+            self.config(seed), rungs=rungs or self.rungs, name=self.name, progress=progress, fresh=not self.brief
+        )
         verdict.command = " ".join(["parity verify", *self.arguments, *([f"--seed {seed}"] if seed else [])])
         return verdict
 
@@ -142,7 +150,7 @@ def _pair(system: str, variant: str) -> TrainingPair:
     preset = NARROW.get(system, system)
     if not variant:
         return TrainingPair(name, system, preset)
-    return TrainingPair(name, system, preset, options_in(variant), rungs=ONE_DEVICE)
+    return TrainingPair(name, system, preset, options_in(variant), rungs=ONE_DEVICE, brief=True)
 
 
 def _smaller(asked: Config) -> dict[str, object]:

@@ -52,14 +52,17 @@ def verify_training(
     rungs: Iterable[str] | None = None,
     name: str = "",
     progress: Callable[[str], None] | None = None,
+    fresh: bool = True,
 ) -> Verdict:
     """Measure whether ``port`` trains as ``reference`` does under ``config``, whose ``training.steps`` are taken.
+
+    ``fresh``: a run that was stopped is resumed by a trainer of its own (see :class:`Bench`).
 
     Raises UnusableInput if the reference does not train at all, or for an unknown rung.
     """
     start = time.perf_counter()
     wanted = chosen(rungs, TRAINING)
-    bench = Bench(config, reference, port)
+    bench = Bench(config, reference, port, fresh)
     results: dict[str, RungResult] = {}
     findings: list[Finding] = []
     for rung in wanted:

@@ -1,0 +1,138 @@
+"""Pairs verified side by side, in processes of their own. Imports no framework.
+
+Most of a verdict is the frameworks' Python, which one core does at a time.
+"""
+
+from __future__ import annotations
+
+import multiprocessing
+import os
+import signal
+import threading
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from concurrent.futures import Future, ProcessPoolExecutor, wait
+from concurrent.futures.process import BrokenProcessPool
+from contextlib import contextmanager
+from queue import Empty
+from typing import TYPE_CHECKING, Any
+
+from parity.devices import fleet
+from parity.training.pairs import TrainingPair
+from parity.verdict import UnusableInput
+
+if TYPE_CHECKING:
+    from parity.pairs import AnyPair
+    from parity.verdict import Verdict
+
+EACH = 6  # pairs that are worth a process, which imports both frameworks first
+MOST = 4  # processes, each of which may take 3 GB
+HEARD = 0.1  # seconds between two looks at what the processes tell
+Tell = Callable[[str], None]
+
+
+def workers(pairs: int) -> int:
+    """How many processes as many pairs are verified in."""
+    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    return max(1, min(cores, MOST, pairs // EACH))
+
+
+def verify_all(
+    pairs: Sequence[AnyPair], rungs: Sequence[str] | None, seed: int, begin: Callable[[str], Tell], jobs: int
+) -> list[Verdict]:
+    """Every pair's verdict on those of ``rungs`` (None: all) that it has, in their order.
+
+    ``begin(name)`` is called when a pair's turn has come, and what it returns at each of its stages.
+    """
+    announce(pairs, rungs, seed)
+    order = awaited_last(pairs)
+    if jobs == 1:
+        found = {pair: verified(pair, rungs, seed, begin(pair.name)) for pair in order}
+        return [found[pair] for pair in pairs]
+    with crew(jobs) as (ask, hear):
+        asked = {pair: ask(pair, rungs, seed) for pair in order}
+        left, told = set(asked.values()), dict[str, Tell]()
+        while left:
+            done, left = wait(left, HEARD)
+            for name, stage in hear():
+                told[name] = told.get(name) or begin(name)
+                told[name](stage)
+            for future in done:
+                future.result()
+        return [asked[pair].result() for pair in pairs]
+
+
+def announce(pairs: Iterable[AnyPair], rungs: Sequence[str] | None = None, seed: int = 0) -> None:
+    """Begin in the background with the runs on many devices that these pairs will be judged by."""
+    if rungs is None or "distribution" in rungs:
+        awaited = (pair for pair in pairs if isinstance(pair, TrainingPair) and "distribution" in pair.rungs)
+        fleet.announce(pair.config(seed) for pair in awaited)
+
+
+def awaited_last(pairs: Iterable[AnyPair]) -> list[AnyPair]:
+    """Pairs that wait for runs on many devices after all others, which are climbed while those runs are made."""
+    return sorted(pairs, key=lambda pair: "distribution" in pair.rungs)
+
+
+def verified(pair: AnyPair, rungs: Sequence[str] | None, seed: int, tell: Tell) -> Verdict:
+    """One pair's verdict, in this process."""
+    own = None if rungs is None else [rung for rung in rungs if rung in pair.rungs]
+    return pair.verify(rungs=own, seed=seed, progress=tell)
+
+
+@contextmanager
+def crew(jobs: int) -> Iterator[tuple[Callable[..., Future[Verdict]], Callable[[], list[tuple[str, str]]]]]:
+    """Within: a function that has a pair verified, as :func:`verified` is called but for ``tell``, and one for what
+    was told since: names of pairs and their stages.
+
+    Raises UnusableInput if a process ends before its work is done.
+    """
+    context = multiprocessing.get_context("spawn")
+    said = context.Queue()
+    given = (jobs, fleet.announced(), said)
+    executor = ProcessPoolExecutor(jobs, context, _enlist, given)
+
+    def hear() -> list[tuple[str, str]]:
+        heard = []
+        try:
+            while True:
+                heard.append(said.get_nowait())
+        except Empty:
+            return heard
+
+    try:
+        yield lambda pair, rungs=None, seed=0: executor.submit(_duty, pair, rungs, seed), hear
+    except BrokenProcessPool as error:
+        raise UnusableInput("a process that verified pairs was ended, for memory perhaps; try --jobs 1") from error
+    except BaseException:
+        for process in multiprocessing.active_children():
+            process.kill()
+        raise
+    finally:
+        executor.shutdown(cancel_futures=True)
+
+
+_said: Any = None
+
+
+def _enlist(jobs: int, known: list[Any], said: Any) -> None:
+    """What a process does first: quiet frameworks, its share of the cores, and an end when its parent ends."""
+    global _said
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    threading.Thread(target=_end_with_parent, daemon=True).start()
+    from parity.commands import frameworks
+
+    frameworks.load(threads=max(1, (os.cpu_count() or 1) // jobs))
+    fleet.join(known)
+    _said = said
+
+
+def _end_with_parent() -> None:
+    parent = multiprocessing.parent_process()
+    assert parent is not None
+    parent.join()
+    os._exit(1)
+
+
+def _duty(pair: AnyPair, rungs: Sequence[str] | None, seed: int) -> Verdict:
+    _said.put((pair.name, ""))
+    return verified(pair, rungs, seed, lambda stage: _said.put((pair.name, stage)))
