@@ -156,7 +156,7 @@ def application(name: str, house: Callable[[], House]) -> typer.Typer:
         inputs: Inputs = (z,)
         rows: list[str] = []
         if known := class_names(checkpoint, generator.config):
-            chosen = parse_classes(classes or "all", known)
+            chosen = parse_classes("all" if classes is None else classes, known)
             inputs, rows, words = each_class(z, chosen), [known[number] for number in chosen], file_words(known)
             names = [f"{words[number]}-{name}" for number in chosen for name in names]
         elif classes is not None:

@@ -74,7 +74,9 @@ def between(config: Config, seeds: Sequence[int], count: int) -> Array:
 
 
 def parse_classes(text: str, names: Sequence[str]) -> list[int]:
-    """``cat,dog``, ``0,2`` or ``all`` as numbers, in that order, a name before a number; ConfigError for others."""
+    """``cat,dog``, ``0,2`` or ``all`` as numbers, each once, in that order, a name before a number; ConfigError for
+    others.
+    """
     words = [part.strip() for part in text.split(",")]
     if words == ["all"] and "all" not in names:
         return list(range(len(names)))
@@ -85,7 +87,7 @@ def parse_classes(text: str, names: Sequence[str]) -> list[int]:
                 f"classes {text!r}: got {word!r}, expected all, or names or numbers (0 to {len(names) - 1}) of the "
                 f"{len(names)} classes {told(names)}"
             )
-    return [numbers[word] for word in words]
+    return list(dict.fromkeys(numbers[word] for word in words))
 
 
 def each_class(z: Array, classes: Sequence[int]) -> Inputs:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Annotated, Any, ClassVar, Literal, NamedTuple, Self
 
-from pydantic import Field, model_validator
+from pydantic import BeforeValidator, Field, model_validator
 
 from common.section import Count, Section, Share
 
@@ -12,7 +12,9 @@ KernelLength = Literal[3, 4, 5, 6, 7]
 Upsampling = Literal["zeros", "nearest", "linear", "cubic"]
 Padding = Literal["same", "symmetric"]
 Medium = Literal["audio", "image"]
-Sizes = Annotated[tuple[Count, ...], Field(strict=False)]  # YAML has lists only
+Sizes = Annotated[  # YAML has lists only, and one size needs no brackets
+    tuple[Count, ...], BeforeValidator(lambda given: (given,) if isinstance(given, int) else given), Field(strict=False)
+]
 
 
 class Framing(NamedTuple):

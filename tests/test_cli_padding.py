@@ -1,4 +1,4 @@
-"""``parity padding`` as a user meets it: one process, its output, its exit status, its time."""
+"""``parity padding`` as a user meets it: one process, its output, its exit status."""
 
 from __future__ import annotations
 
@@ -6,7 +6,6 @@ import json
 import re
 import subprocess
 import sys
-import time
 
 import numpy as np
 import pytest
@@ -175,13 +174,7 @@ def test_a_wide_picture_is_cut_in_the_middle_of_every_line() -> None:
     assert max(map(len, lines)) < 120 and "SAME" in lines[0] and " ~ " in lines[0]
 
 
-def test_it_answers_within_half_a_second_without_a_framework() -> None:
-    times = []
-    for _ in range(3):
-        start = time.perf_counter()
-        assert parity("padding", *SPECGAN_DOWN).returncode == 0
-        times.append(time.perf_counter() - start)
-    assert min(times) < 0.5, times
+def test_it_answers_without_a_framework() -> None:
     code = (
         "import sys; from parity.__main__ import run; run(sys.argv[1:]); "
         "print([m for m in ('tensorflow', 'keras', 'torch', 'rich') if m in sys.modules])"

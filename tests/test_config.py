@@ -67,6 +67,11 @@ def test_overrides_change_one_value_of_its_type():
     assert (model.dim, model.use_batchnorm, model.upsample, model.kernel_len) == (8, True, "cubic", 5)
 
 
+@pytest.mark.parametrize("given", ["16", "[16]"])
+def test_one_size_needs_no_brackets(given):
+    assert load("conditional_dcgan_tiny", [f"model.attention_at={given}"]).model.attention_at == (16,)
+
+
 def test_a_path_is_read_like_a_preset(tmp_path):
     path = tmp_path / "mine.yaml"
     path.write_text("model: {system: dcgan, ngf: 2}\n")

@@ -48,14 +48,11 @@ class _Spectral(keras.layers.Layer):
         self.v = self.add_weight(shape=shape, name="v", initializer=self._fitting, trainable=False)
 
     def _first(self, shape: Any, dtype: Any) -> Tensor:
-        matrix, u = (
-            self._matrix(ops.convert_to_tensor(self.kernel)),
-            initializers.RandomNormal(stddev=1.0)(shape, dtype),
-        )
+        matrix, u = self._matrix(tf.convert_to_tensor(self.kernel)), initializers.RandomNormal(stddev=1.0)(shape, dtype)
         return self._iterated(matrix, u, self._back(matrix, u), FIRST_ITERATIONS)[0]
 
     def _fitting(self, shape: Any, dtype: Any) -> Tensor:
-        return ops.reshape(self._back(self._matrix(ops.convert_to_tensor(self.kernel)), self.u), shape)
+        return tf.reshape(self._back(self._matrix(tf.convert_to_tensor(self.kernel)), self.u), shape)
 
     def add_weight(self, *args: Any, **kwargs: Any) -> Any:
         """As stock; whatever the layer computes in, sigma is found in the weights' own precision."""
@@ -69,31 +66,32 @@ class _Spectral(keras.layers.Layer):
         return outputs if self.activation is None else self.activation(outputs)
 
     def _normalised(self, training: bool) -> Tensor:
-        kernel = ops.convert_to_tensor(self.kernel)
+        kernel = tf.convert_to_tensor(self.kernel)
         matrix = self._matrix(kernel)
-        u, v = ops.convert_to_tensor(self.u), ops.reshape(self.v, [-1])
+        u, v = tf.convert_to_tensor(self.u), tf.reshape(self.v, [-1])
         if training:
             u, v = self._iterated(tf.stop_gradient(matrix), u, v, self.power_iterations)
             self.u.assign(u)
-            self.v.assign(ops.reshape(v, self.v.shape))
-        sigma = tf.tensordot(tf.stop_gradient(u), tf.linalg.matvec(matrix, tf.stop_gradient(v)), 1)
+            self.v.assign(tf.reshape(v, self.v.shape))
+        sigma = tf.reduce_sum(tf.stop_gradient(u) * _times(matrix, tf.stop_gradient(v)))
         return kernel / sigma
 
     def _matrix(self, kernel: Tensor) -> Tensor:
-        first = ops.moveaxis(kernel, self.outputs, 0)
-        return ops.reshape(first, [first.shape[0], -1])
+        axes = list(range(len(kernel.shape)))
+        out = axes.pop(self.outputs)
+        return tf.reshape(tf.transpose(kernel, [out, *axes]), [kernel.shape[out], -1])
 
     def _iterated(self, matrix: Tensor, u: Tensor, v: Tensor, times: int) -> tuple[Tensor, Tensor]:
         for _ in range(times):
-            u = self._unit(tf.linalg.matvec(matrix, v))
+            u = self._unit(_times(matrix, v))
             v = self._back(matrix, u)
         return u, v
 
     def _back(self, matrix: Tensor, u: Tensor) -> Tensor:
-        return self._unit(tf.linalg.matvec(matrix, u, transpose_a=True))
+        return self._unit(_times(matrix, u, transpose_a=True))
 
     def _unit(self, vector: Tensor) -> Tensor:
-        return vector / ops.maximum(tf.norm(vector), self.epsilon)
+        return vector / tf.maximum(tf.sqrt(tf.reduce_sum(vector * vector)), self.epsilon)
 
     def _product(self, inputs: Tensor, kernel: Tensor) -> Tensor:
         raise NotImplementedError
@@ -109,6 +107,10 @@ class _Spectral(keras.layers.Layer):
     def get_config(self) -> dict[str, Any]:
         """Stock configuration, ``power_iterations`` and ``epsilon``."""
         return {**super().get_config(), "power_iterations": self.power_iterations, "epsilon": self.epsilon}
+
+
+def _times(matrix: Tensor, vector: Tensor, transpose_a: bool = False) -> Tensor:
+    return tf.reshape(tf.matmul(matrix, tf.reshape(vector, [-1, 1]), transpose_a=transpose_a), [-1])
 
 
 class SpectralConv2D(_Spectral, Conv2D):

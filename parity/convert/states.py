@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import lru_cache
 
+import keras
 import numpy as np
 
 import tf_impl
@@ -74,10 +75,16 @@ def to_keras(arrays: Mapping[str, Array], config: Config) -> Arrays:
     )  # fmt: skip
 
 
+@lru_cache(maxsize=2)
+def reference_network(model: ModelConfig, network: str) -> keras.Model:
+    """The Keras network of a configuration, to be looked at and not changed."""
+    return tf_impl.build(model, network)
+
+
 @lru_cache(maxsize=8)
 def passages(model: ModelConfig, network: str) -> tuple[Passage, ...]:
     """Every parameter and running statistic of the ``generator`` or ``discriminator``, in the order they run."""
-    reference = tf_impl.build(model, network)
+    reference = reference_network(model, network)
     names = names_of(reference)
     if model.stages:
         reference = of_stage(reference, model, network, len(model.stages) - 1)

@@ -122,7 +122,9 @@ class Fleet(Results):
 
     def _ask_all(self) -> None:
         for number, engine in enumerate(ENGINES):
-            tasks = [self._task(job, engine, run) for job in self.jobs for run in job.runs(engine)]
+            # Resumed first, while the trainer is at its beginning: what is not restored shows.
+            runs = [(job, run) for job in self.jobs for run in sorted(job.runs(engine), key=lambda run: run != RESUMED)]
+            tasks = [self._task(job, engine, run) for job, run in runs]
             if not tasks or self._over.is_set():
                 continue
             asked, log = self.folder / f"{number}.json", self.folder / f"{number}.log"

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 from importlib import import_module
-from itertools import islice
+from itertools import groupby, islice
 from pathlib import Path
 from typing import Any
 
@@ -23,24 +23,28 @@ def main(framework: str, path: str) -> None:
     tasks = read_tasks(Path(path))
     engine = import_module(f"{HOUSES[framework]}.distribution")
     with engine.Replicas(Config.model_validate(tasks[0].config)) as replicas:
-        for task in tasks:
-            perform(HOUSES[framework], task, replicas)
+        for _, alike in groupby(tasks, lambda task: (task.trainer, task.config, task.steps)):
+            perform(HOUSES[framework], list(alike), replicas)
 
 
-def perform(house: str, task: Task, replicas: Replicas) -> None:
-    """Take a task's steps with the others; the chief writes what comes out."""
+def perform(house: str, tasks: list[Task], replicas: Replicas) -> None:
+    """Take the steps of one configuration's tasks, in one trainer, with the others; the chief writes what comes out."""
     spectrogram, checkpoints = (import_module(f"{house}.{name}") for name in ("spectrogram", "checkpoints"))
-    module, _, name = task.trainer.partition(":")
-    config = Config.model_validate(task.config)
+    module, _, name = tasks[0].trainer.partition(":")
+    config = Config.model_validate(tasks[0].config)
     moments = drawn.moments(config, lambda *given: np.asarray(spectrogram.log_magnitude(*given)))
-    trainer = getattr(import_module(module), name)(config, task.steps, moments, replicas)
-    if task.resume is not None:
-        await_result(Path(task.resume), WAIT)
-        checkpoints.restore(trainer, read_result(Path(task.resume))[0])
-    losses = [take(trainer, step, config, replicas) for step in range(task.first, task.last)]
-    trainer.settle()
-    if replicas.chief:
-        write_result(Path(task.out), checkpoints.state(trainer), losses)
+    trainer = getattr(import_module(module), name)(config, tasks[0].steps, moments, replicas)
+    start = {name: array.copy() for name, array in checkpoints.state(trainer).items()}
+    for number, task in enumerate(tasks):
+        if task.resume is not None:
+            await_result(Path(task.resume), WAIT)
+            checkpoints.restore(trainer, read_result(Path(task.resume))[0])
+        elif number:
+            checkpoints.restore(trainer, start)
+        losses = [take(trainer, step, config, replicas) for step in range(task.first, task.last)]
+        trainer.settle()
+        if replicas.chief:
+            write_result(Path(task.out), checkpoints.state(trainer), losses)
 
 
 def take(trainer: Any, step: int, config: Config, replicas: Replicas) -> dict[str, float]:

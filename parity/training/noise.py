@@ -8,10 +8,9 @@ from itertools import pairwise
 import keras
 import numpy as np
 
-import tf_impl
 from common.schema import Config
 from common.systems import ModelConfig
-from parity.convert.states import NETWORKS, OPTIMIZERS
+from parity.convert.states import NETWORKS, OPTIMIZERS, reference_network
 from tf_impl.attention import SelfAttention
 from tf_impl.layers import layers_in
 
@@ -47,7 +46,7 @@ def owner(name: str) -> str:
 
 @lru_cache(maxsize=8)
 def _centred(model: ModelConfig, network: str) -> tuple[tuple[str, str], ...]:
-    layers = list(layers_in(tf_impl.build(model, network)))
+    layers = list(layers_in(reference_network(model, network)))
     return (
         tuple(
             (f"{name}/bias", f"{after.name} subtracts the mean, and this bias with it")
@@ -73,5 +72,6 @@ def _centred(model: ModelConfig, network: str) -> tuple[tuple[str, str], ...]:
 @lru_cache(maxsize=8)
 def _last(model: ModelConfig) -> tuple[str, ...]:
     """The layers with a bias whose outputs are the scores."""
-    names = [name for name, layer in layers_in(tf_impl.build(model, "discriminator")) if getattr(layer, "use_bias", 0)]
+    layers = layers_in(reference_network(model, "discriminator"))
+    names = [name for name, layer in layers if getattr(layer, "use_bias", 0)]
     return tuple(name for name in names if "output" in name.split("/"))

@@ -19,23 +19,22 @@ if TYPE_CHECKING:
     from parity.verdict import Verdict
 
 STEPS = 20
-BRIEF = 8  # steps of an option, four of them once more after a resumption; of growing networks as many as of all others
+BRIEF = 8  # steps of an option, four of them once more after a resumption
 # The most that a run here has of each; enough for batch statistics, several updates of D, and every layer.
 SIZES = {"model.nz": 16, "model.dim": 2, "model.ngf": 8, "model.ndf": 8, "training.d_updates": 2}
 # Systems that train narrow at a size of their own: a parity of steps needs no 256x256 pixels.
 NARROW = {"conditional_dcgan": "conditional_dcgan_tiny", "soundgan": "soundgan_tiny"}
 COMPARED = {"float32": "float64"}  # after some steps float32 is chaos: 2e-2 apart after 20 with the same formulas
-# What grows goes through three stages in 20 steps: settled, faded in over three steps and settled, and so again.
-STAGES = "training.batch_size=4,training.stage_steps=6"
+# What grows goes through three stages: settled, faded in over two steps and settled, and so again.
+STAGES = "training.batch_size=4,training.stage_steps=4,training.steps=12"
 # Variants of each system. Together they take every value of every option, and every option another value than its own.
 VARIANTS: dict[str, list[str]] = {
     "specgan": [
         "",
-        "loss.kind=wgan,loss.clip=0.1",
-        "loss.kind=lsgan,model.use_batchnorm=true,training.instance_noise=0.2",
+        "loss.kind=wgan,loss.clip=0.1,model.upsample=linear,model.kernel_len=3,training.latents=normal",
+        "loss.kind=lsgan,model.use_batchnorm=true,training.instance_noise=0.2,model.upsample=cubic,model.kernel_len=3,"
+        "model.init=normal,optimizer.epsilon_place=torch",
         "loss.kind=dcgan,model.upsample=nearest,model.kernel_len=3",
-        "loss.penalty_weight=5,model.upsample=linear,model.kernel_len=3,optimizer.kind=rmsprop,training.latents=normal",
-        "model.init=normal,model.upsample=cubic,model.kernel_len=3,optimizer.epsilon_place=torch",
     ],
     "upsample_dcgan": [
         "",
@@ -49,22 +48,19 @@ VARIANTS: dict[str, list[str]] = {
         "training.reuse_fakes=false,training.accumulation=2,training.ema=0.9,data.flip=both,data.rotate=20,data.jitter=0.2",
         "model.label=auxiliary,loss.auxiliary_weight=0.5,model.spectral_norm_g=true,model.init=framework",
         f"model.growing=[8,16],{STAGES},training.stage_batches=[12,8],loss.kind=hinge,training.reuse_fakes=false,"
-        "training.accumulation=2,optimizer.kind=rmsprop,model.label=projected,model.batchnorm_d=false,"
-        "model.spectral_norm_g=true",
-        "model.label=replicated,model.image_size=64,model.scales=2,loss.kind=wgan-gp,training.reuse_fakes=false,"
-        "training.d_updates=2",
+        "optimizer.kind=rmsprop,model.label=projected,model.batchnorm_d=false,model.spectral_norm_g=true",
+        "model.label=replicated,model.image_size=64,model.scales=2,loss.kind=wgan-gp,training.reuse_fakes=false",
     ],
     "dcgan": [
         "",
-        "training.reuse_fakes=false,training.d_updates=3,model.init=framework",
-        "loss.kind=wgan-gp,training.reuse_fakes=false,optimizer.clip_norm=0.5",
-        "loss.kind=wgan,optimizer.kind=adam,training.latents=uniform",
-        "loss.kind=lsgan,loss.label_smoothing=0.1,training.ema=0.9",
+        "training.reuse_fakes=false,training.d_updates=3,model.init=framework,"
+        "optimizer.schedule=cosine,optimizer.final_lr=0.00001,optimizer.lr_g=0.0002,optimizer.lr_d=0.0004",
+        "loss.kind=wgan-gp,loss.penalty_weight=5,training.reuse_fakes=false,optimizer.clip_norm=0.5",
+        "loss.kind=wgan,optimizer.kind=adam,training.latents=uniform,"
+        "optimizer.schedule=linear,optimizer.clip_norm=0.1,optimizer.beta1=0.0,optimizer.epsilon=0.000001",
+        "loss.kind=lsgan,loss.label_smoothing=0.1,training.ema=0.9,training.accumulation=2,optimizer.beta2=0.99",
         "loss.label_smoothing=0.1,loss.smooth_fakes=true,training.instance_noise=0.3,optimizer.epsilon_place=tensorflow",
         "loss.d_scale=0.5,optimizer.kind=rmsprop,optimizer.initial_accumulator=0,optimizer.decay=0.95",
-        "optimizer.schedule=cosine,optimizer.final_lr=0.00001,optimizer.lr_g=0.0002,optimizer.lr_d=0.0004",
-        "optimizer.schedule=linear,optimizer.clip_norm=0.1,optimizer.beta1=0.0,optimizer.epsilon=0.000001",
-        "training.accumulation=2,training.ema=0.99,optimizer.beta2=0.99",
         "training.precision=bfloat16",
     ],
     "soundgan": [
@@ -104,8 +100,7 @@ class TrainingPair:
         given = {override.partition("=")[0].strip() for override in self.overrides}
         try:
             asked = load(self.preset, self.overrides)
-            steps = BRIEF if self.brief and not asked.model.stages else STEPS
-            settings = {"training.seed": seed, "training.steps": steps} | _smaller(asked)
+            settings = {"training.seed": seed, "training.steps": BRIEF if self.brief else STEPS} | _smaller(asked)
             own = [f"{name}={value}" for name, value in settings.items() if name not in given]
             precision = f"training.precision={COMPARED.get(asked.training.precision, asked.training.precision)}"
             return load(self.preset, [*self.overrides, *own, precision])
