@@ -19,7 +19,8 @@ report: $(VENV)/.ready-parity  ## verify every pair and write report/index.html
 	$(PY) -m parity report --out report
 
 test: $(VENV)/.ready-test  ## run all tests
-	$(PY) -m pytest -n 2 --dist loadfile $(addprefix --ignore=,$(CREWS)) parity tests
+	$(PY) -m pytest parity
+	$(PY) -m pytest -n 2 --dist loadfile $(addprefix --ignore=,$(CREWS)) tests
 	$(PY) -m pytest $(CREWS)
 
 verify: $(VENV)/.ready-parity  ## verify every pair, verdicts in the terminal
