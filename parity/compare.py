@@ -28,14 +28,18 @@ TINY = float(np.finfo(np.float64).tiny)
 ROUNDING_LIMIT = 8.0
 
 
+MOST_ROUNDING = 256.0  # of any layer: a step in half precision stays far beyond
+
+
 def rounding_limit(products: int) -> float:
-    """How many times the reference's float32 rounding the port's may be where a value adds up so many products.
+    """How many times the reference's float32 rounding the port's may be where the widest layer so far adds up so many
+    products.
 
     n products added one after another round by √n units, in blocks or in pairs by hardly more than one (Higham and
     Mary 2019, doi:10.1137/18M1226312). Kernels choose either: at 8192 products oneDNN on AVX2 rounded 9.3 times as much
     as TensorFlow.
     """
-    return max(ROUNDING_LIMIT, products**0.5)
+    return min(max(ROUNDING_LIMIT, products**0.5), MOST_ROUNDING)
 
 
 @dataclass(frozen=True)

@@ -9,8 +9,7 @@ import pytest
 
 from parity import crew
 from parity.commands import frameworks
-from parity.pairs import AnyPair, Pair
-from parity.training.pairs import TrainingPair
+from parity.pairs import AnyPair
 from parity.verdict import Verdict
 
 
@@ -19,11 +18,10 @@ def verdict_of(
     request: pytest.FixtureRequest, parity_record: Callable[[Verdict], Verdict]
 ) -> Iterator[Callable[[AnyPair], Verdict]]:
     """The verdict on a pair, measured once; where the tests that ask are many, by several processes ahead of them."""
-    parameters = [item.callspec.params for item in request.session.items if hasattr(item, "callspec")]
-    asked = [given["pair"] for given in parameters if isinstance(given.get("pair"), (Pair, TrainingPair))]
-    pairs = list(dict.fromkeys(asked))
+    items = [item for item in request.session.items if "verdict_of" in getattr(item, "fixturenames", ())]
+    pairs = list(dict.fromkeys(item.callspec.params["pair"] for item in items if hasattr(item, "callspec")))
     crew.announce(pairs)
-    jobs = crew.workers(len(pairs))
+    jobs = 1 if hasattr(request.config, "workerinput") else crew.workers(len(pairs))  # xdist has processes of its own
     if jobs == 1:
         frameworks.load()
         yield cache(lambda pair: parity_record(pair.verify()))

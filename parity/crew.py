@@ -8,11 +8,13 @@ from __future__ import annotations
 import multiprocessing
 import os
 import signal
+import tempfile
 import threading
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import Future, ProcessPoolExecutor, wait
 from concurrent.futures.process import BrokenProcessPool
 from contextlib import contextmanager
+from functools import partial
 from queue import Empty
 from typing import TYPE_CHECKING, Any
 
@@ -30,10 +32,14 @@ HEARD = 0.1  # seconds between two looks at what the processes tell
 Tell = Callable[[str], None]
 
 
+def cores() -> int:
+    """The cores that this process may use."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
 def workers(pairs: int) -> int:
     """How many processes as many pairs are verified in."""
-    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-    return max(1, min(cores, MOST, pairs // EACH))
+    return max(1, min(cores(), MOST, pairs // EACH))
 
 
 def verify_all(
@@ -48,7 +54,7 @@ def verify_all(
     if jobs == 1:
         found = {pair: verified(pair, rungs, seed, begin(pair.name)) for pair in order}
         return [found[pair] for pair in pairs]
-    with crew(jobs) as (ask, hear):
+    with crew(min(jobs, len(pairs))) as (ask, hear):
         asked = {pair: ask(pair, rungs, seed) for pair in order}
         left, told = set(asked.values()), dict[str, Tell]()
         while left:
@@ -82,46 +88,59 @@ def verified(pair: AnyPair, rungs: Sequence[str] | None, seed: int, tell: Tell) 
 @contextmanager
 def crew(jobs: int) -> Iterator[tuple[Callable[..., Future[Verdict]], Callable[[], list[tuple[str, str]]]]]:
     """Within: a function that has a pair verified, as :func:`verified` is called but for ``tell``, and one for what
-    was told since: names of pairs and their stages.
+    was told since: names of pairs and their stages. What is not done at the end is not waited for.
 
     Raises UnusableInput if a process ends before its work is done.
     """
-    context = multiprocessing.get_context("spawn")
+    context, others = multiprocessing.get_context("spawn"), set(multiprocessing.active_children())
     said = context.Queue()
-    given = (jobs, fleet.announced(), said)
-    executor = ProcessPoolExecutor(jobs, context, _enlist, given)
-
-    def hear() -> list[tuple[str, str]]:
-        heard = []
+    with tempfile.TemporaryDirectory(prefix="parity-crew-") as folder:
+        executor = ProcessPoolExecutor(jobs, context, _enlist, (jobs, fleet.announced(), said, folder))
         try:
-            while True:
-                heard.append(said.get_nowait())
-        except Empty:
-            return heard
+            with _uninterrupted():
+                executor.submit(int)  # starts all processes
+            yield lambda pair, rungs=None, seed=0: executor.submit(_duty, pair, rungs, seed), partial(_heard, said)
+        except BrokenProcessPool as error:
+            raise UnusableInput(f"verifying pairs side by side: {error} For memory perhaps; try --jobs 1") from error
+        finally:
+            for process in set(multiprocessing.active_children()) - others:
+                process.kill()
+            executor.shutdown(cancel_futures=True)
 
+
+def _heard(said: Any) -> list[tuple[str, str]]:
+    found = []
     try:
-        yield lambda pair, rungs=None, seed=0: executor.submit(_duty, pair, rungs, seed), hear
-    except BrokenProcessPool as error:
-        raise UnusableInput("a process that verified pairs was ended, for memory perhaps; try --jobs 1") from error
-    except BaseException:
-        for process in multiprocessing.active_children():
-            process.kill()
-        raise
+        while True:
+            found.append(said.get_nowait())
+    except Empty:
+        return found
+
+
+@contextmanager
+def _uninterrupted() -> Iterator[None]:
+    """Processes that are started within ignore Ctrl-C from their first instruction on."""
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    kept = signal.signal(signal.SIGINT, signal.SIG_IGN)
+    try:
+        yield
     finally:
-        executor.shutdown(cancel_futures=True)
+        signal.signal(signal.SIGINT, kept)
 
 
 _said: Any = None
 
 
-def _enlist(jobs: int, known: list[Any], said: Any) -> None:
+def _enlist(jobs: int, known: list[Any], said: Any, folder: str) -> None:
     """What a process does first: quiet frameworks, its share of the cores, and an end when its parent ends."""
     global _said
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
     threading.Thread(target=_end_with_parent, daemon=True).start()
+    tempfile.tempdir = folder
     from parity.commands import frameworks
 
-    frameworks.load(threads=max(1, (os.cpu_count() or 1) // jobs))
+    frameworks.load(threads=max(1, cores() // jobs))
     fleet.join(known)
     _said = said
 

@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from common.differences import plain
+from common.files import replacing
 from common.schema import Config
 from parity.devices.engines import DDP, ENGINES, MIRRORED, SINGLE, Engine, start
 from parity.devices.tasks import POLL, Arrays, Task, done, read_result, write_tasks
@@ -74,11 +75,10 @@ class Results:
         """The state in the house's own names and layout, and the losses of each step; :class:`EngineFailed`."""
         folder, failed = self._place(job, engine, run), self._failure(engine)
         while not done(folder):
-            over = self._end.exists() or not self.folder.exists()
-            if failed.exists():
-                raise EngineFailed(failed.read_text(encoding="utf-8"))
+            over = failed.exists() or self._end.exists() or not self.folder.exists()
             if over and not done(folder):
-                raise EngineFailed(f"{engine.name}: has not run")
+                why = failed.read_text(encoding="utf-8") if failed.exists() else f"{engine.name}: has not run"
+                raise EngineFailed(why)
             time.sleep(POLL)
         return read_result(folder)
 
@@ -125,6 +125,7 @@ class Fleet(Results):
             # Resumed first, while the trainer is at its beginning: what is not restored shows.
             runs = [(job, run) for job in self.jobs for run in sorted(job.runs(engine), key=lambda run: run != RESUMED)]
             tasks = [self._task(job, engine, run) for job, run in runs]
+            tasks = [task for task in tasks if task.resume is None or done(Path(task.resume))]
             if not tasks or self._over.is_set():
                 continue
             asked, log = self.folder / f"{number}.json", self.folder / f"{number}.log"
@@ -135,7 +136,8 @@ class Fleet(Results):
             if problem and not self._over.is_set():
                 said = [line for line in log.read_text(errors="replace").splitlines() if line.strip()]
                 why = f"{engine.name}: {problem}: {said[-1] if said else 'without a word'}"
-                self._failure(engine).write_text(why, encoding="utf-8")
+                with replacing(self._failure(engine)) as draft:
+                    draft.write_text(why, encoding="utf-8")
 
     def _ended(self) -> str:
         """Wait for the processes of an engine; what went wrong, if anything did."""

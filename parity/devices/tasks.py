@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import time
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -65,12 +64,3 @@ def read_result(folder: Path) -> tuple[Arrays, list[dict[str, float]]]:
 def done(folder: Path) -> bool:
     """Whether a result is there."""
     return (folder / LOSSES).is_file()
-
-
-def await_result(folder: Path, seconds: float) -> None:
-    """Wait until a result is there; TimeoutError if it does not come in time."""
-    until = time.monotonic() + seconds
-    while not done(folder):
-        if time.monotonic() > until:
-            raise TimeoutError(f"{folder}: not there after {seconds:g} s")
-        time.sleep(POLL)

@@ -12,10 +12,8 @@ import numpy as np
 
 from common.replicas import HOUSES, Replicas
 from common.schema import Config
-from parity.devices.tasks import Task, await_result, read_result, read_tasks, write_result
+from parity.devices.tasks import Task, read_result, read_tasks, write_result
 from parity.training import drawn
-
-WAIT = 300.0  # seconds for the state of another engine's run
 
 
 def main(framework: str, path: str) -> None:
@@ -34,10 +32,9 @@ def perform(house: str, tasks: list[Task], replicas: Replicas) -> None:
     config = Config.model_validate(tasks[0].config)
     moments = drawn.moments(config, lambda *given: np.asarray(spectrogram.log_magnitude(*given)))
     trainer = getattr(import_module(module), name)(config, tasks[0].steps, moments, replicas)
-    start = {name: array.copy() for name, array in checkpoints.state(trainer).items()}
+    start = checkpoints.state(trainer)
     for number, task in enumerate(tasks):
         if task.resume is not None:
-            await_result(Path(task.resume), WAIT)
             checkpoints.restore(trainer, read_result(Path(task.resume))[0])
         elif number:
             checkpoints.restore(trainer, start)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import weakref
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
@@ -86,8 +87,11 @@ class Step:
     def products(self) -> int:
         """How many products each of the step's values adds up at most, by its kernel in Keras's layout."""
         kernel = self.shapes.get("kernel", (1,))
-        outputs = {"depthwise": kernel[-2:], "conv-transpose": kernel[-2:-1]}.get(self.layout, kernel[-1:])
-        return int(np.prod(kernel)) // int(np.prod(outputs))
+        if self.layout != "conv-transpose":
+            outputs = 2 if self.layout == "depthwise" else 1
+            return math.prod(kernel[:-outputs])
+        strides = self.attributes.get("strides", [1] * len(kernel[:-2]))
+        return kernel[-1] * math.prod(-(-taps // stride) for taps, stride in zip(kernel, strides, strict=False))
 
     @property
     def size(self) -> int:

@@ -27,7 +27,7 @@ NARROW = {"conditional_dcgan": "conditional_dcgan_tiny", "soundgan": "soundgan_t
 COMPARED = {"float32": "float64"}  # after some steps float32 is chaos: 2e-2 apart after 20 with the same formulas
 # What grows goes through three stages: settled, faded in over two steps and settled, and so again.
 STAGES = "training.batch_size=4,training.stage_steps=4,training.steps=12"
-# Variants of each system. Together they take every value of every option, and every option another value than its own.
+# Variants of each system. Together they take every value of every option of loss, optimizer and training.
 VARIANTS: dict[str, list[str]] = {
     "specgan": [
         "",
@@ -49,7 +49,8 @@ VARIANTS: dict[str, list[str]] = {
         "model.label=auxiliary,loss.auxiliary_weight=0.5,model.spectral_norm_g=true,model.init=framework",
         f"model.growing=[8,16],{STAGES},training.stage_batches=[12,8],loss.kind=hinge,training.reuse_fakes=false,"
         "optimizer.kind=rmsprop,model.label=projected,model.batchnorm_d=false,model.spectral_norm_g=true",
-        "model.label=replicated,model.image_size=64,model.scales=2,loss.kind=wgan-gp,training.reuse_fakes=false",
+        "model.label=replicated,model.image_size=64,model.scales=2,loss.kind=wgan-gp,training.reuse_fakes=false,"
+        "training.d_updates=2",
     ],
     "dcgan": [
         "",
@@ -75,7 +76,8 @@ VARIANTS: dict[str, list[str]] = {
 class TrainingPair:
     """Both trainers of one configuration.
 
-    ``brief`` pairs take fewer steps, and go on after a stop in the trainers that ran to the end.
+    ``brief`` pairs take fewer steps, and go on after a stop in the trainers that ran to the end unless they keep more
+    than weights and Adam's moments.
     """
 
     name: str
@@ -117,9 +119,10 @@ class TrainingPair:
         """This pair's verdict."""
         from parity.training.verification import verify_training
 
-        verdict = verify_training(
-            self.config(seed), rungs=rungs or self.rungs, name=self.name, progress=progress, fresh=not self.brief
-        )
+        config = self.config(seed)
+        more = config.model.stages or config.training.ema is not None or config.optimizer.kind != "adam"
+        fresh = bool(more) or not self.brief
+        verdict = verify_training(config, rungs=rungs or self.rungs, name=self.name, progress=progress, fresh=fresh)
         verdict.command = " ".join(["parity verify", *self.arguments, *([f"--seed {seed}"] if seed else [])])
         return verdict
 
