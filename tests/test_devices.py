@@ -40,6 +40,7 @@ def verdict(words, port=TORCH):
         "specgan.training loss.kind=lsgan model.use_batchnorm=true optimizer.clip_norm=0.5 training.d_updates=1",
         "dcgan.training loss.kind=wgan-gp training.reuse_fakes=false",
         "dcgan.training training.accumulation=2 training.batch_size=8 training.ema=0.9 training.instance_noise=0.3",
+        "conditional_dcgan_tiny.training model.attention_at=[8] model.attention_d=[8] training.ema=0.9",
     ],
 )
 def test_options_that_meet_other_devices_hold_on_them(options):

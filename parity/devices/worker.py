@@ -33,10 +33,11 @@ def perform(house: str, tasks: list[Task], replicas: Replicas) -> None:
     moments = drawn.moments(config, lambda *given: np.asarray(spectrogram.log_magnitude(*given)))
     trainer = getattr(import_module(module), name)(config, tasks[0].steps, moments, replicas)
     start = checkpoints.state(trainer)
-    for number, task in enumerate(tasks):
+    start |= drawn.awake(start, config.training.seed)
+    for task in tasks:
         if task.resume is not None:
             checkpoints.restore(trainer, read_result(Path(task.resume))[0])
-        elif number:
+        else:
             checkpoints.restore(trainer, start)
         losses = [take(trainer, step, config, replicas) for step in range(task.first, task.last)]
         trainer.settle()

@@ -1,8 +1,8 @@
-"""Batches that lockstep runs learn from: drawn, so that no data set is needed. Plain NumPy."""
+"""What lockstep runs learn from and start at: drawn, so that no data set is needed. Plain NumPy."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 
 import numpy as np
 
@@ -11,6 +11,7 @@ from common.moments import Accumulator, Moments
 from common.schema import Config
 
 Array = np.ndarray
+WEIGHTS = {"generator": "generator", "ema": "generator", "discriminator": "discriminator"}
 
 
 def batch(config: Config, number: int) -> dict[str, Array]:
@@ -35,6 +36,21 @@ def batches(config: Config, start: int = 0, look: Callable[[], object] | None = 
             look()
         yield batch(config, start)
         start += 1
+
+
+def awake(state: Mapping[str, Array], seed: int) -> dict[str, Array]:
+    """Single numbers that a run starts at zero, such as an attention's gamma, by which all before them is multiplied:
+    drawn from U(0.5, 1), or nothing would be seen of a whole layer until they have moved.
+
+    Names may be either house's; a moving average gets what its network gets.
+    """
+    draws, found = Draws(seed), {}
+    for name, array in state.items():
+        scope, _, rest = name.partition("/")
+        if scope in WEIGHTS and array.dtype.kind == "f" and not array.ndim and not array:
+            place = f"{WEIGHTS[scope]}/{rest.replace('.', '/')}"
+            found[name] = np.asarray(0.5 + draws.uniform(place, (1,))[0] / 2, array.dtype)
+    return found
 
 
 def moments(config: Config, log_magnitude: Callable[[Array, int, int], Array]) -> Moments | None:

@@ -11,10 +11,8 @@ import numpy as np
 from common.draws import Draws
 from common.growing import batches_before, portions
 from common.schema import Config
-from parity.convert.states import NETWORKS
 from parity.training import drawn
 from parity.training.houses import House
-from parity.training.noise import owner
 
 Array = np.ndarray
 Arrays = dict[str, Array]
@@ -38,7 +36,7 @@ class Trajectory:
 def run(house: House, trainer: Any, config: Config, steps: range, keep: int | None = None) -> Trajectory:
     """Take these steps and record them, from the trainer's state with its sleepers awake."""
     start = _seen(house, trainer, config)
-    if sleepers := awake(start, config.training.seed):
+    if sleepers := drawn.awake(start, config.training.seed):
         house.restore(trainer, house.from_reference(start | sleepers, config))
     found = Trajectory([start | sleepers])
     for step in steps:
@@ -57,18 +55,6 @@ def updates(house: House, trainer: Any, config: Config, step: int, state: Mappin
     batches = drawn.batches(config, batches_before(config, step), lambda: seen.append(_seen(house, trainer, config)))
     house.step(trainer, step, batches)
     return [*seen[:: portions(config, step)], _seen(house, trainer, config)]
-
-
-def awake(state: Mapping[str, Array], seed: int) -> Arrays:
-    """Single numbers that a run starts at zero, such as an attention's gamma, by which all before them is multiplied:
-    drawn from U(0.5, 1), or nothing would be seen of a whole layer until they have moved.
-    """
-    draws = Draws(seed)
-    return {
-        name: 0.5 + draws.uniform(owner(name), (1,)).reshape(()) / 2
-        for name, array in state.items()
-        if array.dtype.kind == "f" and not array.ndim and not array and name.partition("/")[0] in NETWORKS
-    }
 
 
 def nudged(state: Mapping[str, Array], seed: int) -> Arrays:
