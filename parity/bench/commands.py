@@ -50,14 +50,14 @@ JOBS = (
     Job(
         "parity verify --all",
         ("-m", "parity", "verify", "--all", "--json", OUT),
-        goal_seconds=180,
+        goal_seconds=300,
         goal_gigabytes=6,
         parts="verdicts",
     ),
     Job(
         "pytest parity",
         ("-m", "pytest", "-q", "-p", "no:cacheprovider", f"--junitxml={OUT}", "--pyargs", "parity"),
-        goal_seconds=180,
+        goal_seconds=300,
         goal_gigabytes=6,
         parts="junit",
     ),
