@@ -231,7 +231,7 @@ class Trainer:
     def _average(self, ema: keras.Model, decay: float) -> None:
         """Parameters drift towards the generator's; running statistics are copied."""
         for drifting, parameter in zip(ema.trainable_variables, self.generator.trainable_variables, strict=True):
-            drifting.assign(decay * drifting + (1 - decay) * parameter)
+            drifting.assign_add((1 - decay) * (parameter - drifting))
         for copied, statistic in zip(ema.non_trainable_variables, self.generator.non_trainable_variables, strict=True):
             copied.assign(statistic)
 

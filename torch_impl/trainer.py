@@ -211,7 +211,7 @@ class Trainer:
     def _average(self, ema: nn.Module, decay: float) -> None:
         """Parameters drift towards the generator's; running statistics are copied."""
         for drifting, parameter in zip(ema.parameters(), self.generator.parameters(), strict=True):
-            drifting.mul_(decay).add_(parameter, alpha=1 - decay)
+            drifting.add_(parameter - drifting, alpha=1 - decay)
         for copied, statistic in zip(ema.buffers(), self.generator.buffers(), strict=True):
             copied.copy_(statistic)
 

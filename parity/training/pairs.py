@@ -40,7 +40,7 @@ VARIANTS: dict[str, list[str]] = {
         "",
         "model.upsample=bilinear,model.output=logit,loss.kind=wgan-gp,training.reuse_fakes=false,data.rotate=30",
         "model.momentum=0.1,model.dropout=0.5,model.init=normal,training.accumulation=2,training.instance_noise=0.1",
-        f"model.growing=[8,32],{STAGES},training.stage_batches=[8,4],training.instance_noise=0.1",
+        f"model.growing=[8,32],{STAGES},training.stage_batches=[8,4],training.ema=0.9,training.instance_noise=0.1",
     ],
     "conditional_dcgan": [
         "",
