@@ -99,10 +99,12 @@ class Replicas:
 
     def run_each(self, function: Callable[..., Any], *arguments: Any) -> Any:
         """Call it on every device, each with its own part of the arguments; what each of them returns."""
+        self._progress()
         return self.strategy.run(function, arguments)
 
     def average(self, values: Sequence[Tensor]) -> list[Tensor]:
         """Values averaged over all devices, each of which calls this."""
+        self._progress()
         return average(values) if self.size > 1 else list(values)
 
     def synchronised(self, network: keras.Model) -> keras.Model:
@@ -131,8 +133,7 @@ class Replicas:
         if self.processes == 1:
             return flag
         raised = bool(self._sum([int(flag)])[0])
-        if self._patience is not None:
-            self._patience.renew()
+        self._progress()
         return raised
 
     def mean(self, metrics: Mapping[str, Tensor]) -> dict[str, float]:
@@ -153,6 +154,11 @@ class Replicas:
             time.sleep(_GRACE)
             workers = [f"worker {i} of {self.processes} ({self.workers[i]})" for i in silent]
             raise lost(workers, _reason(str(error))) from error
+
+    def _progress(self) -> None:
+        """A step has come to its end, or a part of its graph, which is built before the first."""
+        if self._patience is not None:
+            self._patience.renew()
 
     def _stuck(self) -> str:
         seconds = self.asked.timeout
