@@ -85,8 +85,8 @@ OPTIONS: dict[tuple[str, str], list[str]] = {
 }
 
 
-# Networks as wide as their presets have them. Those of 256x256 pixels climb at 64x64, as far as their values, and the
-# deep rungs narrow, as options: at 256x256 one of them takes a minute for its values alone (ask for it:
+# Networks as wide as their presets have them. Those of 256x256 pixels climb as far as their values, and the deep rungs
+# narrow, as options; the conditional ones at 64x64, for at 256x256 each takes a minute for its values alone (ask for it:
 # `parity verify conditional_dcgan.generator model.image_size=256 --rungs forward`).
 SHALLOW = NETWORK[: NETWORK.index("forward") + 1]
 SMALLER = ("model.image_size=64",)
@@ -94,7 +94,7 @@ WIDE: dict[str, tuple[str, tuple[str, ...], tuple[str, ...]]] = {
     "specgan": ("specgan", (), NETWORK),
     "dcgan": ("dcgan", (), NETWORK),
     "upsample_dcgan": ("upsample_dcgan", (), NETWORK),
-    "soundgan": ("soundgan", SMALLER, SHALLOW),
+    "soundgan": ("soundgan", (), SHALLOW),
     "conditional_dcgan": ("conditional_dcgan", SMALLER, SHALLOW),
     "conditional_dcgan_improved": (
         "conditional_dcgan",
