@@ -124,10 +124,14 @@ def changes(config: Config, preset: str | Path) -> str:
     return " ".join(f"{one.field}={one.got}" for one in found if one.got != repr(None))
 
 
+def cores() -> int:
+    """How many of the processor's cores this process may use."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
 def processor() -> str:
     """The processor's name and how many of its cores this process may use."""
-    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-    return f"{_processor_name()}, {cores} core{'s' * (cores > 1)}"
+    return f"{_processor_name()}, {cores()} core{'s' * (cores() > 1)}"
 
 
 def _markdown(columns: list[str], table: list[dict[str, str]]) -> str:

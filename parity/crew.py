@@ -18,6 +18,7 @@ from functools import partial
 from queue import Empty
 from typing import TYPE_CHECKING, Any
 
+from common.experiments import cores
 from parity.devices import fleet
 from parity.training.pairs import TrainingPair
 from parity.verdict import UnusableInput
@@ -30,11 +31,6 @@ EACH = 6  # pairs that are worth a process, which imports both frameworks first
 MOST = 4  # processes, each of which may take 3 GB
 HEARD = 0.1  # seconds between two looks at what the processes tell
 Tell = Callable[[str], None]
-
-
-def cores() -> int:
-    """The cores that this process may use."""
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 def workers(pairs: int) -> int:

@@ -65,7 +65,7 @@ OPTIONS: dict[tuple[str, str], list[str]] = {
         *GROWING["[8,32]"],
     ],
     ("soundgan", "generator"): [f"image_size=128,init=normal,{FOUR_DIMENSIONAL}"],
-    ("soundgan", "discriminator"): ["image_size=128,init=normal", "patch=true,image_size=256"],
+    ("soundgan", "discriminator"): ["image_size=64,init=normal", "patch=true,image_size=256"],
     ("conditional_dcgan", "generator"): [
         "attention_at=[8],init=framework",
         "attention_at=[4,16],spectral_norm_g=true",
@@ -86,8 +86,8 @@ OPTIONS: dict[tuple[str, str], list[str]] = {
 
 
 # Networks as wide as their presets have them. Those of 256x256 pixels climb as far as their values, and the deep rungs
-# narrow, as options; the conditional ones at 64x64, for at 256x256 each takes a minute for its values alone (ask for it:
-# `parity verify conditional_dcgan.generator model.image_size=256 --rungs forward`).
+# narrow, as options. The conditional ones do so at 64x64: at 256x256 each takes a minute for its values alone (ask for
+# it: `parity verify conditional_dcgan.generator model.image_size=256 --rungs forward`).
 SHALLOW = NETWORK[: NETWORK.index("forward") + 1]
 SMALLER = ("model.image_size=64",)
 WIDE: dict[str, tuple[str, tuple[str, ...], tuple[str, ...]]] = {

@@ -9,7 +9,7 @@ import pytest
 from parity.pairs import _model, networks
 
 SYSTEMS = sorted({pair.system for pair in networks()})
-# Sizes that take minutes; README.md tells how they are asked for.
+# Sizes that take minutes, to be asked for.
 LARGE = {("soundgan", "image_size"): {512}, ("conditional_dcgan", "image_size"): {256}}
 
 
