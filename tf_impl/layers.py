@@ -35,7 +35,11 @@ TAPS: dict[str, dict[int, float]] = {
     "cubic": {-1: -3 / 32, 0: 19 / 32, 1: 19 / 32, 2: -3 / 32},
 }
 AS_IT_IS = {0: 1.0}
-HALF_PIXEL = {-1: 1 / 4, 0: 3 / 4}, {0: 3 / 4, 1: 1 / 4}  # of out[2i] and out[2i + 1], bilinear between pixel centres
+# Of out[2i] and out[2i + 1]; bilinear between pixel centres.
+SAMPLES: dict[str, tuple[dict[int, float], dict[int, float]]] = {
+    "nearest": (AS_IT_IS, AS_IT_IS),
+    "bilinear": ({-1: 1 / 4, 0: 3 / 4}, {0: 3 / 4, 1: 1 / 4}),
+}
 
 
 POLICIES = {"float32": "float32", "bfloat16": "mixed_bfloat16", "float64": "float64"}
@@ -209,7 +213,7 @@ class BatchNorm(keras.layers.BatchNormalization):
 class LeakyReLU(keras.layers.LeakyReLU):
     """``max(slope * x, x)`` in the tensor's own dtype; stock Keras rounds the slope to float32.
 
-    The slope comes first so that the gradient at exactly 0 is the slope: specgan.py:114-115 and torch agree on it.
+    The gradient at exactly 0 is the slope: specgan.py:114-115 and torch agree on it.
     Below float64 it is TensorFlow's fused op, without the zeros that stand for its second derivative: of a penalty's
     double backward they would go through every convolution below.
     """
@@ -217,7 +221,8 @@ class LeakyReLU(keras.layers.LeakyReLU):
     def call(self, inputs: Any) -> Any:
         """Element by element, any shape."""
         if inputs.dtype == "float64":
-            return ops.maximum(self.negative_slope * inputs, inputs)
+            one, slope = (ops.convert_to_tensor(value, "float64") for value in (1.0, self.negative_slope))
+            return inputs * ops.stop_gradient(ops.where(inputs > 0, one, slope))
         return _leaky_relu(inputs, self.negative_slope)
 
 
@@ -270,25 +275,30 @@ class Upsample(keras.layers.UpSampling2D):
 
     def call(self, inputs: Any) -> Any:
         """``[B, H, W, C]`` to ``[B, 2H, 2W, C]``."""
-        if self.interpolation == "nearest":
-            return super().call(inputs)
-        return _doubled(_doubled(inputs, 1, *HALF_PIXEL), 2, *HALF_PIXEL)
+        return _doubled(_doubled(inputs, 1, *SAMPLES[self.interpolation]), 2, *SAMPLES[self.interpolation])
 
 
 def _doubled(x: Any, axis: int, even: dict[int, float], odd: dict[int, float]) -> Any:
-    """Twice as long along an axis, every other value by its own taps; what lies outside repeats the edge."""
-    size = x.shape[axis]
+    """Twice as long along an axis, every other value by its own taps; what lies outside repeats the edge.
 
-    def sampled(taps: dict[int, float]) -> Any:
-        if taps == AS_IT_IS:
-            return x
-        found = ops.zeros_like(x)
+    A product with the weights of all samples: gathers, slices and their gradients take twice the time and more.
+    """
+    before, size, rest = x.shape[1:axis], x.shape[axis], x.shape[axis + 1 :]
+    if even == odd == AS_IT_IS:
+        made = ops.stack([x, x], axis=axis + 1)
+    else:
+        weights = ops.convert_to_tensor(_weights(size, even, odd), x.dtype)
+        made = ops.matmul(weights, ops.reshape(x, [-1, *before, size, math.prod(rest)]))
+    return ops.reshape(made, [-1, *before, 2 * size, *rest])
+
+
+def _weights(size: int, even: dict[int, float], odd: dict[int, float]) -> np.ndarray:
+    """What each of ``size`` samples weighs in each of those twice as many, ``[2 size, size]``."""
+    found = np.zeros((2 * size, size))
+    for way, taps in enumerate((even, odd)):
         for offset, weight in taps.items():
-            found = found + weight * ops.take(x, np.clip(np.arange(size) + offset, 0, size - 1), axis=axis)
-        return found
-
-    pairs = ops.stack([sampled(even), sampled(odd)], axis=axis + 1)
-    return ops.reshape(pairs, [-1, *x.shape[1:axis], 2 * size, *x.shape[axis + 1 :]])
+            found[way::2] += weight * np.eye(size)[np.clip(np.arange(size) + offset, 0, size - 1)]
+    return found
 
 
 _GIVEN = threading.local()  # replicas of a MirroredStrategy run in threads of their own
@@ -325,5 +335,5 @@ class ChannelDropout(keras.layers.SpatialDropout2D):
             numbers = tf.random.uniform([tf.shape(inputs)[0], channels], dtype=self.compute_dtype)
         else:
             _GIVEN.numbers = numbers[:, channels:]
-        kept = ops.cast(numbers[:, None, None, :channels] >= self.rate, inputs.dtype)
-        return inputs * kept / (1 - self.rate)
+        kept = ops.cast(numbers[:, None, None, :channels] >= self.rate, inputs.dtype) / (1 - self.rate)
+        return inputs * kept

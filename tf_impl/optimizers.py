@@ -51,19 +51,18 @@ class Adam:
         updates = tf.cast(self.updates.assign_add(1), tf.float64)
         power1, power2 = (tf.pow(tf.constant(beta, tf.float64), updates) for beta in (self.cfg.beta1, self.cfg.beta2))
         stock = tf.constant(1.0, tf.float64) if self.cfg.epsilon_place == "tensorflow" else tf.sqrt(1 - power2)
+        dtype = next(iter(self.parameters.values())).dtype
+        shared = {
+            "beta1_power": tf.cast(power1, dtype),
+            "beta2_power": tf.cast(power2, dtype),
+            "lr": tf.cast(lr, dtype),
+            "beta1": tf.constant(self.cfg.beta1, dtype),
+            "beta2": tf.constant(self.cfg.beta2, dtype),
+            "epsilon": tf.cast(self.cfg.epsilon * stock, dtype),
+        }
         for (name, parameter), gradient in zip(self.parameters.items(), gradients, strict=True):
-            tf.raw_ops.ResourceApplyAdam(
-                var=parameter.handle,
-                m=self.moments["m"][name].handle,
-                v=self.moments["v"][name].handle,
-                beta1_power=tf.cast(power1, parameter.dtype),
-                beta2_power=tf.cast(power2, parameter.dtype),
-                lr=tf.cast(lr, parameter.dtype),
-                beta1=tf.constant(self.cfg.beta1, parameter.dtype),
-                beta2=tf.constant(self.cfg.beta2, parameter.dtype),
-                epsilon=tf.cast(self.cfg.epsilon * stock, parameter.dtype),
-                grad=gradient,
-            )
+            m, v = (self.moments[kind][name].handle for kind in self.slots)
+            tf.raw_ops.ResourceApplyAdam(var=parameter.handle, m=m, v=v, grad=gradient, **shared)
 
 
 class RMSProp:

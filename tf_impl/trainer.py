@@ -239,7 +239,7 @@ class Trainer:
         """Gradients and metrics, averaged over the portions of a batch and over all devices."""
         portions = self.config.training.accumulation
         parts = [learn(*(x[i::portions] for x in images), drawn.portion(i, portions)) for i in range(portions)]
-        gradients = [tf.add_n(found) / portions for found in zip(*(part for part, _ in parts), strict=True)]
+        gradients = [_mean(found) for found in zip(*(part for part, _ in parts), strict=True)]
         return self._shared(gradients, {name: _mean([told[name] for _, told in parts]) for name in parts[0][1]})
 
     def _shared(self, gradients: list[Tensor], metrics: Metrics) -> Learned:
@@ -389,4 +389,4 @@ class Trainer:
 
 
 def _mean(values: Sequence[Tensor]) -> Tensor:
-    return tf.reduce_mean(tf.stack(list(values)), 0)
+    return values[0] if len(values) == 1 else tf.add_n(list(values)) / len(values)

@@ -199,8 +199,8 @@ class ChannelDropout(nn.Dropout2d):
             return super().forward(input)
         channels = input.shape[1]
         _GIVEN.numbers = numbers[:, channels:]
-        kept = (numbers[:, :channels, None, None] >= self.p).to(input.dtype)
-        return input * kept / (1 - self.p)
+        kept = (numbers[:, :channels, None, None] >= self.p).to(input.dtype) / (1 - self.p)
+        return input * kept
 
 
 def stored(module: nn.Module) -> Tensor:
