@@ -6,10 +6,7 @@ Most of a verdict is the frameworks' Python, which one core does at a time.
 from __future__ import annotations
 
 import multiprocessing
-import os
-import signal
 import tempfile
-import threading
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import Future, ProcessPoolExecutor, wait
 from concurrent.futures.process import BrokenProcessPool
@@ -19,6 +16,7 @@ from queue import Empty
 from typing import TYPE_CHECKING, Any
 
 from common.experiments import cores
+from parity import processes
 from parity.devices import fleet
 from parity.training.pairs import TrainingPair
 from parity.verdict import UnusableInput
@@ -88,12 +86,12 @@ def crew(jobs: int) -> Iterator[tuple[Callable[..., Future[Verdict]], Callable[[
 
     Raises UnusableInput if a process ends before its work is done.
     """
-    context, others = multiprocessing.get_context("spawn"), set(multiprocessing.active_children())
+    context, others = processes.context(), set(multiprocessing.active_children())
     said = context.Queue()
     with tempfile.TemporaryDirectory(prefix="parity-crew-") as folder:
         executor = ProcessPoolExecutor(jobs, context, _enlist, (jobs, fleet.announced(), said, folder))
         try:
-            with _uninterrupted():
+            with processes.uninterrupted():
                 executor.submit(int)  # starts all processes
             yield lambda pair, rungs=None, seed=0: executor.submit(_duty, pair, rungs, seed), partial(_heard, said)
         except BrokenProcessPool as error:
@@ -113,39 +111,19 @@ def _heard(said: Any) -> list[tuple[str, str]]:
         return found
 
 
-@contextmanager
-def _uninterrupted() -> Iterator[None]:
-    """Processes that are started within ignore Ctrl-C from their first instruction on."""
-    if threading.current_thread() is not threading.main_thread():
-        yield
-        return
-    kept = signal.signal(signal.SIGINT, signal.SIG_IGN)
-    try:
-        yield
-    finally:
-        signal.signal(signal.SIGINT, kept)
-
-
 _said: Any = None
 
 
 def _enlist(jobs: int, known: list[Any], said: Any, folder: str) -> None:
     """What a process does first: quiet frameworks, its share of the cores, and an end when its parent ends."""
     global _said
-    threading.Thread(target=_end_with_parent, daemon=True).start()
+    processes.end_with_parent()
     tempfile.tempdir = folder
     from parity.commands import frameworks
 
     frameworks.load(threads=max(1, cores() // jobs))
     fleet.join(known)
     _said = said
-
-
-def _end_with_parent() -> None:
-    parent = multiprocessing.parent_process()
-    assert parent is not None
-    parent.join()
-    os._exit(1)
 
 
 def _duty(pair: AnyPair, rungs: Sequence[str] | None, seed: int) -> Verdict:

@@ -13,7 +13,7 @@ from pathlib import Path
 
 from common import checkpoints
 from common.runs import CHECKPOINTS
-from parity.devices.engines import DDP, MULTI_WORKER, SINGLE, Engine, environments
+from parity.devices.engines import DDP, MULTI_WORKER, Engine, environments
 
 ROOT = Path(__file__).resolve().parents[1]
 HOUSES = {"torch_impl": DDP, "tf_impl": MULTI_WORKER}
@@ -22,6 +22,7 @@ SMALL = [
     "distribution.devices=cpu",
     *("runs.log_every=1", "runs.samples=4", "runs.tensorboard=false", "distribution.timeout=60"),
 ]
+SINGLE = {name: "1" for name in ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "TF_NUM_INTRAOP_THREADS")}  # small networks
 PATIENCE = 120.0  # seconds for a start, imports included
 LAST = 15  # lines of each log that a failure shows
 
@@ -32,6 +33,22 @@ class Crew:
 
     processes: list[subprocess.Popen[bytes]]
     logs: list[Path]
+
+    def join(self, program: Sequence[str], folder: Path, environment: Mapping[str, str], source: Path = ROOT) -> None:
+        """One more process, ``python -m PROGRAM`` in ``folder``, which is told its place by ``environment``."""
+        number = len(self.processes)
+        self.logs.append(folder / f"worker-{number}-{len(list(folder.glob('*.log')))}.log")
+        paths = {"PYTHONPATH": str(source), "TF_CPP_MIN_LOG_LEVEL": "3", "LOCAL_RANK": "0"}
+        with self.logs[-1].open("wb") as said:
+            self.processes.append(
+                subprocess.Popen(
+                    [sys.executable, "-m", *program],
+                    cwd=folder,
+                    env={**os.environ, **SINGLE, **environment, **paths},
+                    stdout=said,
+                    stderr=said,
+                )
+            )
 
     def told(self, worker: int) -> str:
         """What a worker has said, its progress left out."""
@@ -88,18 +105,8 @@ def started(
     """The processes of a crew, each in the environment that its place is told by."""
     found = Crew([], [])
     for worker in only:
-        found.logs.append(folder / f"worker-{worker}-{len(list(folder.glob('*.log')))}.log")
-        paths = {"PYTHONPATH": str(sources.get(worker, ROOT)), "TF_CPP_MIN_LOG_LEVEL": "3", "LOCAL_RANK": "0"}
-        with found.logs[-1].open("wb") as said:
-            found.processes.append(
-                subprocess.Popen(
-                    [sys.executable, "-m", house, "train", *words, *own.get(worker, [])],
-                    cwd=folder,
-                    env={**os.environ, **SINGLE, **environments[worker], **paths},
-                    stdout=said,
-                    stderr=said,
-                )
-            )
+        program = [house, "train", *words, *own.get(worker, [])]
+        found.join(program, folder, environments[worker], sources.get(worker, ROOT))
     return found
 
 

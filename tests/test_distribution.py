@@ -25,7 +25,7 @@ from common.replicas import refuse_uneven
 from common.sources import open_source
 from common.stream import Stream
 from parity.convert import to_keras
-from parity.devices.engines import DDP, SINGLE, Engine, start
+from parity.devices.engines import DDP, Engine, environments
 from parity.devices.sliced import slice_statistics
 from tests.crews import HOUSES, PATIENCE, ROOT, SMALL, Crew, await_step, crew, final, logged
 from torch_impl.checkpoints import state
@@ -166,8 +166,9 @@ def test_a_killed_worker_ends_the_run_which_then_goes_on_to_the_same_result(hous
 
 
 def test_a_thread_of_the_engine_that_is_late_does_not_hold_up_the_end(tmp_path):
-    log = tmp_path / "log"
-    workers = Crew(start(Engine("torch", DDP, 2, 2), ("-m", "tests.late_thread"), log, SINGLE), [log])
+    workers = Crew([], [])
+    for environment in environments(Engine("torch", DDP, 2, 2)):
+        workers.join(["tests.late_thread"], tmp_path, environment)
     assert workers.ended(PATIENCE) == [0, 0], workers.said()
 
 

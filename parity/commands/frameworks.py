@@ -13,7 +13,7 @@ from common.allocation import keep_freed_memory
 
 
 def load(threads: int = 0) -> None:
-    """Import Keras on TensorFlow, and torch, quietly; whatever they say is shown if the import fails.
+    """Import Keras on TensorFlow, and torch, quietly, and begin with them; whatever they say is shown if that fails.
 
     Each computes in so many ``threads``; 0: in as many as it chooses. Freed memory is kept for the next tensor: a fifth
     of the time of a wide pair.
@@ -21,20 +21,35 @@ def load(threads: int = 0) -> None:
     Raises:
         ImportError: a framework is not installed.
     """
+    keep_freed_memory()
+    import_both()
+    if threads:
+        compute_in(threads)
+    with _stderr_held_back():
+        import tensorflow as tf
+
+        tf.zeros(1)  # the first operation starts the runtime, which greets too
+
+
+def import_both() -> None:
+    """Import the frameworks quietly, and no more: of a process that has done so others can be forked."""
     os.environ.setdefault("KERAS_BACKEND", "tensorflow")
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
-    keep_freed_memory()
     with _stderr_held_back():
         import keras  # noqa: F401
         import tensorflow as tf
-        import torch
-
-        if threads:
-            tf.config.threading.set_intra_op_parallelism_threads(threads)
-            torch.set_num_threads(threads)
-        tf.zeros(1)  # the first operation starts the runtime, which greets too
+        import torch  # noqa: F401
     tf.get_logger().setLevel("ERROR")  # it advises against building one trainer after another
     warnings.filterwarnings("ignore", category=DeprecationWarning, module="keras|tensorflow")
+
+
+def compute_in(threads: int) -> None:
+    """Both frameworks compute in so many threads; before their first operation."""
+    import tensorflow as tf
+    import torch
+
+    tf.config.threading.set_intra_op_parallelism_threads(threads)
+    torch.set_num_threads(threads)
 
 
 @contextmanager

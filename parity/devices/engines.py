@@ -3,17 +3,10 @@
 from __future__ import annotations
 
 import json
-import os
 import socket
-import subprocess
-import sys
-from collections.abc import Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
-from pathlib import Path
 
-ROOT = Path(__file__).resolve().parents[2]
-SINGLE = {name: "1" for name in ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "TF_NUM_INTRAOP_THREADS")}  # small networks
 LAUNCHERS = ("RANK", "WORLD_SIZE", "LOCAL_RANK", "MASTER_ADDR", "MASTER_PORT", "TF_CONFIG", "PYTEST_CURRENT_TEST")
 
 
@@ -60,23 +53,6 @@ def environments(engine: Engine) -> list[dict[str, str]]:
     cluster = {"worker": [f"127.0.0.1:{port}" for port in ports]}
     tasks = [{"type": "worker", "index": i} for i in range(engine.processes)]
     return [{"TF_CONFIG": json.dumps({"cluster": cluster, "task": task})} for task in tasks]
-
-
-def start(engine: Engine, command: Sequence[str], log: Path, extra: Mapping[str, str]) -> list[subprocess.Popen[bytes]]:
-    """The engine's processes, each running ``python COMMAND``; what they say goes to ``log``."""
-    own = {name: value for name, value in os.environ.items() if name not in LAUNCHERS}
-    path = os.pathsep.join(filter(None, (str(ROOT), own.get("PYTHONPATH", ""))))
-    with log.open("ab") as said:
-        return [
-            subprocess.Popen(
-                [sys.executable, *command],
-                env={**own, "PYTHONPATH": path, **extra, **environment},
-                stdin=subprocess.DEVNULL,
-                stdout=said,
-                stderr=said,
-            )
-            for environment in environments(engine)
-        ]
 
 
 def _free_ports(count: int) -> list[int]:

@@ -4,18 +4,20 @@ from __future__ import annotations
 
 import atexit
 import shutil
-import subprocess
 import tempfile
 import threading
 import time
 from collections.abc import Iterable
 from dataclasses import dataclass
+from multiprocessing.process import BaseProcess
 from pathlib import Path
 
 from common.differences import plain
 from common.files import replacing
 from common.schema import Config
-from parity.devices.engines import DDP, ENGINES, MIRRORED, SINGLE, Engine, start
+from parity import processes
+from parity.devices import worker
+from parity.devices.engines import DDP, ENGINES, LAUNCHERS, MIRRORED, Engine, environments
 from parity.devices.tasks import POLL, Arrays, Task, done, read_result, write_tasks
 
 LONGEST = 600.0  # seconds that one engine may take
@@ -99,7 +101,8 @@ class Fleet(Results):
 
     def __init__(self, jobs: Iterable[Job]) -> None:
         super().__init__(jobs, Path(tempfile.mkdtemp(prefix="parity-devices-")))
-        self._running: list[subprocess.Popen[bytes]] = []
+        self._running: list[BaseProcess] = []
+        processes.context()
         self._over = threading.Event()
         self._thread = threading.Thread(target=self._sail, daemon=True)
         atexit.register(self.close)
@@ -130,8 +133,10 @@ class Fleet(Results):
                 continue
             asked, log = self.folder / f"{number}.json", self.folder / f"{number}.log"
             write_tasks(asked, tasks)
-            command = ("-m", "parity.devices.worker", engine.framework, str(asked))
-            self._running = start(engine, command, log, SINGLE)
+            self._running = [
+                processes.start(worker.main, engine.framework, str(asked), environment=own, without=LAUNCHERS, log=log)
+                for own in environments(engine)
+            ]
             problem = self._ended()
             if problem and not self._over.is_set():
                 said = [line for line in log.read_text(errors="replace").splitlines() if line.strip()]
@@ -142,8 +147,8 @@ class Fleet(Results):
     def _ended(self) -> str:
         """Wait for the processes of an engine; what went wrong, if anything did."""
         until = time.monotonic() + LONGEST
-        while any(process.poll() is None for process in self._running):
-            failed = [process.returncode for process in self._running if process.returncode]
+        while any(process.exitcode is None for process in self._running):
+            failed = [process.exitcode for process in self._running if process.exitcode]
             late = time.monotonic() > until
             if failed or late or self._over.is_set():
                 time.sleep(POLL)
@@ -151,7 +156,7 @@ class Fleet(Results):
                     process.kill()
                 return f"exit status {failed[0]}" if failed else f"not at its end after {LONGEST:g} s"
             time.sleep(POLL)
-        failed = [process.returncode for process in self._running if process.returncode]
+        failed = [process.exitcode for process in self._running if process.exitcode]
         return f"exit status {failed[0]}" if failed else ""
 
     def _task(self, job: Job, engine: Engine, run: str) -> Task:

@@ -36,7 +36,7 @@ class Task:
 
 
 def write_tasks(path: Path, tasks: list[Task]) -> None:
-    """A file that ``python -m parity.devices.worker`` works through."""
+    """A file that :func:`parity.devices.worker.main` works through."""
     path.write_text(json.dumps([asdict(task) for task in tasks]), encoding="utf-8")
 
 

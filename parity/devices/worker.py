@@ -1,8 +1,7 @@
-"""One process of an engine: ``python -m parity.devices.worker FRAMEWORK TASKS`` takes the steps that tasks ask for."""
+"""One process of an engine: it takes the steps that tasks ask for."""
 
 from __future__ import annotations
 
-import sys
 from importlib import import_module
 from itertools import groupby, islice
 from pathlib import Path
@@ -12,12 +11,14 @@ import numpy as np
 
 from common.replicas import HOUSES, Replicas
 from common.schema import Config
+from parity.commands import frameworks
 from parity.devices.tasks import Task, read_result, read_tasks, write_result
 from parity.training import drawn
 
 
 def main(framework: str, path: str) -> None:
     """Work through the tasks, all of which are of one engine."""
+    frameworks.compute_in(1)  # networks this small gain nothing from more
     tasks = read_tasks(Path(path))
     engine = import_module(f"{HOUSES[framework]}.distribution")
     with engine.Replicas(Config.model_validate(tasks[0].config)) as replicas:
@@ -54,7 +55,3 @@ def take(trainer: Any, step: int, config: Config, replicas: Replicas) -> dict[st
     return replicas.mean(
         trainer.step(step, ({name: values[rows] for name, values in batch.items()} for batch in batches))
     )
-
-
-if __name__ == "__main__":
-    main(*sys.argv[1:])
