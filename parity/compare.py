@@ -72,7 +72,8 @@ def difference(got: Array, expected: Array, limit: float = 0.0) -> Difference:
     got, expected = np.asarray(got, np.float64), np.asarray(expected, np.float64)
     with np.errstate(invalid="ignore"):
         gap = np.asarray(np.abs(got - expected))
-    gap[~(np.isfinite(got) & np.isfinite(expected))] = np.inf
+    if np.isnan(gap.max()):
+        gap[np.isnan(gap)] = np.inf
     worst = np.unravel_index(int(np.argmax(gap)), gap.shape)
     absolute = float(gap[worst])
     return Difference(
@@ -87,8 +88,12 @@ def difference(got: Array, expected: Array, limit: float = 0.0) -> Difference:
 
 def scale(array: Array) -> float:
     """The largest finite magnitude in an array."""
-    finite = np.abs(array[np.isfinite(array)]) if array.size else array
-    return float(finite.max()) if finite.size else 0.0
+    if not array.size:
+        return 0.0
+    largest = max(float(array.max()), -float(array.min()))
+    if np.isfinite(largest):
+        return largest
+    return scale(array[np.isfinite(array)])
 
 
 def typical_rounding(pairs: Iterable[tuple[Array, Array]]) -> float:

@@ -232,6 +232,8 @@ def _distinct(shape: tuple[int, ...], rng: np.random.Generator) -> Array:
 def _order(given: Array, taken: Array) -> Array | None:
     """``order`` with ``taken[:, i] == given[:, order[i]]`` (flat), or None if they hold different values."""
     given, taken = given.reshape(len(given), -1), taken.reshape(len(taken), -1)
+    if np.array_equal(given, taken):
+        return np.arange(given.shape[1])
     by_given, by_taken = np.argsort(given[0], kind="stable"), np.argsort(taken[0], kind="stable")
     order = np.empty_like(by_given)
     order[by_taken] = by_given

@@ -1,7 +1,7 @@
 """The Keras side of a comparison: trace, gradients and weights of any Keras model, in float32 or float64.
 
 The caller's model is lent, never changed: inside :meth:`KerasSide.working` every variable's value is exchanged for
-a temporary one in the wanted precision, and put back afterwards, whatever happens.
+one of the adapter's own in the wanted precision, and put back afterwards, whatever happens.
 """
 
 from __future__ import annotations
@@ -47,7 +47,9 @@ class KerasSide:
             raise UnusableInput(f"the Keras model '{model.name}' works channels first ({', '.join(first)}): build it "
                                 "with data_format='channels_last'")  # fmt: skip
         self.model = model
-        self._saved_state: list[tuple[Any, np.ndarray]] = []
+        self._copies: dict[tuple[str, int], tf.Variable] = {}
+        self._states: dict[str, list[tuple[Any, np.ndarray]]] = {}
+        self._dtype = ""
 
     def input_specs(self) -> list[tuple[tuple[int | None, ...], str]] | None:
         """``(shape, dtype)`` of each input, batch first; None if the model does not tell (subclassed)."""
@@ -64,7 +66,11 @@ class KerasSide:
 
     @contextmanager
     def working(self, dtype: str = "float64") -> Iterator[KerasSide]:
-        """Within this context the model computes in ``dtype`` on temporary variables, with dropout inert."""
+        """Within this context the model computes in ``dtype`` on copies of its variables, with dropout inert.
+
+        The copies are made once for each ``dtype`` and keep what is written to them; running statistics are again as
+        they were last kept.
+        """
         floatx, policy = keras.config.floatx(), keras.config.dtype_policy()
         eager = tf.config.functions_run_eagerly()
         layers = self.model._flatten_layers()
@@ -89,17 +95,17 @@ class KerasSide:
                     exchange(tensor, "_dtype", dtype)
             for variable in self.model.variables:
                 floating = keras.backend.is_float_dtype(variable.dtype)
-                value = tf.cast(variable.value, dtype) if floating else variable.value
-                exchange(variable, "_value", tf.Variable(value, trainable=variable.trainable))
+                exchange(variable, "_value", self._copy(variable, dtype if floating else variable.dtype))
                 if floating:
                     exchange(variable, "_dtype", dtype)
-            self.keep_state()
+            self._dtype = dtype
+            self._begin()
             with standing_in():
                 yield self
         finally:
             for holder, name, value in reversed(undo):
                 holder[name] = value
-            self._saved_state = []
+            self._dtype = ""
             keras.config.set_floatx(floatx)
             keras.config.set_dtype_policy(policy)
             tf.config.run_functions_eagerly(eager)
@@ -183,7 +189,7 @@ class KerasSide:
     def sick(self) -> list[str]:
         """Variables that hold NaN or infinity."""
         floats = [v for v in self.model.variables if keras.backend.is_float_dtype(v.dtype)]
-        return [v.path for v in floats if not np.isfinite(np.asarray(v.value, np.float64)).all()]
+        return [v.path for v in floats if not tf.reduce_all(tf.math.is_finite(v.value))]
 
     def unclaimed(self, steps: list[Step]) -> list[str]:
         """Trainable variables that no recorded step owns."""
@@ -195,12 +201,24 @@ class KerasSide:
         """Remember the running statistics as they are now; training-mode runs return to them."""
         overwritten = [v for part in self.model._flatten_layers() for v in overwritten_variables(part)]
         moving = [*self.model.non_trainable_variables, *overwritten]
-        self._saved_state = [(variable, np.asarray(variable.value)) for variable in moving]
+        self._states[self._dtype] = [(variable, np.asarray(variable.value)) for variable in moving]
 
     def restore_state(self) -> None:
         """Back to the running statistics last kept."""
-        for variable, value in self._saved_state:
+        for variable, value in self._states[self._dtype]:
             variable.assign(value)
+
+    def _begin(self) -> None:
+        if self._dtype in self._states:
+            self.restore_state()
+        else:
+            self.keep_state()
+
+    def _copy(self, variable: keras.Variable, dtype: str) -> tf.Variable:
+        key = (dtype, id(variable))
+        if key not in self._copies:
+            self._copies[key] = tf.Variable(tf.cast(variable.value, dtype), trainable=variable.trainable)
+        return self._copies[key]
 
     def _call(self, tensors: list[Any], training: bool) -> Any:
         structure = getattr(self.model, "_inputs_struct", None)

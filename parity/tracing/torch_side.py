@@ -39,7 +39,8 @@ class TorchSide:
         self.stopped = ""
         self.names: list[str] = []
         self._copies: dict[str, nn.Module] = {}
-        self._saved_state: dict[str, torch.Tensor] = {}
+        self._states: dict[str, dict[str, torch.Tensor]] = {}
+        self._dtype = ""
 
     def take_names(self, names: list[str]) -> None:
         """Pass inputs by these names from now on, if that is what ``forward`` calls them."""
@@ -48,18 +49,22 @@ class TorchSide:
 
     @contextmanager
     def working(self, dtype: str = "float64") -> Iterator[TorchSide]:
-        """Within this context the adapter works on a copy in ``dtype``, with dropout inert."""
+        """Within this context the adapter works on a copy in ``dtype``, with dropout inert.
+
+        The copy is made once for each ``dtype`` and keeps what is written to it; running statistics are again as they
+        were last kept.
+        """
         if dtype not in self._copies:
             self._copies[dtype] = copied(self.original, dtype)
         default = torch.get_default_dtype()
-        self.model = self._copies[dtype]
-        self.keep_state()
+        self.model, self._dtype = self._copies[dtype], dtype
+        self._begin()
         try:
             torch.set_default_dtype(DTYPES[dtype])
             yield self
         finally:
             torch.set_default_dtype(default)
-            self.model, self._saved_state = self.original, {}
+            self.model, self._dtype = self.original, ""
 
     def run(
         self,
@@ -144,7 +149,7 @@ class TorchSide:
     def write(self, step: Step, slot: str, value: np.ndarray) -> None:
         """Set a parameter or buffer in place; shapes were checked by the caller."""
         with torch.no_grad():
-            self._held(step, slot).copy_(torch.from_numpy(np.array(value)))
+            self._held(step, slot).copy_(torch.from_numpy(np.require(value, requirements=["C", "W"])))
 
     def holder(self, step: Step, slot: str) -> int:
         """What holds a parameter: equal for layers that share it."""
@@ -170,13 +175,19 @@ class TorchSide:
 
     def keep_state(self) -> None:
         """Remember the running statistics as they are now; training-mode runs return to them."""
-        self._saved_state = {name: buffer.clone() for name, buffer in self.model.named_buffers()}
+        self._states[self._dtype] = {name: buffer.clone() for name, buffer in self.model.named_buffers()}
 
     def restore_state(self) -> None:
         """Back to the running statistics last kept."""
         with torch.no_grad():
             for name, buffer in self.model.named_buffers():
-                buffer.copy_(self._saved_state[name])
+                buffer.copy_(self._states[self._dtype][name])
+
+    def _begin(self) -> None:
+        if self._dtype in self._states:
+            self.restore_state()
+        else:
+            self.keep_state()
 
     def _recorder(self, replace: dict[str, np.ndarray] | None, values: bool) -> Recorder:
         return Recorder(
