@@ -29,8 +29,9 @@ class Comparison:
     """Everything that the rungs measure with.
 
     ``random`` is a random batch in the reference's layout; ``weights`` maps (reference step, slot) to the float64
-    value both sides are given. ``crash`` is the port's error where it cannot run what the reference runs, ``stopped``
-    the module that failed.
+    value both sides are given, once in each of the precisions ``loaded``. ``crash`` is the port's error where it cannot
+    run what the reference runs, ``stopped`` the module that failed. A ``brief`` one is measured on one batch of two, in
+    evaluation mode.
     """
 
     reference: Any
@@ -46,6 +47,8 @@ class Comparison:
     crash: str = ""
     stopped: str = ""
     enlivened: list[str] = field(default_factory=list)
+    brief: bool = False
+    loaded: set[str] = field(default_factory=set, init=False)
 
     @contextmanager
     def working(self, dtype: str) -> Iterator[None]:
@@ -53,7 +56,9 @@ class Comparison:
         with ExitStack() as stack:
             stack.enter_context(self.reference.working(dtype))
             stack.enter_context(self.port.working(dtype))
-            self.load()
+            if dtype not in self.loaded:
+                self.load()
+                self.loaded.add(dtype)
             yield
 
     def load(self) -> None:
@@ -143,14 +148,17 @@ def prepare(
     mapping: dict[str, str] | None = None,
     mirrored: bool = False,
     enliven: bool = True,
+    brief: bool = False,
 ) -> Comparison:
     """Trace both sides in evaluation mode, match their layers, find every layout, and settle the weights.
+
+    A ``brief`` comparison draws one sample instead of two.
 
     Raises:
         UnusableInput: the reference cannot run the inputs, or a weight is NaN or infinite.
     """
     _refuse_sick(reference, port)
-    random, reference_trace = run_reference(reference, inputs, seed)
+    random, reference_trace = run_reference(reference, inputs, seed, 1 if brief else 2)
     trial = in_float64(
         reference, port, random, run_port(port, random, reference.input_names(), reference_trace, mirrored)
     )
@@ -170,7 +178,7 @@ def prepare(
             )
     comparison = Comparison(
         reference, port, random, matching, layouts, reference_trace, trial.trace, {}, [], seed, trial.crash,
-        trial.stopped,
+        trial.stopped, brief=brief,
     )  # fmt: skip
     comparison.conflicts = find_conflicts(matching, layouts, reference, port)
     if not trial.crash:

@@ -89,6 +89,7 @@ class Measurements:
 
     def __init__(self, comparison: Comparison):
         self.comparison = comparison
+        self.brief = comparison.brief
 
     @cached_property
     def mode_dependent(self) -> bool:
@@ -96,15 +97,20 @@ class Measurements:
         steps = [*self.comparison.reference_trace.steps, *self.comparison.port_trace.steps]
         return any(step.mode_dependent for step in steps)
 
+    @property
+    def modes(self) -> tuple[str, ...]:
+        """``evaluation``, and ``training`` where that differs and the comparison is not brief."""
+        return ("evaluation", "training") if self.mode_dependent and not self.brief else ("evaluation",)
+
     @cached_property
     def conditions(self) -> list[Condition]:
-        """Evaluation (and training, where it differs) on an adversarial batch and on a single sample."""
-        batch = probes.adversarial(self.comparison.random)
+        """Every mode on an adversarial batch and, unless the comparison is brief, on a single sample."""
+        batch = probes.adversarial(self.comparison.random, brief=self.brief)
         single = [x[:1] for x in self.comparison.random]
         plan = [
             (f"{mode}, batch of {len(inputs[0])}", mode == "training", inputs)
-            for mode in (("evaluation", "training") if self.mode_dependent else ("evaluation",))
-            for inputs in (batch, single)
+            for mode in self.modes
+            for inputs in ((batch,) if self.brief else (batch, single))
         ]
         self._share_float32_slopes()
         with self.comparison.working("float64"):

@@ -1,6 +1,7 @@
 """The project's own pairs: every network of every system, and its training, in every option. Imports no framework.
 
-A pair's name is ``system.network`` (full width, all defaults) or ``system.network:option=value`` (tiny width);
+A pair's name is ``system.network`` (full width, all defaults, as far as its values) or ``system.network:option=value``
+(tiny width, every rung);
 ``system.training`` (:mod:`parity.training.pairs`) is always narrow, and its options belong to any section.
 """
 
@@ -36,7 +37,8 @@ SYMMETRIC = [f"padding=symmetric,kernel_len={n}" + f",{MIRRORED}" * (n % 2) for 
 OPTIONS: dict[tuple[str, str], list[str]] = {
     ("specgan", "generator"): [
         "kernel_len=3,nc=3",
-        "kernel_len=4,init=normal",
+        "kernel_len=4",
+        "init=normal",
         f"kernel_len=6,{FOUR_DIMENSIONAL}",
         "kernel_len=7,init=normal,use_batchnorm=true",
         "upsample=nearest",
@@ -47,7 +49,8 @@ OPTIONS: dict[tuple[str, str], list[str]] = {
     ],
     ("specgan", "discriminator"): [
         "kernel_len=3,nc=3",
-        "kernel_len=4,init=normal",
+        "kernel_len=4",
+        "init=normal",
         "kernel_len=6,use_batchnorm=true",
         "kernel_len=7,init=normal,use_batchnorm=true",
         *SYMMETRIC,
@@ -75,33 +78,26 @@ OPTIONS: dict[tuple[str, str], list[str]] = {
     ("conditional_dcgan", "discriminator"): [
         "nc=1,init=framework",
         "label=projected,batchnorm_d=false,attention_d=[8]",
-        "label=replicated,image_size=64,scales=2",
         "label=auxiliary",
         "label=auxiliary,batchnorm_d=false",
-        "image_size=128,scales=3",
+        "label=replicated,image_size=128,scales=3",
         *GROWING["[8,16]"],
         f"label=projected,batchnorm_d=false,attention_d=[8],growing=[8,16],{STAGE}2",
     ],
 }
 
 
-# Networks as wide as their presets have them. Those of 256x256 pixels climb as far as their values, and the deep rungs
-# narrow, as options. The conditional ones do so at 64x64: at 256x256 each takes a minute for its values alone (ask for
-# it: `parity verify conditional_dcgan.generator model.image_size=256 --rungs forward`).
-SHALLOW = NETWORK[: NETWORK.index("forward") + 1]
-SMALLER = ("model.image_size=64",)
-WIDE: dict[str, tuple[str, tuple[str, ...], tuple[str, ...]]] = {
-    "specgan": ("specgan", (), NETWORK),
-    "dcgan": ("dcgan", (), NETWORK),
-    "upsample_dcgan": ("upsample_dcgan", (), NETWORK),
-    "soundgan": ("soundgan", (), SHALLOW),
-    "conditional_dcgan": ("conditional_dcgan", SMALLER, SHALLOW),
-    "conditional_dcgan_improved": (
-        "conditional_dcgan",
-        (*SMALLER, "model.attention_at=[4,16]", "model.attention_d=[8]"),
-        SHALLOW,
-    ),
+# Presets whose networks are compared as large as they are, briefly and on the rungs up to their values; the deep
+# rungs are climbed narrow, as options.
+WIDE = {
+    "specgan": "specgan",
+    "dcgan": "dcgan",
+    "upsample_dcgan": "upsample_dcgan",
+    "soundgan": "soundgan",
+    "conditional_dcgan": "conditional_dcgan",
+    "conditional_dcgan_improved": "conditional_dcgan",
 }
+SHALLOW = NETWORK[: NETWORK.index("forward") + 1]
 
 
 @dataclass(frozen=True)
@@ -120,6 +116,7 @@ class Pair:
     four_dimensional: bool = False
     mirrored: bool = False
     rungs: tuple[str, ...] = NETWORK
+    brief: bool = False
     stage: int | None = None
 
     @property
@@ -154,12 +151,19 @@ class Pair:
         seed: int = 0,
         progress: Callable[[str], None] | None = None,
     ) -> Verdict:
-        """This pair's verdict (see :func:`parity.verify`)."""
+        """This pair's verdict on ``rungs``, by default those that it has (see :func:`parity.verify`)."""
         from parity.verification import verify
 
         reference, port = self.build(seed)
         verdict = verify(
-            reference, port, rungs=rungs, seed=seed, mirrored=self.mirrored, name=self.name, progress=progress
+            reference,
+            port,
+            rungs=self.rungs if rungs is None else rungs,
+            seed=seed,
+            mirrored=self.mirrored,
+            brief=self.brief,
+            name=self.name,
+            progress=progress,
         )
         verdict.command = " ".join(["parity verify", *self.arguments, *([f"--seed {seed}"] if seed else [])])
         return verdict
@@ -188,8 +192,8 @@ def registry() -> list[AnyPair]:
 def networks() -> list[Pair]:
     """The pairs of networks: the defaults at full width first, then every option."""
     defaults = [
-        Pair(f"{preset}.{network}{':wide' * bool(changed)}", system, network, preset, changed, rungs=rungs)
-        for preset, (system, changed, rungs) in WIDE.items()
+        Pair(f"{preset}.{network}", system, network, preset, rungs=SHALLOW, brief=True)
+        for preset, system in WIDE.items()
         for network in NETWORKS
     ]
     return defaults + [_option(*key, option) for key, options in OPTIONS.items() for option in options]

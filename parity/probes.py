@@ -32,14 +32,20 @@ def _draw(shape: tuple[int, ...], vocabulary: int | None, rng: np.random.Generat
     return rng.standard_normal(shape)
 
 
-def adversarial(random: list[Array]) -> list[Array]:
-    """``random`` with an impulse and an index ramp appended to the batch of every floating input.
+def adversarial(random: list[Array], brief: bool = False) -> list[Array]:
+    """``random`` with an impulse and an index ramp, or if ``brief`` the impulse alone, appended to the batch of every
+    floating input.
 
     The impulse stands off-centre (a third down, a quarter across) and is different in every channel; the ramp runs
     from -1 to 1 over all positions and so tells every position from every other.
     """
-    return [np.concatenate([x, _impulse(x), _ramp(x)]) if x.dtype.kind == "f" else np.concatenate([x, x[[0, -1]]])
-            for x in random]  # fmt: skip
+    probes = (_impulse,) if brief else (_impulse, _ramp)
+    return [
+        np.concatenate([x, *(probe(x) for probe in probes)])
+        if x.dtype.kind == "f"
+        else np.concatenate([x, x[[0, -1][: len(probes)]]])
+        for x in random
+    ]
 
 
 def _impulse(x: Array) -> Array:

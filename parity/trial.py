@@ -30,14 +30,14 @@ class Trial:
     stopped: str = ""
 
 
-def run_reference(reference: Any, inputs: list[Array] | None, seed: int) -> tuple[list[Array], Trace]:
-    """The reference on the caller's inputs, or on inputs drawn for its shapes.
+def run_reference(reference: Any, inputs: list[Array] | None, seed: int, samples: int = 2) -> tuple[list[Array], Trace]:
+    """The reference on the caller's inputs, or on so many samples drawn for its shapes.
 
     Raises:
         UnusableInput: it does not run on them, or does not tell its input shape.
     """
     with reference.working("float32"):
-        return _on_given(reference, inputs) if inputs is not None else _on_drawn(reference, seed)
+        return _on_given(reference, inputs) if inputs is not None else _on_drawn(reference, seed, samples)
 
 
 def run_port(port: Any, random: list[Array], names: list[str], reference_trace: Trace, mirrored: bool) -> Trial:
@@ -117,7 +117,7 @@ def _on_given(reference: Any, inputs: list[Array]) -> tuple[list[Array], Trace]:
         ) from error
 
 
-def _on_drawn(reference: Any, seed: int) -> tuple[list[Array], Trace]:
+def _on_drawn(reference: Any, seed: int, samples: int) -> tuple[list[Array], Trace]:
     specs = reference.input_specs()
     if specs is None:
         raise UnusableInput(
@@ -129,7 +129,7 @@ def _on_drawn(reference: Any, seed: int) -> tuple[list[Array], Trace]:
     for size in range(len(probes.FREE_SIZES)):
         try:
             vocabularies = _vocabularies(reference, specs, size)
-            random = probes.draw(shapes, vocabularies, 2, seed, size)
+            random = probes.draw(shapes, vocabularies, samples, seed, size)
             return random, reference.run(random)
         except UnusableInput:
             raise

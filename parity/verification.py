@@ -35,6 +35,7 @@ def verify(
     seed: int = 0,
     mapping: Mapping[str, str] | None = None,
     mirrored: bool = False,
+    brief: bool = False,
     name: str = "",
     progress: Callable[[str], None] | None = None,
 ) -> Verdict:
@@ -52,6 +53,8 @@ def verify(
         seed: of everything drawn.
         mapping: ``{reference layer: port layer}``, overruling the matching.
         mirrored: compare in a mirror: images flipped at the edge of the network, kernels flipped in the copy.
+        brief: compare values on one batch of two (a random sample and an impulse) and in evaluation mode alone: for
+            networks that take seconds to run.
         name: what to call the pair in the verdict.
         progress: called with each rung's name as it begins.
 
@@ -70,6 +73,7 @@ def verify(
         seed=seed,
         mapping=dict(mapping or {}),
         mirrored=mirrored,
+        brief=brief,
     )
     bench = Bench(comparison)
     results: dict[str, RungResult] = {}

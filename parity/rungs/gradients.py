@@ -46,7 +46,7 @@ def _gradients(bench: Bench, rung: str, penalty: bool) -> Outcome:
     crossed = [layout.to_port(x) for layout, x in zip(outputs, cotangents, strict=True) if layout is not None]
     matches = [match for match in comparison.matching.matches if match.reference.parametrised]
     refused = {c.training: c.refused for c in reversed(bench.measurements.conditions)}
-    for mode in ("evaluation", "training") if bench.measurements.mode_dependent else ("evaluation",):
+    for mode in bench.measurements.modes:
         training = mode == "training"
         if refused[training]:
             outcome.checks.append(Check(rung, "output", mode, "abstain", message=refused[training]))

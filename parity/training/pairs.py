@@ -25,14 +25,15 @@ SIZES = {"model.nz": 16, "model.dim": 2, "model.ngf": 8, "model.ndf": 8, "traini
 # Systems that train narrow at a size of their own: a parity of steps needs no 256x256 pixels.
 NARROW = {"conditional_dcgan": "conditional_dcgan_tiny", "soundgan": "soundgan_tiny"}
 COMPARED = {"float32": "float64"}  # after some steps float32 is chaos: 2e-2 apart after 20 with the same formulas
+TO_DATA = ("data.", "model.image_size", "training.precision")  # options that matter to the rung data
 # What grows goes through three stages: settled, faded in over two steps and settled, and so again.
 STAGES = "training.batch_size=4,training.stage_steps=4,training.steps=12"
 # Variants of each system. Together they take every value of every option of loss, optimizer and training.
 VARIANTS: dict[str, list[str]] = {
     "specgan": [
         "",
-        "loss.kind=wgan,loss.clip=0.1,model.upsample=linear,model.kernel_len=3,training.latents=normal",
-        "loss.kind=lsgan,model.use_batchnorm=true,training.instance_noise=0.2,model.upsample=cubic,model.kernel_len=3,"
+        "loss.kind=wgan,loss.clip=0.1,model.kernel_len=3,training.latents=normal",
+        "loss.kind=lsgan,model.use_batchnorm=true,training.instance_noise=0.2,model.upsample=linear,model.kernel_len=3,"
         "model.init=normal,optimizer.epsilon_place=torch",
         "loss.kind=dcgan,model.upsample=nearest,model.kernel_len=3",
     ],
@@ -45,23 +46,24 @@ VARIANTS: dict[str, list[str]] = {
     "conditional_dcgan": [
         "",
         "model.label=projected,model.batchnorm_d=false,model.attention_at=[8,16],model.attention_d=[8],loss.kind=hinge,"
-        "training.reuse_fakes=false,training.accumulation=2,training.ema=0.9,data.flip=both,data.rotate=20,data.jitter=0.2",
+        "training.reuse_fakes=false,training.accumulation=2,data.flip=both,data.rotate=20,data.jitter=0.2",
         "model.label=auxiliary,loss.auxiliary_weight=0.5,model.spectral_norm_g=true,model.init=framework",
         f"model.growing=[8,16],{STAGES},training.stage_batches=[12,8],loss.kind=hinge,training.reuse_fakes=false,"
-        "optimizer.kind=rmsprop,model.label=projected,model.batchnorm_d=false,model.spectral_norm_g=true",
+        "model.label=projected,model.batchnorm_d=false,model.spectral_norm_g=true",
         "model.label=replicated,model.image_size=64,model.scales=2,loss.kind=wgan-gp,training.reuse_fakes=false,"
-        "training.d_updates=2",
+        "training.d_updates=1",
     ],
     "dcgan": [
         "",
-        "training.reuse_fakes=false,training.d_updates=3,model.init=framework,"
-        "optimizer.schedule=cosine,optimizer.final_lr=0.00001,optimizer.lr_g=0.0002,optimizer.lr_d=0.0004",
-        "loss.kind=wgan-gp,loss.penalty_weight=5,training.reuse_fakes=false,optimizer.clip_norm=0.5",
+        "loss.kind=wgan-gp,loss.penalty_weight=5,training.reuse_fakes=false,training.d_updates=3,model.init=framework,"
+        "optimizer.schedule=cosine,optimizer.final_lr=0.00001,optimizer.lr_g=0.0002,optimizer.lr_d=0.0004,"
+        "optimizer.clip_norm=0.5",
         "loss.kind=wgan,optimizer.kind=adam,training.latents=uniform,"
         "optimizer.schedule=linear,optimizer.clip_norm=0.1,optimizer.beta1=0.0,optimizer.epsilon=0.000001",
-        "loss.kind=lsgan,loss.label_smoothing=0.1,training.ema=0.9,training.accumulation=2,optimizer.beta2=0.99",
-        "loss.label_smoothing=0.1,loss.smooth_fakes=true,training.instance_noise=0.3,optimizer.epsilon_place=tensorflow",
-        "loss.d_scale=0.5,optimizer.kind=rmsprop,optimizer.initial_accumulator=0,optimizer.decay=0.95",
+        "loss.kind=lsgan,loss.label_smoothing=0.1,training.accumulation=2,optimizer.beta2=0.99,"
+        "optimizer.epsilon_place=tensorflow",
+        "loss.d_scale=0.5,loss.label_smoothing=0.1,loss.smooth_fakes=true,training.instance_noise=0.3,training.ema=0.9,"
+        "optimizer.kind=rmsprop,optimizer.initial_accumulator=0,optimizer.decay=0.95",
         "training.precision=bfloat16",
     ],
     "soundgan": [
@@ -76,8 +78,8 @@ VARIANTS: dict[str, list[str]] = {
 class TrainingPair:
     """Both trainers of one configuration.
 
-    ``brief`` pairs take fewer steps, and go on after a stop in the trainers that ran to the end unless they keep more
-    than weights and Adam's moments.
+    ``brief`` pairs take fewer steps, and go on after a stop in the trainers that ran to the end; what keeps a moving
+    average does so in fresh ones, but for networks that grow, whose trainers take a dozen seconds to begin.
     """
 
     name: str
@@ -120,8 +122,8 @@ class TrainingPair:
         from parity.training.verification import verify_training
 
         config = self.config(seed)
-        more = config.model.stages or config.training.ema is not None or config.optimizer.kind != "adam"
-        fresh = bool(more) or not self.brief
+        averaged = config.training.ema is not None and not config.model.stages
+        fresh = averaged or not self.brief
         verdict = verify_training(config, rungs=rungs or self.rungs, name=self.name, progress=progress, fresh=fresh)
         verdict.command = " ".join(["parity verify", *self.arguments, *([f"--seed {seed}"] if seed else [])])
         return verdict
@@ -148,7 +150,9 @@ def _pair(system: str, variant: str) -> TrainingPair:
     preset = NARROW.get(system, system)
     if not variant:
         return TrainingPair(name, system, preset)
-    return TrainingPair(name, system, preset, options_in(variant), rungs=ONE_DEVICE, brief=True)
+    words = options_in(variant)
+    rungs = tuple(rung for rung in ONE_DEVICE if rung != "data" or any(word.startswith(TO_DATA) for word in words))
+    return TrainingPair(name, system, preset, words, rungs=rungs, brief=True)
 
 
 def _smaller(asked: Config) -> dict[str, object]:
