@@ -22,6 +22,7 @@ from parity.tracing.steps import Trace
 from parity.verdict import UnusableInput
 
 Array = np.ndarray
+Answer = tuple[str, str] | None  # what the port does, and what to do about it
 # Two float64 computations of one layer agree to about 1e-14, those of different layers differ by 1e-6 and more on a
 # good probe: the limit stands in the geometric middle.
 FIT = 1e-10
@@ -103,6 +104,10 @@ class Evidence:
     def agrees(self, predicted: Array | None) -> bool:
         """Whether the port's values are these predicted ones (on the channels that were predicted)."""
         return self.got is not None and _same(self.got, predicted)
+
+    def equals(self, predicted: Array) -> bool:
+        """Whether the port's values are these, all channels of them."""
+        return self.got is not None and self.got.shape == predicted.shape and self.agrees(predicted)
 
     def predict(self, given: Array | None = None, **changes: Any) -> Array | None:
         """What the definition computes from ``given`` (default: the reference's input), some settings changed.

@@ -7,8 +7,8 @@ from collections.abc import Callable
 import numpy as np
 
 from parity.compare import TINY, Difference, difference
-from parity.diagnosis import Evidence, explain
-from parity.evidence import FIT, FUNCTIONS
+from parity.diagnosis import explain
+from parity.evidence import FIT, FUNCTIONS, Evidence
 from parity.matching import Match
 from parity.measure import Condition, Reading
 from parity.rungs.bench import Bench, Outcome
