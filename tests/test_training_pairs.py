@@ -129,9 +129,27 @@ def test_words_select_networks_and_training() -> None:
     everything = select(["dcgan"])
     assert {"dcgan.generator", "dcgan.training"} <= {pair.name for pair in everything}
     assert [pair.name for pair in select(["dcgan.training"])] == [p.name for p in registry() if p.system == "dcgan"]
-    assert [pair.name for pair in climbing(everything, ["data"])] == [p.name for p in registry() if p.system == "dcgan"]
+    assert [pair.name for pair in climbing(everything, ["step"])] == [p.name for p in registry() if p.system == "dcgan"]
     with pytest.raises(UnusableInput, match="none of the pairs named has a rung data; they have structure, "):
         climbing(select(["dcgan.generator"]), ["data"])
+
+
+def test_options_that_do_not_matter_to_data_leave_it_out() -> None:
+    for system in {pair.system for pair in registry()}:
+        first, *others = (pair for pair in registry() if pair.system == system)
+        assert "data" in first.rungs
+        for pair in others:
+            own, default = pair.config(), first.config()
+            assert "data" in pair.rungs or (own.data, own.model.framing) == (default.data, default.model.framing)
+
+
+def test_the_improved_network_trains_in_lockstep_with_everything_on() -> None:
+    (pair,) = select(["conditional_dcgan_improved_tiny.training"])
+    config = pair.config()
+    assert config.data.augments and config.model.attention_d and config.training.ema and config.training.steps == 20
+    verdict = pair.verify(rungs=["step", "training"])
+    assert verdict.passed, verdict.headline
+    assert len(verdict.training.apart) == 20 and max(verdict.training.apart) < 1e-10
 
 
 def test_the_command_of_a_verdict_gives_it_again() -> None:

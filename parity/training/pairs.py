@@ -32,8 +32,8 @@ STAGES = "training.batch_size=4,training.stage_steps=4,training.steps=12"
 VARIANTS: dict[str, list[str]] = {
     "specgan": [
         "",
-        "loss.kind=wgan,loss.clip=0.1,model.kernel_len=3,training.latents=normal",
-        "loss.kind=lsgan,model.use_batchnorm=true,training.instance_noise=0.2,model.upsample=linear,model.kernel_len=3,"
+        "loss.kind=wgan,loss.clip=0.1,model.upsample=linear,model.kernel_len=3,training.latents=normal",
+        "loss.kind=lsgan,model.use_batchnorm=true,training.instance_noise=0.2,model.upsample=cubic,model.kernel_len=3,"
         "model.init=normal,optimizer.epsilon_place=torch",
         "loss.kind=dcgan,model.upsample=nearest,model.kernel_len=3",
     ],
