@@ -28,8 +28,8 @@ def context() -> BaseContext:
         return multiprocessing.get_context("spawn")
     forks = multiprocessing.get_context("forkserver")
     forks.set_forkserver_preload([IMPORTED])
-    with uninterrupted():
-        forkserver.ensure_running()
+    with _ignoring_ctrl_c():
+        forkserver.ensure_running()  # what it forks ignores what it ignores
     return forks
 
 
@@ -51,7 +51,16 @@ def start(
 
 @contextmanager
 def uninterrupted() -> Iterator[None]:
-    """Processes that are started within ignore Ctrl-C from their first instruction on."""
+    """Processes that are started within ignore Ctrl-C from their first instruction on; forks do anyway."""
+    if FORKS:
+        yield
+        return
+    with _ignoring_ctrl_c():
+        yield
+
+
+@contextmanager
+def _ignoring_ctrl_c() -> Iterator[None]:
     if threading.current_thread() is not threading.main_thread():
         yield
         return
