@@ -87,6 +87,7 @@ def crew(jobs: int) -> Iterator[tuple[Callable[..., Future[Verdict]], Callable[[
     Raises UnusableInput if a process ends before its work is done.
     """
     context, others = processes.context(), set(multiprocessing.active_children())
+    processes.await_forks(context)
     said = context.Queue()
     with tempfile.TemporaryDirectory(prefix="parity-crew-") as folder:
         executor = ProcessPoolExecutor(jobs, context, _enlist, (jobs, fleet.announced(), said, folder))

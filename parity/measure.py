@@ -89,7 +89,6 @@ class Measurements:
 
     def __init__(self, comparison: Comparison):
         self.comparison = comparison
-        self.brief = comparison.brief
 
     @cached_property
     def mode_dependent(self) -> bool:
@@ -100,17 +99,18 @@ class Measurements:
     @property
     def modes(self) -> tuple[str, ...]:
         """``evaluation``, and ``training`` where that differs and the comparison is not brief."""
-        return ("evaluation", "training") if self.mode_dependent and not self.brief else ("evaluation",)
+        return ("evaluation", "training") if self.mode_dependent and not self.comparison.brief else ("evaluation",)
 
     @cached_property
     def conditions(self) -> list[Condition]:
         """Every mode on an adversarial batch and, unless the comparison is brief, on a single sample."""
-        batch = probes.adversarial(self.comparison.random, brief=self.brief)
+        brief = self.comparison.brief
+        batch = probes.adversarial(self.comparison.random, brief)
         single = [x[:1] for x in self.comparison.random]
         plan = [
             (f"{mode}, batch of {len(inputs[0])}", mode == "training", inputs)
             for mode in self.modes
-            for inputs in ((batch,) if self.brief else (batch, single))
+            for inputs in ((batch,) if brief else (batch, single))
         ]
         self._share_float32_slopes()
         with self.comparison.working("float64"):

@@ -78,17 +78,18 @@ OPTIONS: dict[tuple[str, str], list[str]] = {
     ("conditional_dcgan", "discriminator"): [
         "nc=1,init=framework",
         "label=projected,batchnorm_d=false,attention_d=[8]",
+        "label=replicated,image_size=64,scales=2",
         "label=auxiliary",
         "label=auxiliary,batchnorm_d=false",
-        "label=replicated,image_size=128,scales=3",
+        "image_size=128,scales=3",
         *GROWING["[8,16]"],
         f"label=projected,batchnorm_d=false,attention_d=[8],growing=[8,16],{STAGE}2",
     ],
 }
 
 
-# Presets whose networks are compared as large as they are, briefly and on the rungs up to their values; the deep
-# rungs are climbed narrow, as options.
+# Presets whose networks are compared as large as they are, on the rungs up to their values; the deep rungs are climbed
+# narrow, as options.
 WIDE = {
     "specgan": "specgan",
     "dcgan": "dcgan",
@@ -97,6 +98,7 @@ WIDE = {
     "conditional_dcgan": "conditional_dcgan",
     "conditional_dcgan_improved": "conditional_dcgan",
 }
+LARGE = ("soundgan", "conditional_dcgan", "conditional_dcgan_improved")  # 256x256: a pass takes seconds, so it is brief
 SHALLOW = NETWORK[: NETWORK.index("forward") + 1]
 
 
@@ -192,7 +194,7 @@ def registry() -> list[AnyPair]:
 def networks() -> list[Pair]:
     """The pairs of networks: the defaults at full width first, then every option."""
     defaults = [
-        Pair(f"{preset}.{network}", system, network, preset, rungs=SHALLOW, brief=True)
+        Pair(f"{preset}.{network}", system, network, preset, rungs=SHALLOW, brief=preset in LARGE)
         for preset, system in WIDE.items()
         for network in NETWORKS
     ]

@@ -33,6 +33,13 @@ def context() -> BaseContext:
     return forks
 
 
+def await_forks(forks: BaseContext) -> None:
+    """Until processes begin at once. An interruption before that leaves none half begun."""
+    first = forks.Process(target=int)  # type: ignore[attr-defined]
+    first.start()
+    first.join()
+
+
 def start(
     function: Callable[..., None], *arguments: Any, environment: Mapping[str, str], without: tuple[str, ...], log: Path
 ) -> BaseProcess:

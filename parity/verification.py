@@ -53,8 +53,8 @@ def verify(
         seed: of everything drawn.
         mapping: ``{reference layer: port layer}``, overruling the matching.
         mirrored: compare in a mirror: images flipped at the edge of the network, kernels flipped in the copy.
-        brief: compare values on one batch of two (a random sample and an impulse) and in evaluation mode alone: for
-            networks that take seconds to run.
+        brief: compare values in evaluation mode alone, on one batch (a random sample, or ``inputs``, and an impulse):
+            for networks that take seconds to run.
         name: what to call the pair in the verdict.
         progress: called with each rung's name as it begins.
 

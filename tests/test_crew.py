@@ -4,6 +4,10 @@ from __future__ import annotations
 
 import multiprocessing
 import os
+import signal
+import subprocess
+import sys
+import time
 
 import pytest
 
@@ -53,6 +57,20 @@ def test_an_interruption_ends_all_processes_at_once():
     with pytest.raises(KeyboardInterrupt):
         crew.verify_all(PAIRS * 1000, None, 0, begin, jobs=2)
     assert not multiprocessing.active_children()
+
+
+@pytest.mark.parametrize("seconds", [2.0, 12.0], ids=["while it imports", "while it climbs"])
+def test_ctrl_c_is_heard_at_any_time_and_ends_in_one_line(seconds, tmp_path):
+    said = tmp_path / "said"
+    with said.open("wb") as stream:
+        ladder = subprocess.Popen(
+            [sys.executable, "-m", "parity", "verify", "specgan", "--jobs", "2"], stdout=stream, stderr=stream,
+            preexec_fn=lambda: signal.signal(signal.SIGINT, signal.default_int_handler),
+        )  # fmt: skip
+        time.sleep(seconds)
+        ladder.send_signal(signal.SIGINT)
+        assert ladder.wait(20.0) == 2
+    assert said.read_text().rstrip().splitlines()[-1] == "parity: interrupted"
 
 
 def tell_much(pair, rungs, seed):

@@ -1,4 +1,4 @@
-"""Which pairs there are: together they take every value of every option of their networks."""
+"""Which pairs of networks there are: together they take every value of every option."""
 
 from __future__ import annotations
 
@@ -6,8 +6,9 @@ import typing
 
 import pytest
 
-from parity.pairs import SHALLOW, _model, networks, registry
-from parity.training.pairs import TrainingPair
+from parity.pairs import LARGE as BRIEF
+from parity.pairs import SHALLOW, _model, networks
+from parity.verification import verify
 
 SYSTEMS = sorted({pair.system for pair in networks()})
 # Sizes that take minutes, to be asked for.
@@ -23,11 +24,7 @@ def values(annotation: typing.Any) -> set:
 
 @pytest.mark.parametrize("system", SYSTEMS)
 def test_every_option_takes_every_value(system: str) -> None:
-    models = [
-        pair.config().model if isinstance(pair, TrainingPair) else _model(pair.preset, pair.overrides)
-        for pair in registry()
-        if pair.system == system
-    ]
+    models = [_model(pair.preset, pair.overrides) for pair in networks() if pair.system == system]
     for field, info in type(models[0]).model_fields.items():
         if field == "system":
             continue
@@ -46,4 +43,27 @@ def test_a_network_at_full_size_climbs_as_far_as_its_values(network: str) -> Non
     (pair,) = (pair for pair in networks() if pair.name == f"dcgan.{network}")
     verdict = pair.verify()
     assert tuple(verdict.rungs) == SHALLOW and verdict.passed
-    assert verdict.rungs["forward"].message.endswith("values under: evaluation, batch of 2")
+    assert "evaluation, batch of 4; evaluation, batch of 1; training, batch of 4" in verdict.rungs["forward"].message
+    assert {pair.preset for pair in networks() if pair.brief} == {*BRIEF}
+
+
+# What is done to a layer's output.
+FAULTS: dict[str, typing.Callable] = {
+    "a pixel further": lambda module, given, got: got.roll(1, -1),
+    "height and width exchanged": lambda module, given, got: got.transpose(2, 3),
+    "no bias": lambda module, given, got: got - module.bias[:, None, None],
+    "channels turned about": lambda module, given, got: got.flip(1),
+    "half precision": lambda module, given, got: got.half().to(got.dtype),
+}
+
+
+@pytest.mark.parametrize("fault", [None, *FAULTS])
+def test_a_brief_comparison_is_right_about_a_layer(fault: str | None) -> None:
+    (pair,) = (pair for pair in networks() if pair.name == "soundgan.generator:image_size=128,init=normal,latent=4d")
+    reference, port = pair.build()
+    if fault is not None:
+        port.get_submodule("1.upconv_2").register_forward_hook(FAULTS[fault])
+    verdict = verify(reference, port, rungs=SHALLOW, brief=True)
+    assert "values under: evaluation, batch of 2 (no layer" in verdict.rungs["forward"].message or fault
+    assert verdict.passed == (fault is None), verdict.headline
+    assert fault is None or verdict.first_divergence.layer.endswith("upconv_2")

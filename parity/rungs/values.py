@@ -137,7 +137,7 @@ def forward(bench: Bench) -> Outcome:
         outcome.checks += _forward_checks(reading)
     outcome.findings = list(_forward_findings(bench, measurements.readings))
     names = [condition.name for condition in measurements.conditions if not condition.refused]
-    modes = "" if measurements.mode_dependent or measurements.brief else " (no layer depends on training mode)"
+    modes = "" if measurements.mode_dependent else " (no layer depends on training mode)"
     outcome.message = f"{len({r.key for r in measurements.readings})} values under: {'; '.join(names)}{modes}"
     return outcome
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
 
@@ -10,6 +10,7 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 from torch.overrides import TorchFunctionMode
+from torch.utils._pytree import tree_leaves
 
 from parity.tracing.steps import Recorder, Step
 from parity.tracing.torch_calls import DROPOUTS, Call, classify_call
@@ -177,11 +178,7 @@ def module_step(module: nn.Module, kind: str, name: str, path: str) -> Step:
 
 def tensors(tree: Any) -> list[torch.Tensor]:
     """Every tensor in nested arguments or results."""
-    if isinstance(tree, torch.Tensor):
-        return [tree]
-    if isinstance(tree, Mapping):
-        return tensors(list(tree.values()))
-    return [x for part in tree for x in tensors(part)] if isinstance(tree, (tuple, list)) else []
+    return [x for x in tree_leaves(tree) if isinstance(x, torch.Tensor)]
 
 
 def _own_parameters(module: nn.Module) -> dict[str, nn.Parameter]:

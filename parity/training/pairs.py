@@ -79,7 +79,7 @@ class TrainingPair:
     """Both trainers of one configuration.
 
     ``brief`` pairs take fewer steps, and go on after a stop in the trainers that ran to the end; what keeps a moving
-    average does so in fresh ones, but for networks that grow, whose trainers take a dozen seconds to begin.
+    average does so in fresh ones, but for networks that grow (tests/test_growing.py stops those).
     """
 
     name: str
