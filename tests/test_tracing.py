@@ -164,6 +164,23 @@ def test_the_reference_can_be_trained_and_used_afterwards():
     torch.optim.SGD(port.parameters(), 0.1).step()
 
 
+@pytest.mark.parametrize("framework", ["Keras", "torch"])
+def test_a_second_time_finds_its_weights_and_the_statistics_as_they_were_kept(framework):
+    if framework == "Keras":
+        side, x = KerasSide(keras.Sequential([keras.Input((4, 4, 3)), L.BatchNormalization()])), np.ones((2, 4, 4, 3))
+    else:
+        side, x = TorchSide(nn.Sequential(nn.BatchNorm2d(3))), np.ones((2, 3, 4, 4))
+    with side.working("float64"):
+        step = side.run([x]).steps[0]
+        side.write(step, "gamma", np.array([5.0, 6.0, 7.0]))
+        side.run([x], training=True, keep_state=True)
+        assert side.read(step, "moving_mean").all()
+    for dtype, gamma in (("float64", [5.0, 6.0, 7.0]), ("float32", [1.0, 1.0, 1.0])):
+        with side.working(dtype):
+            assert side.read(step, "gamma").tolist() == gamma
+            assert not side.read(step, "moving_mean").any()
+
+
 def test_a_mixed_precision_reference_is_compared_in_full_precision():
     reference = keras.Sequential(
         [keras.Input((6,)), L.Dense(4, dtype="mixed_float16"), L.Dense(2, dtype="mixed_float16")]
