@@ -148,11 +148,13 @@ def _reason(error: Exception | None) -> str:
 
 
 def _vocabularies(reference: Any, specs: list[Any], size: int) -> list[int | None]:
-    """Which inputs are indices into an embedding, told by a run on zeros."""
+    """Which inputs are indices into an embedding, told by a run on zeros where there is an embedding."""
+    if not reference.embeds():
+        return [2 if "int" in dtype else None for _, dtype in specs]
     zeros = [
         np.zeros(probes.closed(shape, 1, size), "int64" if "int" in dtype else "float64") for shape, dtype in specs
     ]
-    trace = reference.run(zeros)
+    trace = reference.run(zeros, values=False)
     found: list[int | None] = []
     for number, (_, dtype) in enumerate(specs):
         sizes = [step.attributes["vocabulary"] for step in trace.steps

@@ -52,6 +52,13 @@ def compute_in(threads: int) -> None:
     torch.set_num_threads(threads)
 
 
+def trace(wanted: bool) -> None:
+    """TensorFlow traces functions and runs the graph, as it does by itself, or else runs operation by operation."""
+    import tensorflow as tf
+
+    tf.config.run_functions_eagerly(not wanted)
+
+
 @contextmanager
 def _stderr_held_back() -> Iterator[None]:
     sys.stderr.flush()

@@ -21,10 +21,12 @@ from parity.devices.engines import DDP, ENGINES, LAUNCHERS, MIRRORED, Engine, en
 from parity.devices.tasks import POLL, Arrays, Task, done, read_result, write_tasks
 
 LONGEST = 600.0  # seconds that one engine may take
-LEG = 3  # steps taken from the start, and as many again after the resumption
+LEG = 2  # steps taken from the start, and as many again after the resumption
 # Runs of an engine: from the start and with synchronised batch norm; on from what fewer replicas have saved; from the
 # start with batch norm as it is.
 OWN, RESUMED, APART = "own", "resumed", "apart"
+# In so few steps TensorFlow takes longer to trace a step for every replica than to take it, operation by operation.
+TRACED = 2  # replicas of the runs from the start that are traced nevertheless, as a user's are
 TRAINERS = {"torch": "torch_impl.trainer:Trainer", "tensorflow": "tf_impl.trainer:Trainer"}
 
 
@@ -169,6 +171,7 @@ class Fleet(Results):
             steps=job.steps,
             first=first,
             last=first + job.leg,
+            traced=run == OWN and engine.replicas == TRACED,
             resume=str(self._place(job, fewer, OWN)) if run == RESUMED else None,
             out=str(self._place(job, engine, run)),
         )

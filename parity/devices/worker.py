@@ -36,6 +36,7 @@ def perform(house: str, tasks: list[Task], replicas: Replicas) -> None:
     start = checkpoints.state(trainer)
     start |= drawn.awake(start, config.training.seed)
     for task in tasks:
+        frameworks.trace(task.traced)
         if task.resume is not None:
             checkpoints.restore(trainer, read_result(Path(task.resume))[0])
         else:

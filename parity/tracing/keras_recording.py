@@ -24,7 +24,7 @@ from parity.tracing.keras_steps import (
     own_variables,
     separable_steps,
 )
-from parity.tracing.steps import Recorder, Step
+from parity.tracing.steps import PLAIN, Recorder, Step
 
 
 @contextmanager
@@ -201,4 +201,4 @@ class _Watch:
 
 
 def _tensors(tree: Any) -> list[Any]:
-    return [x for x in keras.tree.flatten(tree) if tf.is_tensor(x)]
+    return [x for x in keras.tree.flatten(tree) if type(x) not in PLAIN and tf.is_tensor(x)]

@@ -64,6 +64,10 @@ class KerasSide:
         """Names of the inputs in the order in which they are passed here; empty if the model does not tell."""
         return [tensor.name for tensor in getattr(self.model, "inputs", None) or []]
 
+    def embeds(self) -> bool:
+        """Whether the model has an embedding."""
+        return any(isinstance(layer, keras.layers.Embedding) for layer in self.model._flatten_layers())
+
     @contextmanager
     def working(self, dtype: str = "float64") -> Iterator[KerasSide]:
         """Within this context the model computes in ``dtype`` on copies of its variables, with dropout inert.
@@ -120,7 +124,7 @@ class KerasSide:
     ) -> Trace:
         """Run once and record every step; running statistics are put back unless ``keep_state``."""
         recorder = Recorder(
-            lambda x: x.numpy(), lambda x, like: tf.constant(x, dtype=like.dtype), -1, replace=replace, values=values
+            np.asarray, lambda x, like: tf.constant(x, dtype=like.dtype), -1, replace=replace, values=values
         )
         tensors = [self._tensor(x) for x in inputs]
         recorder.begin(tensors)

@@ -19,6 +19,7 @@ MODE_DEPENDENT = ("batchnorm", "dropout")
 # A crop right behind one of these belongs to it: `conv(x)[..., :-1]` is one layer written in two lines.
 CROPPED = ("conv", "conv-transpose", "pool", "upsample")
 COMMUTATIVE = ("add", "multiply", "average", "maximum", "minimum")
+PLAIN = frozenset({bool, int, float, str, type(None)})  # types of most arguments that are no tensors
 Sources = tuple[tuple[str, ...], ...]
 
 

@@ -12,7 +12,7 @@ from torch import nn
 from torch.overrides import TorchFunctionMode
 from torch.utils._pytree import tree_leaves
 
-from parity.tracing.steps import Recorder, Step
+from parity.tracing.steps import PLAIN, Recorder, Step
 from parity.tracing.torch_calls import DROPOUTS, Call, classify_call
 from parity.tracing.torch_functional import functional_step
 from parity.tracing.torch_kinds import PARAMETERS, classify, parameters, plain_settings, spectral_settings
@@ -178,7 +178,12 @@ def module_step(module: nn.Module, kind: str, name: str, path: str) -> Step:
 
 def tensors(tree: Any) -> list[torch.Tensor]:
     """Every tensor in nested arguments or results."""
-    return [x for x in tree_leaves(tree) if isinstance(x, torch.Tensor)]
+    if isinstance(tree, torch.Tensor):
+        return [tree]
+    kind = type(tree)
+    if kind in (tuple, list, dict):
+        return [x for part in (tree.values() if kind is dict else tree) for x in tensors(part)]
+    return [] if kind in PLAIN else [x for x in tree_leaves(tree) if isinstance(x, torch.Tensor)]
 
 
 def _own_parameters(module: nn.Module) -> dict[str, nn.Parameter]:

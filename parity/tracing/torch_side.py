@@ -19,6 +19,7 @@ from parity.tracing.steps import STATISTICS, Recorder, Step, Trace
 from parity.tracing.torch_copies import DTYPES, copied, refuse_unready
 from parity.tracing.torch_kinds import PARAMETERS
 from parity.tracing.torch_recording import kind_of, module_step, recording, tensors
+from parity.tracing.torch_views import Views
 from parity.verdict import UnusableInput, first_line
 
 Gradients = tuple[dict[tuple[str, str], np.ndarray], list[np.ndarray | None]]
@@ -40,6 +41,7 @@ class TorchSide:
         self.names: list[str] = []
         self._copies: dict[str, nn.Module] = {}
         self._states: dict[str, dict[str, torch.Tensor]] = {}
+        self._views = Views()
         self._dtype = ""
 
     def take_names(self, names: list[str]) -> None:
@@ -75,8 +77,12 @@ class TorchSide:
         keep_state: bool = False,
     ) -> Trace:
         """Run once and record every step; running statistics are put back unless ``keep_state``."""
+        before = self._buffers() if training else {}
         recorder = self._recorder(replace, values)
         self._observed_run(recorder, inputs, training)
+        if self._views.spoiled():
+            self._put(before)
+            return self.run(inputs, training, replace, values, keep_state)
         if training and not keep_state:
             self.restore_state()
         return recorder.trace
@@ -87,17 +93,19 @@ class TorchSide:
         After an error the trace goes on with the layers that did not run, in the order in which the module holds
         them, without shapes of their outputs; :attr:`stopped` names the module that failed.
         """
-        recorder = self._recorder(None, True)
+        recorder, crash = self._recorder(None, True), ""
         try:
             self._observed_run(recorder, inputs, training=False)
         except Exception as error:
-            ran = {step.owner for step in recorder.trace.steps}
-            for name, module in self.model.named_modules():
-                kind = kind_of(module)
-                if kind in PARAMETERS and name not in ran:
-                    recorder.trace.steps.append(module_step(module, kind, name, name))
-            return recorder.trace, first_line(error)
-        return recorder.trace, ""
+            crash = first_line(error)
+        if self._views.spoiled():
+            return self.attempt(inputs)
+        ran = {step.owner for step in recorder.trace.steps}
+        for name, module in self.model.named_modules() if crash else ():
+            kind = kind_of(module)
+            if kind in PARAMETERS and name not in ran:
+                recorder.trace.steps.append(module_step(module, kind, name, name))
+        return recorder.trace, crash
 
     def gradients(
         self,
@@ -175,13 +183,20 @@ class TorchSide:
 
     def keep_state(self) -> None:
         """Remember the running statistics as they are now; training-mode runs return to them."""
-        self._states[self._dtype] = {name: buffer.clone() for name, buffer in self.model.named_buffers()}
+        self._states[self._dtype] = self._buffers()
 
     def restore_state(self) -> None:
         """Back to the running statistics last kept."""
+        self._put(self._states[self._dtype])
+
+    def _buffers(self) -> dict[str, torch.Tensor]:
+        return {name: buffer.clone() for name, buffer in self.model.named_buffers()}
+
+    def _put(self, buffers: dict[str, torch.Tensor]) -> None:
+        held = dict(self.model.named_buffers())
         with torch.no_grad():
-            for name, buffer in self.model.named_buffers():
-                buffer.copy_(self._states[self._dtype][name])
+            for name, value in buffers.items():
+                held[name].copy_(value)
 
     def _begin(self) -> None:
         if self._dtype in self._states:
@@ -191,7 +206,7 @@ class TorchSide:
 
     def _recorder(self, replace: dict[str, np.ndarray] | None, values: bool) -> Recorder:
         return Recorder(
-            lambda x: x.detach().cpu().numpy().copy(),
+            self._views.of(self.model),
             lambda x, like: torch.tensor(x, dtype=like.dtype, device=like.device),
             1,
             replace=replace,

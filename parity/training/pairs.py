@@ -48,7 +48,7 @@ VARIANTS: dict[str, list[str]] = {
         "model.label=projected,model.batchnorm_d=false,model.attention_at=[8,16],model.attention_d=[8],loss.kind=hinge,"
         "training.reuse_fakes=false,training.accumulation=2,data.flip=both,data.rotate=20,data.jitter=0.2",
         "model.label=auxiliary,loss.auxiliary_weight=0.5,model.spectral_norm_g=true,model.init=framework",
-        f"model.growing=[8,16],{STAGES},training.stage_batches=[12,8],loss.kind=hinge,training.reuse_fakes=false,"
+        f"model.growing=[8,16],{STAGES},training.stage_batches=[8,4],loss.kind=hinge,training.reuse_fakes=false,"
         "model.label=projected,model.batchnorm_d=false,model.spectral_norm_g=true",
         "model.label=replicated,model.image_size=64,model.scales=2,loss.kind=wgan-gp,training.reuse_fakes=false,"
         "training.d_updates=1",

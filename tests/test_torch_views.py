@@ -1,0 +1,97 @@
+"""What torch computed is seen as it was, whatever writes into it afterwards, and is not copied where nothing does."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from torch import nn
+
+from parity.tracing.torch_side import TorchSide
+
+X = np.random.default_rng(0).standard_normal((3, 2))
+
+
+class InPlace(nn.Module):
+    """Writes into what the layer before it computed, in some modes."""
+
+    def __init__(self, modes: tuple[bool, ...]) -> None:
+        super().__init__()
+        self.modes = modes
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        return x.clamp_(min=0.0) if self.training in self.modes else x.clamp(min=0.0)
+
+
+class Own(nn.Module):
+    """Computes with its own weights as with what it is given."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.linear, self.activation = nn.Linear(2, 2), nn.Tanh()
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        return self.linear(x) + self.activation(self.linear.bias)
+
+
+def chain(*after: nn.Module) -> nn.Sequential:
+    torch.manual_seed(0)
+    return nn.Sequential(nn.Linear(2, 5), *after)
+
+
+def seen(port: nn.Module, **asked: Any) -> dict[str, np.ndarray]:
+    side = TorchSide(port)
+    with side.working("float64"):
+        return side.run([X], **asked).outputs
+
+
+@pytest.mark.parametrize("training", [False, True])
+@pytest.mark.parametrize("modes", [(), (False,), (True,), (False, True)])
+def test_a_value_is_seen_before_the_next_layer_writes_into_it(modes: tuple[bool, ...], training: bool) -> None:
+    port = chain(InPlace(modes))
+    expected = X @ port[0].weight.double().T.detach().numpy() + port[0].bias.detach().numpy()
+    np.testing.assert_allclose(seen(port, training=training)["0"], expected, rtol=1e-12)
+    assert (expected < 0).any()
+
+
+@pytest.mark.parametrize("layer", [nn.ReLU(inplace=True), nn.LeakyReLU(0.2, inplace=True), nn.Hardtanh(inplace=True)])
+def test_stock_layers_that_compute_in_place(layer: nn.Module) -> None:
+    assert (seen(chain(layer))["0"] < 0).any()
+
+
+def test_a_module_that_stops_after_it_has_written_is_seen_as_it_was() -> None:
+    side = TorchSide(chain(nn.ReLU(inplace=True), nn.Linear(4, 1)))
+    with side.working("float64"):
+        trace, crash = side.attempt([X])
+    assert "shapes cannot be multiplied" in crash and (trace.outputs["0"] < 0).any()
+    assert [step.name for step in trace.steps] == ["0", "1", "2"]
+
+
+def test_statistics_move_once_in_a_run_that_has_to_be_taken_again() -> None:
+    moved = []
+    for after in (InPlace(()), InPlace((True,))):
+        side = TorchSide(chain(after, nn.BatchNorm1d(5)))
+        with side.working("float64"):
+            for _ in range(2):
+                side.run([X], training=True, keep_state=True)
+            moved.append({name: value.clone() for name, value in side.model.named_buffers()})
+    assert moved[0]["2.num_batches_tracked"] == 2
+    for name, value in moved[0].items():
+        assert torch.equal(value, moved[1][name]), name
+
+
+def test_weights_that_are_written_later_do_not_change_what_was_seen() -> None:
+    side = TorchSide(Own())
+    with side.working("float64"):
+        trace = side.run([X])
+        before = trace.inputs["activation"].copy()
+        with torch.no_grad():
+            side.model.linear.bias.zero_()
+    np.testing.assert_array_equal(trace.inputs["activation"], before)
+
+
+def test_what_nothing_writes_into_is_not_copied() -> None:
+    trace = TorchSide(chain(nn.Flatten(), nn.Tanh())).run([X])
+    assert np.shares_memory(trace.outputs["0"], trace.inputs["2"])
