@@ -5,10 +5,12 @@ from __future__ import annotations
 import dataclasses
 
 import pytest
+import tensorflow as tf
 
+from parity.commands import frameworks
 from parity.devices import fleet, rung
 from parity.devices.engines import DDP, ENGINES, Engine, environments
-from parity.devices.fleet import EngineFailed, Job
+from parity.devices.fleet import APART, OWN, RESUMED, EngineFailed, Job, traced
 from parity.pairs import select
 from parity.training.bench import Bench
 from parity.training.houses import TORCH, one_thread
@@ -98,6 +100,24 @@ def test_one_fleet_serves_all_that_were_announced():
         assert not one.folder.exists()
     with pytest.raises(EngineFailed):
         first.result(Job(configs[0]), TWO[0], fleet.OWN)
+
+
+def test_every_kind_of_engine_is_traced_once():
+    runs = [(engine.kind, run) for engine in ENGINES for run in (OWN, RESUMED, APART) if traced(engine, run)]
+    assert sorted(runs) == sorted((kind, OWN) for kind in {engine.kind for engine in ENGINES})
+
+
+def test_tensorflow_traces_or_goes_operation_by_operation():
+    counted = []
+    function = tf.function(lambda: counted.append(1))
+    try:
+        for wanted in (True, False):
+            frameworks.trace(wanted)
+            for _ in range(3):
+                function()
+    finally:
+        frameworks.trace(True)
+    assert len(counted) == 1 + 3
 
 
 def test_each_process_knows_its_place():

@@ -23,7 +23,7 @@ class _Spectral(keras.layers.Layer):
     """Adds ``u`` and ``v`` to a layer with a kernel, and the kernel that it computes with.
 
     The matrix W is ``[out, rest]``; ``u`` is ``[out]`` and ``v`` has the kernel's shape without its outputs, both of
-    length one. Half-precision layers keep all weights, and make the iterations, in float32.
+    length one. A kernel whose outputs lie last is W^T as it is, and is not turned about. Half-precision layers keep all weights, and make the iterations, in float32.
     """
 
     outputs = -1  # the axis of the kernel along which its outputs lie
@@ -73,22 +73,32 @@ class _Spectral(keras.layers.Layer):
             u, v = self._iterated(tf.stop_gradient(matrix), u, v, self.power_iterations)
             self.u.assign(u)
             self.v.assign(tf.reshape(v, self.v.shape))
-        sigma = tf.reduce_sum(tf.stop_gradient(u) * _times(matrix, tf.stop_gradient(v)))
+        sigma = tf.reduce_sum(tf.stop_gradient(u) * self._forth(matrix, tf.stop_gradient(v)))
         return kernel / sigma
 
+    @property
+    def _turned(self) -> bool:
+        """Whether :meth:`_matrix` is W^T."""
+        return self.outputs == -1
+
     def _matrix(self, kernel: Tensor) -> Tensor:
+        out = kernel.shape[self.outputs]
+        if self._turned:
+            return tf.reshape(kernel, [-1, out])
         axes = list(range(len(kernel.shape)))
-        out = axes.pop(self.outputs)
-        return tf.reshape(tf.transpose(kernel, [out, *axes]), [kernel.shape[out], -1])
+        return tf.reshape(tf.transpose(kernel, [axes.pop(self.outputs), *axes]), [out, -1])
 
     def _iterated(self, matrix: Tensor, u: Tensor, v: Tensor, times: int) -> tuple[Tensor, Tensor]:
         for _ in range(times):
-            u = self._unit(_times(matrix, v))
+            u = self._unit(self._forth(matrix, v))
             v = self._back(matrix, u)
         return u, v
 
+    def _forth(self, matrix: Tensor, v: Tensor) -> Tensor:
+        return _times(matrix, v, self._turned)
+
     def _back(self, matrix: Tensor, u: Tensor) -> Tensor:
-        return self._unit(_times(matrix, u, transpose_a=True))
+        return self._unit(_times(matrix, u, not self._turned))
 
     def _unit(self, vector: Tensor) -> Tensor:
         return vector / tf.maximum(tf.sqrt(tf.reduce_sum(vector * vector)), self.epsilon)
@@ -109,8 +119,8 @@ class _Spectral(keras.layers.Layer):
         return {**super().get_config(), "power_iterations": self.power_iterations, "epsilon": self.epsilon}
 
 
-def _times(matrix: Tensor, vector: Tensor, transpose_a: bool = False) -> Tensor:
-    return tf.reshape(tf.matmul(matrix, tf.reshape(vector, [-1, 1]), transpose_a=transpose_a), [-1])
+def _times(matrix: Tensor, vector: Tensor, turned: bool) -> Tensor:
+    return tf.reshape(tf.matmul(matrix, tf.reshape(vector, [-1, 1]), transpose_a=turned), [-1])
 
 
 class SpectralConv2D(_Spectral, Conv2D):

@@ -25,8 +25,6 @@ LEG = 2  # steps taken from the start, and as many again after the resumption
 # Runs of an engine: from the start and with synchronised batch norm; on from what fewer replicas have saved; from the
 # start with batch norm as it is.
 OWN, RESUMED, APART = "own", "resumed", "apart"
-# In so few steps TensorFlow takes longer to trace a step for every replica than to take it, operation by operation.
-TRACED = 2  # replicas of the runs from the start that are traced nevertheless, as a user's are
 TRAINERS = {"torch": "torch_impl.trainer:Trainer", "tensorflow": "tf_impl.trainer:Trainer"}
 
 
@@ -171,10 +169,18 @@ class Fleet(Results):
             steps=job.steps,
             first=first,
             last=first + job.leg,
-            traced=run == OWN and engine.replicas == TRACED,
+            traced=traced(engine, run),
             resume=str(self._place(job, fewer, OWN)) if run == RESUMED else None,
             out=str(self._place(job, engine, run)),
         )
+
+
+def traced(engine: Engine, run: str) -> bool:
+    """Whether TensorFlow traces a run's steps, as it does a user's: one run of each kind of engine.
+
+    So few steps are sooner taken, operation by operation, than traced for each replica.
+    """
+    return run == OWN and engine.replicas == 2
 
 
 _ahead: list[Results] = []

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from parity.verdict import Verdict
 
 STEPS = 20
-BRIEF = 8  # steps of an option, four of them once more after a resumption
+BRIEF = 6  # steps of an option, half of them once more after a resumption
 # The most that a run here has of each; enough for batch statistics, several updates of D, and every layer.
 SIZES = {"model.nz": 16, "model.dim": 2, "model.ngf": 8, "model.ndf": 8, "training.d_updates": 2}
 # Systems that train narrow at a size of their own: a parity of steps needs no 256x256 pixels.
