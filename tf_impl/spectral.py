@@ -23,7 +23,8 @@ class _Spectral(keras.layers.Layer):
     """Adds ``u`` and ``v`` to a layer with a kernel, and the kernel that it computes with.
 
     The matrix W is ``[out, rest]``; ``u`` is ``[out]`` and ``v`` has the kernel's shape without its outputs, both of
-    length one. A kernel whose outputs lie last is W^T as it is, and is not turned about. Half-precision layers keep all weights, and make the iterations, in float32.
+    length one. A kernel whose outputs lie last is W^T as it is, and is not turned about. Half-precision layers keep all
+    weights, and make the iterations, in float32.
     """
 
     outputs = -1  # the axis of the kernel along which its outputs lie
