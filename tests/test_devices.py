@@ -9,7 +9,7 @@ import tensorflow as tf
 
 from parity.commands import frameworks
 from parity.devices import fleet, rung
-from parity.devices.engines import DDP, ENGINES, Engine, environments
+from parity.devices.engines import DDP, ENGINES, MIRRORED, Engine, environments
 from parity.devices.fleet import APART, OWN, RESUMED, EngineFailed, Job, traced
 from parity.pairs import select
 from parity.training.bench import Bench
@@ -102,9 +102,11 @@ def test_one_fleet_serves_all_that_were_announced():
         first.result(Job(configs[0]), TWO[0], fleet.OWN)
 
 
-def test_every_kind_of_engine_is_traced_once():
-    runs = [(engine.kind, run) for engine in ENGINES for run in (OWN, RESUMED, APART) if traced(engine, run)]
-    assert sorted(runs) == sorted((kind, OWN) for kind in {engine.kind for engine in ENGINES})
+def test_one_run_is_traced_as_a_users_is():
+    everything = [(engine, run) for engine in ENGINES for run in (OWN, RESUMED, APART)]
+    assert [(engine.kind, engine.replicas, run) for engine, run in everything if traced(engine, run)] == [
+        (MIRRORED, 2, OWN)
+    ]
 
 
 def test_tensorflow_traces_or_goes_operation_by_operation():

@@ -176,11 +176,11 @@ class Fleet(Results):
 
 
 def traced(engine: Engine, run: str) -> bool:
-    """Whether TensorFlow traces a run's steps, as it does a user's: one run of each kind of engine.
+    """Whether TensorFlow traces a run's steps, as it does a user's: the first run of MirroredStrategy.
 
     So few steps are sooner taken, operation by operation, than traced for each replica.
     """
-    return run == OWN and engine.replicas == 2
+    return run == OWN and engine.kind == MIRRORED and engine.replicas == 2
 
 
 _ahead: list[Results] = []

@@ -35,19 +35,21 @@ VARIANTS: dict[str, list[str]] = {
         "loss.kind=wgan,loss.clip=0.1,model.upsample=linear,model.kernel_len=3,training.latents=normal",
         "loss.kind=lsgan,model.use_batchnorm=true,training.instance_noise=0.2,model.upsample=cubic,model.kernel_len=3,"
         "model.init=normal,optimizer.epsilon_place=torch",
-        "loss.kind=dcgan,model.upsample=nearest,model.kernel_len=3",
+        "loss.kind=dcgan,model.upsample=nearest,model.kernel_len=3,optimizer.schedule=linear,optimizer.clip_norm=0.1,"
+        "optimizer.beta1=0.0,optimizer.epsilon=0.000001",
     ],
     "upsample_dcgan": [
         "",
         "model.upsample=bilinear,model.output=logit,loss.kind=wgan-gp,training.reuse_fakes=false,data.rotate=30",
-        "model.momentum=0.1,model.dropout=0.5,model.init=normal,training.accumulation=2,training.instance_noise=0.1",
-        f"model.growing=[8,32],{STAGES},training.stage_batches=[8,4],training.ema=0.9,training.instance_noise=0.1",
+        f"model.growing=[8,32],{STAGES},training.stage_batches=[8,4],training.ema=0.9,training.instance_noise=0.1,"
+        "model.momentum=0.1,model.dropout=0.5,model.init=normal,training.accumulation=2",
     ],
     "conditional_dcgan": [
         "",
         "model.label=projected,model.batchnorm_d=false,model.attention_at=[8,16],model.attention_d=[8],loss.kind=hinge,"
         "training.reuse_fakes=false,training.accumulation=2,data.flip=both,data.rotate=20,data.jitter=0.2",
-        "model.label=auxiliary,loss.auxiliary_weight=0.5,model.spectral_norm_g=true,model.init=framework",
+        "model.label=auxiliary,loss.auxiliary_weight=0.5,model.spectral_norm_g=true,model.init=framework,"
+        "optimizer.beta2=0.99,optimizer.epsilon_place=tensorflow",
         f"model.growing=[8,16],{STAGES},training.stage_batches=[8,4],loss.kind=hinge,training.reuse_fakes=false,"
         "model.label=projected,model.batchnorm_d=false,model.spectral_norm_g=true",
         "model.label=replicated,model.image_size=64,model.scales=2,loss.kind=wgan-gp,training.reuse_fakes=false,"
@@ -55,21 +57,16 @@ VARIANTS: dict[str, list[str]] = {
     ],
     "dcgan": [
         "",
-        "loss.kind=wgan-gp,loss.penalty_weight=5,training.reuse_fakes=false,training.d_updates=3,model.init=framework,"
-        "optimizer.schedule=cosine,optimizer.final_lr=0.00001,optimizer.lr_g=0.0002,optimizer.lr_d=0.0004,"
-        "optimizer.clip_norm=0.5",
-        "loss.kind=wgan,optimizer.kind=adam,training.latents=uniform,"
-        "optimizer.schedule=linear,optimizer.clip_norm=0.1,optimizer.beta1=0.0,optimizer.epsilon=0.000001",
-        "loss.kind=lsgan,loss.label_smoothing=0.1,training.accumulation=2,optimizer.beta2=0.99,"
-        "optimizer.epsilon_place=tensorflow",
         "loss.d_scale=0.5,loss.label_smoothing=0.1,loss.smooth_fakes=true,training.instance_noise=0.3,training.ema=0.9,"
-        "optimizer.kind=rmsprop,optimizer.initial_accumulator=0,optimizer.decay=0.95",
+        "optimizer.kind=rmsprop,optimizer.initial_accumulator=0,optimizer.decay=0.95,model.init=framework",
         "training.precision=bfloat16",
     ],
     "soundgan": [
         "",
         "model.patch=true,model.image_size=256,data.first_slice=true,model.init=normal,loss.kind=hinge",
-        "loss.kind=wgan-gp,training.reuse_fakes=false,training.latents=uniform",
+        "loss.kind=wgan-gp,loss.penalty_weight=5,training.reuse_fakes=false,training.latents=uniform,"
+        "training.d_updates=3,optimizer.schedule=cosine,optimizer.final_lr=0.00001,optimizer.lr_g=0.0002,"
+        "optimizer.lr_d=0.0004,optimizer.clip_norm=0.5",
     ],
 }
 
