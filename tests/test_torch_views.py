@@ -36,6 +36,20 @@ class Own(nn.Module):
         return self.linear(x) + self.activation(self.linear.bias)
 
 
+class Remembering(nn.Module):
+    """Keeps what it computes, and writes into it the next time."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.linear, self.kept = nn.Linear(2, 2), []
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        for earlier in self.kept:
+            earlier.zero_()
+        self.kept = [self.linear(x)]
+        return torch.tanh(self.kept[0])
+
+
 def chain(*after: nn.Module) -> nn.Sequential:
     torch.manual_seed(0)
     return nn.Sequential(nn.Linear(2, 5), *after)
@@ -90,6 +104,16 @@ def test_weights_that_are_written_later_do_not_change_what_was_seen() -> None:
         with torch.no_grad():
             side.model.linear.bias.zero_()
     np.testing.assert_array_equal(trace.inputs["activation"], before)
+
+
+def test_what_a_module_keeps_is_seen_as_it_was() -> None:
+    side = TorchSide(Remembering())
+    with side.working("float64"):
+        trace = side.run([X])
+        before = trace.outputs["linear"].copy()
+        side.run([X])
+    assert before.any()
+    np.testing.assert_array_equal(trace.outputs["linear"], before)
 
 
 def test_what_nothing_writes_into_is_not_copied() -> None:

@@ -124,7 +124,7 @@ class KerasSide:
     ) -> Trace:
         """Run once and record every step; running statistics are put back unless ``keep_state``."""
         recorder = Recorder(
-            np.asarray, lambda x, like: tf.constant(x, dtype=like.dtype), -1, replace=replace, values=values
+            _array, lambda x, like: tf.constant(x, dtype=like.dtype), -1, replace=replace, values=values
         )
         tensors = [self._tensor(x) for x in inputs]
         recorder.begin(tensors)
@@ -232,6 +232,11 @@ class KerasSide:
 
     def _tensor(self, x: np.ndarray) -> Any:
         return tf.constant(x, dtype=keras.config.floatx() if x.dtype.kind == "f" else None)
+
+
+def _array(tensor: Any) -> np.ndarray:
+    """A tensor's own memory: TensorFlow never writes into it again. AttributeError for what is not dense."""
+    return np.asarray(tensor.__array__())
 
 
 def _outputs(result: Any) -> list[Any]:

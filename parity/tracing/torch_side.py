@@ -80,7 +80,7 @@ class TorchSide:
         before = self._buffers() if training else {}
         recorder = self._recorder(replace, values)
         self._observed_run(recorder, inputs, training)
-        if self._views.spoiled():
+        if self._views.spoiled(self.model):
             self._put(before)
             return self.run(inputs, training, replace, values, keep_state)
         if training and not keep_state:
@@ -98,7 +98,7 @@ class TorchSide:
             self._observed_run(recorder, inputs, training=False)
         except Exception as error:
             crash = first_line(error)
-        if self._views.spoiled():
+        if self._views.spoiled(self.model):
             return self.attempt(inputs)
         ran = {step.owner for step in recorder.trace.steps}
         for name, module in self.model.named_modules() if crash else ():
@@ -205,8 +205,9 @@ class TorchSide:
             self.keep_state()
 
     def _recorder(self, replace: dict[str, np.ndarray] | None, values: bool) -> Recorder:
+        self._views.begin()
         return Recorder(
-            self._views.of(self.model),
+            self._views,
             lambda x, like: torch.tensor(x, dtype=like.dtype, device=like.device),
             1,
             replace=replace,

@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from itertools import chain
-
 import numpy as np
 import torch
 from torch import nn
 
+from parity.tracing.torch_recording import tensors
+
+BOOKKEEPING = frozenset(vars(nn.Module())) - {"_parameters", "_buffers"}
+
 
 class Views:
-    """Arrays that share the memory of tensors, for as long as no tensor is seen to be written into later in its run.
+    """Arrays that share the memory of the tensors of a module's run, as long as nothing can write into them later.
 
     A network at full size makes gigabytes of values, and few modules compute in place.
     """
@@ -20,23 +21,35 @@ class Views:
         self._copying = False
         self._seen: list[tuple[torch.Tensor, int]] = []
 
-    def of(self, module: nn.Module) -> Callable[[torch.Tensor], np.ndarray]:
-        """What turns the tensors of one run of the module into arrays; its own weights and statistics are copied."""
+    def begin(self) -> None:
+        """Another run: what was seen of one that came to no end does not count."""
         self._seen.clear()
-        own = {x.untyped_storage().data_ptr() for x in chain(module.parameters(), module.buffers())}
 
-        def view(tensor: torch.Tensor) -> np.ndarray:
-            x = tensor.detach().cpu()
-            if self._copying or x.is_inference() or x.untyped_storage().data_ptr() in own:
-                return x.numpy().copy()
-            self._seen.append((x, x._version))
-            return x.numpy()
+    def __call__(self, tensor: torch.Tensor) -> np.ndarray:
+        """What a tensor holds now."""
+        x = tensor.detach().cpu()
+        if self._copying or x.is_inference():
+            return x.numpy().copy()
+        self._seen.append((x, x._version))
+        return x.numpy()
 
-        return view
+    def spoiled(self, module: nn.Module) -> bool:
+        """Whether the module's run has written into what was seen of it, or has kept that: it is to be taken again.
 
-    def spoiled(self) -> bool:
-        """Whether the run has written into what it was seen to compute; from then on everything is copied."""
-        spoiled = any(x._version != version for x, version in self._seen)
+        From then on everything is copied.
+        """
+        kept = _held(module)
+        spoiled = any(x._version != version or _place(x) in kept for x, version in self._seen)
         self._seen.clear()
         self._copying |= spoiled
         return spoiled
+
+
+def _held(module: nn.Module) -> set[int]:
+    """Where the tensors are that outlive a run: weights, statistics, and whatever else modules keep."""
+    kept = [value for part in module.modules() for name, value in vars(part).items() if name not in BOOKKEEPING]
+    return {_place(x) for x in tensors(kept)}
+
+
+def _place(tensor: torch.Tensor) -> int:
+    return tensor.untyped_storage().data_ptr()

@@ -1,0 +1,40 @@
+"""What a reference without inputs of the caller's is tried on."""
+
+from __future__ import annotations
+
+import keras
+import numpy as np
+import pytest
+from keras import layers as L
+
+from parity import UnusableInput
+from parity.tracing.keras_side import KerasSide
+from parity.trial import run_reference
+
+WORDS = 7
+
+
+def drawn(model: keras.Model, samples: int = 2) -> np.ndarray:
+    (x,), _ = run_reference(KerasSide(model), None, 0, samples)
+    return x
+
+
+@pytest.mark.parametrize("dtype", ["int32", "float32"])
+def test_indices_into_an_embedding_are_drawn_from_all_of_it(dtype: str) -> None:
+    given = keras.Input((200,), dtype=dtype)
+    inner = keras.Sequential([L.Embedding(WORDS, 3)])
+    assert set(np.unique(drawn(keras.Model(given, inner(given))))) == set(range(WORDS))
+
+
+def test_other_integers_are_zeros_and_ones_and_other_numbers_normal() -> None:
+    given = keras.Input((200,), dtype="int32")
+    assert set(np.unique(drawn(keras.Model(given, L.Rescaling(2.0)(given))))) == {0, 1}
+    x = drawn(keras.Sequential([keras.Input((200,)), L.Dense(2)]))
+    assert x.dtype == np.float64 and 0.8 < x.std() < 1.2
+
+
+def test_a_layer_whose_output_is_no_array_is_refused_with_the_reason() -> None:
+    given = keras.Input((1,), dtype="int64")
+    model = keras.Model(given, L.CategoryEncoding(4, output_mode="multi_hot", sparse=True)(given))
+    with pytest.raises(UnusableInput, match="the reference does not run on inputs drawn for .*SparseTensor"):
+        drawn(model)
