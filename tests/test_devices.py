@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import dataclasses
+from types import SimpleNamespace
 
 import pytest
 import tensorflow as tf
 
+from common.differences import plain
 from parity.commands import frameworks
-from parity.devices import fleet, rung
+from parity.devices import fleet, rung, worker
 from parity.devices.engines import DDP, ENGINES, MIRRORED, Engine, environments
 from parity.devices.fleet import APART, OWN, RESUMED, EngineFailed, Job, traced
+from parity.devices.tasks import Task
 from parity.pairs import select
 from parity.training.bench import Bench
 from parity.training.houses import TORCH, one_thread
@@ -120,6 +123,22 @@ def test_tensorflow_traces_or_goes_operation_by_operation():
     finally:
         frameworks.trace(True)
     assert len(counted) == 1 + 3
+
+
+def test_a_worker_traces_what_it_is_asked_to(monkeypatch):
+    (pair,) = select(["dcgan.training", STEPS])
+    eagerly = []
+    trainer = SimpleNamespace(
+        step=lambda step, batches: eagerly.append(tf.config.functions_run_eagerly()), settle=lambda: None
+    )
+    house = SimpleNamespace(
+        Trainer=lambda *arguments: trainer, state=lambda trainer: {}, restore=lambda trainer, state: None
+    )
+    monkeypatch.setattr(worker, "import_module", lambda name: house)
+    alone = SimpleNamespace(processes=1, process=0, mean=lambda metrics: metrics, chief=False)
+    tasks = [Task("house:Trainer", plain(pair.config()), 4, 0, 1, wanted, None, "") for wanted in (True, False, True)]
+    worker.perform("tf_impl", tasks, alone)
+    assert eagerly == [False, True, False]
 
 
 def test_each_process_knows_its_place():
