@@ -9,6 +9,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
+from functools import cached_property
 from itertools import permutations, product
 
 import numpy as np
@@ -42,7 +43,8 @@ class Form:
     factor: float = 1.0
     softmax: str = RIGHT
 
-    def __call__(self) -> Array:
+    @cached_property
+    def result(self) -> Array:
         """What it computes, ``[B, N, C]``."""
         axis, transposed = VARIANTS[self.softmax]
         attended = referee.attention(self.query, self.key, self.value, self.factor, axis, transposed)
@@ -58,7 +60,9 @@ def find_form(made: Sequence[Array], gains: Sequence[float], given: Array, expec
     """The form in which ``expected`` follows from what the layers inside ``made`` and from the block's input."""
     target = _flat(expected)
     for form in _forms([_flat(x) for x in made if x.ndim > 2], gains, _flat(given), target):
-        if difference(form.first()(), target[:1, :ROWS]).relative <= fit and difference(form(), target).relative <= fit:
+        if difference(form.first().result, target[:1, :ROWS]).relative > fit:
+            continue
+        if difference(form.result, target).relative <= fit:
             return form
     return None
 
@@ -74,7 +78,7 @@ def solved(form: Form, got: Array) -> float | None:
     one, target = form.first(), _flat(got)[:1, :ROWS]
 
     def apart(factor: float) -> Array:
-        return (replace(one, factor=factor)() - target).reshape(-1)
+        return (replace(one, factor=factor).result - target).reshape(-1)
 
     for factor in dict.fromkeys((form.factor, *usual_factors(form).values())):
         for _ in range(NEWTON):

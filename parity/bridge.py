@@ -83,6 +83,7 @@ def aligned(
         mapping=dict(mapping or {}),
         mirrored=mirrored,
         enliven=False,
+        brief=True,
     )
     if comparison.conflicts:
         listed = "\n  ".join(conflict.message for conflict in comparison.conflicts)

@@ -17,7 +17,7 @@ from parity.layouts import Layouts
 from parity.matching import Match, Matching, match_steps
 from parity.orders import find_layouts
 from parity.tracing.steps import Trace
-from parity.trial import in_float64, run_port, run_reference
+from parity.trial import first_runs
 from parity.verdict import UnusableInput
 
 Array = np.ndarray
@@ -29,7 +29,8 @@ class Comparison:
     """Everything that the rungs measure with.
 
     ``random`` is a random batch in the reference's layout; ``weights`` maps (reference step, slot) to the float64
-    value both sides are given, once in each of the precisions ``loaded``. ``crash`` is the port's error where it cannot
+    value both sides are given, once in each of the precisions ``loaded``; those ``enlivened`` are not what the
+    reference held. ``crash`` is the port's error where it cannot
     run what the reference runs, ``stopped`` the module that failed. A ``brief`` one is measured on one batch, in
     evaluation mode.
     """
@@ -46,9 +47,9 @@ class Comparison:
     seed: int = 0
     crash: str = ""
     stopped: str = ""
-    enlivened: list[str] = field(default_factory=list)
+    enlivened: list[tuple[Match, str]] = field(default_factory=list)
     brief: bool = False
-    loaded: set[str] = field(default_factory=set, init=False)
+    loaded: list[str] = field(default_factory=list, init=False)
 
     @contextmanager
     def working(self, dtype: str) -> Iterator[None]:
@@ -57,25 +58,37 @@ class Comparison:
             stack.enter_context(self.reference.working(dtype))
             stack.enter_context(self.port.working(dtype))
             if dtype not in self.loaded:
-                self.load()
-                self.loaded.add(dtype)
+                self._load()
+                self.loaded.append(dtype)
             yield
 
-    def load(self) -> None:
-        """Give both sides :attr:`weights`; parameters that only the port has get their neutral value."""
+    def restore(self) -> None:
+        """Back to the running statistics that were loaded, after a run that did not come to its end."""
+        self.reference.restore_state()
+        self.port.restore_state()
+
+    def _load(self) -> None:
+        """Give both sides :attr:`weights`. They cross once; in another precision they are the same, rounded."""
+        for match, slot in self.enlivened:
+            self.reference.write(match.reference, slot, self.weights[match.key, slot])
+        if self.loaded:
+            self.port.adopt(self.loaded[0])
+        else:
+            self._cross()
+        self.reference.keep_state()
+        self.port.keep_state()
+
+    def _cross(self) -> None:
+        """Write the port's weights; parameters that it alone has get their neutral value."""
         blocked = {(conflict.reference_layer, conflict.slot) for conflict in self.conflicts}
         for match in self.matching.matches:
             crossing = self.layouts.crossing(match)
             for slot in match.reference.shapes:
-                value = self.weights[match.key, slot]
-                self.reference.write(match.reference, slot, value)
                 if slot in match.port.shapes and (match.key, slot) not in blocked:
-                    self.port.write(match.port, slot, crossing.to_torch(slot, value))
+                    self.port.write(match.port, slot, crossing.to_torch(slot, self.weights[match.key, slot]))
             for slot in set(match.port.shapes) - set(match.reference.shapes):
                 if slot in NEUTRAL:
                     self.port.write(match.port, slot, np.full(match.port.shapes[slot], NEUTRAL[slot]))
-        self.reference.keep_state()
-        self.port.keep_state()
 
     @cached_property
     def ends(self) -> list[list[str]]:
@@ -152,16 +165,11 @@ def prepare(
 ) -> Comparison:
     """Trace both sides in evaluation mode, match their layers, find every layout, and settle the weights.
 
-    A ``brief`` comparison draws one sample instead of two.
-
     Raises:
         UnusableInput: the reference cannot run the inputs, or a weight is NaN or infinite.
     """
     _refuse_sick(reference, port)
-    random, reference_trace = run_reference(reference, inputs, seed, 1 if brief else 2)
-    trial = in_float64(
-        reference, port, random, run_port(port, random, reference.input_names(), reference_trace, mirrored)
-    )
+    random, reference_trace, trial = first_runs(reference, port, inputs, seed, mirrored, brief)
     matching = match_steps(reference_trace, trial.trace, mapping)
     layouts = Layouts(trial.layouts, mirrored=mirrored)
     to_port = [layout.to_port(x) for layout, x in zip(trial.layouts, random, strict=True)]
@@ -197,7 +205,7 @@ def _settle_weights(comparison: Comparison, enliven: bool) -> None:
                 rng = np.random.default_rng([comparison.seed, number, *slot.encode()])
                 settled[holder] = probes.lively(slot, value, rng) if enliven else value
                 if settled[holder] is not value:
-                    comparison.enlivened.append(f"{match.key}.{slot}")
+                    comparison.enlivened.append((match, slot))
             comparison.weights[match.key, slot] = settled[holder]
 
 

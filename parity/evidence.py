@@ -224,8 +224,9 @@ def _attention(evidence: Evidence, x: Array, factor: float | None = None, softma
     form = evidence.attention
     if form is None:
         return None
-    form = replace(form, factor=form.factor if factor is None else factor, softmax=softmax or form.softmax)
-    return form().reshape(evidence.expected.shape)
+    if factor is not None or softmax is not None:
+        form = replace(form, factor=form.factor if factor is None else factor, softmax=softmax or form.softmax)
+    return form.result.reshape(evidence.expected.shape)
 
 
 def _pool(evidence: Evidence, x: Array, count_padding: bool | None = None, amounts: Any = None) -> Array | None:

@@ -144,12 +144,12 @@ class Measurements:
         except Exception as error:
             if not training:
                 raise UnusableInput(f"the reference does not run in {name}: {first_line(error)}") from error
-            comparison.load()
+            comparison.restore()
             return Condition(name, training, inputs, refused=f"the reference does not run: {first_line(error)}")
         try:
             port = comparison.port.run(comparison.to_port(inputs), training)
         except Exception as error:
-            comparison.load()
+            comparison.restore()
             statistics = training and isinstance(error, ValueError)
             reason = "batch statistics refused" if statistics else f"the port does not run in {name}"
             return Condition(name, training, inputs, refused=f"{reason}: {first_line(error)}", broken=not statistics)
@@ -163,8 +163,15 @@ class Measurements:
 
     def _add_float32(self, condition: Condition) -> None:
         comparison = self.comparison
-        condition.reference32 = comparison.reference.run(condition.inputs, condition.training)
-        condition.port32 = comparison.port.run(comparison.to_port(condition.inputs), condition.training)
+        try:
+            condition.reference32 = comparison.reference.run(condition.inputs, condition.training)
+        except Exception as error:
+            raise UnusableInput(f"the reference does not run in float32: {first_line(error)}") from error
+        try:
+            condition.port32 = comparison.port.run(comparison.to_port(condition.inputs), condition.training)
+        except Exception as error:
+            comparison.restore()
+            condition.refused, condition.broken = f"the port does not run in float32: {first_line(error)}", True
 
     def layout(self, match: Match) -> Layout:
         """How that layer's output crosses."""

@@ -60,7 +60,7 @@ class _Search:
             layouts.outputs[match.key] = known[match.key] = _by_kind(match, before, layouts.mirrored)
 
     def learned(self, run_reference: Run, run_port: Run, rng: np.random.Generator) -> bool:
-        """One round of probing; whether it changed anything."""
+        """One round of probing; whether it changed what the next one would hand over."""
         layouts, matches = self.layouts, self.matching.matches
         self.probes = {
             match.key: _distinct(match.reference.output_shape, rng)
@@ -74,13 +74,14 @@ class _Search:
             and layouts.outputs[match.key].fits(match.reference.output_shape, match.port.output_shape)
         }
         reference, port = run_reference(self.probes), run_port(forced)
-        changed = self._results(reference, port)
+        self._results(reference, port)
+        changed = False
         for match in matches:
             given, taken = _arrays(reference, match.key), _arrays(port, match.port.name)
             if not given or not taken or given[0].dtype.kind != "f" or given[0].size != taken[0].size:
                 continue
             if match.port.kind == "dense":
-                changed |= self._dense(match, given[0], taken[0])
+                self._dense(match, given[0], taken[0])
             elif given[0].ndim == 2 and match.reference.kind in ORDERLESS:
                 results = reference.outputs.get(match.key), port.outputs.get(match.port.name)
                 changed |= self._flat_features(match, (given[0], taken[0]), results)
@@ -90,24 +91,22 @@ class _Search:
                     changed |= self._image(match, place, *pair)
         return changed
 
-    def _results(self, reference: Trace, port: Trace) -> bool:
+    def _results(self, reference: Trace, port: Trace) -> None:
         """In which layout the network's outputs come out, where sizes do not tell."""
-        changed = False
         for number, (expected, got) in enumerate(zip(reference.result, port.result, strict=False)):
             for layout in fitting(expected.shape, got.shape, self.layouts.mirrored):
                 if expected.ndim > 2 and np.array_equal(layout.to_port(expected), got):
-                    changed |= self.layouts.results.get(number) != layout
                     self.layouts.results[number] = layout
                     break
-        return changed
 
-    def _dense(self, match: Match, given: Array, taken: Array) -> bool:
+    def _dense(self, match: Match, given: Array, taken: Array) -> None:
         if given.ndim != 2 or taken.ndim != 2:
-            return False
+            return
         order = _order(given, taken)
         if order is None:
             order = self._usual_order(given, match)
-        return order is not None and _set(self.layouts.into, match.key, order)
+        if order is not None:
+            _set(self.layouts.into, match.key, order)
 
     def _flat_features(
         self, match: Match, inputs: tuple[Array, Array], results: tuple[Array | None, Array | None]

@@ -133,8 +133,9 @@ def attention(
     made = []
     for block in _blocks(first, rows):
         logits = block @ second.swapaxes(1, 2)
-        logits = logits - (_log_sums(second, block)[..., None] if norms is None else norms)
-        made.append(np.exp(logits) @ v)
+        logits -= logits.max(-1, keepdims=True) if norms is None else norms
+        shares = np.exp(logits, out=logits)
+        made.append(shares @ v if norms is not None else shares @ v / shares.sum(-1, keepdims=True))
     return np.concatenate(made, 1)
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from contextlib import suppress
 from dataclasses import dataclass
 from itertools import product
 from typing import Any
@@ -30,17 +31,44 @@ class Trial:
     stopped: str = ""
 
 
-def run_reference(reference: Any, inputs: list[Array] | None, seed: int, samples: int = 2) -> tuple[list[Array], Trace]:
+def first_runs(
+    reference: Any, port: Any, inputs: list[Array] | None, seed: int, mirrored: bool, brief: bool
+) -> tuple[list[Array], Trace, Trial]:
+    """Both sides on the caller's inputs, or on two samples drawn for the reference (one if ``brief``): those inputs,
+    the reference's trace and the port's trial.
+
+    Both run in float32, as the caller runs them, and in float64, as they are measured; where that is ``brief``, in
+    float64 alone unless something fails there.
+
+    Raises:
+        UnusableInput: the reference does not run.
+    """
+    if brief:
+        with suppress(UnusableInput):
+            random, trace = run_reference(reference, inputs, seed, 1, "float64")
+            trial = run_port(port, random, reference.input_names(), trace, mirrored, "float64")
+            if not trial.crash:
+                return random, trace, trial
+    random, trace = run_reference(reference, inputs, seed, 1 if brief else 2)
+    trial = run_port(port, random, reference.input_names(), trace, mirrored)
+    return random, trace, in_float64(reference, port, random, trial)
+
+
+def run_reference(
+    reference: Any, inputs: list[Array] | None, seed: int, samples: int = 2, dtype: str = "float32"
+) -> tuple[list[Array], Trace]:
     """The reference on the caller's inputs, or on so many samples drawn for its shapes.
 
     Raises:
         UnusableInput: it does not run on them, or does not tell its input shape.
     """
-    with reference.working("float32"):
+    with reference.working(dtype):
         return _on_given(reference, inputs) if inputs is not None else _on_drawn(reference, seed, samples)
 
 
-def run_port(port: Any, random: list[Array], names: list[str], reference_trace: Trace, mirrored: bool) -> Trial:
+def run_port(
+    port: Any, random: list[Array], names: list[str], reference_trace: Trace, mirrored: bool, dtype: str = "float32"
+) -> Trial:
     """The port on the same inputs, in the layout that it accepts: the first under which its outputs fit, else the first
     under which it runs, else the one under which it gets furthest. Inputs are passed in the reference's order, or by
     their ``names`` where the port knows them."""
@@ -49,7 +77,7 @@ def run_port(port: Any, random: list[Array], names: list[str], reference_trace: 
     ways = product(*(_ways(x, images, mirrored) for x in random))
     trials: list[tuple[tuple[int, int], Trial]] = []
     port.take_names(names)
-    with port.working("float32"):
+    with port.working(dtype):
         for _, way in zip(range(ATTEMPTS), ways, strict=False):
             layouts = list(way)
             trace, crash = port.attempt([layout.to_port(x) for layout, x in zip(layouts, random, strict=True)])
@@ -108,7 +136,7 @@ def _on_given(reference: Any, inputs: list[Array]) -> tuple[list[Array], Trace]:
     if expected is not None and len(expected) == len(inputs):
         inputs = [x if "int" in dtype else x.astype(np.float64) for x, (_, dtype) in zip(inputs, expected, strict=True)]
     try:
-        return inputs, reference.run(inputs)
+        return inputs, reference.run(inputs, values=False)
     except Exception as error:
         raise UnusableInput(
             f"the reference does not accept inputs of shape {[x.shape for x in inputs]}"
@@ -128,9 +156,12 @@ def _on_drawn(reference: Any, seed: int, samples: int) -> tuple[list[Array], Tra
     error: Exception | None = None
     for size in range(len(probes.FREE_SIZES)):
         try:
-            vocabularies = _vocabularies(reference, specs, size)
-            random = probes.draw(shapes, vocabularies, samples, seed, size)
-            return random, reference.run(random)
+            if reference.embeds():  # indices into an embedding are told by a run on what every embedding has
+                zeros = [np.zeros(probes.closed(shape, samples, size), _kind(dtype)) for shape, dtype in specs]
+                trace = reference.run(zeros, values=False)
+                return probes.draw(shapes, _vocabularies(specs, trace), samples, seed, size), trace
+            random = probes.draw(shapes, _vocabularies(specs, Trace()), samples, seed, size)
+            return random, reference.run(random, values=False)
         except UnusableInput:
             raise
         except Exception as failed:
@@ -147,14 +178,12 @@ def _reason(error: Exception | None) -> str:
     return f"{type(error).__name__}: {telling[0]}" if telling else first_line(error)
 
 
-def _vocabularies(reference: Any, specs: list[Any], size: int) -> list[int | None]:
-    """Which inputs are indices into an embedding, told by a run on zeros where there is an embedding."""
-    if not reference.embeds():
-        return [2 if "int" in dtype else None for _, dtype in specs]
-    zeros = [
-        np.zeros(probes.closed(shape, 1, size), "int64" if "int" in dtype else "float64") for shape, dtype in specs
-    ]
-    trace = reference.run(zeros, values=False)
+def _kind(dtype: str) -> str:
+    return "int64" if "int" in dtype else "float64"
+
+
+def _vocabularies(specs: list[Any], trace: Trace) -> list[int | None]:
+    """Of how many kinds the integers of each input are: indices into an embedding, or else 0 and 1."""
     found: list[int | None] = []
     for number, (_, dtype) in enumerate(specs):
         sizes = [step.attributes["vocabulary"] for step in trace.steps

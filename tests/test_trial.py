@@ -5,9 +5,12 @@ from __future__ import annotations
 import keras
 import numpy as np
 import pytest
+import tensorflow as tf
+import torch
 from keras import layers as L
+from torch import nn
 
-from parity import UnusableInput
+from parity import UnusableInput, verify
 from parity.tracing.keras_side import KerasSide
 from parity.trial import run_reference
 
@@ -38,3 +41,42 @@ def test_a_layer_whose_output_is_no_array_is_refused_with_the_reason() -> None:
     model = keras.Model(given, L.CategoryEncoding(4, output_mode="multi_hot", sparse=True)(given))
     with pytest.raises(UnusableInput, match="the reference does not run on inputs drawn for .*SparseTensor"):
         drawn(model)
+
+
+class InDouble(nn.Module):
+    """Computes in the precision of a constant that is not the module's."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.linear = nn.Linear(3, 2)
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        return self.linear(x + torch.zeros(1, 3, dtype=torch.float64))
+
+
+@pytest.mark.parametrize("brief", [False, True])
+def test_a_port_that_computes_in_float64_alone_fails(brief: bool) -> None:
+    model = keras.Sequential([keras.Input((3,)), L.Dense(2)])
+    verdict = verify(model, InDouble(), rungs=["forward"], brief=brief)
+    assert not verdict.passed and "dtype" in str(verdict)
+
+
+def test_a_reference_that_computes_in_one_precision_alone_is_refused_in_either() -> None:
+    given = keras.Input((3,))
+    for dtype, brief in (("float32", True), ("float32", False), ("float64", True), ("float64", False)):
+        model = keras.Model(given, OnlyIn(dtype)(L.Dense(2)(given)))
+        with pytest.raises(UnusableInput, match="does not run"):
+            verify(model, nn.Linear(3, 2), rungs=["forward"], brief=brief)
+
+
+class OnlyIn(L.Layer):
+    """Refuses any precision but one."""
+
+    def __init__(self, only: str) -> None:
+        super().__init__()
+        self.only = only
+
+    def call(self, x: tf.Tensor) -> tf.Tensor:
+        if tf.is_symbolic_tensor(x) or x.dtype == self.only:
+            return keras.ops.tanh(x)
+        raise TypeError(f"dtype {x.dtype}, not {self.only}")

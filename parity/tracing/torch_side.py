@@ -88,18 +88,17 @@ class TorchSide:
         return recorder.trace
 
     def attempt(self, inputs: list[np.ndarray]) -> tuple[Trace, str]:
-        """An evaluation-mode run that may fail: what ran up to there, and the error in one line ("" if none).
+        """An evaluation-mode run that may fail: what ran up to there, without values, and the error in one line ("" if
+        none).
 
         After an error the trace goes on with the layers that did not run, in the order in which the module holds
         them, without shapes of their outputs; :attr:`stopped` names the module that failed.
         """
-        recorder, crash = self._recorder(None, True), ""
+        recorder, crash = self._recorder(None, values=False), ""
         try:
             self._observed_run(recorder, inputs, training=False)
         except Exception as error:
             crash = first_line(error)
-        if self._views.spoiled(self.model):
-            return self.attempt(inputs)
         ran = {step.owner for step in recorder.trace.steps}
         for name, module in self.model.named_modules() if crash else ():
             kind = kind_of(module)
@@ -189,13 +188,17 @@ class TorchSide:
         """Back to the running statistics last kept."""
         self._put(self._states[self._dtype])
 
+    def adopt(self, dtype: str) -> None:
+        """Take over what the copy in ``dtype`` holds, its buffers as they were last kept."""
+        self._put(dict(self._copies[dtype].named_parameters()) | self._states[dtype])
+
     def _buffers(self) -> dict[str, torch.Tensor]:
         return {name: buffer.clone() for name, buffer in self.model.named_buffers()}
 
-    def _put(self, buffers: dict[str, torch.Tensor]) -> None:
-        held = dict(self.model.named_buffers())
+    def _put(self, values: dict[str, torch.Tensor]) -> None:
+        held: dict[str, torch.Tensor] = dict(self.model.named_parameters()) | dict(self.model.named_buffers())
         with torch.no_grad():
-            for name, value in buffers.items():
+            for name, value in values.items():
                 held[name].copy_(value)
 
     def _begin(self) -> None:

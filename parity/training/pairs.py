@@ -41,8 +41,9 @@ VARIANTS: dict[str, list[str]] = {
     "upsample_dcgan": [
         "",
         "model.upsample=bilinear,model.output=logit,loss.kind=wgan-gp,training.reuse_fakes=false,data.rotate=30",
+        "model.init=normal,model.momentum=0.1",
         f"model.growing=[8,32],{STAGES},training.stage_batches=[8,4],training.ema=0.9,training.instance_noise=0.1,"
-        "model.momentum=0.1,model.dropout=0.5,model.init=normal,training.accumulation=2",
+        "model.momentum=0.2,model.dropout=0.5,training.accumulation=2",
     ],
     "conditional_dcgan": [
         "",
