@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+from itertools import product
 from types import SimpleNamespace
 
 import pytest
@@ -11,7 +12,7 @@ import tensorflow as tf
 from common.differences import plain
 from parity.commands import frameworks
 from parity.devices import fleet, rung, worker
-from parity.devices.engines import DDP, ENGINES, MIRRORED, Engine, environments
+from parity.devices.engines import DDP, ENGINES, Engine, environments
 from parity.devices.fleet import APART, OWN, RESUMED, EngineFailed, Job, traced
 from parity.devices.tasks import Task
 from parity.pairs import select
@@ -105,11 +106,17 @@ def test_one_fleet_serves_all_that_were_announced():
         first.result(Job(configs[0]), TWO[0], fleet.OWN)
 
 
-def test_one_run_is_traced_as_a_users_is():
-    everything = [(engine, run) for engine in ENGINES for run in (OWN, RESUMED, APART)]
-    assert [(engine.kind, engine.replicas, run) for engine, run in everything if traced(engine, run)] == [
-        (MIRRORED, 2, OWN)
-    ]
+def test_one_run_is_traced_as_a_users_is_with_batch_norm_if_any_has(monkeypatch):
+    monkeypatch.setattr(fleet, "ENGINES", ENGINES)
+    monkeypatch.setattr(fleet.Fleet, "_sail", lambda self: None)
+    one = fleet.Fleet(Job(select([f"{system}.training"])[0].config()) for system in ("specgan", "dcgan"))
+    tasks = [(*key, one._task(*key)) for key in product(one.jobs, ENGINES, (OWN, RESUMED, APART))]
+    one.close()
+    assert [key for *key, task in tasks if task.traced] == [[one.jobs[1], ENGINES[1], OWN]]
+    assert traced(one.jobs[:1]) is one.jobs[0]
+    assert {run: (task.first, task.last) for _, _, run, task in tasks} == {
+        OWN: (0, 2), RESUMED: (2, 3), APART: (0, 2)
+    }  # fmt: skip
 
 
 def test_tensorflow_traces_or_goes_operation_by_operation():

@@ -7,7 +7,7 @@ import shutil
 import tempfile
 import threading
 import time
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from multiprocessing.process import BaseProcess
 from pathlib import Path
@@ -21,7 +21,7 @@ from parity.devices.engines import DDP, ENGINES, LAUNCHERS, MIRRORED, Engine, en
 from parity.devices.tasks import POLL, Arrays, Task, done, read_result, write_tasks
 
 LONGEST = 600.0  # seconds that one engine may take
-LEG = 2  # steps taken from the start, and as many again after the resumption
+LEG = 2  # steps taken from the start
 # Runs of an engine: from the start and with synchronised batch norm; on from what fewer replicas have saved; from the
 # start with batch norm as it is.
 OWN, RESUMED, APART = "own", "resumed", "apart"
@@ -48,8 +48,12 @@ class Job:
 
     @property
     def leg(self) -> int:
-        """Steps of each of the two parts."""
+        """Steps that are taken from the start."""
         return max(1, min(LEG, self.steps // 2))
+
+    def span(self, run: str) -> range:
+        """The steps that a run takes, from 0: what is not restored shows in the first one after a resumption."""
+        return range(self.leg, self.leg + 1) if run == RESUMED else range(self.leg)
 
     def runs(self, engine: Engine) -> list[str]:
         """What the engine is to do."""
@@ -160,27 +164,27 @@ class Fleet(Results):
         return f"exit status {failed[0]}" if failed else ""
 
     def _task(self, job: Job, engine: Engine, run: str) -> Task:
-        first = job.leg if run == RESUMED else 0
+        span = job.span(run)
         fewer = next(one for one in ENGINES if one.kind == engine.kind)
         asked = {"devices": engine.devices, "sync_batchnorm": run != APART, "timeout": LONGEST}
         return Task(
             trainer=getattr(job, engine.framework),
             config={**plain(job.config), "distribution": asked},
             steps=job.steps,
-            first=first,
-            last=first + job.leg,
-            traced=traced(engine, run),
+            first=span.start,
+            last=span.stop,
+            traced=job is traced(self.jobs) and run == OWN and engine.kind == MIRRORED and engine.replicas == 2,
             resume=str(self._place(job, fewer, OWN)) if run == RESUMED else None,
             out=str(self._place(job, engine, run)),
         )
 
 
-def traced(engine: Engine, run: str) -> bool:
-    """Whether TensorFlow traces a run's steps, as it does a user's: the first run of MirroredStrategy.
+def traced(jobs: Sequence[Job]) -> Job:
+    """The job whose first run of MirroredStrategy TensorFlow traces, as it does a user's; with batch norm, if any has.
 
     So few steps are sooner taken, operation by operation, than traced for each replica.
     """
-    return run == OWN and engine.kind == MIRRORED and engine.replicas == 2
+    return next((job for job in jobs if job.config.model.normalises_batches), jobs[0])
 
 
 _ahead: list[Results] = []

@@ -67,12 +67,12 @@ RUNGS: dict[str, Callable[[Bench], Outcome]] = {"distribution": distribution}
 
 def _judge(bench: Bench, job: Job, engine: Engine, run: str, got: tuple[Arrays, Losses], outcome: Outcome) -> None:
     """Every array and loss against the one-process run of the reference, at the same step."""
-    first = job.leg if run == RESUMED else 0
+    span = job.span(run)
     what = engine.name + (", resumed from 2" if run == RESUMED else "")
     state, losses = got
-    steps = slice(first, first + job.leg)
+    steps = slice(span.start, span.stop)
     series = judging.losses(bench.expected.losses[steps], losses, bench.nudged.losses[steps])
-    parted = _check(bench, what, {**_states(bench, first + job.leg, state), **series}, outcome)
+    parted = _check(bench, what, {**_states(bench, span.stop, state), **series}, outcome)
     if parted:
         kind = "checkpoint-resume" if run == RESUMED else _kind(bench, series)
         _tell(bench, kind, parted.name, _parted(what, parted), outcome)
@@ -180,7 +180,7 @@ def _summary(job: Job, runs: list[tuple[Engine, str]], outcome: Outcome) -> str:
     replicas = " and ".join(dict.fromkeys(str(engine.replicas) for engine, _ in runs))
     kinds = ", ".join(dict.fromkeys(engine.kind for engine, _ in runs))
     more = any(run == RESUMED for _, run in runs)
-    resumed = f"; 4 went on where 2 had stopped, for {job.leg} more" if more else ""
+    resumed = "; 4 went on where 2 had stopped, for one step more" if more else ""
     apart = next((f"; {check.message}" for check in outcome.checks if check.judgement == "known-difference"), "")
     return (
         f"{replicas} replicas of {kinds}: {job.leg} steps as one process{resumed}: within "
