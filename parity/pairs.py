@@ -98,7 +98,7 @@ WIDE = {
     "conditional_dcgan": "conditional_dcgan",
     "conditional_dcgan_improved": "conditional_dcgan",
 }
-LARGE = ("soundgan", "conditional_dcgan", "conditional_dcgan_improved")  # 256x256: a pass takes seconds, so it is brief
+LARGE = ("specgan", "soundgan", "conditional_dcgan", "conditional_dcgan_improved")  # a pass takes seconds: it is brief
 SHALLOW = NETWORK[: NETWORK.index("forward") + 1]
 
 

@@ -37,19 +37,19 @@ def first_runs(
     """Both sides on the caller's inputs, or on two samples drawn for the reference (one if ``brief``): those inputs,
     the reference's trace and the port's trial.
 
-    Both run in float32, as the caller runs them, and in float64, as they are measured; where that is ``brief``, in
-    float64 alone unless something fails there.
+    They run in float64, in which they are measured; where that fails, in float32 too, which tells whether it is the
+    precision that they cannot take.
 
     Raises:
         UnusableInput: the reference does not run.
     """
-    if brief:
-        with suppress(UnusableInput):
-            random, trace = run_reference(reference, inputs, seed, 1, "float64")
-            trial = run_port(port, random, reference.input_names(), trace, mirrored, "float64")
-            if not trial.crash:
-                return random, trace, trial
-    random, trace = run_reference(reference, inputs, seed, 1 if brief else 2)
+    samples = 1 if brief else 2
+    with suppress(UnusableInput):
+        random, trace = run_reference(reference, inputs, seed, samples, "float64")
+        trial = run_port(port, random, reference.input_names(), trace, mirrored, "float64")
+        if not trial.crash:
+            return random, trace, trial
+    random, trace = run_reference(reference, inputs, seed, samples)
     trial = run_port(port, random, reference.input_names(), trace, mirrored)
     return random, trace, in_float64(reference, port, random, trial)
 
