@@ -61,6 +61,25 @@ def test_a_port_that_computes_in_float64_alone_fails(brief: bool) -> None:
     assert not verdict.passed and "dtype" in str(verdict)
 
 
+class MaskedLater(nn.Module):
+    """Makes its mask when it first runs, and keeps it as a buffer."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.linear = nn.Linear(3, 2)
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        if not hasattr(self, "mask"):
+            self.register_buffer("mask", torch.ones(x.shape[1:]))
+        return self.linear(x * self.mask)
+
+
+@pytest.mark.parametrize("brief", [False, True])
+def test_buffers_that_a_port_makes_as_it_runs(brief: bool) -> None:
+    model = keras.Sequential([keras.Input((3,)), L.Dense(2)])
+    assert verify(model, MaskedLater(), brief=brief).passed
+
+
 def test_a_reference_that_computes_in_one_precision_alone_is_refused_in_either() -> None:
     given = keras.Input((3,))
     for dtype, brief in (("float32", True), ("float32", False), ("float64", True), ("float64", False)):

@@ -189,8 +189,12 @@ class TorchSide:
         self._put(self._states[self._dtype])
 
     def adopt(self, dtype: str) -> None:
-        """Take over what the copy in ``dtype`` holds, its buffers as they were last kept."""
-        self._put(dict(self._copies[dtype].named_parameters()) | self._states[dtype])
+        """Take over what the copy in ``dtype`` holds, its buffers as they were last kept; not those that it has made as
+        it ran.
+        """
+        there = dict(self._copies[dtype].named_parameters()) | self._states[dtype]
+        here = {name for held in (self.model.named_parameters(), self.model.named_buffers()) for name, _ in held}
+        self._put({name: value for name, value in there.items() if name in here})
 
     def _buffers(self) -> dict[str, torch.Tensor]:
         return {name: buffer.clone() for name, buffer in self.model.named_buffers()}
