@@ -30,9 +30,8 @@ class Comparison:
 
     ``random`` is a random batch in the reference's layout; ``weights`` maps (reference step, slot) to the float64
     value both sides are given, once in each of the precisions ``loaded``; those ``enlivened`` are not what the
-    reference held. ``crash`` is the port's error where it cannot
-    run what the reference runs, ``stopped`` the module that failed. A ``brief`` one is measured on one batch, in
-    evaluation mode.
+    reference held. ``crash`` is the port's error where it cannot run what the reference runs, ``stopped`` the module
+    that failed. A ``brief`` one draws one sample, and is measured on one batch in evaluation mode.
     """
 
     reference: Any

@@ -98,7 +98,8 @@ WIDE = {
     "conditional_dcgan": "conditional_dcgan",
     "conditional_dcgan_improved": "conditional_dcgan",
 }
-LARGE = ("specgan", "soundgan", "conditional_dcgan", "conditional_dcgan_improved")  # a pass takes seconds: it is brief
+# A pass takes a second or more: compared briefly.
+LARGE = ("specgan", "soundgan", "conditional_dcgan", "conditional_dcgan_improved")
 SHALLOW = NETWORK[: NETWORK.index("forward") + 1]
 
 

@@ -21,11 +21,15 @@ def test_tiny_presets_train_in_lockstep(system: str) -> None:
         bench = Bench(pair.config())
         apart = {name: max(series.shares) for name, series in bench.judged.items()}
     assert bench.steps == STEPS == 20 and bench.exact
-    assert not {name for name, share in apart.items() if share > LOCKSTEP} - behind_biases(bench)
+    far = {name for name, share in apart.items() if share > LOCKSTEP}
+    assert far <= (behind_biases(bench) if system == "upsample_dcgan" else set())
     assert not [name for name, series in bench.judged.items() if any(map(series.diverged, range(bench.steps + 1)))]
 
 
 def behind_biases(bench: Bench) -> set[str]:
-    """Running means of what a normalisation takes away again: the bias before it, which nothing but rounding moves."""
+    """Running means of what a normalisation takes away again: the bias before it, which nothing but rounding moves.
+
+    A reference of ``upsample_dcgan`` whose weights are nudged by their last bits parts from itself by 2.9e-10 there.
+    """
     layers = {bias.rpartition("/")[0] for bias in cancelled(bench.config)}
     return {f"{layer}_bn/moving_mean" for layer in layers}

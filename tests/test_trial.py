@@ -1,4 +1,4 @@
-"""What a reference without inputs of the caller's is tried on."""
+"""The first runs: on what inputs, and in which precisions."""
 
 from __future__ import annotations
 
