@@ -1,7 +1,7 @@
 # From a fresh clone, with nothing but Python 3.11 and make:  make report  |  make test
 VENV := .venv
 PY := $(VENV)/bin/python
-PINNED := setup.cfg pyproject.toml constraints.txt
+PINNED := setup.cfg setup.py pyproject.toml constraints.txt
 # Tests that time several processes of their own: one after the other, with the machine to themselves
 CREWS := tests/test_distribution.py tests/test_interrupts.py
 SUPPORTED := import sys; sys.exit(not (3, 11) <= sys.version_info < (3, 14))
@@ -13,9 +13,9 @@ SUPPORTED := import sys; sys.exit(not (3, 11) <= sys.version_info < (3, 14))
 help:  ## show this list
 	@sed -n 's/^\([a-z]*\):.*## /\1|/p' Makefile | while IFS='|' read -r name text; do printf '  make %-8s %s\n' "$$name" "$$text"; done
 
-install: $(VENV)/.ready-parity  ## build .venv, from which everything runs
+install: $(VENV)/.ready-full  ## build .venv, from which everything runs
 
-report: $(VENV)/.ready-parity  ## verify every pair and write report/index.html
+report: $(VENV)/.ready-full  ## verify every pair and write report/index.html
 	$(PY) -m parity report --out report
 
 test: $(VENV)/.ready-test  ## run all tests
@@ -23,11 +23,11 @@ test: $(VENV)/.ready-test  ## run all tests
 	$(PY) -m pytest -n 2 --dist loadfile $(addprefix --ignore=,$(CREWS)) tests
 	$(PY) -m pytest $(CREWS)
 
-verify: $(VENV)/.ready-parity  ## verify every pair, verdicts in the terminal
+verify: $(VENV)/.ready-full  ## verify every pair, verdicts in the terminal
 	$(PY) -m parity verify --all
 
 bench: $(VENV)/.ready-test  ## measure commands, training beside tutorials, options, scaling, feeding, sound (an hour)
-	$(PY) -m parity.bench
+	$(PY) -m benchmarks
 
 lint: $(VENV)/.ready-dev  ## ruff, format check, mypy
 	$(PY) -m ruff check .

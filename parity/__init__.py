@@ -9,16 +9,16 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from parity.bridge import copy_to_keras, copy_to_torch
-    from parity.conflicts import WeightMismatch
+    from parity.transfer.copying import copy_to_keras, copy_to_torch
+    from parity.transfer.mismatches import WeightMismatch
     from parity.verdict import Finding, NotFaithful, UnusableInput, Verdict
     from parity.verification import verify
 
 HOMES = {
     "verify": "parity.verification",
-    "copy_to_torch": "parity.bridge",
-    "copy_to_keras": "parity.bridge",
-    "WeightMismatch": "parity.conflicts",
+    "copy_to_torch": "parity.transfer.copying",
+    "copy_to_keras": "parity.transfer.copying",
+    "WeightMismatch": "parity.transfer.mismatches",
     "Finding": "parity.verdict",
     "NotFaithful": "parity.verdict",
     "UnusableInput": "parity.verdict",

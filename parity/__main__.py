@@ -84,8 +84,8 @@ def verify(
     listed: Annotated[bool, typer.Option("--list", help="print the pairs' names and stop")] = False,
 ) -> int:
     """Verify the project's own pairs, for example: parity verify specgan.generator dcgan.training"""
-    from parity.ladder_names import chosen
-    from parity.pairs import climbing, in_a_mirror, registry, select
+    from parity.checks.rung_names import chosen
+    from parity.systems.pairs import climbing, in_a_mirror, registry, select
 
     if listed:
         print("\n".join(pair.name for pair in registry()))
@@ -95,7 +95,7 @@ def verify(
     wanted = chosen(rungs)
     selected = registry() if everything else select(pairs or [])
     selected = climbing(in_a_mirror(selected) if mirrored else selected, wanted)
-    from parity.commands import terminal
+    from parity.cli import terminal
 
     terminal.refuse_unwritable(as_json)
     verdicts = terminal.verify_all(selected, wanted, seed, jobs)
@@ -122,11 +122,11 @@ def compare(
     as_json: JsonFile = None,
 ) -> int:
     """Verify your own pair, for example: parity compare models.py:keras_net models.py:torch_net"""
-    from parity.ladder_names import NETWORK, chosen
+    from parity.checks.rung_names import NETWORK, chosen
 
     wanted = chosen(rungs, NETWORK)
-    from parity.commands import frameworks, terminal
-    from parity.commands.compare import compare as compare_pair
+    from parity.cli import frameworks, terminal
+    from parity.cli.compare import compare as compare_pair
 
     terminal.refuse_unwritable(as_json)
     frameworks.load()
@@ -154,11 +154,11 @@ def report(
     jobs: Jobs = None,
 ) -> int:
     """Verify every pair and write the report: a page, Markdown in two languages, JSON and JUnit XML."""
-    from parity.pairs import registry, select
     from parity.report import refuse_unusable
+    from parity.systems.pairs import registry, select
 
     if against:
-        from parity.against import configurations
+        from parity.systems.preset_comparison import configurations
 
         configurations(*against)
         if not pairs and out is None:
@@ -166,7 +166,7 @@ def report(
     out = out or Path("report")
     refuse_unusable(out)
     selected = select(pairs) if pairs else registry()
-    from parity.commands import frameworks, terminal
+    from parity.cli import frameworks, terminal
     from parity.report import write
     from parity.report.collect import collect
 
@@ -175,7 +175,7 @@ def report(
     words = [*(pairs or []), *(["--against", *against] if against else []), *([f"--seed={seed}"] if seed else [])]
     body = collect(verdicts, shlex.join(["parity", "report", *words]), seed)
     if against:
-        from parity.against import compare as comparison
+        from parity.systems.preset_comparison import compare as comparison
 
         body["against"] = comparison(*against)
     paths = write(body, out)
@@ -186,8 +186,8 @@ def report(
 
 def _compared(a: str, b: str) -> int:
     """Print what two presets have in common and what differs."""
-    from parity.against import compare as comparison
-    from parity.commands import frameworks, terminal
+    from parity.cli import frameworks, terminal
+    from parity.systems.preset_comparison import compare as comparison
 
     frameworks.load()
     terminal.show_against(comparison(a, b))
@@ -199,8 +199,8 @@ def golden(
     folder: Annotated[Path | None, typer.Argument(help="records to check; default: the project's own")] = None,
 ) -> int:
     """Check both houses against records of the original code."""
-    from parity.commands import frameworks
-    from parity.golden import check, render
+    from parity.cli import frameworks
+    from parity.systems.golden import check, render
 
     frameworks.load()
     results = check(folder)
@@ -231,14 +231,14 @@ def convert(
     runs: Annotated[Path, typer.Option(help="where runs are kept", metavar="FOLDER")] = Path("runs"),
 ) -> int:
     """Carry a training state into the other framework, or a network into a file; all is checked before it stays."""
-    from parity.commands import frameworks
+    from parity.cli import frameworks
 
     frameworks.load()
-    from common.checkpoints import CheckpointError
-    from common.config import ConfigError
-    from common.runs import RunError
-    from parity.commands.convert import convert as told
+    from parity.cli.convert import convert as told
     from parity.verdict import NotFaithful
+    from shared_impl.config.presets import ConfigError
+    from shared_impl.training.checkpoints import CheckpointError
+    from shared_impl.training.run_folder import RunError
 
     try:
         for line in told(source, target, network, runs):
@@ -254,12 +254,12 @@ def convert(
 @app.command()
 def selftest() -> int:
     """Break a faithful port in many ways, one at a time, and see every fault caught where it is, and named."""
-    from parity.commands import frameworks, terminal
+    from parity.cli import frameworks, terminal
 
     frameworks.load()
-    from parity.mutants import MUTANTS
-    from parity.selftest import AnyMutant, trials
-    from parity.training import mutants as in_training
+    from parity.systems.mutants import MUTANTS
+    from parity.systems.selftest import AnyMutant, trials
+    from parity.systems.training import mutants as in_training
 
     every: list[AnyMutant] = [*MUTANTS, *in_training.MUTANTS]
     with terminal.progress(len(every)) as begin:

@@ -66,7 +66,7 @@ def parity_check(
     """
 
     def check(keras_model: Any, torch_model: Any, inputs: Any = None, **options: Any) -> Verdict:
-        from parity.commands import frameworks
+        from parity.cli import frameworks
 
         frameworks.load()
         from parity.verification import verify

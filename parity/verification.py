@@ -12,14 +12,14 @@ import keras
 import numpy as np
 from torch import nn
 
-from parity.comparison import prepare
-from parity.ladder import climb
-from parity.ladder_names import NETWORK, chosen
-from parity.rows import coverage, layer_rows
-from parity.rungs.bench import Bench
-from parity.sources import SourceLines
-from parity.tracing.keras_side import KerasSide
-from parity.tracing.torch_side import TorchSide
+from parity.capture.keras_adapter import KerasSide
+from parity.capture.source_lines import SourceLines
+from parity.capture.torch_adapter import TorchSide
+from parity.checks.context import Bench
+from parity.checks.ladder import climb
+from parity.checks.layer_rows import coverage, layer_rows
+from parity.checks.rung_names import NETWORK, chosen
+from parity.transfer.aligned_models import prepare
 from parity.verdict import Check, Finding, LayerRow, RungResult, UnusableInput, Verdict
 
 LEARNING = ("gradients", "penalty")

@@ -11,9 +11,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from common import checkpoints
-from common.runs import CHECKPOINTS
-from parity.devices.engines import DDP, MULTI_WORKER, Engine, environments
+from parity.systems.distribution.engines import DDP, MULTI_WORKER, Engine, environments
+from shared_impl.training import checkpoints
+from shared_impl.training.run_folder import CHECKPOINTS
 
 ROOT = Path(__file__).resolve().parents[1]
 HOUSES = {"torch_impl": DDP, "tf_impl": MULTI_WORKER}

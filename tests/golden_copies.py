@@ -8,7 +8,7 @@ from pathlib import Path
 
 import numpy as np
 
-from parity.golden.records import OWN
+from parity.systems.golden.records import OWN
 
 
 def copied(folder: Path, *records: str) -> Path:

@@ -12,7 +12,7 @@ import numpy as np
 import torch
 import torch.distributed as dist
 
-from common.config import load
+from shared_impl.config.presets import load
 from torch_impl.distribution import Replicas
 
 LATE = 1.0  # seconds: by then everything else has happened

@@ -6,14 +6,14 @@ import json
 
 import pytest
 
-from common.config import load
 from parity.__main__ import run
-from parity.against import compare, configurations
-from parity.against.networks import ROWS, read
-from parity.against.training import INITIAL, LATENTS, LOSSES, OPTIMIZERS
-from parity.against.training import ROWS as TRAINING
 from parity.report import COMPARISONS, FILES, refuse_unusable, render, write
+from parity.systems.preset_comparison import compare, configurations
+from parity.systems.preset_comparison.networks import ROWS, read
+from parity.systems.preset_comparison.training import INITIAL, LATENTS, LOSSES, OPTIMIZERS
+from parity.systems.preset_comparison.training import ROWS as TRAINING
 from parity.verdict import UnusableInput
+from shared_impl.config.presets import load
 
 
 @pytest.fixture(scope="module")
@@ -113,8 +113,8 @@ def test_rows_follow_the_configuration():
 def test_every_choice_of_the_schema_has_words():
     from typing import get_args
 
-    from common.schema import Loss, OptimizerConfig, TrainingConfig
-    from common.systems import SYSTEMS
+    from shared_impl.config.schema import Loss, OptimizerConfig, TrainingConfig
+    from shared_impl.config.systems import SYSTEMS
 
     assert set(LOSSES) == set(get_args(Loss))
     assert set(OPTIMIZERS) == set(get_args(OptimizerConfig.model_fields["kind"].annotation))
@@ -163,8 +163,8 @@ def test_what_cannot_be_compared_is_one_line(arguments, problem, capsys):
 def test_a_report_brings_the_comparison(comparison, tmp_path, monkeypatch):
     from report_samples import verdict
 
-    monkeypatch.setattr("parity.commands.terminal.verify_all", lambda *arguments: [verdict("dcgan.generator")])
-    monkeypatch.setattr("parity.against.compare", lambda a, b: comparison)
+    monkeypatch.setattr("parity.cli.terminal.verify_all", lambda *arguments: [verdict("dcgan.generator")])
+    monkeypatch.setattr("parity.systems.preset_comparison.compare", lambda a, b: comparison)
     folder = tmp_path / "report"
     words = ["report", "dcgan.generator", "--against", "upsample_dcgan", "dcgan", "--out", str(folder)]
     assert run(words) == 0

@@ -7,11 +7,11 @@ import sys
 
 import pytest
 
-from common import allocation
+from shared_impl import allocation
 
 FAULTS = """
 import resource, sys, torch
-from common.allocation import keep_freed_memory
+from shared_impl.allocation import keep_freed_memory
 if sys.argv[1:]:
     print(keep_freed_memory(), end=" ")
 x = torch.ones(2**24)  # 64 MiB

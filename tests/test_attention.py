@@ -14,10 +14,10 @@ import torch
 from torch import nn
 
 import parity
-import tf_impl.initial
-import torch_impl.initial
-from common.draws import Draws
-from parity import referee
+import tf_impl.initial_weights
+import torch_impl.initial_weights
+from parity.numerics import reference_ops
+from shared_impl.sampling.draws import Draws
 from tf_impl.attention import SelfAttention as KerasAttention
 from tf_impl.layers import precision
 from torch_impl.attention import SelfAttention as TorchAttention
@@ -34,8 +34,8 @@ def pair(rows=1024, gamma=0.7, dtype="float64"):
     port = nn.Sequential()
     port.add_module("block", TorchAttention(C, rows=rows))
     port.double()
-    tf_impl.initial.initialise(reference, "net", "framework", Draws(3))
-    torch_impl.initial.initialise(port, "net", "framework", Draws(3))
+    tf_impl.initial_weights.initialise(reference, "net", "framework", Draws(3))
+    torch_impl.initial_weights.initialise(port, "net", "framework", Draws(3))
     reference.get_layer("block").gamma.assign(gamma)
     port.block.gamma.data.fill_(gamma)
     return reference, port, np.random.default_rng(0).standard_normal(SHAPE)
@@ -56,12 +56,14 @@ def test_both_compute_the_definition_in_blocks_of_any_size(rows):
         (x @ layer.kernel.numpy()[0, 0] + layer.bias.numpy()).reshape(2, 20, -1)
         for layer in (getattr(reference.get_layer("block"), name) for name in ("query", "key", "value"))
     )
-    expected = 0.7 * referee.attention(q, k, v).reshape(SHAPE) + x
+    expected = 0.7 * reference_ops.attention(q, k, v).reshape(SHAPE) + x
     assert q.shape[-1] == C // 8
     for call in (reference, tf.function(reference)):
         assert apart(call(tf.constant(x)), expected) <= SAME
     assert apart(np.moveaxis(port(first(x)).detach().numpy(), 1, -1), expected) <= SAME
-    assert apart(expected, 0.7 * referee.attention(q, k, v, 2**-0.5).reshape(SHAPE) + x) > 1e-4, "a scale would show"
+    assert apart(expected, 0.7 * reference_ops.attention(q, k, v, 2**-0.5).reshape(SHAPE) + x) > 1e-4, (
+        "a scale would show"
+    )
 
 
 def test_a_network_of_free_size_attends():
@@ -119,7 +121,7 @@ def test_the_paths_of_layers_inside_name_what_is_drawn():
         assert torch.equal(mine, theirs), name
     other = nn.Sequential()
     other.add_module("renamed", TorchAttention(C).double())
-    torch_impl.initial.initialise(other, "net", "framework", Draws(3))
+    torch_impl.initial_weights.initialise(other, "net", "framework", Draws(3))
     assert not torch.equal(other.renamed.query.weight, port.block.query.weight)
     assert not torch.equal(port.block.query.weight, port.block.key.weight)
     assert other.renamed.gamma == 0 and not other.renamed.query.bias.any()

@@ -9,11 +9,11 @@ import numpy as np
 import pytest
 import soundfile
 
-from common import audio
-from common.audio import DecodedFiles, Slicing, decode, probe, write_wav
-from common.config import ConfigError
-from common.errors import BrokenFile, DataError
-from common.schema import DataConfig
+from shared_impl.config.presets import ConfigError
+from shared_impl.config.schema import DataConfig
+from shared_impl.data import audio
+from shared_impl.data.audio import DecodedFiles, Slicing, decode, probe, write_wav
+from shared_impl.data.errors import BrokenFile, DataError
 
 RATE = 16000
 

@@ -11,14 +11,14 @@ import pytest
 import soundfile
 from PIL import Image
 
-from common import image_sources
-from common.classes import LISTED, Balanced
-from common.commands import run
-from common.errors import DataError
-from common.schema import DataConfig
-from common.sources import Source, open_source
-from common.stream import Stream
-from common.systems import ConditionalDCGANConfig, DCGANConfig, SpecGANConfig
+from shared_impl.cli import run
+from shared_impl.config.schema import DataConfig
+from shared_impl.config.systems import ConditionalDCGANConfig, DCGANConfig, SpecGANConfig
+from shared_impl.data import image_sources
+from shared_impl.data.classes import LISTED, Balanced
+from shared_impl.data.errors import DataError
+from shared_impl.data.sources import Source, open_source
+from shared_impl.data.stream import Stream
 from torch_impl.__main__ import house
 
 SIZES = {"few": 3, "many": 7, "one": 1}

@@ -9,8 +9,8 @@ import sys
 import numpy as np
 import pytest
 
-from parity.bench import __main__ as bench
-from parity.bench import clips, commands, host, processes, tables
+from benchmarks import __main__ as bench
+from benchmarks import clips, commands, host, processes, tables
 
 SLEEP = commands.Job("sleep", ("-c", "import time; time.sleep(0.2); x = bytearray(200 << 20)"), 0.1, 6)
 VERDICTS = [
@@ -32,7 +32,7 @@ JUNIT = "<testsuite><testcase classname='parity.test_a' time='0.01'/><testcase c
 
 def test_wall_time_and_peak_memory_are_those_of_the_process():
     # measured from a process of its own: a child's peak starts at the size of what it was forked from
-    code = f"from parity.bench import commands; print(*commands.run_once(commands.{SLEEP!r}, 2)[:3])"
+    code = f"from benchmarks import commands; print(*commands.run_once(commands.{SLEEP!r}, 2)[:3])"
     run = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     seconds, processor_seconds, gigabytes = map(float, run.stdout.split())
     assert 0.2 <= seconds < 5

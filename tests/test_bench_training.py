@@ -11,8 +11,8 @@ import pytest
 import torch
 from torch.utils.flop_counter import FlopCounterMode
 
-from common.config import load
-from parity.bench import contestants, feeding, flops, options, scaling, training
+from benchmarks import contestants, feeding, flops, options, scaling, training
+from shared_impl.config.presets import load
 from torch_impl import build
 
 SYSTEMS = ("dcgan", "specgan")
@@ -25,7 +25,7 @@ def tiny(system, precision="float32"):
 @pytest.mark.parametrize("framework", contestants.FRAMEWORKS)
 @pytest.mark.parametrize("system", SYSTEMS)
 def test_the_tutorial_learns_what_the_trainer_learns(system, framework):
-    module = import_module(f"parity.bench.contestants_{framework}")
+    module = import_module(f"benchmarks.contestants_{framework}")
     players = module.Ours(tiny(system, "float64")), module.Ours(tiny(system)), module.Tutorial(tiny(system))
     exact, *others = ([player.first(number) for number in range(training.TRIES)] for player in players)
     for seen in others:
@@ -38,7 +38,7 @@ def test_the_tutorial_learns_what_the_trainer_learns(system, framework):
 
 @pytest.mark.parametrize("framework", contestants.FRAMEWORKS)
 def test_looking_at_the_first_step_moves_no_weight(framework):
-    module = import_module(f"parity.bench.contestants_{framework}")
+    module = import_module(f"benchmarks.contestants_{framework}")
     for kind in (module.Ours, module.Tutorial):
         player = kind(tiny("dcgan"))
         first, other, again = (player.first(number) for number in (0, 1, 0))
@@ -71,7 +71,7 @@ def test_operations_are_those_that_torch_counts(preset, network):
 
 def test_a_step_needs_less_than_a_tutorial_computes():
     config = tiny("dcgan")
-    loop = import_module("parity.bench.contestants_torch").Tutorial(config).loop
+    loop = import_module("benchmarks.contestants_torch").Tutorial(config).loop
     real = torch.zeros(4, 1, 64, 64)
     with FlopCounterMode(display=False) as counter:
         loop.step(real)

@@ -16,10 +16,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from common import checkpoints, files
-from common.checkpoints import MANIFEST, TENSORS, CheckpointError, latest, load, prune, save, stored
-from common.config import load as load_config
-from common.differences import differences
+from shared_impl import files
+from shared_impl.config.differences import differences
+from shared_impl.config.presets import load as load_config
+from shared_impl.training import checkpoints
+from shared_impl.training.checkpoints import MANIFEST, TENSORS, CheckpointError, latest, load, prune, save, stored
 
 ROOT = Path(__file__).resolve().parents[1]
 CONFIG = {"model": {"dim": 8}, "training": {"steps": 10, "seed": 0}, "runs": {"keep": 3}}
@@ -249,7 +250,7 @@ def test_a_kill_at_any_moment_leaves_a_good_checkpoint_and_the_next_save_clears_
 def test_a_process_killed_while_saving_over_and_over_leaves_a_good_checkpoint(tmp_path):
     code = (
         "import sys, itertools, pathlib, numpy as np\n"
-        "from common.checkpoints import save, prune\n"
+        "from shared_impl.training.checkpoints import save, prune\n"
         "for step in itertools.count(1):\n"
         "    save(pathlib.Path(sys.argv[1]), step, {'a': np.full(200000, float(step))}, {'framework': 'torch'})\n"
         "    prune(pathlib.Path(sys.argv[1]), 2)\n"

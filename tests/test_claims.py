@@ -5,13 +5,13 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from parity.claims import measure
-from parity.claims.exhibits import gallery, padding_copies
-from parity.claims.seed_000 import CLAIMS, DOCUMENT
-from parity.claims.seed_000_texts import SECTIONS, TEXTS
-from parity.claims.twins import AGREE, Twins
 from parity.report import render
 from parity.report.strings import STRINGS
+from parity.systems.claims import measure
+from parity.systems.claims.exhibits import gallery, padding_copies
+from parity.systems.claims.seed_000 import CLAIMS, DOCUMENT
+from parity.systems.claims.seed_000_texts import SECTIONS, TEXTS
+from parity.systems.claims.twins import AGREE, Twins
 
 FALSE = {"padding", "complete", "init", "no-features", "syntax", "usage.latent", "score", "score.g", "score.d"}
 CONDITIONAL = {

@@ -7,11 +7,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from parity.claims import DOCUMENTS, measure
-from parity.claims.measured import Claim
-from parity.claims.twins import Twins
 from parity.report import render
 from parity.report.strings import STRINGS
+from parity.systems.claims import DOCUMENTS, measure
+from parity.systems.claims.measured import Claim
+from parity.systems.claims.twins import Twins
 
 ROOT = Path(__file__).parents[1]
 LATER = {document.number: document for document in DOCUMENTS[1:]}
@@ -147,7 +147,7 @@ def test_figures_that_contradict_a_document_are_told(results, name, figures):
 )
 def test_a_block_that_is_not_as_written_is_noticed(twins, results, monkeypatch, name, network, layer, attribute, value):
     """The written block keeps its own settings: the reference with another one no longer gives its values."""
-    from parity.claims.twins import Twin
+    from parity.systems.claims.twins import Twin
 
     class Other(Twins):
         def get(self, *arguments, **options):
@@ -194,7 +194,7 @@ def test_readings_follow_what_the_code_does(twins, results, monkeypatch):
     ],
 )
 def test_another_configuration_is_noticed(twins, results, monkeypatch, name, override):
-    from parity.claims import seed_001_training
+    from parity.systems.claims import seed_001_training
 
     own = seed_001_training.log_run
     monkeypatch.setattr(seed_001_training, "log_run", lambda *words: own(*words, override))
@@ -211,7 +211,7 @@ def test_another_configuration_is_noticed(twins, results, monkeypatch, name, ove
     ],
 )
 def test_another_layer_is_noticed(twins, results, name, house, network, options, path, attribute, value):
-    from parity.claims.twins import CLASSES, Twin
+    from parity.systems.claims.twins import CLASSES, Twin
 
     other = Twin(house, CLASSES[house] + network.capitalize(), **options)
 
@@ -260,7 +260,7 @@ def test_another_layer_is_noticed(twins, results, name, house, network, options,
 def test_another_preset_is_noticed(twins, results, monkeypatch, name, module, preset, override, verdict):
     import importlib
 
-    measured = importlib.import_module(f"parity.claims.{module}")
+    measured = importlib.import_module(f"parity.systems.claims.{module}")
     own = measured.load
     changed = lambda one, words=(): own(one, [*words, *(override.split() if one == preset else [])])  # noqa: E731
     monkeypatch.setattr(measured, "load", changed)

@@ -10,9 +10,10 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from common import checkpoints, pictures
-from common.commands import run
-from common.runs import CHECKPOINTS
+from shared_impl.cli import run
+from shared_impl.sampling import pictures
+from shared_impl.training import checkpoints
+from shared_impl.training.run_folder import CHECKPOINTS
 
 NAMES = ["cat", "dog/big", "cow"]
 SIDE = 32

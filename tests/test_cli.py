@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 
 from parity.__main__ import run
-from parity.pairs import registry
+from parity.systems.pairs import registry
 
 MODELS = """
 import keras, torch
@@ -109,8 +109,8 @@ def test_symmetric_padding_is_exact_in_a_mirror_only(capfd: pytest.CaptureFixtur
 def test_selftest_exits_1_for_a_fault_that_is_not_caught(
     monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
 ) -> None:
-    from parity import mutants
-    from parity.training import mutants as in_training
+    from parity.systems import mutants
+    from parity.systems.training import mutants as in_training
 
     first = mutants.MUTANTS[0]
     monkeypatch.setattr(in_training, "MUTANTS", [])

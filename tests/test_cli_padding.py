@@ -14,7 +14,7 @@ import torch.nn.functional as F
 from torch import nn
 
 import parity.__main__ as cli
-from parity import referee
+from parity.numerics import reference_ops
 from parity.padding import compare_symmetric
 from parity.padding.text import picture
 from parity.verdict import UnusableInput
@@ -138,9 +138,9 @@ def test_the_printed_code_is_exact_when_pasted(capsys, arguments: list[str]) -> 
     x = scope["x"].permute(0, 2, 3, 1).double().numpy()
     bias = scope["conv"].bias.detach().double().numpy()
     if "transpose" in arguments[1]:
-        want = referee.conv_transpose(x, kernel, bias, strides=2, dilation=1, crops=[(1, 2)] * 2)
+        want = reference_ops.conv_transpose(x, kernel, bias, strides=2, dilation=1, crops=[(1, 2)] * 2)
     else:
-        want = referee.conv(x, kernel, bias, strides=2, dilation=1, pads=[(1, 2)] * 2)
+        want = reference_ops.conv(x, kernel, bias, strides=2, dilation=1, pads=[(1, 2)] * 2)
     # float32 rounding of 50 products below 4.
     np.testing.assert_allclose(scope["y"].detach().permute(0, 2, 3, 1), want, rtol=0, atol=200 * np.finfo("f").eps)
 

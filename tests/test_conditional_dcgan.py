@@ -10,8 +10,8 @@ import torch
 
 import tf_impl
 import torch_impl
-from common.config import ConfigError
-from common.systems import ConditionalDCGANConfig
+from shared_impl.config.presets import ConfigError
+from shared_impl.config.systems import ConditionalDCGANConfig
 from tf_impl.layers import layers_in
 
 NARROW = {"classes": 3, "embedding": 5}
@@ -99,7 +99,7 @@ def test_the_baseline_is_the_default_and_its_label_map_is_large():
     ],
 )
 def test_what_cannot_be_is_refused_with_what_can(options, told):
-    from common.config import checked
+    from shared_impl.config.presets import checked
 
     with pytest.raises(ConfigError) as refused:
         checked(ConditionalDCGANConfig, options, where="here")

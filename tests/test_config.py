@@ -12,13 +12,13 @@ import pytest
 import torch
 
 import torch_impl
-from common import config
-from common.config import ConfigError, load
-from common.schema import total_steps
+from shared_impl.config import presets
+from shared_impl.config.presets import ConfigError, load
+from shared_impl.config.schema import total_steps
 
 
 def test_presets_are_the_files_in_configs():
-    assert config.presets() == [
+    assert presets.presets() == [
         "conditional_dcgan",
         "conditional_dcgan_digits",
         "conditional_dcgan_improved",
@@ -41,9 +41,9 @@ def test_presets_are_the_files_in_configs():
     ]
 
 
-@pytest.mark.parametrize("name", config.presets())
+@pytest.mark.parametrize("name", presets.presets())
 def test_every_preset_loads_and_opens_with_what_it_is_its_command_and_what_to_expect(name):
-    text = (config.PRESETS / f"{name}.yaml").read_text(encoding="utf-8")
+    text = (presets.PRESETS / f"{name}.yaml").read_text(encoding="utf-8")
     what, command, expect = text.splitlines()[:3]
     model = load(name).model
     with torch.device("meta"):  # their shapes alone
@@ -138,16 +138,16 @@ def test_a_damaged_file_is_answered_in_one_line(text, message, tmp_path):
 def test_presets_are_found_beside_the_installed_package_from_any_folder(tmp_path):
     site, elsewhere = tmp_path / "site", tmp_path / "elsewhere"
     for package in ("common", "configs"):
-        shutil.copytree(Path(config.PRESETS).parent / package, site / package)
+        shutil.copytree(Path(presets.PRESETS).parent / package, site / package)
     (elsewhere / "configs").mkdir(parents=True)  # the caller's own folder of that name does not get in the way
     path = [str(elsewhere), str(site)]
     code = f"import sys; sys.path[:0] = {path}; from common import config; print(config.PRESETS, *config.presets())"
     done = subprocess.run([sys.executable, "-I", "-c", code], cwd=elsewhere, capture_output=True, text=True, check=True)
-    assert done.stdout.split() == [str((site / "configs").resolve()), *config.presets()]
+    assert done.stdout.split() == [str((site / "configs").resolve()), *presets.presets()]
 
 
 def test_configuration_needs_no_framework():
-    code = "import sys, common.config; print(*(n for n in ('torch', 'tensorflow', 'keras') if n in sys.modules))"
+    code = "import sys, shared_impl.config.presets; print(*(n for n in ('torch', 'tensorflow', 'keras') if n in sys.modules))"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == ""
 

@@ -15,15 +15,16 @@ import tf_impl.checkpoints
 import tf_impl.trainer
 import torch_impl.checkpoints
 import torch_impl.trainer
-from common import checkpoints, commands
-from common.checkpoints import MANIFEST, TENSORS, CheckpointError
-from common.config import load
-from common.experiments import PAGE
-from common.runs import CHECKPOINTS, Run
-from common.schema import Config
 from parity.__main__ import run
-from parity.convert import resumable, to_keras, to_torch
-from parity.convert.proof import prove
+from parity.systems.conversion import resumable, to_keras, to_torch
+from parity.systems.conversion.proof import prove
+from shared_impl import cli
+from shared_impl.config.presets import load
+from shared_impl.config.schema import Config
+from shared_impl.training import checkpoints
+from shared_impl.training.checkpoints import MANIFEST, TENSORS, CheckpointError
+from shared_impl.training.experiments import PAGE
+from shared_impl.training.run_folder import CHECKPOINTS, Run
 
 HOUSES = {
     "tensorflow": (tf_impl.trainer.Trainer, tf_impl.checkpoints, to_torch),
@@ -142,7 +143,7 @@ def workplace(tmp_path, monkeypatch):
 def house(name: str, *arguments: str) -> int:
     """The exit status of ``python -m tf_impl|torch_impl ...``, run in this process."""
     module = __import__(f"{name}.__main__", fromlist=["house"])
-    return commands.run(name, module.house, arguments)
+    return cli.run(name, module.house, arguments)
 
 
 def logged(folder: str) -> list[dict]:

@@ -11,8 +11,8 @@ import time
 
 import pytest
 
-from parity import crew
-from parity.pairs import registry
+from parity.systems import worker_pool
+from parity.systems.pairs import registry
 from parity.verdict import UnusableInput
 
 RUNGS = ["structure", "weights", "data"]
@@ -28,12 +28,12 @@ def test_several_processes_come_to_the_verdicts_of_one():
     def begin(name):
         return lambda stage: told.append((name, stage))
 
-    found = crew.verify_all(PAIRS, RUNGS, 1, begin, jobs=2)
+    found = worker_pool.verify_all(PAIRS, RUNGS, 1, begin, jobs=2)
     assert {name for name, _ in told} == {pair.name for pair in PAIRS} and {"weights", "data"} <= {
         stage for _, stage in told
     }
     assert not multiprocessing.active_children()
-    for verdict, alone in zip(found, crew.verify_all(PAIRS, RUNGS, 1, begin, jobs=1), strict=True):
+    for verdict, alone in zip(found, worker_pool.verify_all(PAIRS, RUNGS, 1, begin, jobs=1), strict=True):
         assert verdict.passed and verdict.to_text() == alone.to_text() and list(verdict.rungs) == list(alone.rungs)
         assert [c.measured for r in verdict.rungs.values() for c in r.checks] == [
             c.measured for r in alone.rungs.values() for c in r.checks
@@ -46,7 +46,7 @@ def test_a_process_that_is_killed_is_told_and_none_is_left():
         return lambda stage: None
 
     with pytest.raises(UnusableInput, match="--jobs 1"):
-        crew.verify_all(PAIRS, RUNGS, 0, begin, jobs=2)
+        worker_pool.verify_all(PAIRS, RUNGS, 0, begin, jobs=2)
     assert not multiprocessing.active_children()
 
 
@@ -55,7 +55,7 @@ def test_an_interruption_ends_all_processes_at_once():
         raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):
-        crew.verify_all(PAIRS * 1000, None, 0, begin, jobs=2)
+        worker_pool.verify_all(PAIRS * 1000, None, 0, begin, jobs=2)
     assert not multiprocessing.active_children()
 
 
@@ -75,12 +75,12 @@ def test_ctrl_c_is_heard_at_any_time_and_ends_in_one_line(seconds, tmp_path):
 
 def tell_much(pair, rungs, seed):
     """More than a pipe holds."""
-    crew._said.put((pair, "x" * 10**6))
+    worker_pool._said.put((pair, "x" * 10**6))
 
 
 def test_what_is_told_need_not_be_heard(monkeypatch):
-    monkeypatch.setattr(crew, "_duty", tell_much)
-    with crew.crew(2) as (ask, _):
+    monkeypatch.setattr(worker_pool, "_duty", tell_much)
+    with worker_pool.crew(2) as (ask, _):
         for future in [ask("pair") for _ in range(4)]:
             assert future.result() is None
     assert not multiprocessing.active_children()
@@ -89,4 +89,4 @@ def test_what_is_told_need_not_be_heard(monkeypatch):
 @pytest.mark.parametrize(("pairs", "cores", "expected"), [(1, 2, 1), (11, 2, 1), (12, 2, 2), (200, 2, 2), (200, 64, 4)])
 def test_processes_by_pairs_and_cores(pairs, cores, expected, monkeypatch):
     monkeypatch.setattr(os, "sched_getaffinity", lambda pid: range(cores), raising=False)
-    assert crew.workers(pairs) == expected
+    assert worker_pool.workers(pairs) == expected

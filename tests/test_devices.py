@@ -9,17 +9,17 @@ from types import SimpleNamespace
 import pytest
 import tensorflow as tf
 
-from common.differences import plain
-from parity.commands import frameworks
-from parity.devices import fleet, rung, worker
-from parity.devices.engines import DDP, ENGINES, Engine, environments
-from parity.devices.fleet import APART, OWN, RESUMED, EngineFailed, Job, traced
-from parity.devices.tasks import Task
-from parity.pairs import select
-from parity.training.bench import Bench
-from parity.training.houses import TORCH, one_thread
-from parity.training.mutants import in_processes
-from parity.training.verification import climb
+from parity.cli import frameworks
+from parity.systems.distribution import device_runs, rung, worker
+from parity.systems.distribution.device_runs import APART, OWN, RESUMED, EngineFailed, Job, traced
+from parity.systems.distribution.engines import DDP, ENGINES, Engine, environments
+from parity.systems.distribution.tasks import Task
+from parity.systems.pairs import select
+from parity.systems.training.context import Bench
+from parity.systems.training.mutants import in_processes
+from parity.systems.training.trainers import TORCH, one_thread
+from parity.systems.training.verification import climb
+from shared_impl.config.differences import plain
 
 TWO = (ENGINES[0],)
 STEPS = "training.steps=4"
@@ -28,9 +28,9 @@ STEPS = "training.steps=4"
 @pytest.fixture(autouse=True)
 def _two_processes_of_torch(monkeypatch):
     """One engine says what a fault is called; that all of them are asked, the registry's own pairs show."""
-    for module in (fleet, rung):
+    for module in (device_runs, rung):
         monkeypatch.setattr(module, "ENGINES", TWO)
-    monkeypatch.setattr(fleet, "_ahead", [])
+    monkeypatch.setattr(device_runs, "_ahead", [])
 
 
 def verdict(words, port=TORCH):
@@ -65,8 +65,8 @@ def test_without_batch_norm_nothing_differs():
 @pytest.mark.parametrize(
     ("trainer", "kind"),
     [
-        ("parity.devices.faults:AllTheFirst", "shards"),
-        ("parity.devices.faults:Unshared", "gradient-average"),
+        ("parity.systems.distribution.faults:AllTheFirst", "shards"),
+        ("parity.systems.distribution.faults:Unshared", "gradient-average"),
     ],
 )
 def test_a_trainer_that_is_broken_on_many_devices_is_caught_and_named(trainer, kind):
@@ -77,7 +77,9 @@ def test_a_trainer_that_is_broken_on_many_devices_is_caught_and_named(trainer, k
 
 
 def test_an_engine_that_fails_says_its_last_words():
-    result, outcome = verdict(f"dcgan.training {STEPS}", in_processes("parity.devices.faults:Missing")(TORCH))
+    result, outcome = verdict(
+        f"dcgan.training {STEPS}", in_processes("parity.systems.distribution.faults:Missing")(TORCH)
+    )
     (finding,) = outcome.findings
     assert result.judgement == "fail" and finding.kind == "engine" and finding.layer == ENGINES[0].name
     assert "exit status 1" in finding.message and "has no attribute 'Missing'" in finding.message
@@ -94,22 +96,22 @@ def test_what_cannot_be_judged_abstains_with_the_reason(words, reason):
 
 def test_one_fleet_serves_all_that_were_announced():
     configs = [select([f"{system}.training", STEPS])[0].config() for system in ("dcgan", "specgan")]
-    fleet.announce(configs)
-    first, second = (fleet.results_for(Job(config)) for config in configs)
-    assert first is second and len(fleet._ahead) == 1
+    device_runs.announce(configs)
+    first, second = (device_runs.results_for(Job(config)) for config in configs)
+    assert first is second and len(device_runs._ahead) == 1
     other = select(["dcgan.training", "training.steps=2"])[0].config()
-    assert fleet.results_for(Job(other)) is not first
-    for one in fleet._ahead:
+    assert device_runs.results_for(Job(other)) is not first
+    for one in device_runs._ahead:
         one.close()
         assert not one.folder.exists()
     with pytest.raises(EngineFailed):
-        first.result(Job(configs[0]), TWO[0], fleet.OWN)
+        first.result(Job(configs[0]), TWO[0], device_runs.OWN)
 
 
 def test_one_run_is_traced_as_a_users_is_with_batch_norm_if_any_has(monkeypatch):
-    monkeypatch.setattr(fleet, "ENGINES", ENGINES)
-    monkeypatch.setattr(fleet.Fleet, "_sail", lambda self: None)
-    one = fleet.Fleet(Job(select([f"{system}.training"])[0].config()) for system in ("specgan", "dcgan"))
+    monkeypatch.setattr(device_runs, "ENGINES", ENGINES)
+    monkeypatch.setattr(device_runs.Fleet, "_sail", lambda self: None)
+    one = device_runs.Fleet(Job(select([f"{system}.training"])[0].config()) for system in ("specgan", "dcgan"))
     tasks = [(*key, one._task(*key)) for key in product(one.jobs, ENGINES, (OWN, RESUMED, APART))]
     one.close()
     assert [key for *key, task in tasks if task.traced] == [[one.jobs[1], ENGINES[1], OWN]]

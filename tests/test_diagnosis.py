@@ -14,7 +14,7 @@ from torch import nn
 from torch.nn.utils.parametrizations import spectral_norm
 
 import parity
-from parity.diagnosis import HYPOTHESES
+from parity.diagnosis.explain import HYPOTHESES
 from parity.verdict import Verdict
 
 L = keras.layers

@@ -17,16 +17,16 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from common.commands import run
-from common.config import ConfigError, load
-from common.draws import Draws
-from common.meeting import answers
-from common.replicas import refuse_uneven
-from common.sources import open_source
-from common.stream import Stream
-from parity.convert import to_keras
-from parity.devices.engines import DDP, Engine, environments
-from parity.devices.sliced import slice_statistics
+from parity.systems.conversion import to_keras
+from parity.systems.distribution.engines import DDP, Engine, environments
+from parity.systems.distribution.unsynchronised import slice_statistics
+from shared_impl.cli import run
+from shared_impl.config.presets import ConfigError, load
+from shared_impl.data.sources import open_source
+from shared_impl.data.stream import Stream
+from shared_impl.sampling.draws import Draws
+from shared_impl.training.rendezvous import answers
+from shared_impl.training.replicas import refuse_uneven
 from tests.crews import HOUSES, PATIENCE, ROOT, SMALL, Crew, await_step, crew, final, logged
 from torch_impl.checkpoints import state
 from torch_impl.trainer import Trainer

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from common.draws import Draws
+from shared_impl.sampling.draws import Draws
 
 UNIFORM = [0.4409095267251548, 0.9690714603731942]
 NORMAL = [-0.18935322412553923, -2.099044010292246]

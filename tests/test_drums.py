@@ -8,9 +8,9 @@ import numpy as np
 import pytest
 import soundfile
 
-from common import drums
-from common.drums import DRUMS, RATE, SAMPLES, clip
-from common.errors import DataError
+from shared_impl.data import drums
+from shared_impl.data.drums import DRUMS, RATE, SAMPLES, clip
+from shared_impl.data.errors import DataError
 
 
 @pytest.fixture

@@ -8,10 +8,18 @@ from functools import cache
 import numpy as np
 import pytest
 
-from common import drums, evaluation
-from common.config import load
-from common.evaluation import DigitsJudge, drums_report, evaluate, held_out, log_spectral_distance, nearest_distances
-from common.sources import open_source
+from shared_impl.config.presets import load
+from shared_impl.data import drums
+from shared_impl.data.sources import open_source
+from shared_impl.sampling import evaluation
+from shared_impl.sampling.evaluation import (
+    DigitsJudge,
+    drums_report,
+    evaluate,
+    held_out,
+    log_spectral_distance,
+    nearest_distances,
+)
 
 RANDOM = np.random.RandomState(0)
 NAMES = list(drums.DRUMS)

@@ -6,9 +6,21 @@ import csv
 
 import pytest
 
-from common import experiments
-from common.config import load
-from common.experiments import COLUMNS, EMPTY, NUMBER, PAGE, TABLE, LogError, changes, processor, read, record, row
+from shared_impl.config.presets import load
+from shared_impl.training import experiments
+from shared_impl.training.experiments import (
+    COLUMNS,
+    EMPTY,
+    NUMBER,
+    PAGE,
+    TABLE,
+    LogError,
+    changes,
+    processor,
+    read,
+    record,
+    row,
+)
 
 ABOUT = {
     "preset": "dcgan_tiny",

@@ -27,13 +27,13 @@ import tf_impl.trainer
 import torch_impl
 import torch_impl.checkpoints
 import torch_impl.trainer
-from common.checkpoints import Checkpoint, CheckpointError
-from common.config import ConfigError, checked, load
-from common.schema import Config
-from parity.convert import formats
-from parity.convert.exports import export
-from parity.convert.formats import FORMATS, NOTES
+from parity.systems.conversion import formats
+from parity.systems.conversion.exports import export
+from parity.systems.conversion.formats import FORMATS, NOTES
 from parity.verdict import NotFaithful, UnusableInput
+from shared_impl.config.presets import ConfigError, checked, load
+from shared_impl.config.schema import Config
+from shared_impl.training.checkpoints import Checkpoint, CheckpointError
 
 ROOT = Path(__file__).resolve().parents[1]
 HOUSES = {"tensorflow": (tf_impl.trainer, tf_impl.checkpoints), "torch": (torch_impl.trainer, torch_impl.checkpoints)}

@@ -20,12 +20,12 @@ from torch import nn
 import parity
 import tf_impl.features
 import torch_impl.features
-from common import vgg, vgg_files
-from common.config import ConfigError
-from common.schema import LossConfig
 from parity.__main__ import run
-from parity.convert import features as carrying
+from parity.systems.conversion import features as carrying
 from parity.verdict import NotFaithful
+from shared_impl.config.presets import ConfigError
+from shared_impl.config.schema import LossConfig
+from shared_impl.features import vgg, vgg_files
 from tf_impl.layers import precision
 
 HOUSES = {"tensorflow": tf_impl.features, "torch": torch_impl.features}

@@ -9,15 +9,15 @@ import numpy as np
 import pytest
 import scipy.signal
 
-from common.commands import run
-from common.config import load
-from common.measuring import measure, settings
-from common.moments import Moments, MomentsError, save
-from common.moments import load as load_moments
-from common.sources import open_source
 from parity.__main__ import run as bridge
-from parity.training import drawn
-from parity.training.houses import KERAS, TORCH
+from parity.systems.training import drawn_data
+from parity.systems.training.trainers import KERAS, TORCH
+from shared_impl.cli import run
+from shared_impl.config.presets import load
+from shared_impl.data.moments import Moments, MomentsError, save
+from shared_impl.data.moments import load as load_moments
+from shared_impl.data.sources import open_source
+from shared_impl.training.run_moments import measure, settings
 
 HOUSES = {"tf_impl": KERAS, "torch_impl": TORCH}
 SIZES = {64: (128, 32, 2048), 128: (256, 64, 8192), 256: (512, 128, 32768), 512: (1024, 256, 131072)}
@@ -81,9 +81,9 @@ def test_both_trainers_see_scipy_s_transform_and_hear_one_sound(size):
     """Of frame 2 S and hop S / 2, a quarter of it; scipy's is scaled by the sum of its window."""
     config = configured(size, "model.ngf=1", "model.ndf=1", "model.nz=4", "training.batch_size=2")
     frame, hop, samples = config.model.framing
-    moments = drawn.moments(config, KERAS.log_magnitude)
+    moments = drawn_data.moments(config, KERAS.log_magnitude)
     assert isinstance(moments, Moments) and moments.mean.shape == (size + 1,)
-    clips = drawn.batch(config, 1)["x"].astype(np.float64)
+    clips = drawn_data.batch(config, 1)["x"].astype(np.float64)
     assert clips.shape == (2, samples)
     extended = np.pad(clips, ((0, 0), (0, frame - hop)))
     _, _, transform = scipy.signal.stft(

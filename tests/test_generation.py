@@ -9,10 +9,9 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from common.checkpoints import Checkpoint, CheckpointError
-from common.config import ConfigError, load
-from common.draws import Draws
-from common.generation import (
+from shared_impl.config.presets import ConfigError, load
+from shared_impl.sampling.draws import Draws
+from shared_impl.sampling.generation import (
     between,
     class_names,
     each_class,
@@ -27,6 +26,7 @@ from common.generation import (
     weights_in,
     write,
 )
+from shared_impl.training.checkpoints import Checkpoint, CheckpointError
 
 NAMES = ["cat", "dog", "2"]
 DCGAN, SPECGAN = load("dcgan_tiny", ["model.nz=6"]), load("specgan_tiny", ["model.nz=6"])

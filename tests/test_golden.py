@@ -15,10 +15,10 @@ from golden_copies import copied, drop, edit, only, put, rewritten
 
 import tf_impl.spectrogram
 import torch_impl.spectrogram
-from parity.golden import GoldenResult, check, render, spectrograms
-from parity.golden.draws import specgan_weights
-from parity.golden.records import OWN
-from parity.golden.results import LIMITS, SHOWN_FAILURES
+from parity.systems.golden import GoldenResult, check, render, spectrograms
+from parity.systems.golden.draws import specgan_weights
+from parity.systems.golden.records import OWN
+from parity.systems.golden.results import LIMITS, SHOWN_FAILURES
 from parity.verdict import UnusableInput
 
 
@@ -249,8 +249,8 @@ def test_records_that_are_not_there_are_named(dcgan):
 
 def test_a_record_never_seen_before_is_judged_like_the_others(specgan):
     """Another width, kernel, upsampling and seed: what torch's house makes of it, recorded, passes in Keras's."""
-    from parity.golden.networks import specgan_forward
-    from parity.golden.records import SpecGANSetting, read_folder
+    from parity.systems.golden.networks import specgan_forward
+    from parity.systems.golden.records import SpecGANSetting, read_folder
 
     def narrower(content):
         setting = content.pop("batchnorm_train")
@@ -280,7 +280,7 @@ def test_a_record_never_seen_before_is_judged_like_the_others(specgan):
 
 def test_the_package_and_its_damage_reports_need_no_framework(tmp_path):
     code = (
-        "import sys, parity.golden.records, parity.golden.draws, parity.golden.results\n"
+        "import sys, parity.systems.golden.records, parity.systems.golden.draws, parity.systems.golden.results\n"
         "print(*(name for name in ('torch', 'tensorflow', 'keras') if name in sys.modules))"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)

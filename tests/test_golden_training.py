@@ -11,10 +11,10 @@ from golden_copies import copied, drop, edit, only, put, rewritten
 
 import tf_impl
 import torch_impl
-from parity.compare import ROUNDING_LIMIT
-from parity.golden import check, render, replay, training
-from parity.golden.records import DCGANSetting, Record, SpecGANTrainingSetting, read_folder
-from parity.golden.results import LIMITS, MOST
+from parity.numerics.difference import ROUNDING_LIMIT
+from parity.systems.golden import check, render, replay, training
+from parity.systems.golden.records import DCGANSetting, Record, SpecGANTrainingSetting, read_folder
+from parity.systems.golden.results import LIMITS, MOST
 from parity.verdict import UnusableInput
 
 HOUSES = {"Keras": tf_impl, "torch": torch_impl}

@@ -18,19 +18,19 @@ import torch_impl
 import torch_impl.checkpoints
 import torch_impl.growing
 import torch_impl.trainer
-from common import growing
-from common.checkpoints import CheckpointError, latest, load
-from common.commands import run
-from common.config import ConfigError
-from common.config import load as configured
-from common.replicas import refuse_uneven
-from common.runs import CHECKPOINTS
-from common.schema import total_steps
-from common.systems import ConditionalDCGANConfig, UpsampleDCGANConfig
-from parity.convert import to_keras, to_torch
-from parity.convert.networks import source
-from parity.training import drawn
-from parity.training.noise import cancelled, owner
+from parity.systems.conversion import to_keras, to_torch
+from parity.systems.conversion.networks import source
+from parity.systems.training import drawn_data
+from parity.systems.training.noise import cancelled, owner
+from shared_impl.cli import run
+from shared_impl.config.presets import ConfigError
+from shared_impl.config.presets import load as configured
+from shared_impl.config.schema import total_steps
+from shared_impl.config.systems import ConditionalDCGANConfig, UpsampleDCGANConfig
+from shared_impl.training import growing
+from shared_impl.training.checkpoints import CheckpointError, latest, load
+from shared_impl.training.replicas import refuse_uneven
+from shared_impl.training.run_folder import CHECKPOINTS
 from tf_impl.layers import precision
 
 MODELS = {
@@ -60,7 +60,7 @@ def trained(framework, config, first, last, arrays=None):
     trainer = make(config, 12)
     if arrays is not None:
         files.restore(trainer, arrays)
-    batches = drawn.batches(config, growing.batches_before(config, first))
+    batches = drawn_data.batches(config, growing.batches_before(config, first))
     for step in range(first, last):
         trainer.step(step, batches)
     return files.state(trainer), trainer

@@ -73,14 +73,18 @@ def test_every_wall_stands():
         ("torch_impl/dcgan.py", "def f():\n    import keras", "torch_impl/dcgan.py:2 imports keras"),
         ("torch_impl/dcgan.py", "from tf_impl.dcgan import x", "torch_impl/dcgan.py:1 imports tf_impl"),
         (
-            "common/config.py",
-            "import importlib\nimportlib.import_module('parity.weights')",
-            "common/config.py:2 imports parity",
+            "shared_impl/config/presets.py",
+            "import importlib\nimportlib.import_module('parity.transfer.weight_axes')",
+            "shared_impl/config/presets.py:2 imports parity",
         ),
         ("parity/padding.py", "__import__('tensorflow')", "parity/padding.py:1 imports tensorflow"),
         ("parity/report/html.py", "import torch", "parity/report/html.py:1 imports torch"),
-        ("parity/probes.py", "'Probes. Plain NumPy.'\nimport keras", "parity/probes.py:2 imports keras"),
-        ("parity/ladder.py", "from tests import test_house", "parity/ladder.py:1 imports tests"),
+        (
+            "parity/capture/drawn_inputs.py",
+            "'Probes. Plain NumPy.'\nimport keras",
+            "parity/capture/drawn_inputs.py:2 imports keras",
+        ),
+        ("parity/checks/ladder.py", "from tests import test_house", "parity/checks/ladder.py:1 imports tests"),
         ("configs/specgan.py", "", "configs/specgan.py: configs holds no code"),
     ],
 )
@@ -94,7 +98,7 @@ def test_a_tree_within_its_walls_is_clean(tmp_path):
     for path, source in {
         "tf_impl/a.py": "import keras\nimport tensorflow as tf\nfrom common import config",
         "torch_impl/a.py": "from . import layers\nimport torch",
-        "parity/ladder.py": "import keras, torch, tf_impl",
+        "parity/checks/ladder.py": "import keras, torch, tf_impl",
     }.items():
         (tmp_path / path).parent.mkdir()
         (tmp_path / path).write_text(source)
@@ -104,9 +108,12 @@ def test_a_tree_within_its_walls_is_clean(tmp_path):
 @pytest.mark.parametrize(
     ("modules", "forbidden"),
     [
-        ("parity parity.padding parity.weights parity.compare parity.referee parity.verdict parity.report", FRAMEWORKS),
+        (
+            "parity parity.padding parity.transfer.weight_axes parity.numerics.difference parity.numerics.reference_ops parity.verdict parity.report",
+            FRAMEWORKS,
+        ),
         ("parity.__main__ parity.pytest_plugin", FRAMEWORKS),
-        ("common.config", FRAMEWORKS),
+        ("shared_impl.config.presets", FRAMEWORKS),
         ("tf_impl tf_impl.specgan tf_impl.dcgan", {"torch", "torch_impl", "parity"}),
         ("torch_impl torch_impl.specgan torch_impl.dcgan", {"tensorflow", "keras", "tf_impl", "parity"}),
     ],

@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 from safetensors.numpy import save_file
 
-from common.vgg import CONVOLUTIONS
-from parity.pairs import select
+from parity.systems.pairs import select
+from shared_impl.features.vgg import CONVOLUTIONS
 
 
 @pytest.fixture(scope="module")

@@ -9,12 +9,12 @@ import pytest
 
 import parity
 import tf_impl
-import tf_impl.initial
+import tf_impl.initial_weights
 import torch_impl
-import torch_impl.initial
-from common.config import load
-from common.draws import Draws
-from common.initial import kernel, scale
+import torch_impl.initial_weights
+from shared_impl.config.presets import load
+from shared_impl.sampling.draws import Draws
+from shared_impl.sampling.initial_weights import kernel, scale
 
 
 @pytest.mark.parametrize("network", ["generator", "discriminator"])
@@ -36,8 +36,8 @@ def test_both_houses_start_from_the_same_network(preset, overrides, network):
         torch_impl.build(model, network),
         torch_impl.build(model, network),
     )
-    tf_impl.initial.initialise(reference, network, model.init, Draws(3))
-    torch_impl.initial.initialise(port, network, model.init, Draws(3))
+    tf_impl.initial_weights.initialise(reference, network, model.init, Draws(3))
+    torch_impl.initial_weights.initialise(port, network, model.init, Draws(3))
     parity.copy_to_torch(reference, carried)
     for (name, own), expected in zip(port.named_parameters(), carried.parameters(), strict=True):
         assert np.array_equal(own.detach().numpy(), expected.detach().numpy()), name
@@ -46,8 +46,8 @@ def test_both_houses_start_from_the_same_network(preset, overrides, network):
 def test_networks_and_layers_draw_their_own():
     model = load("dcgan_tiny", []).model
     first, second = torch_impl.build(model, "discriminator"), torch_impl.build(model, "discriminator")
-    torch_impl.initial.initialise(first, "discriminator", model.init, Draws(0))
-    torch_impl.initial.initialise(second, "other", model.init, Draws(0))
+    torch_impl.initial_weights.initialise(first, "discriminator", model.init, Draws(0))
+    torch_impl.initial_weights.initialise(second, "other", model.init, Draws(0))
     assert not np.any(first.downconv_1.weight.detach().numpy() == second.downconv_1.weight.detach().numpy())
 
 

@@ -8,8 +8,8 @@ from itertools import repeat
 import numpy as np
 import pytest
 
-from common.config import load
-from common.draws import Draws
+from shared_impl.config.presets import load
+from shared_impl.sampling.draws import Draws
 
 DEVIATION = 0.5
 STILL = ["optimizer.lr=1e-30", "training.precision=float64", "training.batch_size=4", "training.seed=3"]

@@ -8,7 +8,7 @@ import threading
 
 import pytest
 
-from common.interrupts import SIGNALS, Interrupts
+from shared_impl.training.interrupts import SIGNALS, Interrupts
 
 
 def send(number: int) -> None:

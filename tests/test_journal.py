@@ -14,9 +14,9 @@ import pytest
 import soundfile
 from PIL import Image
 
-from common.audio import write_wav
-from common.config import ConfigError
-from common.journal import METRICS, SECONDS, TENSORBOARD, Journal, read, summary
+from shared_impl.config.presets import ConfigError
+from shared_impl.data.audio import write_wav
+from shared_impl.training.metrics_log import METRICS, SECONDS, TENSORBOARD, Journal, read, summary
 
 
 @pytest.fixture
@@ -97,7 +97,7 @@ def test_tensorboard_forgets_what_a_resumed_run_takes_back(tmp_path, board):
 
 def test_writing_for_tensorboard_loads_no_framework(tmp_path):
     code = (
-        "import sys, pathlib\nfrom common.journal import Journal\n"
+        "import sys, pathlib\nfrom shared_impl.training.metrics_log import Journal\n"
         f"Journal(pathlib.Path({str(tmp_path)!r})).log(1, {{'g_loss': 1}})\n"
         "print([name for name in ('torch', 'tensorflow', 'keras') if name in sys.modules])"
     )

@@ -13,14 +13,14 @@ from torch import nn
 import parity
 import tf_impl
 import torch_impl
-from common.config import load
-from parity.compare import ROUNDING_LIMIT, rounding_limit
-from parity.ladder import RUNGS
-from parity.ladder_names import NETWORK
-from parity.mutants import MUTANTS, Mutant, like
-from parity.selftest import attempt
-from parity.tracing.keras_side import KerasSide
+from parity.capture.keras_adapter import KerasSide
+from parity.checks.ladder import RUNGS
+from parity.checks.rung_names import NETWORK
+from parity.numerics.difference import ROUNDING_LIMIT, rounding_limit
+from parity.systems.mutants import MUTANTS, Mutant, like
+from parity.systems.selftest import attempt
 from parity.verdict import UnusableInput, Verdict
+from shared_impl.config.presets import load
 
 
 def twins(system: str, network: str, *options: str) -> tuple:

@@ -5,12 +5,12 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from parity.layouts import Layout, Layouts, crossed_shape, describe_order, ordered
-from parity.matching import Match, Matching
-from parity.orders import find_layouts
-from parity.probes import adversarial, closed, draw, lively
-from parity.tracing.steps import Step, Trace
-from parity.weights import Crossing
+from parity.capture.drawn_inputs import adversarial, closed, draw, lively
+from parity.capture.steps import Step, Trace
+from parity.match.alignment import Match, Matching
+from parity.transfer.layout_search import find_layouts
+from parity.transfer.layouts import Layout, Layouts, crossed_shape, describe_order, ordered
+from parity.transfer.weight_axes import Crossing
 
 SHAPE = (2, 4, 3, 2)
 FIRST = np.moveaxis(np.arange(24).reshape(4, 3, 2), -1, 0).reshape(-1)

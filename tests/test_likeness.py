@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from common.likeness import Likeness
+from shared_impl.sampling.sample_distance import Likeness
 
 
 @pytest.fixture

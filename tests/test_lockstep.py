@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import pytest
 
-from parity.pairs import select
-from parity.training.bench import Bench
-from parity.training.houses import one_thread
-from parity.training.noise import cancelled
-from parity.training.pairs import STEPS
+from parity.systems.pairs import select
+from parity.systems.training.context import Bench
+from parity.systems.training.noise import cancelled
+from parity.systems.training.pairs import STEPS
+from parity.systems.training.trainers import one_thread
 
 LOCKSTEP = 1e-10  # of the largest in an array
 

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import pytest
 
-from parity.dataflow import everything, feeds, order_of_need, unknown_values
-from parity.likeness import crossed, name_likeness, similarity
-from parity.matching import match_steps
-from parity.tracing.steps import Flow, Step, Trace
+from parity.capture.steps import Flow, Step, Trace
+from parity.match.alignment import match_steps
+from parity.match.data_flow import everything, feeds, order_of_need, unknown_values
+from parity.match.similarity import crossed, name_likeness, similarity
 from parity.verdict import UnusableInput
 
 INPUT = "input 0"

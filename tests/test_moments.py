@@ -7,8 +7,8 @@ import json
 import numpy as np
 import pytest
 
-from common.errors import DataError
-from common.moments import RESOLUTION, Accumulator, Moments, MomentsError, load, save
+from shared_impl.data.errors import DataError
+from shared_impl.data.moments import RESOLUTION, Accumulator, Moments, MomentsError, load, save
 
 BINS = 129
 SETTINGS = {"source": "0123456789abcdef", "sample_rate": 16000, "overlap": 0.0, "first_slice": False, "frame": 256}

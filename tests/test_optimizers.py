@@ -11,7 +11,7 @@ import torch
 
 import tf_impl.optimizers
 import torch_impl.optimizers
-from common.config import load
+from shared_impl.config.presets import load
 
 HOUSES = ("tensorflow", "torch")
 UPDATES = 20

@@ -14,7 +14,8 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
-from parity import padding, referee
+from parity import padding
+from parity.numerics import reference_ops
 from parity.padding import Axis, compare_symmetric, measure_amounts, probe, torch_recipe
 from parity.verdict import UnusableInput
 
@@ -63,7 +64,7 @@ def test_valid_crops_are_keras(kernel: int, stride: int, crops: tuple[int, int],
     assert padding.valid_crops(kernel, stride) == crops
     x, weight = draw(1, size, 1), draw(kernel, 1, 1)
     want = tf.keras.ops.conv_transpose(x, weight, stride, "valid").numpy()
-    got = referee.conv_transpose(x, weight, strides=stride, dilation=1, crops=[crops])
+    got = reference_ops.conv_transpose(x, weight, strides=stride, dilation=1, crops=[crops])
     assert got.shape == want.shape
     np.testing.assert_allclose(got, want, rtol=4 * np.finfo(float).eps)  # at most two products a pixel
 
@@ -215,10 +216,10 @@ def execute(op: str, sizes: tuple[int, ...], kernel: int, stride: int, dilation:
     x, bias = draw(2, *sizes, 3), draw(4)
     if op == "conv":
         weight = draw(*[kernel] * rank, 3, 4)
-        want = referee.conv(x, weight, bias, strides=stride, dilation=dilation, pads=amounts)
+        want = reference_ops.conv(x, weight, bias, strides=stride, dilation=dilation, pads=amounts)
     else:
         weight = draw(*[kernel] * rank, 4, 3)
-        want = referee.conv_transpose(x, weight, bias, strides=stride, dilation=dilation, crops=amounts)
+        want = reference_ops.conv_transpose(x, weight, bias, strides=stride, dilation=dilation, crops=amounts)
     weight = torch.from_numpy(weight.transpose(rank + 1, rank, *range(rank)).copy())
     got = run_recipe(
         torch_recipe(axes, amounts), torch.from_numpy(np.moveaxis(x, -1, 1).copy()), weight, torch.from_numpy(bias), 4
@@ -338,21 +339,21 @@ def test_amounts_of_a_keras_layer_are_read_from_values(name: str, kernel: int) -
 
 def test_rows_that_no_window_reads_count_as_no_padding() -> None:
     x, kernel = draw(1, 8, 2), draw(3, 2, 4)
-    y = referee.conv(x, kernel, strides=3, dilation=1, pads=[(0, 0)])
+    y = reference_ops.conv(x, kernel, strides=3, dilation=1, pads=[(0, 0)])
     assert measure_amounts(kernel, x, y, op="conv", strides=3, dilation=1) == [(0, 0)]
 
 
 def test_unequal_amounts_per_axis_and_a_dead_channel() -> None:
     x, kernel = draw(2, 9, 12, 3), draw(5, 4, 3, 6)
     kernel[..., :3] = 0
-    y = referee.conv(x, kernel, strides=(2, 1), dilation=(1, 2), pads=[(3, 0), (1, 5)])
+    y = reference_ops.conv(x, kernel, strides=(2, 1), dilation=(1, 2), pads=[(3, 0), (1, 5)])
     assert measure_amounts(kernel, x, y, op="conv", strides=(2, 1), dilation=(1, 2)) == [(3, 0), (1, 5)]
 
 
 @pytest.mark.parametrize("spoil", ["kernel", "flipped", "bias", "input", "nan", "reflected"])
 def test_values_that_no_amount_explains_give_none(spoil: str) -> None:
     x, kernel, bias = draw(2, 9, 12, 3), draw(5, 5, 3, 4), draw(4)
-    y = referee.conv(x, kernel, bias, strides=2, dilation=1, pads=[(1, 2), (2, 2)])
+    y = reference_ops.conv(x, kernel, bias, strides=2, dilation=1, pads=[(1, 2), (2, 2)])
     settings = {"op": "conv", "strides": 2, "dilation": 1}
     assert measure_amounts(kernel, x, y, **settings, bias=bias) == [(1, 1), (2, 1)]
     if spoil == "kernel":
@@ -367,7 +368,7 @@ def test_values_that_no_amount_explains_give_none(spoil: str) -> None:
         y = y * np.nan
     else:
         reflected = np.pad(x, [(0, 0), (2, 2), (2, 2), (0, 0)], mode="reflect")
-        y = referee.conv(reflected, kernel, bias, strides=2, dilation=1, pads=[(0, 0)] * 2)
+        y = reference_ops.conv(reflected, kernel, bias, strides=2, dilation=1, pads=[(0, 0)] * 2)
     assert measure_amounts(kernel, x, y, **settings, bias=bias) is None
 
 
@@ -383,7 +384,7 @@ def test_values_that_several_amounts_explain_give_none() -> None:
 
 def test_windows_that_start_inside_are_measured() -> None:
     x, kernel = draw(1, 6, 2), draw(1, 2, 3)
-    y = referee.conv(x, kernel, strides=3, dilation=1, pads=[(-1, -1)])
+    y = reference_ops.conv(x, kernel, strides=3, dilation=1, pads=[(-1, -1)])
     assert measure_amounts(kernel, x, y, op="conv", strides=3, dilation=1) == [(-1, 0)]
 
 

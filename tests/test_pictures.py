@@ -12,9 +12,9 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from common import pictures
-from common.config import ConfigError
-from common.pictures import grid, labelled_grid, png, save_png, spectrogram, to_uint8
+from shared_impl.config.presets import ConfigError
+from shared_impl.sampling import pictures
+from shared_impl.sampling.pictures import grid, labelled_grid, png, save_png, spectrogram, to_uint8
 
 
 def flat(levels, height=3, width=5, channels=1):
@@ -152,7 +152,7 @@ def test_what_is_no_clip_is_refused(shape):
 
 
 def test_matplotlib_is_loaded_only_when_asked_for():
-    code = "import sys, common.pictures; print('matplotlib' in sys.modules)"
+    code = "import sys, shared_impl.sampling.pictures; print('matplotlib' in sys.modules)"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "False"
 

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from parity import processes
+from parity.systems import worker_processes
 
 ROOT = Path(__file__).resolve().parents[1]
 SECONDS = 60.0  # in which both frameworks are imported and a process has ended
@@ -43,7 +43,7 @@ def fail() -> None:
 
 
 def run(function, *arguments, log: Path, **environment: str):
-    process = processes.start(function, *arguments, environment=environment, without=("TAKEN",), log=log)
+    process = worker_processes.start(function, *arguments, environment=environment, without=("TAKEN",), log=log)
     process.join(SECONDS)
     return process.exitcode, log.read_text()
 
@@ -51,7 +51,10 @@ def run(function, *arguments, log: Path, **environment: str):
 def test_a_process_has_the_frameworks_its_environment_and_its_log(tmp_path, monkeypatch):
     monkeypatch.setenv("TAKEN", "yes")
     code, said = run(tell, "here", log=tmp_path / "log", GIVEN="1")
-    assert (code, said.splitlines()) == (0, [f"here 1 None {processes.FORKS} {processes.FORKS}", "not interrupted"])
+    assert (code, said.splitlines()) == (
+        0,
+        [f"here 1 None {worker_processes.FORKS} {worker_processes.FORKS}", "not interrupted"],
+    )
 
 
 def test_an_error_is_told_in_the_log(tmp_path):

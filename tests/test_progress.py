@@ -14,8 +14,8 @@ from pathlib import Path
 import psutil
 import pytest
 
-from common import progress
-from common.progress import Progress
+from shared_impl.training import progress
+from shared_impl.training.progress import Progress
 
 ROOT = Path(__file__).resolve().parents[1]
 
@@ -141,7 +141,7 @@ def test_nothing_done_is_nothing_told():
 
 CODE = """
 import sys, time
-from common.progress import Progress
+from shared_impl.training.progress import Progress
 with Progress(50, "dcgan_digits", images=64) as shown:
     for step in range(1, 51):
         time.sleep(0.01)

@@ -5,12 +5,12 @@ from __future__ import annotations
 import re
 from pathlib import Path
 
-from common.config import presets
-from common.schema import Config
-from common.systems import SYSTEMS
-from parity.mutants import MUTANTS
-from parity.pairs import registry
-from parity.training import mutants as in_training
+from parity.systems.mutants import MUTANTS
+from parity.systems.pairs import registry
+from parity.systems.training import mutants as in_training
+from shared_impl.config.presets import presets
+from shared_impl.config.schema import Config
+from shared_impl.config.systems import SYSTEMS
 
 README = (Path(__file__).parents[1] / "README.md").read_text("utf-8")
 

@@ -6,8 +6,8 @@ import typing
 
 import pytest
 
-from parity.pairs import LARGE as BRIEF
-from parity.pairs import SHALLOW, _model, networks
+from parity.systems.pairs import LARGE as BRIEF
+from parity.systems.pairs import SHALLOW, _model, networks
 from parity.verification import verify
 
 SYSTEMS = sorted({pair.system for pair in networks()})

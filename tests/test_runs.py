@@ -15,18 +15,20 @@ import pytest
 import soundfile
 from PIL import Image
 
-from common import checkpoints, config, experiments, files, journal
-from common.checkpoints import CheckpointError
-from common.config import ConfigError
-from common.runs import Run, RunError, checkpoint_in, find_run, runs
+from shared_impl import files
+from shared_impl.config import presets
+from shared_impl.config.presets import ConfigError
+from shared_impl.training import checkpoints, experiments, metrics_log
+from shared_impl.training.checkpoints import CheckpointError
+from shared_impl.training.run_folder import Run, RunError, checkpoint_in, find_run, runs
 
 ROOT = Path(__file__).resolve().parents[1]
 IMAGES = np.random.default_rng(0).uniform(-1, 1, (4, 8, 8, 1)).astype(np.float32)
 CLIPS = np.random.default_rng(0).uniform(-0.5, 0.5, (2, 2000)).astype(np.float32)
 
 
-def settings(folder: Path, *overrides: str) -> config.Config:
-    return config.load("dcgan_tiny", [f"runs.folder={folder}", "runs.tensorboard=false", "runs.keep=2", *overrides])
+def settings(folder: Path, *overrides: str) -> presets.Config:
+    return presets.load("dcgan_tiny", [f"runs.folder={folder}", "runs.tensorboard=false", "runs.keep=2", *overrides])
 
 
 def create(folder: Path, *overrides: str, preset: str = "dcgan_tiny") -> Run:
@@ -44,8 +46,8 @@ def train(run: Run, first: int, last: int) -> None:
 
 def lines(run: Run) -> list[dict]:
     return [
-        {name: value for name, value in json.loads(line).items() if name != journal.SECONDS}
-        for line in (run.path / journal.METRICS).read_text().splitlines()
+        {name: value for name, value in json.loads(line).items() if name != metrics_log.SECONDS}
+        for line in (run.path / metrics_log.METRICS).read_text().splitlines()
     ]
 
 
@@ -71,11 +73,11 @@ def test_a_run_folder_holds_everything_and_is_numbered(tmp_path):
     assert [line["step"] for line in lines(run)] == [1, 2, 3, 4]
 
 
-@pytest.mark.parametrize("preset", [*config.presets()])
+@pytest.mark.parametrize("preset", [*presets.presets()])
 def test_the_recorded_configuration_loads_to_itself(preset, tmp_path):
-    given = config.load(preset, [f"runs.folder={tmp_path}", "training.ema=0.99", "optimizer.clip_norm=1"])
+    given = presets.load(preset, [f"runs.folder={tmp_path}", "training.ema=0.99", "optimizer.clip_norm=1"])
     run = Run.create(given, preset, "tensorflow")
-    assert config.load(run.path / "config.yaml") == given
+    assert presets.load(run.path / "config.yaml") == given
     again = Run.open(run.path)
     assert (again.config, again.framework, again.number) == (given, "tensorflow", 1)
     run.finish("finished")
@@ -85,7 +87,7 @@ def test_a_run_that_is_taken_up_equals_one_that_was_never_interrupted(tmp_path):
     whole, broken = create(tmp_path / "a"), create(tmp_path / "b")
     train(whole, 1, 9)
     train(broken, 1, 7)  # killed: no finish; the checkpoint of step 6 is the last
-    with (broken.path / journal.METRICS).open("a") as file:
+    with (broken.path / metrics_log.METRICS).open("a") as file:
         file.write('{"step": 8, "g_lo')
     for half in ("config.yaml", "samples/step-00000008.png", "previews/step-00000008.wav"):
         path = broken.path / half
@@ -116,8 +118,8 @@ def test_going_back_takes_back_what_came_later(tmp_path):
 
 def test_seconds_go_on_where_they_stopped(tmp_path):
     run = create(tmp_path)
-    line = {"step": 1, "g_loss": 1.0, journal.SECONDS: 1000.5}
-    (run.path / journal.METRICS).write_text(json.dumps(line) + "\n")
+    line = {"step": 1, "g_loss": 1.0, metrics_log.SECONDS: 1000.5}
+    (run.path / metrics_log.METRICS).write_text(json.dumps(line) + "\n")
     run.finish("interrupted")
     run = Run.open(run.path).resume(1)
     assert 1000.5 <= run.seconds < 1060
@@ -157,7 +159,7 @@ def test_a_metric_that_is_not_finite_is_null(value, tmp_path):
 # ---- two at once
 def test_runs_that_start_at_once_get_numbers_of_their_own(tmp_path):
     code = (
-        "import sys\nfrom common.config import load\nfrom common.runs import Run\n"
+        "import sys\nfrom shared_impl.config.presets import load\nfrom shared_impl.training.run_folder import Run\n"
         "config = load('dcgan_tiny', [f'runs.folder={sys.argv[1]}', 'runs.tensorboard=false'])\n"
         "for _ in range(5): Run.create(config, sys.argv[2], 'torch').finish('finished')\n"
     )
@@ -172,7 +174,7 @@ def test_runs_that_start_at_once_get_numbers_of_their_own(tmp_path):
 
 def test_a_run_that_another_process_is_training_is_not_taken_up_until_it_dies(tmp_path):
     code = (
-        "import sys\nimport time\nfrom common.config import load\nfrom common.runs import Run\n"
+        "import sys\nimport time\nfrom shared_impl.config.presets import load\nfrom shared_impl.training.run_folder import Run\n"
         "config = load('dcgan_tiny', [f'runs.folder={sys.argv[1]}', 'runs.tensorboard=false'])\n"
         "run = Run.create(config, 'x', 'torch')\n"
         "print('ready', flush=True)\ntime.sleep(60)\n"
@@ -246,7 +248,7 @@ def test_a_full_disk_is_told_with_the_last_good_checkpoint(verb, tmp_path, monke
 def test_metrics_that_cannot_be_written_are_told_and_the_run_closes_all_the_same(tmp_path):
     run = create(tmp_path)
     train(run, 1, 2)
-    size = (run.path / journal.METRICS).stat().st_size
+    size = (run.path / metrics_log.METRICS).stat().st_size
     limits = resource.getrlimit(resource.RLIMIT_FSIZE)
     resource.setrlimit(resource.RLIMIT_FSIZE, (size + 100, limits[1]))
     try:

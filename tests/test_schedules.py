@@ -6,8 +6,8 @@ import math
 
 import pytest
 
-from common.config import load
-from common.schedules import learning_rates
+from shared_impl.config.presets import load
+from shared_impl.training.schedules import learning_rates
 
 
 def rates(step, *overrides):

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from scipy import linalg
 
-from common.scores import frechet_distance, inception_score
+from shared_impl.sampling.scores import frechet_distance, inception_score
 
 RANDOM = np.random.RandomState(0)
 

@@ -13,12 +13,12 @@ import soundfile
 from PIL import Image
 from sklearn.datasets import load_digits
 
-from common import audio, audio_sources, drums
-from common.audio import decode
-from common.errors import DataError
-from common.schema import DataConfig
-from common.sources import Source, open_source
-from common.systems import DCGANConfig, SpecGANConfig
+from shared_impl.config.schema import DataConfig
+from shared_impl.config.systems import DCGANConfig, SpecGANConfig
+from shared_impl.data import audio, audio_sources, drums
+from shared_impl.data.audio import decode
+from shared_impl.data.errors import DataError
+from shared_impl.data.sources import Source, open_source
 
 IMAGES, SOUND = DCGANConfig(), SpecGANConfig()
 COLOUR = DCGANConfig(nc=3)
@@ -404,8 +404,8 @@ def test_two_channels_are_not_an_image():
 
 def test_opening_loads_no_framework_and_no_more_than_needed():
     code = (
-        "import sys; import common.stream, common.sources; before = set(sys.modules)\n"
-        "from common.schema import *; from common.systems import *; from common.sources import open_source\n"
+        "import sys; import shared_impl.data.stream, shared_impl.data.sources; before = set(sys.modules)\n"
+        "from shared_impl.config.schema import *; from shared_impl.config.systems import *; from shared_impl.data.sources import open_source\n"
         "open_source(DataConfig(source='digits'), DCGANConfig())\n"
         "print([m for m in ('sklearn', 'grain', 'soundfile', 'PIL') if m in before],"
         "[m for m in ('tensorflow', 'keras', 'torch', 'librosa', 'soundfile') if m in sys.modules])"

@@ -13,13 +13,13 @@ import tensorflow as tf
 import torch
 from torch import nn
 
-import tf_impl.initial
+import tf_impl.initial_weights
 import tf_impl.spectral
-import torch_impl.initial
+import torch_impl.initial_weights
 import torch_impl.layers
 import torch_impl.spectral
-from common.draws import Draws
-from common.initial import FIRST_ITERATIONS, singular_vectors
+from shared_impl.sampling.draws import Draws
+from shared_impl.sampling.initial_weights import FIRST_ITERATIONS, singular_vectors
 from tf_impl.layers import precision
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -56,8 +56,8 @@ def pair(name, dtype="float64", distribution="framework"):
     port = nn.Sequential()
     port.add_module("layer", twin())
     port.double()
-    tf_impl.initial.initialise(reference, "net", distribution, Draws(3))
-    torch_impl.initial.initialise(port, "net", distribution, Draws(3))
+    tf_impl.initial_weights.initialise(reference, "net", distribution, Draws(3))
+    torch_impl.initial_weights.initialise(port, "net", distribution, Draws(3))
     return reference, port, np.random.default_rng(0).standard_normal(shape)
 
 

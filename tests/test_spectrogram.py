@@ -13,8 +13,8 @@ import torch
 
 import tf_impl.spectrogram
 import torch_impl.spectrogram
-from common.moments import Accumulator
-from parity.golden.records import OWN
+from parity.systems.golden.records import OWN
+from shared_impl.data.moments import Accumulator
 
 CLIP, BINS = 16384, 129
 FAITHFUL = 1e-12  # relative; how closely twins agree in float64 where nothing amplifies rounding

@@ -17,11 +17,11 @@ import pytest
 import soundfile
 from PIL import Image
 
-from common.errors import DataError
-from common.schema import DataConfig
-from common.sources import Source, open_source
-from common.stream import Stream
-from common.systems import DCGANConfig, SpecGANConfig
+from shared_impl.config.schema import DataConfig
+from shared_impl.config.systems import DCGANConfig, SpecGANConfig
+from shared_impl.data.errors import DataError
+from shared_impl.data.sources import Source, open_source
+from shared_impl.data.stream import Stream
 
 ROOT = Path(__file__).resolve().parents[1]
 
@@ -215,10 +215,10 @@ def test_a_damaged_file_stops_a_strict_stream(damaged, workers):
 
 RUN = """
 import sys, time
-from common.schema import DataConfig
-from common.systems import DCGANConfig
-from common.sources import open_source
-from common.stream import Stream
+from shared_impl.config.schema import DataConfig
+from shared_impl.config.systems import DCGANConfig
+from shared_impl.data.sources import open_source
+from shared_impl.data.stream import Stream
 if __name__ == "__main__":
     stream = Stream(open_source(DataConfig(source=f"images:{sys.argv[1]}"), DCGANConfig()), 6, 0, workers=2)
     next(stream)

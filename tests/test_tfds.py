@@ -14,12 +14,12 @@ import pytest
 import soundfile
 import tensorflow_datasets as tfds
 
-from common import sc09
-from common.errors import DataError
-from common.schema import DataConfig
-from common.sources import Source, open_source
-from common.stream import Stream
-from common.systems import DCGANConfig, SpecGANConfig
+from shared_impl.config.schema import DataConfig
+from shared_impl.config.systems import DCGANConfig, SpecGANConfig
+from shared_impl.data import sc09
+from shared_impl.data.errors import DataError
+from shared_impl.data.sources import Source, open_source
+from shared_impl.data.stream import Stream
 
 IMAGES, SOUND = DCGANConfig(), SpecGANConfig()
 ROOT = Path(__file__).resolve().parents[1]

@@ -9,7 +9,7 @@ import pytest
 import torch
 from torch import nn
 
-from parity.tracing.torch_side import TorchSide
+from parity.capture.torch_adapter import TorchSide
 
 X = np.random.default_rng(0).standard_normal((3, 2))
 

@@ -16,8 +16,8 @@ from zoo_models import MODELS, KerasBlock, TorchBlock
 
 import parity
 from parity import UnusableInput, copy_to_torch
-from parity.tracing.keras_side import KerasSide
-from parity.tracing.torch_side import TorchSide
+from parity.capture.keras_adapter import KerasSide
+from parity.capture.torch_adapter import TorchSide
 
 KERAS_MODULES = (keras.Layer, keras.Operation)
 TF_FUNCTIONS = ("gelu", "max_pool", "convolution", "moments", "separable_conv2d")

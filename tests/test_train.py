@@ -14,10 +14,10 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from common import checkpoints
-from common.commands import run
-from common.journal import TENSORBOARD
-from common.runs import CHECKPOINTS, PREVIEWS, SAMPLES, Run
+from shared_impl.cli import run
+from shared_impl.training import checkpoints
+from shared_impl.training.metrics_log import TENSORBOARD
+from shared_impl.training.run_folder import CHECKPOINTS, PREVIEWS, SAMPLES, Run
 
 ROOT = Path(__file__).resolve().parents[1]
 HOUSES = ("tf_impl", "torch_impl")

@@ -8,12 +8,12 @@ from typing import Any
 import numpy as np
 import pytest
 
-from common.schema import LossConfig, OptimizerConfig, TrainingConfig
-from parity.pairs import climbing, select
-from parity.training import judging, lockstep
-from parity.training.noise import owner
-from parity.training.pairs import TrainingPair, registry
+from parity.systems.pairs import climbing, select
+from parity.systems.training import lockstep, trajectories
+from parity.systems.training.noise import owner
+from parity.systems.training.pairs import TrainingPair, registry
 from parity.verdict import UnusableInput
+from shared_impl.config.schema import LossConfig, OptimizerConfig, TrainingConfig
 
 
 def test_owners_of_arrays() -> None:
@@ -26,13 +26,13 @@ def test_limits_follow_the_rounding_that_the_reference_shows() -> None:
     start, end = {"w": np.ones(4)}, {"w": np.full(4, 1.5)}
     rounded = {"w": end["w"] * (1 + 1e-14)}
 
-    def apart(gap: float) -> judging.Series:
-        return judging.states([start, end], [start, {"w": end["w"] + gap}], [start, rounded])["w"]
+    def apart(gap: float) -> trajectories.Series:
+        return trajectories.states([start, end], [start, {"w": end["w"] + gap}], [start, rounded])["w"]
 
     assert not apart(60 * 1.5e-14).diverged(1) and apart(70 * 1.5e-14).diverged(1)
     assert apart(float("nan")).diverged(1) and not apart(0.0).blurred(1)
     assert apart(3e-14).multiple == pytest.approx(2, rel=0.05)
-    lost = judging.states([start, end], [start, end], [start, {"w": end["w"] + 0.4}])["w"]
+    lost = trajectories.states([start, end], [start, end], [start, {"w": end["w"] + 0.4}])["w"]
     assert lost.blurred(1)
 
 
@@ -40,16 +40,18 @@ def test_a_bias_that_cancels_is_held_against_its_kernel() -> None:
     start = {"d/m/out/kernel": np.zeros((2, 1)), "d/m/out/bias": np.zeros(1)}
     end = {"d/m/out/kernel": np.full((2, 1), 0.1), "d/m/out/bias": np.full(1, 1e-4)}
     got = {name: array + 5e-17 for name, array in end.items()}
-    assert not judging.states([start, end], [start, got], [start, end])["d/m/out/bias"].diverged(1)
+    assert not trajectories.states([start, end], [start, got], [start, end])["d/m/out/bias"].diverged(1)
     alone = [{"d/m/out/bias": state["d/m/out/bias"]} for state in (start, end, got)]
-    assert judging.states([alone[0], alone[1]], [alone[0], alone[2]], [alone[0], alone[1]])["d/m/out/bias"].diverged(1)
+    assert trajectories.states([alone[0], alone[1]], [alone[0], alone[2]], [alone[0], alone[1]])[
+        "d/m/out/bias"
+    ].diverged(1)
 
 
 def test_losses_are_held_against_the_largest_of_their_step() -> None:
     reference = [{"d_loss": 8.0, "d_fake": 1e-9}]
     near, far = [{"d_loss": 8.0, "d_fake": 1e-9 + 1e-15}], [{"d_loss": 8.0, "d_fake": 2e-9}]
-    assert not judging.losses(reference, near, near)["d_fake"].diverged(0)
-    assert judging.losses(reference, far, reference)["d_fake"].diverged(0)
+    assert not trajectories.losses(reference, near, near)["d_fake"].diverged(0)
+    assert trajectories.losses(reference, far, reference)["d_fake"].diverged(0)
 
 
 def test_a_nudge_moves_every_value_by_its_last_bits() -> None:

@@ -11,28 +11,28 @@ import numpy as np
 import pytest
 import torch
 
-from parity.devices import fleet
-from parity.devices import rung as many_devices
-from parity.devices.engines import ENGINES
-from parity.ladder_names import TRAINING
-from parity.pairs import select
-from parity.selftest import attempt
-from parity.training.bench import Bench
-from parity.training.houses import TORCH, House, one_thread
-from parity.training.houses import TorchTrainer as Trainer
-from parity.training.mutants import MUTANTS, Fault, TrainingMutant, configured, trained_by
-from parity.training.noise import cancelled
-from parity.training.pairs import TrainingPair, registry
-from parity.training.verification import RUNGS, climb, verify_training
+from parity.checks.rung_names import TRAINING
+from parity.systems.distribution import device_runs
+from parity.systems.distribution import rung as many_devices
+from parity.systems.distribution.engines import ENGINES
+from parity.systems.pairs import select
+from parity.systems.selftest import attempt
+from parity.systems.training.context import Bench
+from parity.systems.training.mutants import MUTANTS, Fault, TrainingMutant, configured, trained_by
+from parity.systems.training.noise import cancelled
+from parity.systems.training.pairs import TrainingPair, registry
+from parity.systems.training.trainers import TORCH, House, one_thread
+from parity.systems.training.trainers import TorchTrainer as Trainer
+from parity.systems.training.verification import RUNGS, climb, verify_training
 from parity.verdict import Finding, RungResult, UnusableInput, Verdict
 from torch_impl.checkpoints import restore, state
 
 
 @pytest.fixture(autouse=True)
 def _one_engine_is_enough(monkeypatch: pytest.MonkeyPatch) -> None:
-    for module in (fleet, many_devices):
+    for module in (device_runs, many_devices):
         monkeypatch.setattr(module, "ENGINES", ENGINES[:1])
-    monkeypatch.setattr(fleet, "_ahead", [])
+    monkeypatch.setattr(device_runs, "_ahead", [])
 
 
 @pytest.mark.parametrize("mutant", MUTANTS, ids=lambda mutant: f"{mutant.rung}-{mutant.name}")
@@ -362,7 +362,7 @@ def test_data_made_otherwise_is_named(words: str, fault: Fault, layer: str) -> N
 
 
 def test_a_stream_without_a_seed_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
-    from parity.training import data
+    from parity.systems.training import data
 
     seeds = iter(range(9))
 
@@ -429,7 +429,7 @@ def test_a_bias_that_a_port_moves_is_no_noise() -> None:
 
 
 def test_a_reference_that_does_not_train_is_unusable(monkeypatch: pytest.MonkeyPatch) -> None:
-    from parity.training.houses import KERAS
+    from parity.systems.training.trainers import KERAS
 
     def build(*arguments: Any) -> Any:
         raise ValueError("no memory")

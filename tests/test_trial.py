@@ -11,8 +11,8 @@ from keras import layers as L
 from torch import nn
 
 from parity import UnusableInput, verify
-from parity.tracing.keras_side import KerasSide
-from parity.trial import run_reference
+from parity.capture.dry_run import run_reference
+from parity.capture.keras_adapter import KerasSide
 
 WORDS = 7
 

@@ -15,7 +15,7 @@ import tf_impl
 import tf_impl.layers
 import torch_impl
 import torch_impl.layers
-from common.systems import DCGANConfig, SoundGANConfig, SpecGANConfig
+from shared_impl.config.systems import DCGANConfig, SoundGANConfig, SpecGANConfig
 
 SPECGAN = {"dim": 2, "nz": 6}
 PARAMETERS = {  # of the originals at their defaults, and of Radford et al.'s widths (DCGAN, one channel)

@@ -8,9 +8,9 @@ import numpy as np
 import pytest
 from sklearn.datasets import load_digits
 
-from common.config import load
-from common.schema import LossConfig
-from common.watch import ALIKE, NEAR_ZERO, PATIENCE, Diverged, Watch, difference, near_zero
+from shared_impl.config.presets import load
+from shared_impl.config.schema import LossConfig
+from shared_impl.training.training_monitor import ALIKE, NEAR_ZERO, PATIENCE, Diverged, Watch, difference, near_zero
 
 
 def config(*overrides):

@@ -8,8 +8,8 @@ os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")  # its greetings would bury w
 
 import keras
 
-from common.config import options_for, select
-from common.systems import ModelConfig
+from shared_impl.config.presets import options_for, select
+from shared_impl.config.systems import ModelConfig
 from tf_impl.conditional_dcgan import ConditionalDCGANDiscriminator, ConditionalDCGANGenerator
 from tf_impl.dcgan import DCGANDiscriminator, DCGANGenerator
 from tf_impl.growing import of_chain

@@ -7,14 +7,14 @@ from __future__ import annotations
 
 import tensorflow as tf
 
-from common.augmenting import LUMINANCE, angles, factors, flips
-from common.schema import DataConfig
+from shared_impl.config.schema import DataConfig
+from shared_impl.data.augmentation import LUMINANCE, angles, factors, flips
 
 
 def augment(cfg: DataConfig, images: tf.Tensor, numbers: tf.Tensor) -> tf.Tensor:
     """Flip, turn, then jitter images ``[B, H, W, C]`` in [-1, 1]; what is switched off changes no bit.
 
-    ``numbers``: U[0, 1) ``[B, AUGMENTATION]`` in the dtype of the images; see :mod:`common.augmenting`.
+    ``numbers``: U[0, 1) ``[B, AUGMENTATION]`` in the dtype of the images; see :mod:`shared_impl.data.augmentation`.
     """
     images = tf.stop_gradient(images)
     if cfg.flip != "none":

@@ -12,7 +12,7 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from common.checkpoints import refuse_unlike
+from shared_impl.training.checkpoints import refuse_unlike
 from tf_impl.layers import named
 from tf_impl.optimizers import Adam, RMSProp
 from tf_impl.trainer import Trainer

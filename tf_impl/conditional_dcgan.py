@@ -26,8 +26,8 @@ from keras.layers import (
     ZeroPadding2D,
 )
 
-from common.config import checked
-from common.systems import ConditionalDCGANConfig
+from shared_impl.config.presets import checked
+from shared_impl.config.systems import ConditionalDCGANConfig
 from tf_impl.attention import SelfAttention
 from tf_impl.growing import GrowingDiscriminator, GrowingGenerator
 from tf_impl.layers import KERNELS, SCALES, BatchNorm, Graph, LeakyReLU

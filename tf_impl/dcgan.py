@@ -11,8 +11,8 @@ from typing import Any
 from keras import Input
 from keras.layers import Activation, Conv2D, Conv2DTranspose, ReLU, Reshape
 
-from common.config import checked
-from common.systems import DCGANConfig
+from shared_impl.config.presets import checked
+from shared_impl.config.systems import DCGANConfig
 from tf_impl.layers import KERNELS, SCALES, BatchNorm, Chain, LeakyReLU
 
 

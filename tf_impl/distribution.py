@@ -20,10 +20,10 @@ import numpy as np
 import tensorflow as tf
 from tensorflow import Tensor
 
-from common.config import ConfigError
-from common.meeting import answers, is_place, meet
-from common.replicas import agreed, lost, refuse_uneven, wanted
-from common.schema import Config
+from shared_impl.config.presets import ConfigError
+from shared_impl.config.schema import Config
+from shared_impl.training.rendezvous import answers, is_place, meet
+from shared_impl.training.replicas import agreed, lost, refuse_uneven, wanted
 from tf_impl.layers import average
 
 _JOBS = ("chief", "worker")  # of TF_CONFIG that train, in the order of their numbers

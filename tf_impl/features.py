@@ -14,10 +14,10 @@ from keras import Input
 from keras.layers import Conv2D, MaxPooling2D, ReLU
 from tensorflow import Tensor
 
-from common import vgg_files
-from common.config import ConfigError
-from common.schema import LossConfig
-from common.vgg import CONVOLUTIONS, Weights
+from shared_impl.config.presets import ConfigError
+from shared_impl.config.schema import LossConfig
+from shared_impl.features import vgg_files
+from shared_impl.features.vgg import CONVOLUTIONS, Weights
 from tf_impl.layers import Chain, precision
 
 

@@ -5,11 +5,11 @@ from __future__ import annotations
 import numpy as np
 import tensorflow as tf
 
-from common.checkpoints import Checkpoint, refuse_unlike
-from common.config import checked
-from common.generation import moments_in, weights_in
-from common.growing import shown
-from common.schema import Config
+from shared_impl.config.presets import checked
+from shared_impl.config.schema import Config
+from shared_impl.sampling.generation import moments_in, weights_in
+from shared_impl.training.checkpoints import Checkpoint, refuse_unlike
+from shared_impl.training.growing import shown
 from tf_impl import build
 from tf_impl.checkpoints import weights
 from tf_impl.spectrogram import waveform

@@ -18,8 +18,8 @@ from keras import Input, Layer, Sequential
 from keras.layers import Activation, AveragePooling2D, Conv2D, UpSampling2D
 from tensorflow import Tensor
 
-from common.growing import sections
-from common.systems import ModelConfig
+from shared_impl.config.systems import ModelConfig
+from shared_impl.training.growing import sections
 from tf_impl.layers import KERNELS, LeakyReLU
 
 

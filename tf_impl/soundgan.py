@@ -12,8 +12,8 @@ from typing import Any
 from keras import Input
 from keras.layers import Activation, Conv2D, Conv2DTranspose, Reshape
 
-from common.config import checked
-from common.systems import SoundGANConfig
+from shared_impl.config.presets import checked
+from shared_impl.config.systems import SoundGANConfig
 from tf_impl.layers import KERNELS, Chain, LeakyReLU
 
 PATCH = 128  # pixels to a side that the original's six convolutions turn into one score

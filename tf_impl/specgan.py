@@ -10,8 +10,8 @@ from typing import Any
 from keras import Input, Layer
 from keras.layers import Activation, Conv2D, Conv2DTranspose, Dense, Flatten, ReLU, Reshape
 
-from common.config import checked
-from common.systems import SpecGANConfig
+from shared_impl.config.presets import checked
+from shared_impl.config.systems import SpecGANConfig
 from tf_impl.layers import KERNELS, SCALES, BatchNorm, Chain, LeakyReLU, LegacyUpsample
 
 

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from common.runs import PROFILE
-from common.schema import Config
-from common.session import Session
+from shared_impl.config.schema import Config
+from shared_impl.training.run_folder import PROFILE
+from shared_impl.training.session import Session
 from tf_impl.checkpoints import restore, state
 from tf_impl.distribution import Replicas
 from tf_impl.profiling import Profile

@@ -11,18 +11,18 @@ import numpy as np
 import tensorflow as tf
 from tensorflow import Tensor
 
-from common import growing
-from common.augmenting import AUGMENTATION
-from common.draws import Draws
-from common.moments import Moments
-from common.schedules import learning_rates
-from common.schema import Config
+from shared_impl.config.schema import Config
+from shared_impl.data.augmentation import AUGMENTATION
+from shared_impl.data.moments import Moments
+from shared_impl.sampling.draws import Draws
+from shared_impl.training import growing
+from shared_impl.training.schedules import learning_rates
 from tf_impl import build, features, losses, optimizers
 from tf_impl.augmentation import augment
 from tf_impl.convolution import hasten
 from tf_impl.distribution import Replicas
 from tf_impl.growing import seen
-from tf_impl.initial import initialise
+from tf_impl.initial_weights import initialise
 from tf_impl.layers import dropping, named, precision
 from tf_impl.spectrogram import spectrogram, waveform
 
@@ -41,7 +41,7 @@ class Drawn(NamedTuple):
     """What an update draws, and what else it is told, a row an example: latents ``[B, nz]``, mixing weights ``[B]``,
     instance noise ``[B, H, W, C]``, which is added to real and to fake images alike, numbers ``[B, PASSES, channels]``
     by which D drops channels, classes ``[B]``, real images ``[B, H, W, C]`` whose features G imitates, and the weights
-    ``[B, stages]`` of what a growing network makes (:mod:`common.growing`).
+    ``[B, stages]`` of what a growing network makes (:mod:`shared_impl.training.growing`).
 
     Noise and images that are not asked for are zeros ``[B, 1, 1, 1]``.
     """

@@ -11,8 +11,8 @@ from typing import Any
 from keras import Input, Layer
 from keras.layers import Activation, Conv2D, Dense, Flatten, Reshape, ZeroPadding2D
 
-from common.config import checked
-from common.systems import UpsampleDCGANConfig
+from shared_impl.config.presets import checked
+from shared_impl.config.systems import UpsampleDCGANConfig
 from tf_impl.layers import KERNELS, SCALES, BatchNorm, Chain, ChannelDropout, LeakyReLU, Upsample
 
 

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from torch import nn
 
-from common.config import options_for, select
-from common.systems import ModelConfig
+from shared_impl.config.presets import options_for, select
+from shared_impl.config.systems import ModelConfig
 from torch_impl.conditional_dcgan import ConditionalDCGANDiscriminator, ConditionalDCGANGenerator
 from torch_impl.dcgan import DCGANDiscriminator, DCGANGenerator
 from torch_impl.growing import of_chain

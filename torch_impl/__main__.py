@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 
-from common.commands import House, run
+from shared_impl.cli import House, run
 
 
 def house() -> House:

@@ -8,14 +8,14 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from common.augmenting import LUMINANCE, angles, factors, flips
-from common.schema import DataConfig
+from shared_impl.config.schema import DataConfig
+from shared_impl.data.augmentation import LUMINANCE, angles, factors, flips
 
 
 def augment(cfg: DataConfig, images: Tensor, numbers: Tensor) -> Tensor:
     """Flip, turn, then jitter images ``[B, C, H, W]`` in [-1, 1]; what is switched off changes no bit.
 
-    ``numbers``: U[0, 1) ``[B, AUGMENTATION]`` in the dtype of the images; see :mod:`common.augmenting`.
+    ``numbers``: U[0, 1) ``[B, AUGMENTATION]`` in the dtype of the images; see :mod:`shared_impl.data.augmentation`.
     """
     images = images.detach()
     if cfg.flip != "none":

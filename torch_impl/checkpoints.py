@@ -12,7 +12,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from common.checkpoints import refuse_unlike
+from shared_impl.training.checkpoints import refuse_unlike
 from torch_impl.optimizers import Adam, RMSProp
 from torch_impl.trainer import Trainer
 

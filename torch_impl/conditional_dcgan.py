@@ -29,8 +29,8 @@ from torch.nn import (
     Upsample,
 )
 
-from common.config import checked
-from common.systems import ConditionalDCGANConfig
+from shared_impl.config.presets import checked
+from shared_impl.config.systems import ConditionalDCGANConfig
 from torch_impl.attention import SelfAttention
 from torch_impl.growing import GrowingDiscriminator, GrowingGenerator
 from torch_impl.layers import initialise

@@ -11,8 +11,8 @@ from collections import OrderedDict
 from torch import Tensor, nn
 from torch.nn import BatchNorm2d, Conv2d, ConvTranspose2d, Flatten, LeakyReLU, ReLU, Tanh, Unflatten
 
-from common.config import checked
-from common.systems import DCGANConfig
+from shared_impl.config.presets import checked
+from shared_impl.config.systems import DCGANConfig
 from torch_impl.layers import initialise
 
 

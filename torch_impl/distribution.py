@@ -23,10 +23,10 @@ import torch.distributed as dist
 from torch import Tensor, nn
 from torch.nn.parallel import DistributedDataParallel
 
-from common.config import ConfigError
-from common.meeting import absent, await_chief, is_place, refuse_taken
-from common.replicas import WorkerLost, agreed, lost, refuse_uneven, wanted
-from common.schema import Config
+from shared_impl.config.presets import ConfigError
+from shared_impl.config.schema import Config
+from shared_impl.training.rendezvous import absent, await_chief, is_place, refuse_taken
+from shared_impl.training.replicas import WorkerLost, agreed, lost, refuse_uneven, wanted
 from torch_impl.layers import SyncBatchNorm2d
 
 _BEAT = 1.0  # seconds between signs of life

@@ -15,10 +15,10 @@ import torch
 from torch import Tensor, nn
 from torch.nn import Conv2d, MaxPool2d, ReLU
 
-from common import vgg_files
-from common.config import ConfigError
-from common.schema import LossConfig
-from common.vgg import CONVOLUTIONS, Weights
+from shared_impl.config.presets import ConfigError
+from shared_impl.config.schema import LossConfig
+from shared_impl.features import vgg_files
+from shared_impl.features.vgg import CONVOLUTIONS, Weights
 
 _DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16, "float64": torch.float64}  # of the network's weights
 

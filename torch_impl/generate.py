@@ -5,11 +5,11 @@ from __future__ import annotations
 import numpy as np
 import torch
 
-from common.checkpoints import Checkpoint, refuse_unlike
-from common.config import checked
-from common.generation import moments_in, weights_in
-from common.growing import shown
-from common.schema import Config
+from shared_impl.config.presets import checked
+from shared_impl.config.schema import Config
+from shared_impl.sampling.generation import moments_in, weights_in
+from shared_impl.training.checkpoints import Checkpoint, refuse_unlike
+from shared_impl.training.growing import shown
 from torch_impl import build
 from torch_impl.checkpoints import weights
 from torch_impl.spectrogram import waveform

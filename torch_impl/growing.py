@@ -16,8 +16,8 @@ import torch.nn.functional as F
 from torch import Tensor
 from torch.nn import AvgPool2d, Conv2d, LeakyReLU, Module, Sequential, Tanh, Upsample
 
-from common.growing import sections
-from common.systems import ModelConfig
+from shared_impl.config.systems import ModelConfig
+from shared_impl.training.growing import sections
 from torch_impl.layers import initialise
 
 

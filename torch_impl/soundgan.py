@@ -13,8 +13,8 @@ from itertools import pairwise
 from torch import Tensor, nn
 from torch.nn import Conv2d, ConvTranspose2d, Flatten, LeakyReLU, Tanh, Unflatten
 
-from common.config import checked
-from common.systems import SoundGANConfig
+from shared_impl.config.presets import checked
+from shared_impl.config.systems import SoundGANConfig
 from torch_impl.layers import initialise
 
 PATCH = 128  # pixels to a side that the original's six convolutions turn into one score

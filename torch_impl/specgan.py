@@ -10,8 +10,8 @@ from collections import OrderedDict
 from torch import Tensor, nn
 from torch.nn import BatchNorm2d, Flatten, LeakyReLU, Linear, Module, ReLU, Tanh, Unflatten
 
-from common.config import checked
-from common.systems import SpecGANConfig
+from shared_impl.config.presets import checked
+from shared_impl.config.systems import SpecGANConfig
 from torch_impl.layers import Conv2d, ConvTranspose2d, LegacyUpsample, initialise
 
 

@@ -37,7 +37,7 @@ def spectrogram(waveforms: Any, mean: Any, std: Any, frame: int = 256, hop: int 
     """``[B, T]`` to images ``[B, 1, ceil(T / hop), frame / 2]`` in [-1, 1], by frame and bin (``t_to_f``).
 
     ``mean`` and ``std``, ``[frame / 2 + 1]``, std positive, are those of ``log_magnitude`` over the data set
-    (``common.moments``). The highest bin is dropped.
+    (``shared_impl.data.moments``). The highest bin is dropped.
     """
     logs = log_magnitude(waveforms, frame, hop)[:, :, :-1]
     mean, std = (_per_bin(name, value, frame, logs) for name, value in (("mean", mean), ("std", std)))

@@ -11,19 +11,19 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from common import growing
-from common.allocation import keep_freed_memory
-from common.augmenting import AUGMENTATION
-from common.draws import Draws
-from common.moments import Moments
-from common.schedules import learning_rates
-from common.schema import Config
+from shared_impl.allocation import keep_freed_memory
+from shared_impl.config.schema import Config
+from shared_impl.data.augmentation import AUGMENTATION
+from shared_impl.data.moments import Moments
+from shared_impl.sampling.draws import Draws
+from shared_impl.training import growing
+from shared_impl.training.schedules import learning_rates
 from torch_impl import build, features, losses, optimizers
 from torch_impl.augmentation import augment
 from torch_impl.convolution import hasten
 from torch_impl.distribution import Replicas
 from torch_impl.growing import seen
-from torch_impl.initial import initialise
+from torch_impl.initial_weights import initialise
 from torch_impl.layers import dropping
 from torch_impl.spectrogram import spectrogram, waveform
 
@@ -41,7 +41,7 @@ class Drawn(NamedTuple):
     """What an update draws, and what else it is told, a row an example: latents ``[B, nz]``, mixing weights ``[B]``,
     instance noise ``[B, C, H, W]``, which is added to real and to fake images alike, numbers ``[B, PASSES, channels]``
     by which D drops channels, classes ``[B]``, real images ``[B, C, H, W]`` whose features G imitates, and the weights
-    ``[B, stages]`` of what a growing network makes (:mod:`common.growing`).
+    ``[B, stages]`` of what a growing network makes (:mod:`shared_impl.training.growing`).
 
     Noise and images that are not asked for are zeros ``[B, 1, 1, 1]``.
     """

@@ -11,8 +11,8 @@ from collections import OrderedDict
 from torch import Tensor, nn
 from torch.nn import BatchNorm2d, Conv2d, Flatten, LeakyReLU, Linear, Module, Sigmoid, Tanh, Unflatten, Upsample
 
-from common.config import checked
-from common.systems import UpsampleDCGANConfig
+from shared_impl.config.presets import checked
+from shared_impl.config.systems import UpsampleDCGANConfig
 from torch_impl.layers import ChannelDropout, initialise
 
 

@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from parity import referee
+from parity.numerics import reference_ops
 from parity.padding.axis import Amounts, Axis, Relation
 from parity.verdict import UnusableInput
 
@@ -57,7 +57,7 @@ def measure_amounts(
 ) -> list[Amounts] | None:
     """The amounts with which a layer really turned ``x`` into ``y``, per axis, found from the values.
 
-    Float64 ``x [B, *S, in]``, ``y [B, *out, out]`` before any activation, ``kernel`` as in :mod:`parity.referee`;
+    Float64 ``x [B, *S, in]``, ``y [B, *out, out]`` before any activation, ``kernel`` as in :mod:`parity.numerics.reference_ops`;
     ``op`` is conv or depthwise (pads) or conv-transpose (crops, negative where zeros are appended). ``after`` of a
     convolution is what windows reach: zeros added but never read do not count, and 0 stands for input rows left unread.
     A negative ``before`` says that the first window starts inside.
@@ -67,9 +67,12 @@ def measure_amounts(
     together.
     """
     if op == "depthwise":
-        op, groups, kernel = "conv", kernel.shape[-2], referee.depthwise_as_grouped(kernel)
+        op, groups, kernel = "conv", kernel.shape[-2], reference_ops.depthwise_as_grouped(kernel)
     rank = x.ndim - 2
-    strides, dilation = referee.per_axis(strides, rank, "strides"), referee.per_axis(dilation, rank, "dilation")
+    strides, dilation = (
+        reference_ops.per_axis(strides, rank, "strides"),
+        reference_ops.per_axis(dilation, rank, "dilation"),
+    )
     axes = [Axis(op, *item) for item in zip(x.shape[1:-1], kernel.shape, strides, dilation, strict=False)]
     _refuse_strangers(op, kernel, x, y, groups)
     y = y[:1] - (0 if bias is None else bias)
@@ -95,8 +98,8 @@ def measure_amounts(
 def _run(op: str, x: np.ndarray, kernel: np.ndarray, axes: Sequence[Axis], amounts: Sequence[Amounts]) -> np.ndarray:
     settings: dict[str, Any] = {"strides": [axis.stride for axis in axes], "dilation": [axis.dilation for axis in axes]}
     if op == "conv":
-        return referee.conv(x, kernel, **settings, pads=amounts)
-    return referee.conv_transpose(x, kernel, **settings, crops=amounts)
+        return reference_ops.conv(x, kernel, **settings, pads=amounts)
+    return reference_ops.conv_transpose(x, kernel, **settings, crops=amounts)
 
 
 def _as_read(op: str, amounts: list[Amounts]) -> list[Amounts]:
@@ -139,7 +142,7 @@ def _all_at_once(
         least = [min(total, 0) for total in totals]
         most = [max(total + axis.stride - 1, 0) for axis, total in zip(axes, totals, strict=True)]
         pads = [(before, max(total, 0)) for before, total in zip(most, totals, strict=True)]
-        table = referee.conv(x, kernel, strides=1, dilation=[axis.dilation for axis in axes], pads=pads)
+        table = reference_ops.conv(x, kernel, strides=1, dilation=[axis.dilation for axis in axes], pads=pads)
         steps, last = [axis.stride for axis in axes], most
     else:  # output_padding is smaller than the stride or the dilation
         most = [max(total, 0) + max(axis.stride, axis.dilation) - 1 for axis, total in zip(axes, totals, strict=True)]

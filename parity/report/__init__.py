@@ -34,9 +34,9 @@ def write(report: dict[str, Any], folder: Path | str) -> list[Path]:
 
     ``report`` has the keys of :data:`DEFAULTS`, each of which may be absent: ``verdicts`` lists
     ``Verdict.to_dict()``; ``padding_study["measured"]`` lists ``{"what", "direct", "mirrored"}`` (relative errors);
-    ``claims`` lists :func:`parity.claims.measure`'s documents; ``gallery`` lists ``{"title", "reference", "port"}``
+    ``claims`` lists :func:`parity.systems.claims.measure`'s documents; ``gallery`` lists ``{"title", "reference", "port"}``
     with arrays ``[H, W]``, ``[H, W, C]`` or ``[N, H, W, C]``; ``against`` is a comparison of two presets
-    (:func:`parity.against.compare`), which also gets files of its own. Wherever a reader's words stand (``what``,
+    (:func:`parity.systems.preset_comparison.compare`), which also gets files of its own. Wherever a reader's words stand (``what``,
     ``title``, claims), ``{"en": …, "zh": …}`` is understood.
 
     The files are made in a sibling folder that is then moved into place; an earlier report is replaced. Raises

@@ -33,9 +33,9 @@ def collect(verdicts: Sequence[Verdict], command: str, seed: int = 0) -> dict[st
 
 
 def _exhibits(seed: int) -> dict[str, Any]:
-    from parity.claims import measure
-    from parity.claims.exhibits import gallery, padding_copies
-    from parity.claims.twins import Twins
+    from parity.systems.claims import measure
+    from parity.systems.claims.exhibits import gallery, padding_copies
+    from parity.systems.claims.twins import Twins
 
     twins = Twins(seed)
     return {

@@ -1,0 +1,1 @@
+"""How fast and how large: ``python -m benchmarks`` measures the commands, the training and their parts."""

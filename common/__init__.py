@@ -1,1 +1,0 @@
-"""What both houses stand on; imports neither TensorFlow, Keras nor torch."""

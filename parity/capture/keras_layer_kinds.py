@@ -1,0 +1,305 @@
+"""What each Keras layer is, in canonical terms: the reading half of the vocabulary for Keras."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import keras
+
+from parity.numerics.spectral_norm import INPUTS, KEPT, OUTPUTS, OVERWRITTEN, U_FIRST, V_FIRST, U, V
+
+ACTIVATION_NAMES = {"swish": "silu", "linear": "identity", "hard_swish": "hard_silu"}
+# Activation functions that both vocabularies know, with the settings that Keras gives them.
+FUNCTIONS: dict[str, dict[str, Any]] = {
+    **{name: {} for name in ("relu", "relu6", "tanh", "sigmoid", "silu", "softplus", "softsign", "softmax")},
+    **{name: {} for name in ("log_softmax", "log_sigmoid", "selu", "mish", "exponential")},
+    **{name: {} for name in ("hard_sigmoid", "hard_silu", "hard_tanh", "tanh_shrink")},
+    "leaky_relu": {"slope": 0.2},
+    "elu": {"slope": 1.0},
+    "celu": {"slope": 1.0},
+    "gelu": {"approximate": False},
+}
+
+
+def _spatial(layer: Any, name: str) -> list[int]:
+    return [int(n) for n in getattr(layer, name)]
+
+
+def _conv(layer: Any) -> dict[str, Any]:
+    return {
+        "rank": layer.rank,
+        "features": layer.filters,
+        "kernel_size": _spatial(layer, "kernel_size"),
+        "strides": _spatial(layer, "strides"),
+        "dilation": _spatial(layer, "dilation_rate"),
+        "groups": layer.groups,
+        "bias": layer.use_bias,
+        "padding": layer.padding,
+    }
+
+
+def _conv_transpose(layer: Any) -> dict[str, Any]:
+    output_padding = getattr(layer, "output_padding", None)
+    return {
+        "rank": layer.rank,
+        "features": layer.filters,
+        "kernel_size": _spatial(layer, "kernel_size"),
+        "strides": _spatial(layer, "strides"),
+        "dilation": _spatial(layer, "dilation_rate"),
+        "groups": 1,
+        "bias": layer.use_bias,
+        "padding": layer.padding if output_padding is None else f"{layer.padding}, output_padding={output_padding}",
+    }
+
+
+def _depthwise(layer: Any) -> dict[str, Any]:
+    channels = int(layer.kernel.shape[-2])
+    return {
+        "rank": layer.rank,
+        "features": channels * layer.depth_multiplier,
+        "kernel_size": _spatial(layer, "kernel_size"),
+        "strides": _spatial(layer, "strides"),
+        "dilation": _spatial(layer, "dilation_rate"),
+        "groups": channels,
+        "bias": layer.use_bias,
+        "padding": layer.padding,
+    }
+
+
+def _batchnorm(layer: Any) -> dict[str, Any]:
+    return {
+        "epsilon": layer.epsilon,
+        "momentum": layer.momentum,
+        "scale": layer.scale,
+        "center": layer.center,
+        "tracked": getattr(layer, "track", True),
+    }
+
+
+def _groupnorm(layer: Any) -> dict[str, Any]:
+    channels = int((layer.gamma if layer.scale else layer.beta).shape[-1]) if layer.scale or layer.center else None
+    return {
+        "groups": channels if layer.groups == -1 else layer.groups,
+        "epsilon": layer.epsilon,
+        "scale": layer.scale,
+        "center": layer.center,
+    }
+
+
+def _layernorm(layer: Any) -> dict[str, Any]:
+    return {"epsilon": layer.epsilon, "scale": layer.scale, "center": layer.center}
+
+
+def _pool(mode: str) -> Callable[[Any], dict[str, Any]]:
+    def read(layer: Any) -> dict[str, Any]:
+        size, strides = layer.pool_size, layer.strides
+        rank = len(size) if isinstance(size, (tuple, list)) else int(type(layer).__name__[-2])
+        widen = lambda n: [int(i) for i in n] if isinstance(n, (tuple, list)) else [int(n)] * rank  # noqa: E731
+        attributes = {
+            "mode": mode,
+            "rank": rank,
+            "pool_size": widen(size),
+            "strides": widen(strides or size),
+            "padding": layer.padding,
+        }
+        return attributes | ({"count_padding": False} if mode == "average" and layer.padding == "same" else {})
+
+    return read
+
+
+def _global_pool(mode: str) -> Callable[[Any], dict[str, Any]]:
+    return lambda layer: {"mode": mode}
+
+
+def _upsample(layer: Any) -> dict[str, Any]:
+    size = layer.size if isinstance(layer.size, (tuple, list)) else [layer.size]
+    return {"factor": [int(n) for n in size], "mode": getattr(layer, "interpolation", "nearest")}
+
+
+def _dropout(per_channel: bool) -> Callable[[Any], dict[str, Any]]:
+    return lambda layer: {"rate": layer.rate, "per_channel": per_channel, "always": False}
+
+
+def _merge(operation: str) -> Callable[[Any], dict[str, Any]]:
+    return lambda layer: {"operation": operation}
+
+
+def _nothing(layer: Any) -> dict[str, Any]:
+    return {}
+
+
+def _leaky(slope: Any) -> dict[str, Any]:
+    return {"function": "leaky_relu", "slope": float(slope)}
+
+
+def _relu(layer: Any) -> dict[str, Any]:
+    if float(layer.threshold or 0):
+        return {"function": f"relu(threshold={float(layer.threshold)})"}
+    if float(layer.negative_slope or 0):
+        return _leaky(layer.negative_slope)
+    if layer.max_value is not None:
+        return {"function": "relu6" if float(layer.max_value) == 6 else f"relu(max={float(layer.max_value)})"}
+    return {"function": "relu"}
+
+
+def activation(function: Any) -> tuple[str, dict[str, Any]]:
+    """``(kind, attributes)`` of an activation function such as ``keras.activations.relu``."""
+    if isinstance(function, keras.Layer):
+        kind, attributes = classify(function)
+        return kind or f"opaque:{type(function).__name__}", attributes
+    name = getattr(function, "__name__", type(function).__name__)
+    name = ACTIVATION_NAMES.get(name, name)
+    if name == "identity":
+        return "identity", {}
+    if name not in FUNCTIONS:
+        return f"opaque:{name}", {}
+    return "activation", {"function": name, **FUNCTIONS[name]}
+
+
+L = keras.layers
+# The first class that fits wins, so subclasses stand before their bases.
+KINDS: list[tuple[Any, str, Callable[[Any], dict[str, Any]]]] = [
+    ((L.DepthwiseConv1D, L.DepthwiseConv2D), "conv", _depthwise),
+    ((L.Conv1DTranspose, L.Conv2DTranspose, L.Conv3DTranspose), "conv-transpose", _conv_transpose),
+    ((L.Conv1D, L.Conv2D, L.Conv3D), "conv", _conv),
+    (L.Dense, "dense", lambda layer: {"features": layer.units, "bias": layer.use_bias}),
+    (L.BatchNormalization, "batchnorm", _batchnorm),
+    (L.LayerNormalization, "layernorm", _layernorm),
+    (L.GroupNormalization, "groupnorm", _groupnorm),
+    (L.Embedding, "embedding", lambda layer: {"vocabulary": layer.input_dim, "features": layer.output_dim}),
+    (L.PReLU, "prelu", _nothing),
+    (L.LeakyReLU, "activation", lambda layer: _leaky(layer.negative_slope)),
+    (L.ReLU, "activation", _relu),
+    (L.ELU, "activation", lambda layer: {"function": "elu", "slope": float(layer.alpha)}),
+    (L.Softmax, "activation", lambda layer: {"function": "softmax"}),
+    ((L.MaxPooling1D, L.MaxPooling2D, L.MaxPooling3D), "pool", _pool("max")),
+    ((L.AveragePooling1D, L.AveragePooling2D, L.AveragePooling3D), "pool", _pool("average")),
+    ((L.GlobalMaxPooling1D, L.GlobalMaxPooling2D, L.GlobalMaxPooling3D), "global-pool", _global_pool("max")),
+    (
+        (L.GlobalAveragePooling1D, L.GlobalAveragePooling2D, L.GlobalAveragePooling3D),
+        "global-pool",
+        _global_pool("average"),
+    ),
+    ((L.UpSampling1D, L.UpSampling2D, L.UpSampling3D), "upsample", _upsample),
+    ((L.SpatialDropout1D, L.SpatialDropout2D, L.SpatialDropout3D), "dropout", _dropout(True)),
+    ((L.Dropout, L.GaussianDropout, L.AlphaDropout), "dropout", _dropout(False)),
+    (L.GaussianNoise, "dropout", lambda layer: {"rate": layer.stddev, "per_channel": False, "always": False}),
+    (L.Add, "merge", _merge("add")),
+    (L.Subtract, "merge", _merge("subtract")),
+    (L.Multiply, "merge", _merge("multiply")),
+    (L.Average, "merge", _merge("average")),
+    (L.Maximum, "merge", _merge("maximum")),
+    (L.Minimum, "merge", _merge("minimum")),
+    (L.Concatenate, "merge", _merge("concatenate")),
+    ((L.ZeroPadding1D, L.ZeroPadding2D, L.ZeroPadding3D), "padding", lambda layer: {"amounts": str(layer.padding)}),
+    ((L.Cropping1D, L.Cropping2D, L.Cropping3D), "crop", lambda layer: {"amounts": str(layer.cropping)}),
+    (L.Flatten, "flatten", _nothing),
+    (L.Reshape, "reshape", lambda layer: {"shape": list(layer.target_shape)}),
+    (L.Permute, "permute", lambda layer: {"dims": list(layer.dims)}),
+    (L.Identity, "identity", _nothing),
+]
+
+# Bare operations of a functional model (`keras.ops.relu(x)`, `x + y`), by the operation's class name.
+OPERATION_SETTINGS = {
+    "LeakyRelu": ("leaky_relu", "slope", "negative_slope"),
+    "Elu": ("elu", "slope", "alpha"),
+    "Gelu": ("gelu", "approximate", "approximate"),
+}
+REDUCTIONS = {"Mean": "average", "Max": "max"}
+OPERATIONS: dict[str, tuple[str, dict[str, Any]]] = {
+    "Relu": ("activation", {"function": "relu"}),
+    "Relu6": ("activation", {"function": "relu6"}),
+    "Tanh": ("activation", {"function": "tanh"}),
+    "Sigmoid": ("activation", {"function": "sigmoid"}),
+    "Silu": ("activation", {"function": "silu"}),
+    "Softplus": ("activation", {"function": "softplus"}),
+    "Softmax": ("activation", {"function": "softmax"}),
+    "LogSoftmax": ("activation", {"function": "log_softmax"}),
+    "Selu": ("activation", {"function": "selu"}),
+    "Softsign": ("activation", {"function": "softsign"}),
+    "Add": ("merge", {"operation": "add"}),
+    "Subtract": ("merge", {"operation": "subtract"}),
+    "Multiply": ("merge", {"operation": "multiply"}),
+    "Divide": ("merge", {"operation": "divide"}),
+    "TrueDivide": ("merge", {"operation": "divide"}),
+    "Maximum": ("merge", {"operation": "maximum"}),
+    "Minimum": ("merge", {"operation": "minimum"}),
+    "Concatenate": ("merge", {"operation": "concatenate"}),
+    "Reshape": ("reshape", {}),
+    "Transpose": ("permute", {}),
+    "Squeeze": ("reshape", {}),
+    "ExpandDims": ("reshape", {}),
+    "Pad": ("padding", {}),
+    "GetItem": ("crop", {}),
+}
+
+
+def classify(layer: Any) -> tuple[str | None, dict[str, Any]]:
+    """``(kind, attributes)`` of a layer, or ``(None, {})`` if its class is not in :data:`KINDS`."""
+    layer = core(layer)
+    if isinstance(layer, L.Activation):
+        kind, attributes = activation(layer.activation)
+        return (None, {}) if kind.startswith("opaque") else (kind, attributes)
+    for classes, kind, read in KINDS:
+        if isinstance(layer, classes):
+            attributes = read(layer)
+            return ("identity", {}) if attributes.get("rate") == 0 else (kind, attributes)
+    return None, {}
+
+
+def core(layer: Any) -> Any:
+    """The layer that computes: the one inside a ``SpectralNormalization``, else the layer itself."""
+    return layer.layer if isinstance(layer, L.SpectralNormalization) else layer
+
+
+def spectral_vectors(layer: Any) -> dict[str, Any]:
+    """The variables of a layer's spectral normalisation by slot; empty if it has none that is known."""
+    if isinstance(layer, L.SpectralNormalization):
+        return {U: layer.vector_u}
+    if all(hasattr(layer, name) for name in ("u", "v", "power_iterations", "kernel")):
+        return {U: layer.u, V: layer.v}
+    return {}
+
+
+def overwritten_variables(layer: Any) -> list[Any]:
+    """Trainable variables that a layer changes by itself when it runs in training."""
+    return [core(layer).kernel] if isinstance(layer, L.SpectralNormalization) else []
+
+
+def spectral_settings(layer: Any) -> dict[str, Any]:
+    """How a layer normalises its kernel spectrally; empty if it does not."""
+    if not spectral_vectors(layer):
+        return {}
+    stock = isinstance(layer, L.SpectralNormalization)
+    last_is_input = isinstance(core(layer), (L.Conv1DTranspose, L.Conv2DTranspose, L.Conv3DTranspose))
+    return {
+        "spectral_norm": OVERWRITTEN if stock else KEPT,
+        "power_iterations": layer.power_iterations,
+        "spectral_axis": INPUTS if stock and last_is_input else OUTPUTS,
+        "spectral_order": V_FIRST if stock else U_FIRST,
+    }
+
+
+def classify_operation(operation: Any, shape: Any) -> tuple[str | None, dict[str, Any]]:
+    """``(kind, attributes)`` of a bare operation given a tensor of that shape, or ``(None, {})``."""
+    word = type(operation).__name__
+    if word in REDUCTIONS:
+        axes = operation.axis if isinstance(operation.axis, (tuple, list)) else [operation.axis]
+        spatial = None not in axes and sorted(axis % len(shape) for axis in axes) == list(range(1, len(shape) - 1))
+        return ("global-pool", {"mode": REDUCTIONS[word]}) if spatial else (None, {})
+    if word in OPERATION_SETTINGS:
+        function, setting, attribute = OPERATION_SETTINGS[word]
+        return "activation", {"function": function, setting: getattr(operation, attribute)}
+    kind, attributes = OPERATIONS.get(word, (None, {}))
+    return kind, dict(attributes)
+
+
+def plain_settings(layer: Any) -> dict[str, Any]:
+    """The simple settings of an unknown layer: public attributes that are numbers, words or flags."""
+    housekeeping = {"name", "trainable", "built", "supports_masking", "autocast", "stateful", "supports_jit"}
+    return {
+        key: value
+        for key, value in vars(layer).items()
+        if not key.startswith("_") and key not in housekeeping and isinstance(value, (bool, int, float, str))
+    }

@@ -1,0 +1,204 @@
+"""Watching a Keras model run: its layers, the operations of a functional model, and which tensor comes from where."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import keras
+import tensorflow as tf
+from tensorflow.python.framework import op_callbacks
+
+from parity.capture.keras_layer_kinds import classify, classify_operation, core, plain_settings
+from parity.capture.keras_steps import (
+    SEPARABLE,
+    SLOTS,
+    activation_step,
+    is_closed,
+    is_named,
+    kernel_step,
+    knows_all,
+    layer_step,
+    opaque_step,
+    own_variables,
+    separable_steps,
+)
+from parity.capture.steps import PLAIN, Recorder, Step
+
+
+@contextmanager
+def recording(recorder: Recorder | None) -> Iterator[None]:
+    """Within this context every layer that runs is recorded, and dropout is inert (with no recorder: only that)."""
+    layer_call, operation_call = keras.Layer.__call__, keras.Operation.__call__
+    watch = _Watch(recorder, layer_call, operation_call)
+    watching = recorder is not None
+    keras.Layer.__call__ = lambda layer, *args, **kwargs: watch.layer(layer, args, kwargs)
+    keras.Operation.__call__ = lambda operation, *args, **kwargs: watch.operation(operation, args, kwargs)
+    try:
+        if watching:
+            op_callbacks.add_op_callback(watch.kernel)
+        yield
+    finally:
+        keras.Layer.__call__, keras.Operation.__call__ = layer_call, operation_call
+        if watching:
+            op_callbacks.remove_op_callback(watch.kernel)
+
+
+class _Watch:
+    """What runs instead of ``keras.Layer.__call__`` and ``keras.Operation.__call__``."""
+
+    def __init__(self, recorder: Recorder | None, layer_call: Callable, operation_call: Callable):
+        self.recorder, self.layer_call, self.operation_call = recorder, layer_call, operation_call
+        self.path: list[str] = []
+        self.inside_leaf = 0
+
+    def layer(self, layer: Any, args: Any, kwargs: Any) -> Any:
+        given = _tensors((args, kwargs))
+        if not given or tf.is_symbolic_tensor(given[0]):
+            return self.layer_call(layer, *args, **kwargs)
+        kind, _ = classify(layer)
+        if kind == "dropout" and (self.recorder is None or self.inside_leaf):
+            return tf.identity(given[0])
+        if self.recorder is None or self.inside_leaf:
+            return self.layer_call(layer, *args, **kwargs)
+        self.path.append(layer.name)
+        try:
+            if isinstance(layer, keras.layers.TimeDistributed) and type(layer.layer) is keras.layers.Dense:
+                return self.layer(layer.layer, args, {})  # the same on the last axis, seen whole
+            if isinstance(layer, SEPARABLE):
+                return self._separable(layer, given, args, kwargs)
+            if kind is None or kind in SLOTS and not knows_all(layer, kind):
+                return self._container(layer, given, args, kwargs)
+            return self._leaf(layer, kind, given, args, kwargs)
+        finally:
+            self.path.pop()
+
+    def operation(self, operation: Any, args: Any, kwargs: Any) -> Any:
+        given = _tensors((args, kwargs))
+        if isinstance(operation, keras.Layer) or self.recorder is None or self.inside_leaf or not given:
+            return self.operation_call(operation, *args, **kwargs)
+        known, attributes = classify_operation(operation, given[0].shape)
+        if known is None or tf.is_symbolic_tensor(given[0]) or known == "merge" and not self.recorder.flow.joins(given):
+            return self.operation_call(operation, *args, **kwargs)
+        with self._closed():
+            got = self.operation_call(operation, *args, **kwargs)
+        name = self.recorder.unique(self._name(operation.name))
+        return self.recorder.record(Step(name, known, attributes, owner=operation.name, named=False), given, got)
+
+    def kernel(
+        self, kind: Any, inputs: Any, attributes: Any, outputs: Any, op_name: Any = None, graph: Any = None
+    ) -> Any:
+        """Called by TensorFlow for every operation: passes on where tensors come from, and sees bare functions."""
+        if graph is not None or not outputs:
+            return None
+        assert self.recorder is not None
+        known = None if self.inside_leaf else kernel_step(kind, inputs, attributes, outputs)
+        if known is None or known.kind == "merge" and not self.recorder.flow.joins(inputs):
+            self.recorder.flow.passed(inputs, outputs)
+            return None
+        known.name = self.recorder.unique(self._name(known.owner))
+        given = inputs if known.kind == "merge" else inputs[:1]
+        with self._closed():
+            return [self.recorder.record(known, [x for x in given if self.recorder.flow.of(x)], outputs[0])]
+
+    def _leaf(self, layer: Any, kind: str, given: list[Any], args: Any, kwargs: Any) -> Any:
+        assert self.recorder is not None
+        main = layer_step(layer, kind, self.recorder.unique(self._name()))
+        after = activation_step(layer, main, vars(core(layer)).get("activation"))
+        if kind == "dropout":
+            return self.recorder.record(main, given, tf.identity(given[0]))
+        if after is None:
+            with self._closed():
+                got = self.layer_call(layer, *args, **kwargs)
+            return self.recorder.record(main, given, got)
+        with self._closed(), self._activation_seen(core(layer), main, after, given):
+            return self.layer_call(layer, *args, **kwargs)
+
+    def _separable(self, layer: Any, given: list[Any], args: Any, kwargs: Any) -> Any:
+        """Two steps: TensorFlow's separable convolution is taken apart where the layer calls it."""
+        assert self.recorder is not None
+        recorder, stock = self.recorder, tf.nn.separable_conv2d
+        first, second = separable_steps(layer, recorder.unique(self._name()))
+        between: list[Any] = []
+
+        def apart(x: Any, depthwise: Any, pointwise: Any, strides: Any, padding: Any, **settings: Any) -> Any:
+            y = tf.nn.depthwise_conv2d(x, depthwise, strides, padding, **settings)
+            if layer.rank == 1:  # Keras runs it as an image of one row
+                y = tf.expand_dims(recorder.record(first, given, tf.squeeze(y, 1)), 1)
+            else:
+                y = recorder.record(first, given, y)
+            between.append(tf.squeeze(y, 1) if layer.rank == 1 else y)
+            return tf.nn.conv2d(y, pointwise, 1, "VALID")
+
+        if max(layer.strides) > 1 and max(layer.dilation_rate) > 1:  # Keras does not call it then
+            first.visible = False
+            recorder.record(first, given, None)
+        after = activation_step(layer, second, vars(layer).get("activation"))
+        tf.nn.separable_conv2d = apart
+        try:
+            with self._closed():
+                if after is None:
+                    got = self.layer_call(layer, *args, **kwargs)
+                    return recorder.record(second, between, got)
+                with self._activation_seen(layer, second, after, between):
+                    return self.layer_call(layer, *args, **kwargs)
+        finally:
+            tf.nn.separable_conv2d = stock
+
+    def _container(self, layer: Any, given: list[Any], args: Any, kwargs: Any) -> Any:
+        assert self.recorder is not None
+        mark = len(self.recorder.trace.steps)
+        got = self.layer_call(layer, *args, **kwargs)
+        inner, root = self.recorder.since(mark), len(self.path) == 1
+        if any(step.parametrised for step in inner) and not is_closed(layer, inner):
+            own = own_variables(layer)
+            if own and tf.is_tensor(got):
+                shapes = {slot: tuple(variable.shape) for slot, variable in own.items()}
+                name = self.recorder.unique(self._name())
+                step = Step(name, "own", {}, shapes, handle=own, owner=layer.name, named=is_named(layer))
+                step.inside = self.recorder.fold_since(mark)
+                return self.recorder.record(step, given, got)
+            return got
+        nested = bool(layer._flatten_layers(include_self=False))
+        if not layer.variables and (
+            root or nested and inner or self.recorder.tells(mark, given, got, plain_settings(layer))
+        ):
+            return got
+        self.recorder.drop_since(mark)
+        step = opaque_step(layer, self.recorder.unique(self._name()))
+        if tf.is_tensor(got):
+            return self.recorder.record(step, given, got)
+        self.recorder.record_closed(step, given, _tensors(got))
+        return got
+
+    @contextmanager
+    def _activation_seen(self, layer: Any, main: Step, after: Step, given: list[Any]) -> Iterator[None]:
+        recorder, function = self.recorder, vars(layer)["activation"]
+        assert recorder is not None
+
+        def observed(x: Any) -> Any:
+            y = recorder.record(main, given, x)
+            return recorder.record(after, [y], function(y))
+
+        vars(layer)["activation"] = observed
+        try:
+            yield
+        finally:
+            vars(layer)["activation"] = function
+
+    @contextmanager
+    def _closed(self) -> Iterator[None]:
+        self.inside_leaf += 1
+        try:
+            yield
+        finally:
+            self.inside_leaf -= 1
+
+    def _name(self, *more: str) -> str:
+        path = [*self.path, *more]
+        return "/".join(path[1:]) or path[0]
+
+
+def _tensors(tree: Any) -> list[Any]:
+    return [x for x in keras.tree.flatten(tree) if type(x) not in PLAIN and tf.is_tensor(x)]

@@ -1,0 +1,158 @@
+"""The steps that Keras layers and TensorFlow operations make."""
+
+from __future__ import annotations
+
+import re
+from typing import Any
+
+import keras
+
+from parity.capture.keras_layer_kinds import (
+    activation,
+    classify,
+    core,
+    plain_settings,
+    spectral_settings,
+    spectral_vectors,
+)
+from parity.capture.steps import PARAMETRISED, Step
+
+SLOTS = {
+    "conv": ("kernel", "bias"),
+    "conv-transpose": ("kernel", "bias"),
+    "dense": ("kernel", "bias"),
+    "batchnorm": ("gamma", "beta", "moving_mean", "moving_variance"),
+    "layernorm": ("gamma", "beta"),
+    "groupnorm": ("gamma", "beta"),
+    "embedding": ("embeddings",),
+    "prelu": ("alpha",),
+}
+KERNELS_OF = ("conv", "conv-transpose", "dense")
+SEPARABLE = (keras.layers.SeparableConv1D, keras.layers.SeparableConv2D)
+DEPTHWISE = (keras.layers.DepthwiseConv1D, keras.layers.DepthwiseConv2D)
+# Operations of TensorFlow that are no part of a larger function (as Mul is of swish, Tanh of mish).
+SLICES = ("StridedSlice", "Slice")
+KERNELS: dict[str, tuple[str, dict[str, Any]]] = {
+    **{word: ("crop", {}) for word in SLICES},
+    "Relu": ("activation", {"function": "relu"}),
+    "Selu": ("activation", {"function": "selu"}),
+    "LeakyRelu": ("activation", {"function": "leaky_relu", "slope": 0.2}),
+    "AddV2": ("merge", {"operation": "add"}),
+    "ConcatV2": ("merge", {"operation": "concatenate"}),
+}
+
+
+def kernel_step(kind: Any, inputs: Any, attributes: Any, outputs: Any) -> Step | None:
+    """The step that one TensorFlow operation is, if it can be nothing else."""
+    word = kind.decode() if isinstance(kind, bytes) else kind
+    got = outputs[0]
+    if word not in KERNELS or not got.dtype.is_floating or len(got.shape) < 2:
+        return None
+    if word in SLICES and len(inputs[0].shape) != len(got.shape):
+        return None
+    settings = dict(KERNELS[word][1])
+    if "slope" in settings:
+        settings["slope"] = dict(zip(attributes[::2], attributes[1::2], strict=True)).get("alpha", settings["slope"])
+    return Step("", KERNELS[word][0], settings, owner=word.lower(), named=False, float32_slope=word == "LeakyRelu")
+
+
+def layer_step(layer: Any, kind: str, name: str) -> Step:
+    """The step that a layer of known kind makes."""
+    _, attributes = classify(layer)
+    slots = SLOTS.get(kind, ()) if attributes.get("tracked", True) else ("gamma", "beta")
+    inner = core(layer)
+    handle = {slot: getattr(inner, slot) for slot in slots if getattr(inner, slot, None) is not None}
+    if kind in KERNELS_OF:
+        handle |= spectral_vectors(layer)
+        attributes = attributes | spectral_settings(layer)
+    shapes = {slot: tuple(variable.shape) for slot, variable in handle.items()}
+    layout = "depthwise" if isinstance(inner, DEPTHWISE) else kind
+    step = Step(name, kind, attributes, shapes, layout, handle=handle, owner=layer.name, named=is_named(layer))
+    step.float32_slope = _stock_leaky(layer)
+    return step
+
+
+def activation_step(layer: Any, main: Step, function: Any) -> Step | None:
+    """The step that a layer's ``activation=`` makes behind it, if it has one."""
+    if main.kind not in PARAMETRISED or function is None or function is keras.activations.linear:
+        return None
+    kind, attributes = activation(function)
+    if kind == "identity":
+        return None
+    word = attributes.get("function", kind.removeprefix("opaque:"))
+    after = Step(f"{main.name}:{word}", kind, attributes, owner=layer.name, named=False)
+    after.float32_slope = word == "leaky_relu"
+    return after
+
+
+def separable_steps(layer: Any, name: str) -> tuple[Step, Step]:
+    """The depthwise and the pointwise half of a separable convolution."""
+    channels, ones = int(layer.depthwise_kernel.shape[-2]), [1] * layer.rank
+    shared = {"rank": layer.rank, "padding": layer.padding}
+    depthwise = {
+        **shared,
+        "features": channels * layer.depth_multiplier,
+        "kernel_size": list(layer.kernel_size),
+        "strides": list(layer.strides),
+        "dilation": list(layer.dilation_rate),
+        "groups": channels,
+        "bias": False,
+    }
+    pointwise = {
+        **shared,
+        "features": layer.filters,
+        "kernel_size": ones,
+        "strides": ones,
+        "dilation": ones,
+        "groups": 1,
+        "bias": layer.use_bias,
+    }
+    steps = []
+    for suffix, attributes, layout, handle in (
+        (":depthwise", depthwise, "depthwise", {"kernel": layer.depthwise_kernel}),
+        ("", pointwise, "conv", {"kernel": layer.pointwise_kernel} | ({"bias": layer.bias} if layer.use_bias else {})),
+    ):
+        shapes = {slot: tuple(variable.shape) for slot, variable in handle.items()}
+        steps.append(Step(name + suffix, "conv", attributes, shapes, layout, handle=handle, owner=layer.name))
+        steps[-1].named = is_named(layer)
+    return steps[0], steps[1]
+
+
+def own_variables(layer: Any) -> dict[str, Any]:
+    """Variables that a layer holds itself, beside those of the layers in it."""
+    inner = {id(v) for part in layer._flatten_layers(include_self=False) for v in part.variables}
+    return {v.name: v for v in layer.variables if id(v) not in inner and keras.backend.is_float_dtype(v.dtype)}
+
+
+def knows_all(layer: Any, kind: str) -> bool:
+    """Whether a layer has no weights but those of its kind (a subclass may keep more, for ends of its own)."""
+    known = {id(variable) for variable in layer_step(layer, kind, "").handle.values()}
+    return all(id(v) in known for v in layer.variables if keras.backend.is_float_dtype(v.dtype))
+
+
+def opaque_step(layer: Any, name: str) -> Step:
+    """The step that a layer of unknown class makes as a whole."""
+    shapes = {variable.path: tuple(variable.shape) for variable in layer.variables}
+    kind = f"opaque:{type(layer).__name__}"
+    return Step(name, kind, plain_settings(layer), shapes, handle={}, owner=layer.name, named=is_named(layer))
+
+
+def is_closed(layer: Any, inner: list[Step]) -> bool:
+    """Whether one of Keras's own layers is a whole rather than its parts: recurrent ones, attention."""
+    if isinstance(layer, keras.Model) or not type(layer).__module__.startswith("keras."):
+        return False
+    return isinstance(layer, keras.layers.RNN) or all(step.foreign for step in inner if step.parametrised)
+
+
+def is_named(layer: Any) -> bool:
+    """Whether the user chose the layer's name (``conv2d_3`` is Keras's own)."""
+    word = re.sub(r"(?<=[a-z0-9])(?=[A-Z])|(?<=[A-Z])(?=[A-Z][a-z])", "_", type(layer).__name__).lower()
+    plain = [name.replace("_", "") for name in (word, re.sub(r"_\d+$", "", layer.name))]
+    return plain[0] != plain[1]
+
+
+def _stock_leaky(layer: Any) -> bool:
+    stock = (keras.layers.LeakyReLU, keras.layers.ReLU)
+    return any(isinstance(layer, one) and type(layer).call is one.call for one in stock) or (
+        isinstance(layer, keras.layers.Activation) and layer.activation is keras.activations.leaky_relu
+    )

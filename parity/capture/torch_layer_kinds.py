@@ -1,0 +1,261 @@
+"""What each torch module and function is, in canonical terms: the reading half of the vocabulary for torch."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from torch import nn
+from torch.nn.utils.parametrizations import _SpectralNorm
+from torch.nn.utils.parametrize import is_parametrized
+from torch.nn.utils.spectral_norm import SpectralNorm
+
+from parity.numerics.spectral_norm import INPUTS, KEPT, OUTPUTS, U_FIRST, V_FIRST
+
+
+def spread(value: Any, rank: int = 1) -> list[int]:
+    """One number, or one per axis, as a list."""
+    return [int(n) for n in value] if isinstance(value, (tuple, list)) else [int(value)] * rank
+
+
+def _conv(module: Any) -> dict[str, Any]:
+    return {
+        "rank": len(spread(module.kernel_size)),
+        "features": module.out_channels,
+        "kernel_size": spread(module.kernel_size),
+        "strides": spread(module.stride),
+        "dilation": spread(module.dilation),
+        "groups": module.groups,
+        "bias": module.bias is not None,
+        "padding": f"padding={_brief(module.padding)}"
+        + (f", output_padding={_brief(module.output_padding)}" if any(spread(module.output_padding)) else "")
+        + ("" if type(module).forward in STOCK_FORWARDS else f" in {type(module).__name__}"),
+    }
+
+
+def _brief(value: Any) -> Any:
+    return value[0] if isinstance(value, tuple) and len(set(value)) == 1 else value
+
+
+STOCK_FORWARDS = {
+    cls.forward for cls in (nn.Conv1d, nn.Conv2d, nn.Conv3d, nn.ConvTranspose1d, nn.ConvTranspose2d, nn.ConvTranspose3d)
+}
+
+
+def _batchnorm(module: Any) -> dict[str, Any]:
+    momentum = module.momentum
+    return {
+        "epsilon": module.eps,
+        "momentum": None if momentum is None else round(1 - momentum, 12),
+        "scale": module.affine,
+        "center": module.affine,
+        "tracked": module.track_running_stats,
+    }
+
+
+def _pool(mode: str, rank: int) -> Callable[[Any], dict[str, Any]]:
+    def read(module: Any) -> dict[str, Any]:
+        size = spread(module.kernel_size, rank)
+        attributes = {
+            "mode": mode,
+            "rank": rank,
+            "pool_size": size,
+            "strides": spread(module.stride, rank) if module.stride else size,
+            "padding": f"padding={module.padding}",
+        }
+        if mode == "average" and any(spread(module.padding)):
+            attributes["count_padding"] = module.count_include_pad
+        return attributes
+
+    return read
+
+
+def _adaptive(mode: str) -> Callable[[Any], dict[str, Any]]:
+    return lambda module: {"mode": mode, **({} if all_ones(module.output_size) else {"size": module.output_size})}
+
+
+def all_ones(size: Any) -> bool:
+    """Whether an adaptive pooling leaves one value per channel."""
+    return all(n == 1 for n in spread(size))
+
+
+def resize_mode(mode: str, align_corners: bool | None) -> str:
+    """Keras's name of an interpolation: nearest, bilinear, or torch's own with its corner rule."""
+    known = {"nearest": "nearest", "nearest-exact": "nearest", "bilinear": "bilinear", "linear": "bilinear"}
+    return known.get(mode, mode) + (" (align_corners=True)" if align_corners else "")
+
+
+def _upsample(module: Any) -> dict[str, Any]:
+    return {
+        **({} if module.scale_factor is None else {"factor": numbers(module.scale_factor)}),
+        "mode": resize_mode(module.mode, module.align_corners),
+    }
+
+
+def numbers(value: Any) -> list[float]:
+    """One number or several as a list, whole ones as integers."""
+    found = [float(n) for n in (value if isinstance(value, (tuple, list)) else [value])]
+    return [int(n) if n.is_integer() else n for n in found]
+
+
+def _dropout(per_channel: bool) -> Callable[[Any], dict[str, Any]]:
+    return lambda module: {"rate": module.p, "per_channel": per_channel, "always": False}
+
+
+def _function(name: str) -> Callable[[Any], dict[str, Any]]:
+    return lambda module: {"function": name}
+
+
+def _nothing(module: Any) -> dict[str, Any]:
+    return {}
+
+
+def _leaky(module: Any) -> dict[str, Any]:
+    slope = float(module.negative_slope)
+    return {"function": "leaky_relu", "slope": slope} if slope else {"function": "relu"}
+
+
+def _hardtanh(module: Any) -> dict[str, Any]:
+    edges = (float(module.min_val), float(module.max_val))
+    return {"function": {(-1.0, 1.0): "hard_tanh", (0.0, 6.0): "relu6"}.get(edges, f"hard_tanh{edges}")}
+
+
+# The first class that fits wins, so subclasses stand before their bases.
+KINDS: list[tuple[Any, str, Callable[[Any], dict[str, Any]]]] = [
+    ((nn.ConvTranspose1d, nn.ConvTranspose2d, nn.ConvTranspose3d), "conv-transpose", _conv),
+    ((nn.Conv1d, nn.Conv2d, nn.Conv3d), "conv", _conv),
+    (nn.Linear, "dense", lambda module: {"features": module.out_features, "bias": module.bias is not None}),
+    (
+        (nn.InstanceNorm1d, nn.InstanceNorm2d, nn.InstanceNorm3d),
+        "groupnorm",
+        lambda m: {"groups": m.num_features, "epsilon": m.eps, "scale": m.affine, "center": m.affine},
+    ),
+    (nn.modules.batchnorm._BatchNorm, "batchnorm", _batchnorm),
+    (
+        nn.LayerNorm,
+        "layernorm",
+        lambda m: {"epsilon": m.eps, "scale": m.elementwise_affine, "center": getattr(m, "bias", None) is not None},
+    ),
+    (
+        nn.GroupNorm,
+        "groupnorm",
+        lambda m: {"groups": m.num_groups, "epsilon": m.eps, "scale": m.affine, "center": m.affine},
+    ),
+    (nn.Embedding, "embedding", lambda module: {"vocabulary": module.num_embeddings, "features": module.embedding_dim}),
+    (nn.PReLU, "prelu", _nothing),
+    (nn.LeakyReLU, "activation", _leaky),
+    (nn.ReLU6, "activation", _function("relu6")),
+    (nn.ReLU, "activation", _function("relu")),
+    (nn.Tanh, "activation", _function("tanh")),
+    (nn.Sigmoid, "activation", _function("sigmoid")),
+    (nn.SiLU, "activation", _function("silu")),
+    (nn.GELU, "activation", lambda m: {"function": "gelu", "approximate": m.approximate == "tanh"}),
+    (nn.ELU, "activation", lambda m: {"function": "elu", "slope": float(m.alpha)}),
+    (nn.SELU, "activation", _function("selu")),
+    (nn.Softplus, "activation", _function("softplus")),
+    (nn.Softsign, "activation", _function("softsign")),
+    (nn.Softmax, "activation", _function("softmax")),
+    (nn.LogSoftmax, "activation", _function("log_softmax")),
+    (nn.LogSigmoid, "activation", _function("log_sigmoid")),
+    (nn.Tanhshrink, "activation", _function("tanh_shrink")),
+    (nn.CELU, "activation", lambda m: {"function": "celu", "slope": float(m.alpha)}),
+    (nn.Hardswish, "activation", _function("hard_silu")),
+    (nn.Hardsigmoid, "activation", _function("hard_sigmoid")),
+    (nn.Hardtanh, "activation", _hardtanh),
+    (nn.Mish, "activation", _function("mish")),
+    (nn.MaxPool1d, "pool", _pool("max", 1)),
+    (nn.MaxPool2d, "pool", _pool("max", 2)),
+    (nn.MaxPool3d, "pool", _pool("max", 3)),
+    (nn.AvgPool1d, "pool", _pool("average", 1)),
+    (nn.AvgPool2d, "pool", _pool("average", 2)),
+    (nn.AvgPool3d, "pool", _pool("average", 3)),
+    ((nn.AdaptiveAvgPool1d, nn.AdaptiveAvgPool2d, nn.AdaptiveAvgPool3d), "global-pool", _adaptive("average")),
+    ((nn.AdaptiveMaxPool1d, nn.AdaptiveMaxPool2d, nn.AdaptiveMaxPool3d), "global-pool", _adaptive("max")),
+    (nn.Upsample, "upsample", _upsample),
+    ((nn.Dropout1d, nn.Dropout2d, nn.Dropout3d, nn.FeatureAlphaDropout), "dropout", _dropout(True)),
+    (nn.modules.dropout._DropoutNd, "dropout", _dropout(False)),
+    (nn.Flatten, "flatten", _nothing),
+    (nn.Unflatten, "reshape", _nothing),
+    (
+        (nn.modules.padding._ConstantPadNd, nn.modules.padding._ReflectionPadNd, nn.modules.padding._ReplicationPadNd),
+        "padding",
+        lambda m: {"amounts": str(m.padding)},
+    ),
+    (nn.Identity, "identity", _nothing),
+]
+
+PARAMETERS = {
+    "conv": {"kernel": "weight", "bias": "bias"},
+    "conv-transpose": {"kernel": "weight", "bias": "bias"},
+    "dense": {"kernel": "weight", "bias": "bias"},
+    "batchnorm": {
+        "gamma": "weight",
+        "beta": "bias",
+        "moving_mean": "running_mean",
+        "moving_variance": "running_var",
+    },
+    "layernorm": {"gamma": "weight", "beta": "bias"},
+    "groupnorm": {"gamma": "weight", "beta": "bias"},
+    "embedding": {"embeddings": "weight"},
+    "prelu": {"alpha": "weight"},
+}
+
+
+def classify(module: Any) -> tuple[str | None, dict[str, Any]]:
+    """``(kind, attributes)`` of a module, or ``(None, {})`` if its class is not in :data:`KINDS`."""
+    for classes, kind, read in KINDS:
+        if isinstance(module, classes):
+            attributes = read(module)
+            return ("identity", {}) if attributes.get("rate") == 0 else (kind, attributes)
+    return None, {}
+
+
+def parameters(module: Any, kind: str) -> dict[str, str] | None:
+    """Where a module of known kind keeps each parameter; None if it computes one of them in a way of its own."""
+    found = dict(PARAMETERS.get(kind, {}))
+    norm = _spectral_norm(module)
+    if norm is not None and isinstance(norm, _SpectralNorm):
+        inner = "parametrizations.weight.0"
+        found |= {
+            "kernel": "parametrizations.weight.original",
+            "singular_u": f"{inner}._u",
+            "singular_v": f"{inner}._v",
+        }
+    elif norm is not None:
+        found |= {"kernel": "weight_orig", "singular_u": "weight_u", "singular_v": "weight_v"}
+    held = {**module._parameters, **module._buffers}
+    plain = (name for slot, name in found.items() if norm is None or slot == "bias")
+    return found if all(name in held for name in plain) else None
+
+
+def spectral_settings(module: Any) -> dict[str, Any]:
+    """How a module normalises its weight spectrally; empty if it does not."""
+    norm = _spectral_norm(module)
+    if norm is None:
+        return {}
+    outputs = int(isinstance(module, (nn.ConvTranspose1d, nn.ConvTranspose2d, nn.ConvTranspose3d)))
+    return {
+        "spectral_norm": KEPT,
+        "power_iterations": norm.n_power_iterations,
+        "spectral_axis": OUTPUTS if norm.dim == outputs else INPUTS,
+        "spectral_order": U_FIRST if isinstance(norm, _SpectralNorm) else V_FIRST,
+    }
+
+
+def _spectral_norm(module: Any) -> Any:
+    """The spectral normalisation of a module's weight, of either make, if that is all that happens to it."""
+    if is_parametrized(module, "weight"):
+        (first, *others) = module.parametrizations.weight
+        alone = len(module.parametrizations) == 1 and not others
+        return first if alone and isinstance(first, _SpectralNorm) and hasattr(first, "_u") else None
+    hooks = [hook for hook in module._forward_pre_hooks.values() if isinstance(hook, SpectralNorm)]
+    return hooks[0] if hooks and hooks[0].name == "weight" else None
+
+
+def plain_settings(module: Any) -> dict[str, Any]:
+    """The simple settings of an unknown module: public attributes that are numbers, words or flags."""
+    return {
+        key: value
+        for key, value in vars(module).items()
+        if not key.startswith("_") and key != "training" and isinstance(value, (bool, int, float, str))
+    }

@@ -1,0 +1,211 @@
+"""Watching a torch module run: its modules by hooks, the functions called in ``forward`` by a function mode."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import torch
+import torch.nn.functional as F
+from torch import nn
+from torch.overrides import TorchFunctionMode
+from torch.utils._pytree import tree_leaves
+
+from parity.capture.steps import PLAIN, Recorder, Step
+from parity.capture.torch_functional_layers import functional_step
+from parity.capture.torch_functions import DROPOUTS, Call, classify_call
+from parity.capture.torch_layer_kinds import PARAMETERS, classify, parameters, plain_settings, spectral_settings
+
+# Kernels whose backward pass holds a float32 constant even in float64 (ATen/native/cpu/Activation.cpp: 1.0f / 6.0f).
+STAND_INS: dict[str, Callable[[torch.Tensor], torch.Tensor]] = {
+    "hardsigmoid": lambda x: F.relu6(x + 3) / 6,
+    "hardswish": lambda x: x * F.relu6(x + 3) / 6,
+}
+
+
+@contextmanager
+def recording(
+    model: nn.Module, recorder: Recorder, slopes: dict[str, float], exact: bool = True
+) -> Iterator[list[str]]:
+    """Within this context everything that runs in ``model`` is recorded, and dropout is inert.
+
+    ``slopes`` overrule the negative slopes of named steps. With ``exact``, :data:`STAND_INS` answer for kernels with
+    rounded constants. Yields the path of modules that are running: after an error, where it happened.
+    """
+    watch = _Watch(model, recorder, slopes)
+    handles = []
+    for module in model.modules():
+        handles.append(module.register_forward_pre_hook(watch.enter, with_kwargs=True))
+        handles.append(module.register_forward_hook(watch.leave, with_kwargs=True))
+    try:
+        with _Functions(watch, exact):
+            yield watch.path
+    finally:
+        for handle in handles:
+            handle.remove()
+
+
+class _Watch:
+    """Hooks that keep the path of running modules and record them as steps."""
+
+    def __init__(self, model: nn.Module, recorder: Recorder, slopes: dict[str, float]):
+        self.model, self.recorder, self.slopes = model, recorder, slopes
+        self.path: list[str] = []
+        self.inside_leaf = 0
+        self.names = {module: name for name, module in model.named_modules()}
+        self.held = {id(x): name for held in (model.named_parameters, model.named_buffers) for name, x in held()}
+        self._entered: list[tuple[int, str | None]] = []
+
+    def enter(self, module: nn.Module, args: Any, kwargs: Any) -> None:
+        self.path.append(self.names[module])
+        kind = kind_of(module)
+        if isinstance(module, nn.LeakyReLU) and self.names[module] in self.slopes:
+            module.negative_slope = self.slopes[self.names[module]]
+        self._entered.append((len(self.recorder.trace.steps), kind))
+        self.inside_leaf += kind is not None
+
+    def leave(self, module: nn.Module, args: Any, kwargs: Any, got: Any) -> Any:
+        path = self.path.pop()
+        mark, kind = self._entered.pop()
+        self.inside_leaf -= kind is not None
+        if self.inside_leaf:
+            return None
+        given = tensors((args, kwargs))
+        name = path or type(module).__name__.lower()
+        if kind is not None:
+            return self.recorder.record(module_step(module, kind, self.recorder.unique(name), path), given, got)
+        inner = self.recorder.since(mark)
+        claimed = {name for step in inner for name in (step.handle or {}).values()}
+        own = {key: p for key, p in _own_parameters(module).items() if _joined(path, key) not in claimed}
+        if any(step.parametrised for step in inner) and not hasattr(module, "parametrizations"):
+            if not own or not isinstance(got, torch.Tensor):
+                return None
+            step = _own(own, self.recorder.unique(name), path)
+            step.inside = self.recorder.fold_since(mark)
+            return self.recorder.record(step, given, got)
+        if self._transparent(module, mark, given, got):
+            return None
+        self.recorder.drop_since(mark)
+        step = _opaque(module, self.recorder.unique(name), path)
+        if isinstance(got, torch.Tensor):
+            return self.recorder.record(step, given, got)
+        self.recorder.record_closed(step, given, tensors(got))
+        return None
+
+    def _transparent(self, module: nn.Module, mark: int, given: list[torch.Tensor], got: Any) -> bool:
+        """Whether a module without known layers is told by what ran inside it."""
+        if any(True for _ in module.parameters()):
+            return False
+        if module is self.model or any(True for _ in module.children()):
+            return module is self.model or bool(self.recorder.since(mark))
+        return self.recorder.tells(mark, given, got, plain_settings(module))
+
+
+class _Functions(TorchFunctionMode):
+    """Sees every torch function: passes on where tensors come from, and records those of known kinds."""
+
+    def __init__(self, watch: _Watch, exact: bool):
+        super().__init__()
+        self.watch, self.exact = watch, exact
+
+    def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        kwargs = kwargs or {}
+        word = getattr(func, "__name__", "").strip("_")
+        given = tensors((args, kwargs))
+        kind, attributes = self._classified(word, args, kwargs, given)
+        if torch.get_default_dtype() == torch.float64:
+            func, args, kwargs = _in_float64(func, args, kwargs)
+        if word in DROPOUTS:
+            func, args, kwargs = torch.clone, given[:1], {}
+        elif self.exact and word in STAND_INS and given[0].dtype == torch.float64:
+            func, args, kwargs = STAND_INS[word], given[:1], {}
+        recorder = self.watch.recorder
+        layer = None if self.watch.inside_leaf else functional_step(word, Call(args, kwargs, given), self.watch.held)
+        if layer is not None:
+            layer.name = recorder.unique(self._name(word))
+            return recorder.record(layer, given[:1], func(*args, **kwargs))
+        if kind is None:
+            got = func(*args, **kwargs)
+            recorder.flow.passed(given, tensors(got))
+            return got
+        name = recorder.unique(self._name(word))
+        if name in self.watch.slopes:
+            args, kwargs = (given[0], self.watch.slopes[name]), {}
+        got = func(*args, **kwargs)
+        if not isinstance(got, torch.Tensor):
+            return got
+        if kind == "crop" and got.ndim != given[0].ndim:
+            kind = "reshape"
+        fed = [x for x in given if recorder.flow.of(x)] if kind == "merge" else given[:1]
+        return recorder.record(Step(name, kind, attributes, owner=word), fed, got)
+
+    def _name(self, word: str) -> str:
+        return ".".join([*self.watch.path[-1:], word]).lstrip(".")
+
+    def _classified(self, word: str, args: Any, kwargs: Any, given: list[torch.Tensor]) -> tuple[str | None, Any]:
+        if self.watch.inside_leaf or not given:
+            return None, {}
+        kind, attributes = classify_call(word, Call(args, kwargs, given))
+        if kind == "merge" and not self.watch.recorder.flow.joins(given):
+            return None, {}
+        return kind, attributes
+
+
+def _in_float64(func: Any, args: Any, kwargs: Any) -> tuple[Any, Any, Any]:
+    """A call that asks for float32 by name (``x.float()``, ``dtype=torch.float32``) means full precision here."""
+    exchanged = {torch.float32: torch.float64, "torch.FloatTensor": torch.float64}
+    moved = tuple(exchanged.get(x, x) if isinstance(x, (torch.dtype, str)) else x for x in args)
+    named = {key: exchanged.get(x, x) if isinstance(x, torch.dtype) else x for key, x in kwargs.items()}
+    return torch.Tensor.double if func is torch.Tensor.float else func, moved, named
+
+
+def kind_of(module: nn.Module) -> str | None:
+    """The module's kind; None if it is unknown or its weights are computed from others (weight norm)."""
+    kind, _ = classify(module)
+    return None if kind is None or parameters(module, kind) is None else kind
+
+
+def module_step(module: nn.Module, kind: str, name: str, path: str) -> Step:
+    """The step that a module of known kind makes."""
+    attributes = classify(module)[1] | (spectral_settings(module) if kind in PARAMETERS else {})
+    held = dict(module.named_parameters(remove_duplicate=False)) | dict(module.named_buffers(remove_duplicate=False))
+    handle = {slot: name for slot, name in (parameters(module, kind) or {}).items() if name in held}
+    shapes = {slot: tuple(held[name].shape) for slot, name in handle.items()}
+    handle = {slot: _joined(path, name) for slot, name in handle.items()}
+    return Step(name, kind, attributes, shapes, kind, handle=handle, owner=path)
+
+
+def tensors(tree: Any) -> list[torch.Tensor]:
+    """Every tensor in nested arguments or results."""
+    if isinstance(tree, torch.Tensor):
+        return [tree]
+    kind = type(tree)
+    if kind in (tuple, list, dict):
+        return [x for part in (tree.values() if kind is dict else tree) for x in tensors(part)]
+    return [] if kind in PLAIN else [x for x in tree_leaves(tree) if isinstance(x, torch.Tensor)]
+
+
+def _own_parameters(module: nn.Module) -> dict[str, nn.Parameter]:
+    """Parameters that a module holds itself, in lists and dictionaries of parameters too."""
+    own = dict(module.named_parameters(recurse=False))
+    for name, child in module.named_children():
+        if isinstance(child, (nn.ParameterList, nn.ParameterDict)):
+            own |= {f"{name}.{key}": parameter for key, parameter in child.named_parameters()}
+    return own
+
+
+def _own(parameters: dict[str, nn.Parameter], name: str, path: str) -> Step:
+    shapes = {key: tuple(parameter.shape) for key, parameter in parameters.items()}
+    return Step(name, "own", {}, shapes, handle={key: _joined(path, key) for key in shapes}, owner=path)
+
+
+def _opaque(module: nn.Module, name: str, path: str) -> Step:
+    shapes = {_joined(path, key): tuple(tensor.shape) for key, tensor in module.named_parameters()}
+    computed = " with computed weights" if classify(module)[0] is not None else ""
+    kind = f"opaque:{type(module).__name__}{computed}"
+    return Step(name, kind, plain_settings(module), shapes, handle={}, owner=path)
+
+
+def _joined(path: str, name: str) -> str:
+    return f"{path}.{name}" if path else name

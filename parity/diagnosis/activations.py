@@ -1,0 +1,60 @@
+"""What can be wrong with an activation: its slope, its kind, or that nobody sees it. Plain NumPy."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from parity.diagnosis.evidence import FUNCTIONS, Answer, Evidence
+
+
+def activation_slope(evidence: Evidence) -> Answer:
+    """Another slope for negative values."""
+    if evidence.kind != "activation" or evidence.got is None or evidence.got.shape != evidence.given.shape:
+        return None
+    negative = evidence.given < 0
+    if not negative.any() or "slope" not in evidence.settings and evidence.settings["function"] != "relu":
+        return None
+    slope = float(np.median(evidence.got[negative] / evidence.given[negative]))
+    if not slope or not evidence.equals(np.where(negative, slope * evidence.given, evidence.given)):
+        return None
+    expected = evidence.settings.get("slope", 0.0)
+    return f"the port's slope is {slope:.6g}, the reference's {expected:g}", f"set negative_slope={expected:g}"
+
+
+def activation_kind(evidence: Evidence) -> Answer:
+    """Another function, here or unseen between this layer and the one before."""
+    if evidence.kind == "activation":
+        for name in FUNCTIONS:
+            if evidence.agrees(evidence.predict(function=name)):
+                return f"the port computes {name}, the reference {_function(evidence)}", f"use {_function(evidence)}"
+        return None
+    return _unseen_activation(evidence)
+
+
+def _unseen_activation(evidence: Evidence) -> Answer:
+    steps = evidence.reference_trace.steps
+    place = next(i for i, step in enumerate(steps) if step.name == evidence.match.key)
+    before = [step for step in steps[max(place - 3, 0) : place] if step.kind == "activation"]
+    alone = {step.name for step in evidence.matching.only_reference}
+    unmatched = [step for step in before if step.name in alone]
+    inputs = {"": evidence.given}
+    inputs |= {step.attributes["function"]: evidence.reference_trace.inputs.get(step.name) for step in unmatched}
+    for due, given in inputs.items():
+        if given is None:
+            continue
+        for name, function in FUNCTIONS.items():
+            if (
+                name != due
+                and not (name == "identity" and not due)
+                and evidence.agrees(evidence.predict(function(given)))
+            ):
+                what = "no activation" if name == "identity" else name
+                return f"the port feeds it through {what} where the reference has {due or 'none'}", (
+                    f"apply {due} before {evidence.match.port.name}" if due else f"remove {what} before it"
+                )
+    return None
+
+
+def _function(evidence: Evidence) -> str:
+    slope = evidence.settings.get("slope")
+    return evidence.settings["function"] + (f"({slope:g})" if slope is not None else "")

@@ -1,0 +1,33 @@
+"""What can be wrong with self-attention. Plain NumPy."""
+
+from __future__ import annotations
+
+from itertools import product
+
+from parity.diagnosis.evidence import FIT, Answer, Evidence
+from parity.numerics.attention import RIGHT, VARIANTS, solved, usual_factors
+
+
+def attention_scale(evidence: Evidence) -> Answer:
+    """Self-attention whose logits are multiplied by another factor."""
+    form = evidence.attention if evidence.kind == "own" and evidence.agrees_on_shape else None
+    factor = None if form is None or evidence.got is None else solved(form, evidence.got)
+    if form is None or factor is None or not evidence.agrees(evidence.predict(factor=factor)):
+        return None
+    names = [name for name, value in usual_factors(form).items() if abs(factor / value - 1) < FIT]
+    told = f"{factor:.6g}" + (f" = {names[0]}" if names and names[0] != "1" else "")
+    return f"the port multiplies the logits by {told}, the reference by {form.factor:.6g}", (
+        "take the softmax of q^T k without a scale" if form.factor == 1 else f"multiply the logits by {form.factor:.6g}"
+    )
+
+
+def attention_axis(evidence: Evidence) -> Answer:
+    """Self-attention whose softmax runs along another axis, or whose weights are transposed."""
+    form = evidence.attention if evidence.kind == "own" and evidence.agrees_on_shape else None
+    for softmax, factor in product(VARIANTS, usual_factors(form).values()) if form is not None else ():
+        if softmax != RIGHT and evidence.agrees(evidence.predict(softmax=softmax, factor=factor)):
+            return f"the port's softmax runs {softmax}, the reference's {RIGHT}", (
+                "let each query's weights over all keys sum to one: logits [B, queries, keys], softmax(dim=-1), then "
+                "weights @ values"
+            )
+    return None

@@ -1,0 +1,124 @@
+"""What can be wrong with a convolution or a dense layer: its edges, its bias, the order of its weights. Plain NumPy."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from parity.diagnosis.evidence import Answer, Evidence
+from parity.numerics.difference import difference
+from parity.padding import torch_recipe
+from parity.padding.axis import Axis
+from parity.verdict import UnusableInput
+
+Array = np.ndarray
+
+
+def padding_shift(evidence: Evidence) -> Answer:
+    """Same shape, other rows and columns: the port pads or crops other edges."""
+    if evidence.got is None or evidence.got.shape != evidence.expected.shape:
+        return None
+    return _other_amounts(evidence)
+
+
+def crop(evidence: Evidence) -> Answer:
+    """A transposed convolution of another size: output_padding or padding is off."""
+    if evidence.got is None or evidence.kind != "conv-transpose" or evidence.got.shape == evidence.expected.shape:
+        return None
+    return _other_amounts(evidence)
+
+
+def padding_size(evidence: Evidence) -> Answer:
+    """A convolution of another size: the port pads more or less."""
+    if evidence.got is None or evidence.kind != "conv" or evidence.got.shape == evidence.expected.shape:
+        return None
+    return _other_amounts(evidence)
+
+
+def _other_amounts(evidence: Evidence) -> Answer:
+    assert evidence.got is not None
+    own, other = evidence.own_amounts, evidence.amounts(evidence.got)
+    if own is None or other is None or own == other:
+        return None
+    predicted = evidence.predict(amounts=other)
+    accuracy = ""
+    if predicted is not None and predicted.shape[:-1] == evidence.got.shape[:-1]:
+        found = difference(evidence.got[..., : predicted.shape[-1]], predicted)
+        accuracy = f"the port's values are reproduced to {found.relative:.0e} by "
+    verb = "cropping" if evidence.kind == "conv-transpose" else "padding"
+    mine, theirs = (_once(amounts) for amounts in (own, other))
+    return f"{accuracy}{verb} {theirs} where the reference has {mine}", _recipe(evidence, own)
+
+
+def _once(amounts: list[tuple[int, int]]) -> str:
+    return str(tuple(amounts[0])) if len(set(amounts)) == 1 else str([tuple(pair) for pair in amounts])
+
+
+def _recipe(evidence: Evidence, amounts: list[tuple[int, int]]) -> str:
+    s = evidence.settings
+    axes = [Axis(evidence.kind, n, k, stride, dilation) for n, k, stride, dilation in
+            zip(evidence.given.shape[1:-1], s["kernel_size"], s["strides"], s["dilation"], strict=True)]  # fmt: skip
+    try:
+        recipe = torch_recipe(axes, amounts)
+    except UnusableInput as error:
+        return str(error)
+    return f"{recipe.text}: {'; '.join(recipe.code.splitlines())}"
+
+
+def missing_bias(evidence: Evidence) -> Answer:
+    """The port's values are the expected ones less the bias."""
+    slot = "beta" if evidence.kind in ("batchnorm", "layernorm", "groupnorm") else "bias"
+    if slot not in evidence.weights or not evidence.equals(evidence.expected - evidence.weights[slot]):
+        return None
+    return f"the port leaves out the {slot}", "add the bias (bias=True) and copy it"
+
+
+def kernel_axes(evidence: Evidence) -> Answer:
+    """The port's kernel is turned, flipped or transposed."""
+    kernel = evidence.weights.get("kernel")
+    if kernel is None or evidence.got is None:
+        return None
+    spatial = tuple(range(kernel.ndim - 2))
+    turned: dict[str, Array] = {}
+    if len(spatial) == 2 and kernel.shape[0] == kernel.shape[1]:
+        turned["with height and width exchanged"] = kernel.swapaxes(0, 1)
+    for axes in ([spatial] if len(spatial) < 2 else [spatial, (0,), (1,)]) if spatial else []:
+        turned[f"flipped along axis {' and '.join(map(str, axes))}"] = np.flip(kernel, axes)
+    if kernel.shape[-1] == kernel.shape[-2]:
+        turned["with input and output channels exchanged"] = kernel.swapaxes(-1, -2)
+    for how, candidate in turned.items():
+        if evidence.agrees(evidence.predict(kernel=candidate)):
+            return f"the port uses the kernel {how}", (
+                "copy kernels with transpose(3, 2, 0, 1): HWIO -> OIHW, and HWOI -> IOHW for transposed convolutions"
+            )
+    if len(spatial) == 2 and evidence.equals(evidence.expected.swapaxes(1, 2)):
+        return "the port's output has height and width exchanged", "do not transpose the image axes"
+    return None
+
+
+def channel_order(evidence: Evidence) -> Answer:
+    """The expected channels in another order."""
+    got, expected = evidence.got, evidence.expected
+    if got is None or got.shape != expected.shape or got.shape[-1] < 2:
+        return None
+    rows = got.reshape(-1, got.shape[-1]), expected.reshape(-1, expected.shape[-1])
+    order = np.argsort(np.argsort(rows[0][0], kind="stable"), kind="stable")
+    order = np.argsort(rows[1][0], kind="stable")[order]
+    if (order == np.arange(len(order))).all() or not evidence.equals(expected[..., order]):
+        return None
+    shown = str(order.tolist()) if len(order) <= 8 else "another order"
+    return f"the port holds the reference's channels as {shown}", "bring the channels into the reference's order"
+
+
+def flatten_order(evidence: Evidence) -> Answer:
+    """A dense layer that reads an image in another order than its rows were laid out for."""
+    if evidence.kind != "dense" or evidence.given.ndim != 2:
+        return None
+    images = [step.output_shape[1:] for step in evidence.reference_trace.steps if len(step.output_shape) == 4
+              and int(np.prod(step.output_shape[1:])) == evidence.given.shape[1]]  # fmt: skip
+    for shape in dict.fromkeys(images):
+        moved = np.moveaxis(evidence.given.reshape(len(evidence.given), *shape), -1, 1).reshape(len(evidence.given), -1)
+        if evidence.agrees(evidence.predict(moved)):
+            return "the port flattens (c, h, w), the kernel's rows stand as (h, w, c)", (
+                "permute the rows when copying: kernel.reshape(h, w, c, n).transpose(2, 0, 1, 3).reshape(-1, n).T"
+            )
+    return None

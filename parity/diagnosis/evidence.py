@@ -1,0 +1,259 @@
+"""What is known about one failing layer, and what the NumPy definitions say it should have computed. Plain NumPy.
+
+The definitions are the third referee: they say which side is wrong, and a hypothesis is one of them with a changed
+setting that reproduces the port's values.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+
+from parity.capture.steps import Trace
+from parity.match.alignment import Match, Matching
+from parity.numerics import reference_ops
+from parity.numerics.attention import Form, find_form
+from parity.numerics.difference import difference
+from parity.padding import measure_amounts, same_pads
+from parity.verdict import UnusableInput
+
+Array = np.ndarray
+Answer = tuple[str, str] | None  # what the port does, and what to do about it
+# Two float64 computations of one layer agree to about 1e-14, those of different layers differ by 1e-6 and more on a
+# good probe: the limit stands in the geometric middle.
+FIT = 1e-10
+CHANNELS = 2
+
+FUNCTIONS: dict[str, Callable[[Array], Array]] = {
+    "identity": lambda x: x,
+    "relu": lambda x: np.maximum(x, 0),
+    "relu6": lambda x: np.clip(x, 0, 6),
+    "tanh": np.tanh,
+    "sigmoid": lambda x: 1 / (1 + np.exp(-x)),
+    "silu": lambda x: x / (1 + np.exp(-x)),
+    "softplus": lambda x: np.logaddexp(0, x),
+    "elu": lambda x: np.where(x > 0, x, np.expm1(np.minimum(x, 0))),
+    "leaky_relu(0.2)": lambda x: np.where(x > 0, x, 0.2 * x),
+    "leaky_relu(0.3)": lambda x: np.where(x > 0, x, 0.3 * x),
+    "leaky_relu(0.01)": lambda x: np.where(x > 0, x, 0.01 * x),
+    "softmax": lambda x: (
+        np.exp(x - x.max(-1, keepdims=True)) / np.exp(x - x.max(-1, keepdims=True)).sum(-1, keepdims=True)
+    ),
+}
+
+
+@dataclass
+class Evidence:
+    """One layer fed the reference's input: ``given``, ``expected`` and ``got`` are in the reference's layout.
+
+    ``got`` is None where the port's output cannot be brought into that layout.
+    """
+
+    match: Match
+    given: Array
+    expected: Array
+    got: Array | None
+    weights: dict[str, Array]
+    training: bool
+    matching: Matching
+    reference_trace: Trace
+
+    @property
+    def kind(self) -> str:
+        """The layer's kind."""
+        return self.match.reference.kind
+
+    @property
+    def settings(self) -> dict[str, Any]:
+        """The reference's settings of the layer."""
+        return self.match.reference.attributes
+
+    @property
+    def agrees_on_shape(self) -> bool:
+        """Whether the port's values have the expected shape."""
+        return self.got is not None and self.got.shape == self.expected.shape
+
+    @cached_property
+    def own_amounts(self) -> list[tuple[int, int]] | None:
+        """The reference's padding or crop, measured."""
+        return self.amounts(self.expected)
+
+    def amounts(self, values: Array) -> list[tuple[int, int]] | None:
+        """The padding or crop that explains ``values``, measured with the reference's kernel and input."""
+        if "kernel" not in self.weights or self.kind not in ("conv", "conv-transpose"):
+            return None
+        depthwise = self.match.reference.layout == "depthwise"
+        try:
+            return measure_amounts(
+                self.weights["kernel"],
+                self.given,
+                values,
+                op="depthwise" if depthwise else self.kind,
+                strides=self.settings["strides"],
+                dilation=self.settings["dilation"],
+                groups=1 if depthwise else self.settings["groups"],
+                bias=self.weights.get("bias"),
+            )
+        except UnusableInput:
+            return None
+
+    def agrees(self, predicted: Array | None) -> bool:
+        """Whether the port's values are these predicted ones (on the channels that were predicted)."""
+        return self.got is not None and _same(self.got, predicted)
+
+    def equals(self, predicted: Array) -> bool:
+        """Whether the port's values are these, all channels of them."""
+        return self.got is not None and self.got.shape == predicted.shape and self.agrees(predicted)
+
+    def predict(self, given: Array | None = None, **changes: Any) -> Array | None:
+        """What the definition computes from ``given`` (default: the reference's input), some settings changed.
+
+        ``kernel``, ``bias`` and ``amounts`` may be given for convolutions and dense layers, ``epsilon``, ``unbiased``
+        and ``training`` for batch normalisation, ``mode`` for resizing, ``count_padding`` and ``amounts`` for pooling,
+        ``factor`` and ``softmax`` for self-attention. Wide layers are predicted on two channels.
+        None where no definition is at hand.
+        """
+        define = DEFINITIONS.get(self.kind)
+        try:
+            return define(self, self.given if given is None else given, **changes) if define else None
+        except (UnusableInput, ValueError, IndexError):
+            return None
+
+    @cached_property
+    def attention(self) -> Form | None:
+        """The form of self-attention that reproduces the reference's block, if it is one."""
+        made = [self.reference_trace.outputs.get(name) for name in self.match.reference.inside]
+        gains = [float(value.reshape(())) for value in self.weights.values() if value.size == 1]
+        return find_form([x for x in made if x is not None], gains, self.given, self.expected, FIT)
+
+    def verdict_of_referee(self) -> str:
+        """Which side the definition agrees with: both, reference, port, neither; "" where there is none."""
+        predicted = self.predict()
+        if predicted is None:
+            return ""
+        sides = (_same(self.expected, predicted), self.agrees(predicted))
+        return {(True, True): "both", (True, False): "reference", (False, True): "port"}.get(sides, "neither")
+
+
+def _same(values: Array, predicted: Array | None) -> bool:
+    if predicted is None or values.ndim != predicted.ndim or values.shape[:-1] != predicted.shape[:-1]:
+        return False
+    if values.shape[-1] < predicted.shape[-1]:
+        return False
+    return difference(values[..., : predicted.shape[-1]], predicted).relative <= FIT
+
+
+def _conv(evidence: Evidence, x: Array, kernel: Array | None = None, bias: Any = "own", amounts: Any = None) -> Any:
+    settings = {"strides": evidence.settings["strides"], "dilation": evidence.settings["dilation"]}
+    kernel = evidence.weights["kernel"] if kernel is None else kernel
+    bias = evidence.weights.get("bias") if isinstance(bias, str) else bias
+    amounts = evidence.own_amounts if amounts is None else amounts
+    if amounts is None:
+        return None
+    amounts = _reaching(evidence, x, kernel, amounts)
+    if evidence.match.reference.layout == "depthwise":
+        return reference_ops.depthwise_conv(x, kernel, bias, pads=amounts, **settings)
+    if evidence.settings["groups"] == 1:
+        few = slice(0, CHANNELS)
+        kernel = kernel[..., few] if evidence.kind == "conv" else kernel[..., few, :]
+        bias = None if bias is None else bias[few]
+    if evidence.kind == "conv":
+        return reference_ops.conv(x, kernel, bias, pads=amounts, groups=evidence.settings["groups"], **settings)
+    return reference_ops.conv_transpose(x, kernel, bias, crops=amounts, **settings)
+
+
+def _reaching(evidence: Evidence, x: Array, kernel: Array, amounts: Any) -> Any:
+    """Measured pads count only what windows read; rows they leave unread at the end are cut off here."""
+    if evidence.kind != "conv":
+        return amounts
+    reaching = []
+    for axis, (before, after) in enumerate(amounts):
+        extent = (kernel.shape[axis] - 1) * evidence.settings["dilation"][axis] + 1
+        stride = evidence.settings["strides"][axis]
+        unread = (x.shape[1 + axis] + before + after - extent) % stride
+        reaching.append((before, after - unread))
+    return reaching
+
+
+def _dense(evidence: Evidence, x: Array, kernel: Array | None = None, bias: Any = "own") -> Array:
+    kernel = evidence.weights["kernel"] if kernel is None else kernel
+    bias = evidence.weights.get("bias") if isinstance(bias, str) else bias
+    few = slice(0, 64)
+    return reference_ops.dense(x, kernel[:, few], None if bias is None else bias[few])
+
+
+def _batchnorm(
+    evidence: Evidence, x: Array, epsilon: float | None = None, unbiased: bool = False, training: bool | None = None
+) -> Array:
+    w = evidence.weights
+    training = evidence.training if training is None else training
+    if training or not evidence.settings.get("tracked", True):
+        mean, biased, corrected = reference_ops.moments(x)
+        variance = corrected if unbiased else biased
+    else:
+        mean, variance = w["moving_mean"], w["moving_variance"]
+    ones, zeros = np.ones(x.shape[-1]), np.zeros(x.shape[-1])
+    epsilon = evidence.settings["epsilon"] if epsilon is None else epsilon
+    return reference_ops.batchnorm(x, w.get("gamma", ones), w.get("beta", zeros), mean, variance, epsilon)
+
+
+def _upsample(evidence: Evidence, x: Array, mode: str | None = None) -> Array:
+    return reference_ops.upsample(x, evidence.settings["factor"], mode or evidence.settings["mode"])
+
+
+def _activation(evidence: Evidence, x: Array, function: str | None = None) -> Array | None:
+    slope = evidence.settings.get("slope")
+    function = function or evidence.settings["function"]
+    if function == "leaky_relu":
+        exact = float(np.float32(slope)) if evidence.match.reference.float32_slope else slope
+        return np.where(x > 0, x, exact * x)
+    if function == "elu" and slope != 1.0:
+        return None
+    return FUNCTIONS[function](x) if function in FUNCTIONS else None
+
+
+def _embedding(evidence: Evidence, x: Array) -> Array:
+    return evidence.weights["embeddings"][x.astype(int)]
+
+
+def _attention(evidence: Evidence, x: Array, factor: float | None = None, softmax: str | None = None) -> Array | None:
+    form = evidence.attention
+    if form is None:
+        return None
+    if factor is not None or softmax is not None:
+        form = replace(form, factor=form.factor if factor is None else factor, softmax=softmax or form.softmax)
+    return form.result.reshape(evidence.expected.shape)
+
+
+def _pool(evidence: Evidence, x: Array, count_padding: bool | None = None, amounts: Any = None) -> Array | None:
+    """None behind explicit padding layers, whose amounts are not told."""
+    settings = evidence.settings
+    size, strides = settings["pool_size"], settings["strides"]
+    if amounts is None:
+        same = settings["padding"] == "same"
+        amounts = same_pads(x.shape[1:-1], size, strides) if same else [(0, 0)] * len(size)
+    count = settings.get("count_padding", False) if count_padding is None else count_padding
+    return reference_ops.pool(x, size, strides, amounts, settings["mode"], count)
+
+
+def _dropout(evidence: Evidence, x: Array) -> Array:
+    """Nothing is dropped while a pair is measured: the random numbers of two frameworks differ."""
+    return x
+
+
+DEFINITIONS: dict[str, Callable[..., Array | None]] = {
+    "conv": _conv,
+    "conv-transpose": _conv,
+    "dense": _dense,
+    "batchnorm": _batchnorm,
+    "upsample": _upsample,
+    "activation": _activation,
+    "embedding": _embedding,
+    "own": _attention,
+    "pool": _pool,
+    "dropout": _dropout,
+}

@@ -1,1 +1,0 @@
-"""Small hypotheses of why a layer fails, a family a file; :mod:`parity.diagnosis` tries them in order."""

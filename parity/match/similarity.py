@@ -1,0 +1,108 @@
+"""How alike two steps are: by kind, parameter shapes, output size, and, least of all, by name. Plain NumPy."""
+
+from __future__ import annotations
+
+import re
+from functools import lru_cache
+
+import numpy as np
+
+from parity.capture.steps import Step
+from parity.transfer.weight_axes import Crossing, own_way
+
+NORMALISATIONS = ("batchnorm", "layernorm", "groupnorm")
+
+
+def similarity(a: Step, b: Step) -> float:
+    """Alignment score of two steps: 0 if they cannot stand for each other, more the more they have in common."""
+    if a.kind != b.kind:
+        exchangeable = {a.kind, b.kind} == {"conv", "dense"} and a.pointwise and b.pointwise
+        fits = exchangeable and a.attributes["features"] == b.attributes["features"]
+        return 2.0 * (fits and same_size(a.output_shape, b.output_shape))
+    if a.attributes.get("rank") != b.attributes.get("rank"):
+        return 0.0
+    if (
+        a.kind == "own"
+        and counterparts(a, b) is None
+        or a.kind.startswith("opaque")
+        and (a.parametrised or b.parametrised)
+    ):
+        return 0.0
+    if a.parametrised != b.parametrised:
+        return 1.0 if a.kind in NORMALISATIONS else 0.0
+    score = 3.0 if a.parametrised else 1.0
+    score += 2.0 * (a.parametrised and same_shapes(a, b))
+    score += 0.5 * same_size(a.output_shape, b.output_shape)
+    if a.kind in ("activation", "merge"):
+        setting = "function" if a.kind == "activation" else "operation"
+        score += 0.5 * (a.attributes.get(setting) == b.attributes.get(setting))
+    return score + name_likeness(a, b)
+
+
+def name_likeness(a: Step, b: Step) -> float:
+    """0.75 for the same last name, up to 0.5 for shared words; 0 where Keras made the name up."""
+    if not a.named or not b.named:
+        return 0.0
+    if _last(a.name) == _last(b.name):
+        return 0.75
+    mine, theirs = _words(a.name), _words(b.name)
+    return 0.5 * len(mine & theirs) / max(len(mine | theirs), 1)
+
+
+def same_shapes(a: Step, b: Step) -> bool:
+    """Whether every parameter of ``a`` has the shape of ``b``'s once it has crossed."""
+    if a.kind == "own":
+        return counterparts(a, b) is not None
+    shared = (set(a.shapes) & set(b.shapes)) - {"singular_u", "singular_v"}
+    return bool(shared) and all(crossed(a.layout, slot, a.shapes[slot]) == tuple(b.shapes[slot]) for slot in shared)
+
+
+def same_size(a: tuple[int, ...], b: tuple[int, ...]) -> bool:
+    """Whether two arrays hold equally many values."""
+    return bool(a) and bool(b) and int(np.prod(a)) == int(np.prod(b))
+
+
+@lru_cache(maxsize=4096)
+def crossed(layout: str, slot: str, shape: tuple[int, ...]) -> tuple[int, ...] | None:
+    """The shape that a Keras parameter takes in torch; None where its layout has no such parameter."""
+    # Every axis told by a size of its own, without an array of the real size; axes of one stay what they are.
+    small = tuple(1 if n == 1 else 2 + axis for axis, n in enumerate(shape))
+    moved = Crossing(layout).shape(slot, small)
+    sizes = dict(zip(small, shape, strict=True))
+    if moved is not None and all(n in sizes for n in moved):
+        return tuple(sizes[n] for n in moved)
+    return Crossing(layout).shape(slot, shape)
+
+
+def counterparts(a: Step, b: Step) -> dict[str, str] | None:
+    """Which of the port's own parameters stands for which of a block's, where that is beyond doubt; else None.
+
+    By name if all names are the same, else by shape if no two shapes are; and never where axes could be confused.
+    """
+    if len(a.shapes) != len(b.shapes):
+        return None
+    named = {slot: slot for slot in a.shapes}
+    fitting = {
+        slot: [other for other, theirs in b.shapes.items() if own_way(mine, theirs)] for slot, mine in a.shapes.items()
+    }
+    found = (
+        named
+        if a.shapes.keys() == b.shapes.keys()
+        else {slot: fit[0] for slot, fit in fitting.items() if len(fit) == 1}
+    )
+    complete = len(set(found.values())) == len(a.shapes)
+    return (
+        found if complete and all(own_way(a.shapes[mine], b.shapes[other]) for mine, other in found.items()) else None
+    )
+
+
+def _last(name: str) -> str:
+    return re.split(r"[/.]", name)[-1].split("#")[0].split(":")[-1]
+
+
+def _words(name: str) -> set[str]:
+    """The words and numbers of a name (``encoder/conv_a2``: encoder, conv, a, 2), less the places in a list."""
+    parts = [part for part in re.split(r"[/.]", name.split("#")[0]) if not part.isdigit()]
+    return {
+        word for part in parts for word in re.findall(r"[a-z]+|\d+", re.sub(r"(?<=[a-z])(?=[A-Z])", " ", part).lower())
+    }

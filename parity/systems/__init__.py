@@ -1,0 +1,1 @@
+"""This project's own five systems: their pairs, training rungs, golden records, claims, mutants and conversions."""

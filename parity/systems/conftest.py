@@ -1,0 +1,33 @@
+"""Each pair of the registry is verified once; its rungs are tests of their own."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from functools import cache
+
+import pytest
+
+from parity.cli import frameworks
+from parity.systems import worker_pool
+from parity.systems.pairs import AnyPair
+from parity.verdict import Verdict
+
+
+@pytest.fixture(scope="session")
+def verdict_of(
+    request: pytest.FixtureRequest, parity_record: Callable[[Verdict], Verdict]
+) -> Iterator[Callable[[AnyPair], Verdict]]:
+    """The verdict on a pair, measured once; where the tests that ask are many, by several processes ahead of them."""
+    items = [item for item in request.session.items if "verdict_of" in getattr(item, "fixturenames", ())]
+    pairs = list(dict.fromkeys(item.callspec.params["pair"] for item in items if hasattr(item, "callspec")))
+    worker_pool.announce(pairs)
+    jobs = (
+        1 if hasattr(request.config, "workerinput") else worker_pool.workers(len(pairs))
+    )  # xdist has processes of its own
+    if jobs == 1:
+        frameworks.load()
+        yield cache(lambda pair: parity_record(pair.verify()))
+        return
+    with worker_pool.crew(jobs) as (ask, _):
+        futures = {pair: ask(pair) for pair in pairs}
+        yield cache(lambda pair: parity_record(futures[pair].result()))

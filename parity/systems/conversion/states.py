@@ -1,0 +1,168 @@
+"""A whole training state from one house's names and layouts into the other's, bit for bit.
+
+Whatever belongs to a parameter (a moment, a mean square, a moving average) crosses as the parameter does. In which
+order dense layers stand beside images is probed on the configuration's own networks, never assumed.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from functools import lru_cache
+
+import keras
+import numpy as np
+
+import tf_impl
+import torch_impl
+from parity.capture.steps import STATISTICS
+from parity.transfer.copying import aligned
+from parity.transfer.weight_axes import Crossing
+from shared_impl.config.schema import Config
+from shared_impl.config.systems import ModelConfig
+from shared_impl.training.checkpoints import CheckpointError, refuse_unlike
+from tf_impl.growing import of_stage
+from tf_impl.layers import names_of
+
+Array = np.ndarray
+Arrays = dict[str, Array]
+Shape = tuple[int, ...]
+
+# The first word of an array's name, and which network's parameters it speaks of. Everything else is no parameter's.
+NETWORKS = {"generator": "generator", "ema": "generator", "discriminator": "discriminator"}
+OPTIMIZERS = {"g_optimizer": "generator", "d_optimizer": "discriminator"}  # SCOPE/SLOT/PARAMETER and SCOPE/updates
+
+
+@dataclass(frozen=True)
+class Passage:
+    """A parameter or running statistic: its name and shape in either framework, and how it crosses."""
+
+    keras: str
+    torch: str
+    keras_shape: Shape
+    torch_shape: Shape
+    slot: str
+    crossing: Crossing
+
+    @property
+    def trainable(self) -> bool:
+        """Whether an optimiser moves it."""
+        return self.slot not in STATISTICS
+
+    def to_torch(self, array: Array) -> Array:
+        """From Keras's layout into torch's."""
+        return self.crossing.to_torch(self.slot, array)
+
+    def to_keras(self, array: Array) -> Array:
+        """From torch's layout into Keras's."""
+        return self.crossing.to_keras(self.slot, array, self.keras_shape)
+
+
+def to_torch(arrays: Mapping[str, Array], config: Config) -> Arrays:
+    """A Keras training state as the torch house keeps it; what belongs to no parameter is carried unchanged.
+
+    Raises CheckpointError if names or shapes are not those of the configuration's networks, naming each difference.
+    """
+    return _carried(
+        arrays, config, lambda p: (p.keras, p.keras_shape), lambda p, array: (p.torch, p.to_torch(array))
+    )  # fmt: skip
+
+
+def to_keras(arrays: Mapping[str, Array], config: Config) -> Arrays:
+    """A torch training state as the Keras house keeps it; otherwise as :func:`to_torch`."""
+    return _carried(
+        arrays, config, lambda p: (p.torch, p.torch_shape), lambda p, array: (p.keras, p.to_keras(array))
+    )  # fmt: skip
+
+
+@lru_cache(maxsize=2)
+def reference_network(model: ModelConfig, network: str) -> keras.Model:
+    """The Keras network of a configuration, to be looked at and not changed."""
+    return tf_impl.build(model, network)
+
+
+@lru_cache(maxsize=8)
+def passages(model: ModelConfig, network: str) -> tuple[Passage, ...]:
+    """Every parameter and running statistic of the ``generator`` or ``discriminator``, in the order they run."""
+    reference = reference_network(model, network)
+    names = names_of(reference)
+    if model.stages:
+        reference = of_stage(reference, model, network, len(model.stages) - 1)
+    comparison = aligned(reference, torch_impl.build(model, network))
+    return tuple(
+        Passage(
+            keras=names[id(variable)],
+            torch=match.port.handle[slot],
+            keras_shape=tuple(match.reference.shapes[slot]),
+            torch_shape=tuple(match.port.shapes[slot]),
+            slot=slot,
+            crossing=comparison.layouts.crossing(match),
+        )
+        for match in comparison.matching.matches
+        for slot, variable in (match.reference.handle or {}).items()
+    )
+
+
+def refuse_sick(arrays: Mapping[str, Array], where: str) -> None:
+    """CheckpointError, opening with ``where``, if an array holds NaN or infinity."""
+    if sick := [name for name, array in arrays.items() if not np.isfinite(array).all()]:
+        raise CheckpointError(f"{where} holds NaN or infinity ({', '.join(sick)}): take an earlier checkpoint")
+
+
+def advice(config: Config) -> str:
+    """What in a configuration no bridge can carry, to end a sentence with; empty if there is nothing."""
+    padding = getattr(config.model, "padding", "same")
+    if padding == "same":
+        return ""
+    return f" (model.padding={padding} is torch's alone: only model.padding=same means the same in both)"
+
+
+def _carried(
+    arrays: Mapping[str, Array],
+    config: Config,
+    here: Callable[[Passage], tuple[str, Shape]],
+    cross: Callable[[Passage, Array], tuple[str, Array]],
+) -> Arrays:
+    ways = {
+        f"{group}/{here(passage)[0]}": (group, passage)
+        for group in dict.fromkeys(filter(None, map(group_of, arrays)))
+        for passage in _travelling(group, config)
+    }
+    refuse_unlike(
+        {name: array.shape for name, array in arrays.items() if group_of(name)},
+        {name: here(passage)[1] for name, (_, passage) in ways.items()},
+    )
+    return dict(_crossed(name, array, ways, cross) for name, array in arrays.items())
+
+
+def _crossed(
+    name: str,
+    array: Array,
+    ways: Mapping[str, tuple[str, Passage]],
+    cross: Callable[[Passage, Array], tuple[str, Array]],
+) -> tuple[str, Array]:
+    if name not in ways:
+        return name, array
+    group, passage = ways[name]
+    there, carried = cross(passage, array)
+    return f"{group}/{there}", carried
+
+
+def trained(name: str) -> bool:
+    """Whether an array is a trainer's; what else a checkpoint holds is not its business."""
+    return name.partition("/")[0] in NETWORKS | OPTIMIZERS
+
+
+def group_of(name: str) -> str:
+    """``generator``, ``g_optimizer/m`` and so on: what stands before a parameter's name; empty for anything else."""
+    scope, _, rest = name.partition("/")
+    if scope in OPTIMIZERS:
+        slot, slash, _ = rest.partition("/")
+        return f"{scope}/{slot}" if slash else ""
+    return scope if scope in NETWORKS else ""
+
+
+def _travelling(group: str, config: Config) -> Iterator[Passage]:
+    scope = group.partition("/")[0]
+    network = (NETWORKS | OPTIMIZERS)[scope]
+    yield from (p for p in passages(config.model, network) if scope in NETWORKS or p.trainable)

@@ -1,0 +1,190 @@
+"""The rung distribution: many devices, with each framework's own engines, take the steps of one."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from parity.checks.context import Outcome
+from parity.checks.values import describe
+from parity.numerics.difference import difference
+from parity.systems.distribution.device_runs import APART, OWN, RESUMED, EngineFailed, Job, results_for
+from parity.systems.distribution.engines import DDP, ENGINES, Engine
+from parity.systems.distribution.unsynchronised import slice_statistics
+from parity.systems.training import lockstep, trajectories
+from parity.systems.training.context import Bench
+from parity.systems.training.first_difference import D_LOSSES, port_name
+from parity.systems.training.noise import cancelled, owner
+from parity.systems.training.trajectories import Series
+from parity.verdict import Check, Finding, Judgement
+
+Arrays = lockstep.Arrays
+Losses = list[dict[str, float]]
+FIXES = {
+    "shards": "give device i of n rows i B / n to (i + 1) B / n - 1 of the batch and of all that is drawn for it, and "
+    "batch norm the statistics of all devices where sync_batchnorm asks for it; average the losses that are told, too",
+    "gradient-average": "average gradients over all devices, and clip and apply what comes of it, on each alike",
+    "devices": "average gradients, share examples and draws out evenly: nothing may be of one device alone",
+    "checkpoint-resume": "save what all devices hold in common, and let nothing depend on how many there are",
+    "engine": "run the command of README.md, section Many devices, by hand to see more",
+}
+GROWING = "networks grow on one device; several are refused"
+REASON = "rounds too much to be compared; the same configuration is judged in float64"
+
+
+def distribution(bench: Bench) -> Outcome:
+    """2 and 4 replicas of every engine against one process; the engines against each other; resumed on more."""
+    outcome = Outcome()
+    reason = GROWING if bench.config.model.stages else "" if bench.exact else REASON
+    if reason:
+        outcome.checks.append(Check("distribution", "state", "many devices", "abstain", message=reason))
+        outcome.message = reason
+        return outcome
+    job = Job(bench.config, torch=bench.port.trainer, tensorflow=bench.reference.trainer)
+    results, found = results_for(job), {}
+    for engine in ENGINES:
+        if job.uneven(engine):
+            message = f"a batch of {bench.config.training.batch_size} is not split evenly over {engine.replicas}"
+            outcome.checks.append(Check("distribution", "state", engine.name, "abstain", message=message))
+        for run in job.runs(engine):
+            try:
+                state, losses = results.result(job, engine, run)
+            except EngineFailed as error:
+                _failed(engine, run, str(error), outcome)
+                break
+            house = bench.port if engine.framework == "torch" else bench.reference
+            found[engine, run] = house.to_reference(state, bench.config), losses
+            if run == APART:
+                _judge_apart(bench, job, engine, found[engine, run][0], outcome)
+            else:
+                _judge(bench, job, engine, run, found[engine, run], outcome)
+    _judge_each_other(bench, job, {key: state for key, (state, _) in found.items()}, outcome)
+    outcome.message = outcome.message or _summary(job, [*found], outcome)
+    return outcome
+
+
+RUNGS: dict[str, Callable[[Bench], Outcome]] = {"distribution": distribution}
+
+
+def _judge(bench: Bench, job: Job, engine: Engine, run: str, got: tuple[Arrays, Losses], outcome: Outcome) -> None:
+    """Every array and loss against the one-process run of the reference, at the same step."""
+    span = job.span(run)
+    what = engine.name + (", resumed from 2" if run == RESUMED else "")
+    state, losses = got
+    steps = slice(span.start, span.stop)
+    series = trajectories.losses(bench.expected.losses[steps], losses, bench.nudged.losses[steps])
+    parted = _check(bench, what, {**_states(bench, span.stop, state), **series}, outcome)
+    if parted:
+        kind = "checkpoint-resume" if run == RESUMED else _kind(bench, series)
+        _tell(bench, kind, parted.name, _parted(what, parted), outcome)
+
+
+def _judge_apart(bench: Bench, job: Job, engine: Engine, state: Arrays, outcome: Outcome) -> None:
+    """Without synchronised batch norm: as one process that normalises each device's rows by themselves."""
+    what = f"{engine.name}, batch norm of each by itself"
+    trainer = slice_statistics(bench.build(bench.port), engine.replicas)
+    modelled = lockstep.run(bench.port, trainer, bench.config, range(job.leg)).states[-1]
+    noise = cancelled(bench.config)
+    judged = {
+        name: series
+        for name, series in _states(bench, job.leg, state).items()
+        if owner(name) not in noise and not series.blurred(-1)
+    }
+    rest = {name: difference(state[name], modelled[name]) for name in judged}
+    wrong = [name for name, gap in rest.items() if not gap.absolute <= judged[name].limits[-1]]
+    if wrong:
+        message = f"{what}: {wrong[0]}: {describe(rest[wrong[0]])} from a process that normalises the same rows"
+        outcome.checks.append(Check("distribution", wrong[0], what, "fail", message=message))
+        if not outcome.findings:  # otherwise the same fault once more
+            _tell(bench, "shards", wrong[0], message, outcome)
+        return
+    apart = max(series.shares[-1] for series in judged.values())
+    left = max(gap.absolute / (judged[name].scales[-1] or 1.0) for name, gap in rest.items())
+    batch = bench.config.training.batch_size
+    message = (
+        f"without sync_batchnorm each of {engine.replicas} devices normalises by its own {batch // engine.replicas} of "
+        f"{batch} examples: after {job.leg} steps up to {apart:.2g} from one device, and {left:.1g} from one process "
+        "that normalises the same rows by themselves"
+    )
+    outcome.checks.append(
+        Check("distribution", "batch norm", what, "known-difference", apart, None, "relative", message)
+    )
+
+
+def _judge_each_other(bench: Bench, job: Job, states: dict[tuple[Engine, str], Arrays], outcome: Outcome) -> None:
+    """Both frameworks' engines, with as many replicas, directly."""
+    own = {engine: state for (engine, run), state in states.items() if run == OWN}
+    start, nudged = bench.expected.states[0], bench.nudged.states[job.leg]
+    for engine, state in own.items():
+        for other, expected in own.items():
+            if engine.kind != DDP or other.kind == DDP or engine.replicas != other.replicas:
+                continue
+            what = f"{engine.name}, against {other.kind}"
+            parted = _check(
+                bench, what, trajectories.states([start, expected], [start, state], [start, nudged]), outcome
+            )
+            if parted:
+                _tell(bench, "gradient-average", parted.name, _parted(what, parted), outcome)
+
+
+def _states(bench: Bench, step: int, state: Arrays) -> dict[str, Series]:
+    start = bench.expected.states[0]
+    expected, nudged = bench.expected.states[step], bench.nudged.states[step]
+    return trajectories.states([start, expected], [start, state], [start, nudged])
+
+
+def _check(bench: Bench, what: str, found: dict[str, Series], outcome: Outcome) -> Series | None:
+    """A check for each array or loss at its last step; the first that differs."""
+    noise, parted = cancelled(bench.config), None
+    for name, series in found.items():
+        reason = noise.get(owner(name), "") if "/" in name else ""
+        i = max(series.worst, 1) if "/" in name else series.worst  # an array's first place is the start
+        judgement: Judgement = "fail" if series.diverged(i) else "abstain" if series.blurred(i) else "pass"
+        message = f"{what}: {name}: {describe(series.gaps[i])}" if judgement == "fail" else ""
+        if reason and judgement != "pass":
+            judgement, message = "abstain", reason
+        limit = series.limits[i] / (series.scales[i] or 1.0)
+        outcome.checks.append(
+            Check("distribution", name, what, judgement, series.shares[i], limit, "relative", message)
+        )
+        if judgement == "fail" and parted is None:
+            parted = series
+    return parted
+
+
+def _kind(bench: Bench, losses: dict[str, Series]) -> str:
+    """What is wrong in a run from the start: D's first losses tell what it learns from, the rest what it learns."""
+    if bench.config.training.d_updates > 1:
+        return "devices"  # the losses are those of the last update: both may be
+    return "shards" if any(losses[name].diverged(0) for name in D_LOSSES if name in losses) else "gradient-average"
+
+
+def _parted(what: str, series: Series) -> str:
+    return f"{what}: {series.name}: {describe(series.gaps[series.worst])} from the run in one process"
+
+
+def _tell(bench: Bench, kind: str, name: str, message: str, outcome: Outcome) -> None:
+    layer = port_name(bench, name) if "/" in name else name
+    outcome.findings.append(Finding(kind, layer, name, message, FIXES[kind], "distribution"))
+    outcome.message = outcome.message or message
+
+
+def _failed(engine: Engine, run: str, message: str, outcome: Outcome) -> None:
+    outcome.checks.append(Check("distribution", engine.name, run, "fail", message=message))
+    if not any(finding.layer == engine.name for finding in outcome.findings):
+        outcome.findings.append(Finding("engine", engine.name, engine.name, message, FIXES["engine"], "distribution"))
+    outcome.message = outcome.message or message
+
+
+def _summary(job: Job, runs: list[tuple[Engine, str]], outcome: Outcome) -> str:
+    if not runs:
+        return outcome.checks[0].message
+    passed = [check.measured for check in outcome.checks if check.judgement == "pass" and check.measured is not None]
+    replicas = " and ".join(dict.fromkeys(str(engine.replicas) for engine, _ in runs))
+    kinds = ", ".join(dict.fromkeys(engine.kind for engine, _ in runs))
+    more = any(run == RESUMED for _, run in runs)
+    resumed = "; 4 went on where 2 had stopped, for one step more" if more else ""
+    apart = next((f"; {check.message}" for check in outcome.checks if check.judgement == "known-difference"), "")
+    return (
+        f"{replicas} replicas of {kinds}: {job.leg} steps as one process{resumed}: within "
+        f"{max(passed, default=0.0):.1g}{apart}"
+    )

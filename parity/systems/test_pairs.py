@@ -1,0 +1,53 @@
+"""``pytest parity``: every pair of the registry on every rung that it has."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import pytest
+
+from parity.systems.pairs import AnyPair, Pair, networks, registry
+from parity.systems.training.pairs import TrainingPair
+from parity.systems.training.pairs import registry as training
+from parity.systems.worker_pool import awaited_last
+from parity.verdict import Verdict
+
+# Differences that a pair is known to have; the rung proves that it is that one and no other.
+NORMALISING = ("dcgan", "upsample_dcgan", "conditional_dcgan")  # by batches; known without synchronised batch norm
+KNOWN = {(f"{system}.training", "distribution"): "known-difference" for system in NORMALISING}
+EVERY = [pytest.param(pair, rung, id=f"{pair.name}-{rung}") for pair in awaited_last(registry()) for rung in pair.rungs]
+
+
+@pytest.mark.parametrize(("pair", "rung"), EVERY)
+def test_rung(pair: AnyPair, rung: str, verdict_of: Callable[[AnyPair], Verdict]) -> None:
+    verdict = verdict_of(pair)
+    result = verdict.rungs[rung]
+    if result.judgement == "abstain":
+        pytest.skip(f"nothing to judge: {result.message}")
+    assert result.judgement in ("pass", KNOWN.get((pair.name, rung))), verdict.to_text()
+
+
+@pytest.mark.parametrize("pair", networks(), ids=lambda pair: pair.name)
+def test_every_layer_is_judged(pair: Pair, verdict_of: Callable[[AnyPair], Verdict]) -> None:
+    verdict = verdict_of(pair)
+    assert verdict.output_judged
+    assert verdict.coverage.judged == verdict.coverage.total > 0, str(verdict.coverage)
+    assert not verdict.findings, verdict.to_text()
+
+
+@pytest.mark.parametrize("pair", training(), ids=lambda pair: pair.name)
+def test_every_parameter_is_judged_or_noise_for_a_reason(
+    pair: TrainingPair, verdict_of: Callable[[AnyPair], Verdict]
+) -> None:
+    verdict = verdict_of(pair)
+    coverage = verdict.coverage
+    assert verdict.output_judged and not verdict.findings, verdict.to_text()
+    assert coverage.judged + len(coverage.abstained) == coverage.total and coverage.judged > 0
+    allowed = (
+        "subtracts the mean",
+        "raises real and fake alike",
+        "softmax takes no notice",
+        "a sign, which stays",
+        "bfloat16 rounds by 2^-9",
+    )
+    assert all(any(words in why for words in allowed) for why in coverage.abstained.values()), str(coverage)

@@ -1,0 +1,66 @@
+"""What lockstep runs learn from and start at: drawn, so that no data set is needed. Plain NumPy."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+
+import numpy as np
+
+from shared_impl.config.schema import Config
+from shared_impl.data.moments import Accumulator, Moments
+from shared_impl.sampling.draws import Draws
+
+Array = np.ndarray
+WEIGHTS = {"generator": "generator", "ema": "generator", "discriminator": "discriminator"}
+
+
+def batch(config: Config, number: int) -> dict[str, Array]:
+    """Batch ``number`` as the stream would give it: uint8 ``[B, H, W, C]``, or float32 ``[B, samples]``."""
+    draws, size = Draws(config.training.seed), config.training.batch_size
+    classes = max(config.model.labels, 1)
+    labels = (classes * draws.uniform("drawn labels", (size,), number)).astype(np.int64)
+    if config.model.medium == "image":
+        side = config.model.side
+        shades = draws.uniform("drawn images", (size, side, side, config.model.nc), number)
+        return {"x": (256 * shades).astype(np.uint8), "label": labels}
+    _, hop, samples = config.model.framing
+    noise = 2 * draws.uniform("drawn clips", (size, samples), number) - 1
+    loudness = draws.uniform("drawn loudness", (size, samples // hop), number) ** 3  # of each hop
+    return {"x": (noise * np.repeat(loudness, hop, 1)).astype(np.float32), "label": labels}
+
+
+def batches(config: Config, start: int = 0, look: Callable[[], object] | None = None) -> Iterator[dict[str, Array]]:
+    """Batches without end from number ``start``; ``look`` is called whenever one is asked for."""
+    while True:
+        if look is not None:
+            look()
+        yield batch(config, start)
+        start += 1
+
+
+def awake(state: Mapping[str, Array], seed: int) -> dict[str, Array]:
+    """Single numbers that a run starts at zero, such as an attention's gamma, by which all before them is multiplied:
+    drawn from U(0.5, 1), or nothing would be seen of a whole layer until they have moved.
+
+    Names may be either house's; a moving average gets what its network gets.
+    """
+    draws, found = Draws(seed), {}
+    for name, array in state.items():
+        scope, _, rest = name.partition("/")
+        if scope in WEIGHTS and array.dtype.kind == "f" and not array.ndim and not array:
+            place = f"{WEIGHTS[scope]}/{rest.replace('.', '/')}"
+            found[name] = np.asarray(0.5 + draws.uniform(place, (1,))[0] / 2, array.dtype)
+    return found
+
+
+def moments(config: Config, log_magnitude: Callable[[Array, int, int], Array]) -> Moments | None:
+    """The moments of the first batch's spectrograms; None for a system that learns from images.
+
+    ``log_magnitude`` takes waveforms ``[B, T]``, frame and hop to ``[B, frames, bins]``.
+    """
+    if config.model.medium == "image":
+        return None
+    accumulator = Accumulator({"source": "drawn"})
+    frame, hop, _ = config.model.framing
+    accumulator.add(log_magnitude(batch(config, 0)["x"].astype(np.float64), frame, hop))
+    return accumulator.result()

@@ -1,0 +1,162 @@
+"""The first thing that differs in two runs: the step, the update, the array, and a cause."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from parity.checks.values import describe
+from parity.numerics.difference import difference
+from parity.systems.conversion.states import NETWORKS, passages
+from parity.systems.training.explain import explain
+from parity.systems.training.noise import owner
+from parity.systems.training.update_case import Case, Told
+from parity.verdict import Finding
+
+if TYPE_CHECKING:
+    from parity.systems.training.context import Bench
+
+# What a step computes, in order: the losses of D, D's moments and weights, then the same of G.
+D_LOSSES = ("d_real", "d_fake", "penalty", "d_class", "d_loss")
+G_LOSSES = ("g_class", "perceptual", "texture", "g_loss")
+PARTS = ("d_optimizer", "discriminator", *G_LOSSES, "g_optimizer", "generator", "ema")
+CAUSES = {
+    "d_real": (
+        "loss",
+        "D judges the real batch otherwise",
+        "compare prepare(), instance noise, and which weights judge",
+    ),
+    "d_fake": ("loss", "D judges the fakes otherwise", "compare the latents drawn for this update, and prepare()"),
+    "penalty": (
+        "penalty",
+        "D's judgements agree and the penalty does not",
+        "compare the mixing weights alpha drawn for this update, penalty_weight, and the slope's norm",
+    ),
+    "d_class": (
+        "loss",
+        "D's judgements agree and its naming of classes does not",
+        "compare the classes told, auxiliary_weight, and that fakes are named as well as real images",
+    ),
+    "g_class": (
+        "loss",
+        "what D does agrees, its naming of G's fakes does not",
+        "compare the classes told and auxiliary_weight",
+    ),
+    "perceptual": (
+        "loss",
+        "what D does agrees, the fakes' distance in VGG19's features does not",
+        "compare how images are normalised for VGG19, the layer whose features count, and perceptual_weight",
+    ),
+    "texture": (
+        "loss",
+        "what D does agrees, the distance of Gram matrices does not",
+        "compare what the Gram matrices are divided by, and texture_weight",
+    ),
+    "d_loss": (
+        "loss",
+        "D's mean judgements and the penalty agree, what is made of them does not",
+        "compare the targets (label_smoothing, smooth_fakes) and d_scale",
+    ),
+    "g_loss": (
+        "loss",
+        "what D does agrees, G's loss does not",
+        "compare G's target, instance noise, and which D judges",
+    ),
+}
+
+
+@dataclass(frozen=True)
+class First:
+    """``name`` is the first array or loss to differ, in step ``step`` (from 1; 0: before the first)."""
+
+    step: int
+    name: str
+    finding: Finding
+
+
+def first(bench: Bench) -> First | None:
+    """Where the runs part, and why; None if they never do."""
+    start = [name for name, series in bench.states.items() if series.gaps[0].absolute and name not in bench.noise]
+    if start:
+        return _at_start(bench, _in_order(start)[0])
+    for step in range(bench.steps):
+        losses = [name for name, series in bench.losses.items() if series.diverged(step)]
+        states = [
+            name for name, series in bench.states.items() if series.diverged(step + 1) and name not in bench.noise
+        ]
+        if losses or states:
+            return _within(bench, step, losses, states)
+    return None
+
+
+def port_name(bench: Bench, name: str) -> str:
+    """What torch calls an array of the state."""
+    network, _, parameter = owner(name).partition("/")
+    if network not in NETWORKS.values():
+        return name
+    torch_names = {passage.keras: passage.torch for passage in passages(bench.config.model, network)}
+    return name.removesuffix(parameter) + torch_names.get(parameter, parameter)
+
+
+def _at_start(bench: Bench, name: str) -> First:
+    series = bench.states[name]
+    message = f"{name}: differs before the first step: {describe(series.gaps[0])}"
+    fix = "draw initial weights from shared_impl.sampling.draws by the layer's name; start slots at what the configuration says"
+    return First(0, name, _finding(bench, name, Told("initial-state", message, fix), "step"))
+
+
+def _within(bench: Bench, step: int, losses: list[str], states: list[str]) -> First:
+    """One step, taken again on both sides from the states before it, update by update."""
+    expected, got = bench.updates(bench.reference, step), bench.updates(bench.port, step)
+    updates = len(expected) - 1
+    for update in range(1, updates + 1):
+        candidates = list(_apart(bench, step, expected[update], got[update]))
+        ordered = _in_order([*losses, *candidates] if update == updates else candidates)
+        if not ordered:
+            continue
+        name = ordered[0]
+        where = f"step {step + 1}" + (f", D update {update} of {updates}" if updates > 1 and _of_d(name) else "")
+        if name in bench.losses:
+            gap = bench.losses[name].gaps[step]
+            kind, cause, fix = CAUSES.get(name, ("loss", "this loss differs first", "compare how it is computed"))
+            told = Told(kind, f"{where}: {name} is {gap.got:.12g}, expected {gap.expected:.12g}: {cause}", fix)
+        else:
+            case = Case(
+                bench.config, bench.steps, step, name,
+                expected[update - 1], expected[update], got[update - 1], got[update],
+            )  # fmt: skip
+            told = explain(case)
+            apart = describe(difference(got[update][name], expected[update][name]))
+            told = told._replace(message=f"{where}: {name}: {apart}; {told.message}")
+        return First(step + 1, name, _finding(bench, name, told, "step" if step == 0 else "training"))
+    name = _in_order([*losses, *states])[0]
+    told = Told(
+        "numeric",
+        f"step {step + 1}: {name} differs, and does not when the step is taken again",
+        "look for state that the checkpoint does not hold, and for draws that are not counted",
+    )
+    return First(step + 1, name, _finding(bench, name, told, "step" if step == 0 else "training"))
+
+
+def _apart(bench: Bench, step: int, expected: dict, got: dict) -> Iterator[str]:
+    for name, series in bench.states.items():
+        if name not in bench.noise and difference(got[name], expected[name]).absolute > series.limits[step + 1]:
+            yield name
+
+
+def _in_order(names: Sequence[str]) -> list[str]:
+    """As computed: D's losses, slots and weights, then G's loss, slots, weights and average.
+
+    Gradients reach the last layer first; first moments stand before second ones.
+    """
+    order = (*D_LOSSES, *PARTS)
+    return sorted(reversed(names), key=lambda name: (order.index(name.partition("/")[0]), "/v/" in name))
+
+
+def _of_d(name: str) -> bool:
+    return name in D_LOSSES or owner(name).startswith("discriminator") or name.startswith("d_optimizer")
+
+
+def _finding(bench: Bench, name: str, told: Told, rung: str) -> Finding:
+    return Finding(told.kind, port_name(bench, name), name, told.message, told.fix, rung)

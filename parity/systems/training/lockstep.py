@@ -1,0 +1,74 @@
+"""Runs of a trainer on the drawn batches, recorded step by step in Keras's names and layout."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+
+from parity.systems.training import drawn_data
+from parity.systems.training.trainers import House
+from shared_impl.config.schema import Config
+from shared_impl.sampling.draws import Draws
+from shared_impl.training.growing import batches_before, portions
+
+Array = np.ndarray
+Arrays = dict[str, Array]
+
+# A convolution here adds up 16 to 1600 products, and so rounds by 4 to 40 units of 2^-53 relative to them.
+NUDGE = 2.0**-50
+
+
+@dataclass
+class Trajectory:
+    """``states[i]`` is the state after ``i`` steps, ``losses[i]`` what the step after it reported.
+
+    ``kept`` is the state of step ``keep`` in the house's own names and layout.
+    """
+
+    states: list[Arrays] = field(default_factory=list)
+    losses: list[dict[str, float]] = field(default_factory=list)
+    kept: Arrays = field(default_factory=dict)
+
+
+def run(house: House, trainer: Any, config: Config, steps: range, keep: int | None = None) -> Trajectory:
+    """Take these steps and record them, from the trainer's state with its sleepers awake."""
+    start = _seen(house, trainer, config)
+    if sleepers := drawn_data.awake(start, config.training.seed):
+        house.restore(trainer, house.from_reference(start | sleepers, config))
+    found = Trajectory([start | sleepers])
+    for step in steps:
+        if step == keep:
+            found.kept = house.state(trainer)
+        batches = drawn_data.batches(config, batches_before(config, step))
+        found.losses.append(house.step(trainer, step, batches))
+        found.states.append(_seen(house, trainer, config))
+    return found
+
+
+def updates(house: House, trainer: Any, config: Config, step: int, state: Mapping[str, Array]) -> list[Arrays]:
+    """Step ``step`` taken again from ``state``: the states before each update of D, and the last one."""
+    house.restore(trainer, house.from_reference(state, config))
+    seen: list[Arrays] = []
+    batches = drawn_data.batches(
+        config, batches_before(config, step), lambda: seen.append(_seen(house, trainer, config))
+    )
+    house.step(trainer, step, batches)
+    return [*seen[:: portions(config, step)], _seen(house, trainer, config)]
+
+
+def nudged(state: Mapping[str, Array], seed: int) -> Arrays:
+    """A state whose floating-point values are moved by :data:`NUDGE` of themselves, up or down at random."""
+    draws = Draws(seed)
+    return {
+        name: array * (1 + NUDGE * np.sign(draws.uniform(name, array.shape) - 0.5))
+        if array.dtype.kind == "f"
+        else array
+        for name, array in state.items()
+    }
+
+
+def _seen(house: House, trainer: Any, config: Config) -> Arrays:
+    return house.to_reference(house.state(trainer), config)

@@ -1,0 +1,171 @@
+"""Trainers broken on purpose, one fault each: what the rungs of training must catch, where, and under which name."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from parity.systems.training.trainers import House, TorchTrainer
+from shared_impl.config.schema import Config
+from shared_impl.data.moments import Moments
+from torch_impl.checkpoints import restore
+from torch_impl.trainer import Drawn
+
+Array = np.ndarray
+Fault = Callable[[House], House]
+
+
+@dataclass(frozen=True)
+class TrainingMutant:
+    """The port of ``pair`` (command-line words), given ``fault``, must fail ``rung`` at ``layer``, named ``kind``.
+
+    ``layer`` is an array of the state in Keras's names, a loss or a kind of data; ``besides`` as in
+    :class:`parity.systems.mutants.Mutant`.
+    """
+
+    name: str
+    pair: str
+    layer: str
+    fault: Fault
+    rung: str
+    kind: str
+    besides: frozenset[str] = frozenset()
+    shows: str = ""
+
+
+def configured(**sections: Mapping[str, Any]) -> Fault:
+    """A port that trains under another configuration: ``configured(optimizer={"beta1": 0.9})``."""
+
+    def broken(house: House) -> House:
+        def build(config: Config, steps: int, moments: Moments | None) -> Any:
+            changed = {name: getattr(config, name).model_copy(update=fields) for name, fields in sections.items()}
+            return house.build(config.model_copy(update=changed), steps, moments)
+
+        return replace(house, build=build)
+
+    return broken
+
+
+def trained_by(trainer: Callable[[Config, int, Moments | None], Any]) -> Fault:
+    """A port with another trainer."""
+    return lambda house: replace(house, build=trainer)
+
+
+def in_processes(trainer: str) -> Fault:
+    """A port whose other processes have another trainer, named ``MODULE:CLASS``."""
+    return lambda house: replace(house, trainer=trainer)
+
+
+class SwappedRates(TorchTrainer):
+    """Gives each network the other's learning rate."""
+
+    def update_both(self, real: Tensor, drawn: Drawn, lr_d: float, lr_g: float) -> dict[str, Tensor]:
+        """One update of each, at the wrong rates."""
+        return super().update_both(real, drawn, lr_g, lr_d)
+
+
+class ReusedMixing(TorchTrainer):
+    """Mixes real and fake by the first update's weights in every update of a step."""
+
+    def _drawn(self, step: int, update: int) -> Drawn:
+        return super()._drawn(step, update)._replace(alpha=super()._drawn(step, 0).alpha)
+
+
+class NoiseForDAlone(TorchTrainer):
+    """Has D judge G's fakes without instance noise when G learns."""
+
+    def update_generator(self, drawn: Drawn, lr: float) -> dict[str, Tensor]:
+        """One update of G, by a D that sees more than it has learnt from."""
+        return super().update_generator(drawn._replace(noise=torch.zeros_like(drawn.noise)), lr)
+
+
+class LateSchedule(TorchTrainer):
+    """Takes each learning rate one step late."""
+
+    now = 0
+
+    def step(self, step: int, batches: Iterator[dict[str, Array]]) -> dict[str, Tensor]:
+        """The step's draws at the rate of the step before."""
+        self.now = step
+        return super().step(max(step - 1, 0), batches)
+
+    def _drawn(self, step: int, update: int) -> Drawn:
+        return super()._drawn(self.now, update)
+
+
+def forgets_average(house: House) -> House:
+    """A port that saves the moving average and does not restore it."""
+
+    def partly(trainer: Any, arrays: Mapping[str, Array]) -> None:
+        kept = {name: tensor.clone() for name, tensor in trainer.ema.state_dict().items()}
+        restore(trainer, arrays)
+        trainer.ema.load_state_dict(kept)
+
+    return replace(house, restore=partly)
+
+
+def swaps_moments(house: House) -> House:
+    """A port whose moments arrive across the bridge in each other's place."""
+
+    def crossed(arrays: Mapping[str, Array], config: Config) -> dict[str, Array]:
+        other = {"/m/": "/v/", "/v/": "/m/"}
+        found = house.from_reference(arrays, config)
+        places = {name: next((name.replace(a, b) for a, b in other.items() if a in name), name) for name in found}
+        return {name: found[places[name]] for name in found}
+
+    return replace(house, from_reference=crossed)
+
+
+def symmetric_window(house: House) -> House:
+    """A port whose Hann window ends on a zero, as windows for filters do and those of spectra do not."""
+
+    def log_magnitude(clips: Array, frame: int, hop: int) -> Array:
+        window = torch.hann_window(frame, periodic=False, dtype=torch.float64)
+        padded = torch.nn.functional.pad(torch.from_numpy(clips).double(), (0, frame - hop))
+        transform = torch.stft(padded, frame, hop, window=window, center=False, return_complex=True)
+        return torch.log(transform.abs() + 1e-6).mT.numpy()
+
+    return replace(house, log_magnitude=log_magnitude)
+
+
+STEPS = " training.steps=4"
+LASTING = frozenset({"training"})
+MUTANTS = [
+    TrainingMutant(
+        "epsilon's place", "dcgan.training optimizer.epsilon_place=torch" + STEPS, "discriminator/output/kernel",
+        configured(optimizer={"epsilon_place": "tensorflow"}), "step", "optimizer-epsilon", LASTING,
+    ),
+    TrainingMutant(
+        "rates swapped", "dcgan.training optimizer.lr_g=0.0004" + STEPS, "discriminator/output/kernel",
+        trained_by(SwappedRates), "step", "learning-rate", LASTING,
+    ),
+    TrainingMutant(
+        "mixing weights reused", "specgan.training training.d_updates=2" + STEPS, "penalty",
+        trained_by(ReusedMixing), "step", "penalty", LASTING,
+    ),
+    TrainingMutant(
+        "noise for D alone", "specgan.training training.instance_noise=0.3" + STEPS, "g_loss",
+        trained_by(NoiseForDAlone), "step", "loss", LASTING,
+    ),
+    TrainingMutant(
+        "schedule a step late", "dcgan.training optimizer.schedule=cosine" + STEPS, "discriminator/output/kernel",
+        trained_by(LateSchedule), "training", "learning-rate",
+    ),
+    TrainingMutant(
+        "average forgotten", "dcgan.training training.ema=0.9" + STEPS, "ema/upconv_0/kernel",
+        forgets_average, "checkpoint", "checkpoint-incomplete",
+    ),
+    TrainingMutant(
+        "moments swapped across", "dcgan.training" + STEPS, "state", swaps_moments, "checkpoint", "checkpoint-crossing"
+    ),
+    TrainingMutant("symmetric window", "specgan.training" + STEPS, "stft", symmetric_window, "data", "stft"),
+    TrainingMutant(
+        "gradients kept apart", "dcgan.training" + STEPS, "generator/upconv_0/kernel",
+        in_processes("parity.systems.distribution.faults:Unshared"), "distribution", "gradient-average",
+    ),
+]  # fmt: skip

@@ -1,0 +1,91 @@
+"""The rungs step and training: one step from equal states, then many in lockstep."""
+
+from __future__ import annotations
+
+from parity.checks.context import Outcome
+from parity.checks.values import describe
+from parity.systems.training.context import Bench
+from parity.systems.training.trajectories import Series
+from parity.verdict import Check, Judgement
+
+
+def step(bench: Bench) -> Outcome:
+    """Equal initial states, bit for bit, and equal states and losses after one step."""
+    outcome = Outcome()
+    for name in bench.lacking:
+        side = bench.port.name if name in bench.expected.states[0] else bench.reference.name
+        outcome.checks.append(Check("step", name, "start", "fail", message=f"{name}: {side}'s state does not hold it"))
+    for name, series in bench.states.items():
+        gap = series.gaps[0]
+        fine = not gap.absolute
+        message = "" if fine else f"{name}: {describe(gap)}"
+        outcome.checks.append(
+            Check("step", name, "start", "pass" if fine else "fail", gap.relative, 0.0, "relative", message)
+        )
+    outcome.checks += [_check("step", series, 0, "step 1") for series in bench.losses.values()]
+    outcome.checks += [
+        _check("step", series, 1, "step 1", bench.noise.get(name, "")) for name, series in bench.states.items()
+    ]
+    if not any(check.judgement == "fail" for check in outcome.checks):
+        outcome.message = (
+            f"{len(bench.states)} arrays equal at the start bit for bit; {len(bench.losses)} losses and all arrays "
+            f"after {_updates(bench)}"
+        )
+    _tell_first(bench, outcome, "step")
+    return outcome
+
+
+def training(bench: Bench) -> Outcome:
+    """Every loss and every array of the state after each of many steps."""
+    outcome = Outcome()
+    for series in bench.losses.values():
+        i = series.worst
+        outcome.checks.append(_check("training", series, i, f"step {i + 1}"))
+    for name, series in bench.states.items():
+        i = _telling(series)
+        outcome.checks.append(_check("training", series, i, f"step {i}", bench.noise.get(name, "")))
+    _tell_first(bench, outcome, "training")
+    largest = max((series.multiple for series in [*bench.losses.values(), *bench.judged.values()]), default=0.0)
+    outcome.message = outcome.message or (
+        f"{bench.steps} steps in lockstep; the two runs part by at most {largest:.1f} times what rounding does"
+    )
+    return outcome
+
+
+RUNGS = {"step": step, "training": training}
+
+
+def _telling(series: Series) -> int:
+    """The first step at which the series has diverged; else the one nearest to its limit."""
+    diverged = [i for i in range(1, len(series.gaps)) if series.diverged(i)]
+    return diverged[0] if diverged else max(series.worst, 1)
+
+
+def _check(rung: str, series: Series, i: int, what: str, noise: str = "") -> Check:
+    gap, largest = series.gaps[i], series.scales[i] or 1.0
+    judgement: Judgement = "fail" if series.diverged(i) else "abstain" if series.blurred(i) else "pass"
+    message = f"{series.name}: {what}: {describe(gap)}" if judgement == "fail" else ""
+    if judgement == "abstain":
+        message = f"rounding alone moves it by {series.drift[i]:.1g}, training by {series.moved[i]:.1g}"
+    if noise:
+        judgement, message = "abstain", noise
+    return Check(
+        rung, series.name, what, judgement, gap.absolute / largest, series.limits[i] / largest, "relative", message
+    )
+
+
+def _tell_first(bench: Bench, outcome: Outcome, rung: str) -> None:
+    """The headline of a failure: where and why the runs part."""
+    if bench.first is None:
+        return
+    if bench.first.finding.rung == rung:
+        outcome.findings.append(bench.first.finding)
+        outcome.message = bench.first.finding.message
+    elif rung == "training":
+        when = f"step {bench.first.step}" if bench.first.step else "the start"
+        outcome.message = f"the runs part at {when}: {bench.first.name}"
+
+
+def _updates(bench: Bench) -> str:
+    count = bench.config.training.d_updates
+    return f"{count} update{'s' * (count > 1)} of D and one of G"

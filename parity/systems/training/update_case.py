@@ -1,0 +1,88 @@
+"""A training update that came out otherwise, and what it takes to explain it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import NamedTuple
+
+import numpy as np
+
+from parity.numerics.difference import TINY
+from parity.systems.training.noise import owner
+from shared_impl.config.schema import Config
+from shared_impl.training.schedules import learning_rates
+
+Array = np.ndarray
+Arrays = dict[str, Array]
+
+# What an explanation may leave of the difference it explains. Settings are solved for from float64 differences, so the
+# right one leaves far less, and another one leaves most of it.
+REST = 1e-3
+
+
+class Told(NamedTuple):
+    """A cause: its kind, what the port does, and what to do about it."""
+
+    kind: str
+    message: str
+    fix: str
+
+
+@dataclass(frozen=True)
+class Case:
+    """``name`` differs after update ``update`` (from 1) of its network, in step ``step`` (from 0).
+
+    States before and after it, on both sides, in Keras's names and layout.
+    """
+
+    config: Config
+    steps: int
+    step: int
+    name: str
+    before: Arrays
+    expected: Arrays
+    port_before: Arrays
+    got: Arrays
+
+    @property
+    def scope(self) -> str:
+        """``d_optimizer``, ``discriminator``, ``ema`` and so on."""
+        return self.name.partition("/")[0]
+
+    @property
+    def optimizer(self) -> str:
+        """The optimiser that moves the array's network."""
+        return "d_optimizer" if owner(self.name).startswith("discriminator") else "g_optimizer"
+
+    @property
+    def parameter(self) -> str:
+        """``layer/parameter``."""
+        return owner(self.name).partition("/")[2]
+
+    @property
+    def update(self) -> int:
+        """Updates that the optimiser has made, this one included."""
+        return int(self.expected[f"{self.optimizer}/updates"])
+
+    @property
+    def rate(self) -> float:
+        """The learning rate of this update."""
+        return learning_rates(self.config.optimizer, self.step, self.steps)[self.optimizer == "g_optimizer"]
+
+    def slot(self, kind: str) -> str:
+        """The name of the parameter's slot."""
+        return f"{self.optimizer}/{kind}/{self.parameter}"
+
+
+def solved(target: Array, direction: Array, wanted: float) -> float | None:
+    """The number that times ``direction`` is ``target``, where ``wanted`` is not; None if there is none."""
+    size = float(np.sum(direction * direction))
+    if not np.isfinite(size) or size < TINY or not np.isfinite(target).all():
+        return None
+    factor = float(np.sum(target * direction)) / size
+    return factor if explains(target, factor * direction, wanted * direction) else None
+
+
+def explains(target: Array, found: Array, usual: Array) -> bool:
+    """Whether ``found`` leaves next to nothing of the difference between ``target`` and ``usual``."""
+    return bool(np.linalg.norm(target - found) < REST * np.linalg.norm(target - usual))

@@ -1,0 +1,164 @@
+"""The verdict on a system's training: two trainers of one configuration."""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import Callable, Iterable
+
+from parity.checks.context import Outcome
+from parity.checks.rung_names import TRAINING, chosen
+from parity.systems.conversion.states import NETWORKS, passages
+from parity.systems.distribution import rung as many_devices
+from parity.systems.training import bfloat16, checkpointing, data
+from parity.systems.training import rungs as lockstep_rungs
+from parity.systems.training.context import Bench, Stopped
+from parity.systems.training.first_difference import D_LOSSES, G_LOSSES, port_name
+from parity.systems.training.noise import owner
+from parity.systems.training.trainers import KERAS, TORCH, House, one_thread
+from parity.verdict import (
+    SEVERITY,
+    Check,
+    Coverage,
+    Curve,
+    Finding,
+    Judgement,
+    LayerRow,
+    RungResult,
+    Training,
+    Verdict,
+    worst_judgement,
+)
+from parity.verification import versions
+from shared_impl.config.schema import Config
+
+RUNGS: dict[str, Callable[[Bench], Outcome]] = {
+    **lockstep_rungs.RUNGS,
+    **checkpointing.RUNGS,
+    **data.RUNGS,
+    **many_devices.RUNGS,
+}
+ROUGH = {**RUNGS, **bfloat16.RUNGS}  # where values are rounded too much to be compared one by one
+LOSSES = (*D_LOSSES, *G_LOSSES)
+BLURRED = "rounding alone moves it as far as training does"
+WEIGHTS = tuple(f"{network}/" for network in NETWORKS)
+
+
+def verify_training(
+    config: Config,
+    *,
+    reference: House = KERAS,
+    port: House = TORCH,
+    rungs: Iterable[str] | None = None,
+    name: str = "",
+    progress: Callable[[str], None] | None = None,
+    fresh: bool = True,
+) -> Verdict:
+    """Measure whether ``port`` trains as ``reference`` does under ``config``, whose ``training.steps`` are taken.
+
+    ``fresh``: a run that was stopped is resumed by a trainer of its own (see :class:`Bench`).
+
+    Raises UnusableInput if the reference does not train at all, or for an unknown rung.
+    """
+    start = time.perf_counter()
+    wanted = chosen(rungs, TRAINING)
+    bench = Bench(config, reference, port, fresh)
+    results: dict[str, RungResult] = {}
+    findings: list[Finding] = []
+    for rung in wanted:
+        if progress is not None:
+            progress(rung)
+        with one_thread():
+            results[rung], outcome = climb(bench, rung)
+        findings += outcome.findings
+    checks = [check for result in results.values() for check in result.checks]
+    rows = _rows(bench, checks)
+    return Verdict(
+        name or f"{config.model.system}.training",
+        results,
+        rows,
+        findings,
+        _coverage(rows, checks),
+        _first_row(findings, rows),
+        not any(check.layer in LOSSES and check.judgement == "abstain" for check in checks),
+        config.training.seed,
+        versions(),
+        seconds=time.perf_counter() - start,
+        training=_training(bench) if bench.ran and not bench.stopped else None,
+    )
+
+
+def climb(bench: Bench, rung: str) -> tuple[RungResult, Outcome]:
+    """One rung's result, timed."""
+    start = time.perf_counter()
+    try:
+        outcome = (RUNGS if bench.exact else ROUGH)[rung](bench)
+    except Stopped as stopped:
+        outcome = Outcome([Check(rung, "trainer", "run", "fail", message=str(stopped))])
+    told = [finding.message for finding in outcome.findings] + [outcome.message]
+    message = told[0] or next((check.message for check in outcome.checks if check.judgement == "fail"), "")
+    seconds = time.perf_counter() - start
+    return RungResult(rung, worst_judgement(outcome.checks), message, outcome.checks, seconds), outcome
+
+
+def _rows(bench: Bench, checks: list[Check]) -> list[LayerRow]:
+    """A row for each parameter and running statistic of a run in float64; its slots' checks count with it."""
+    if not bench.ran or not bench.exact:
+        return []
+    judgements: dict[str, Judgement] = {}
+    for check in checks:
+        name = check.layer if check.layer.startswith(WEIGHTS) else owner(check.layer)
+        judgements[name] = max(judgements.get(name, "pass"), check.judgement, key=SEVERITY.__getitem__)
+    names = [name for name in bench.expected.states[0] if name.startswith(WEIGHTS)]
+    return [_row(bench, name, judgements.get(name, "pass")) for name in names]
+
+
+def _row(bench: Bench, name: str, judgement: Judgement) -> LayerRow:
+    network, _, parameter = name.partition("/")
+    passage = next(p for p in passages(bench.config.model, NETWORKS[network]) if p.keras == parameter)
+    row = LayerRow(
+        passage.slot, name, port_name(bench, name), [*passage.keras_shape], [*passage.torch_shape],
+        parameters=math.prod(passage.keras_shape) if passage.trainable else 0, judgement=judgement,
+    )  # fmt: skip
+    if name in bench.states:
+        series = bench.states[name]
+        row.float64, row.isolated, row.rounding = max(series.shares), series.shares[1], series.multiple
+        row.note = bench.noise.get(name, "")
+    return row
+
+
+def _coverage(rows: list[LayerRow], checks: list[Check]) -> Coverage:
+    """Parameters judged; where nothing was trained in float64, checks."""
+    if rows:
+        reasons = {row.reference_layer: row.note or BLURRED for row in rows if row.judgement == "abstain"}
+        return Coverage(len(rows) - len(reasons), len(rows), reasons, "parameters")
+    reasons = {f"{check.layer}, {check.what}": check.message for check in checks if check.judgement == "abstain"}
+    return Coverage(len(checks) - len(reasons), len(checks), reasons, "checks")
+
+
+def _first_row(findings: list[Finding], rows: list[LayerRow]) -> LayerRow | None:
+    """What the first finding is about: a parameter's row, or one made for a loss, a slot or a kind of data."""
+    if not findings:
+        return None
+    name, layer = findings[0].reference_layer, findings[0].layer
+    own = LayerRow("state", name, layer, judgement="fail", note=findings[0].message)
+    return next((row for row in rows if row.reference_layer == name), own)
+
+
+def _training(bench: Bench) -> Training:
+    """The curves of both runs."""
+    expected, got = bench.expected.losses, bench.got.losses
+    curves = [
+        Curve(name, [step[name] for step in expected], [step[name] for step in got])
+        for name in expected[0]
+        if name in got[0]
+    ]
+    judged = list(bench.judged.values()) if bench.exact else []
+    steps = range(1, bench.steps + 1) if judged else range(0)
+    return Training(
+        bench.steps,
+        bench.conditions,
+        curves,
+        apart=[max(series.shares[i] for series in judged) for i in steps],
+        rounding=[max(series.drift[i] / (series.scales[i] or 1.0) for series in judged) for i in steps],
+    )

@@ -1,0 +1,85 @@
+"""Which parameters cannot cross from one model to the other, and why. Plain NumPy."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
+
+from parity.capture.steps import Step
+from parity.match.alignment import Match, Matching
+from parity.transfer.layouts import Layouts
+
+
+class WeightMismatch(ValueError):
+    """The two models' weights do not correspond; the message lists every key and shape that is in the way."""
+
+
+@dataclass(frozen=True)
+class Conflict:
+    """One parameter that cannot cross."""
+
+    layer: str
+    reference_layer: str
+    slot: str
+    message: str
+
+
+def find_conflicts(matching: Matching, layouts: Layouts, reference: Any, port: Any) -> list[Conflict]:
+    """Every parameter without a counterpart of the right shape: of paired layers, of lone ones, shared unevenly."""
+    conflicts = [conflict for match in matching.matches for conflict in _within(match, layouts)]
+    for step in matching.only_reference:
+        conflicts += [
+            Conflict("", step.name, slot, f"{step.name}.{slot} {shape} finds no layer in the port")
+            for slot, shape in step.shapes.items()
+        ]
+    for step in matching.only_port:
+        conflicts += [
+            Conflict(step.name, "", slot, f"{step.name}.{slot} {shape} finds no layer in the reference")
+            for slot, shape in step.shapes.items()
+        ]
+    return conflicts + list(_uneven(matching.matches, reference, port))
+
+
+def unclaimed(reference: Any, reference_steps: list[Step], port: Any, port_steps: list[Step]) -> list[Conflict]:
+    """Every parameter that belongs to no step."""
+    conflicts = [
+        Conflict("", path, "", f"{path} belongs to no layer that ran in the reference")
+        for path in reference.unclaimed(reference_steps)
+    ]
+    return conflicts + [
+        Conflict(path, "", "", f"{path} belongs to no layer that ran in the port")
+        for path in port.unclaimed(port_steps)
+    ]
+
+
+def _within(match: Match, layouts: Layouts) -> Iterator[Conflict]:
+    a, b = match.reference, match.port
+    for slot in [*a.shapes, *(slot for slot in b.shapes if slot not in a.shapes)]:
+        if slot not in b.shapes:
+            message = f"{a.name}.{slot} {a.shapes[slot]} has no counterpart in {b.name}"
+        elif slot not in a.shapes:
+            message = f"{b.name}.{slot} {b.shapes[slot]} has no counterpart in {a.name}"
+        else:
+            crossed = layouts.crossing(match).shape(slot, a.shapes[slot])
+            if crossed == tuple(b.shapes[slot]):
+                continue
+            message = f"{a.name}.{slot} {a.shapes[slot]} becomes {crossed}, but {b.name} holds {b.shapes[slot]}"
+        yield Conflict(b.name, a.name, slot, message)
+
+
+def _uneven(matches: list[Match], reference: Any, port: Any) -> Iterator[Conflict]:
+    """Weights that one side shares between two layers and the other keeps twice."""
+    partner: dict[tuple[str, int], tuple[int, str]] = {}
+    for match in matches:
+        for slot in (slot for slot in match.reference.shapes if slot in match.port.shapes):
+            mine, theirs = reference.holder(match.reference, slot), port.holder(match.port, slot)
+            names = f"{match.key}.{slot}", f"{match.port.name}.{slot}"
+            for side, here, there, (name, other) in (
+                ("reference", mine, theirs, names),
+                ("port", theirs, mine, names[::-1]),
+            ):
+                known, before = partner.setdefault((side, here), (there, other))
+                if known != there:
+                    message = f"{name} is shared in the {side}, but its counterparts are two: {before} and {other}"
+                    yield Conflict(match.port.name, match.key, slot, message)

@@ -1,0 +1,1 @@
+"""What both implementations stand on. Imports neither TensorFlow, Keras nor torch."""

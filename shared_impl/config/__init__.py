@@ -1,0 +1,1 @@
+"""Configuration: the schema, the systems' options, presets with overrides, differences between configurations."""

@@ -1,0 +1,147 @@
+"""Configurations: the presets in configs/, dotted overrides, and faults told in one line.
+
+``load("specgan", ["model.dim=8"])`` reads configs/specgan.yaml and changes one value. Every fault is a
+:class:`ConfigError` of one line that names the place, what stands there and what may stand there.
+"""
+
+from __future__ import annotations
+
+import inspect
+import re
+from collections.abc import Callable, Iterable, Mapping
+from difflib import get_close_matches
+from pathlib import Path
+from typing import Any, TypeVar
+
+import yaml
+from pydantic import ValidationError
+from pydantic_core import ErrorDetails
+
+from shared_impl.config.schema import Config
+from shared_impl.config.section import Section
+from shared_impl.config.systems import SYSTEMS
+
+_PACKAGE = Path(__file__).resolve().parents[1]
+_INSTALLED = _PACKAGE / "presets"  # setup.py installs configs/ there; in a checkout it lies beside the package
+PRESETS = _INSTALLED if _INSTALLED.is_dir() else _PACKAGE.parent / "configs"
+
+
+# Fields of which a configuration holds one: an override takes the place of the preset's.
+RIVALS = {"training.steps": ("epochs",), "training.epochs": ("steps",)}
+
+
+class ConfigError(ValueError):
+    """A configuration, preset, override or constructor option that cannot be used."""
+
+
+SectionT = TypeVar("SectionT", bound=Section)
+
+
+def presets() -> list[str]:
+    """The names of the presets in configs/."""
+    return sorted(path.stem for path in PRESETS.glob("*.yaml"))
+
+
+def load(preset: str | Path, overrides: Iterable[str] = ()) -> Config:
+    """Read a preset by name, or a YAML file by path, and apply ``section.key=value`` overrides.
+
+    Raises ConfigError for an unknown preset, an unreadable file, an unknown field and a value of the wrong type.
+    """
+    path = _locate(preset)
+    try:
+        content = yaml.safe_load(path.read_text(encoding="utf-8"))
+    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
+        raise ConfigError(f"{path}: cannot be read as YAML: {_one_line(error)}") from error
+    if not isinstance(content, dict):
+        raise ConfigError(f"{path}: expected sections ({', '.join(Config.model_fields)}), got {type(content).__name__}")
+    for override in overrides:
+        _override(content, override)
+    return checked(Config, content, where=str(preset))
+
+
+def checked(section: type[SectionT], options: Mapping[str, Any], where: str) -> SectionT:
+    """``section`` filled with ``options``; ConfigError, opening with ``where``, if they do not fit its schema."""
+    try:
+        return section.model_validate(dict(options))
+    except ValidationError as error:
+        faults = "; ".join(_explain(section, fault) for fault in error.errors())
+        raise ConfigError(f"{where}: {faults}") from error
+
+
+def options_for(constructor: Callable[..., Any], section: Section) -> dict[str, Any]:
+    """The fields of ``section`` that ``constructor`` takes, as keyword arguments."""
+    accepted = inspect.signature(constructor).parameters
+    return {name: value for name, value in section if name in accepted}
+
+
+def select(table: Mapping[str, Any], key: str, what: str) -> Any:
+    """``table[key]``; ConfigError with the valid keys otherwise."""
+    if key not in table:
+        raise ConfigError(f"unknown {what} {key!r}{_nearest(key, table)}; valid: {', '.join(table)}")
+    return table[key]
+
+
+def _locate(preset: str | Path) -> Path:
+    path = Path(preset)
+    if isinstance(preset, Path) or path.suffix in (".yaml", ".yml") or len(path.parts) != 1:
+        return path
+    return select({name: PRESETS / f"{name}.yaml" for name in presets()}, str(preset), "preset")
+
+
+def _override(content: dict[str, Any], override: str) -> None:
+    name, equals, text = override.partition("=")
+    *sections, field = name.strip().split(".")
+    if not equals or not sections or not all([*sections, field]):
+        raise ConfigError(f"override {override!r}: expected section.key=value, for example model.dim=8")
+    try:
+        value = yaml.safe_load(text)
+    except yaml.YAMLError as error:
+        raise ConfigError(f"override {override!r}: the value cannot be read: {_one_line(error)}") from error
+    for section in sections:
+        content = content.setdefault(section, {})
+        if not isinstance(content, dict):
+            raise ConfigError(f"override {override!r}: {section} is a value, not a section")
+    for rival in RIVALS.get(name.strip(), ()):
+        content.pop(rival, None)
+    content[field] = value
+
+
+def _explain(section: type[Section], fault: ErrorDetails) -> str:
+    """One of pydantic's faults in words: the dotted place, what stands there, what is valid."""
+    location = [str(part) for part in fault["loc"]]
+    fields = _fields(section, location[:-1])
+    place = ".".join(part for part in location if part not in SYSTEMS)
+    kind, got = fault["type"], fault["input"]
+    if kind == "extra_forbidden":
+        return f"unknown field {place}{_nearest(location[-1], fields)}; valid: {', '.join(fields)}"
+    if kind == "value_error":
+        return ": ".join([place] * bool(place) + [fault["msg"].removeprefix("Value error, ")])
+    if kind == "missing":
+        return f"{place} is missing"
+    if kind.startswith("union_tag"):
+        got = fault.get("ctx", {}).get("tag")
+        found = f"{place}.system is {got!r}{_nearest(got, SYSTEMS)}" if got else f"{place}.system is missing"
+        return f"{found}; valid: {', '.join(SYSTEMS)}"
+    if kind == "literal_error":
+        valid = fault["ctx"]["expected"]
+        names = re.findall("'(.*?)'", valid)
+        return f"{place} is {got!r}{_nearest(got, names)}; valid: {valid}"
+    return f"{place} is {got!r}: {fault['msg'][0].lower()}{fault['msg'][1:]}"
+
+
+def _fields(section: type[Section], location: list[str]) -> Mapping[str, Any]:
+    """The fields that are valid at a place, given as a path through the sections of ``section``."""
+    for part in location:
+        inner = SYSTEMS.get(part) or (section.model_fields[part].annotation if part in section.model_fields else None)
+        if isinstance(inner, type) and issubclass(inner, Section):
+            section = inner
+    return section.model_fields
+
+
+def _nearest(name: object, valid: Iterable[str]) -> str:
+    close = get_close_matches(str(name), list(valid), n=1)
+    return f", did you mean {close[0]}?" if close else ""
+
+
+def _one_line(error: Exception) -> str:
+    return " ".join(str(error).split())

@@ -1,0 +1,327 @@
+"""The networks' options, a section for each system, and what each system's original was trained with."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any, ClassVar, Literal, NamedTuple, Self
+
+from pydantic import BeforeValidator, Field, model_validator
+
+from shared_impl.config.section import Count, Section, Share
+
+KernelLength = Literal[3, 4, 5, 6, 7]
+Upsampling = Literal["zeros", "nearest", "linear", "cubic"]
+Padding = Literal["same", "symmetric"]
+Medium = Literal["audio", "image"]
+Sizes = Annotated[  # YAML has lists only, and one size needs no brackets
+    tuple[Count, ...], BeforeValidator(lambda given: (given,) if isinstance(given, int) else given), Field(strict=False)
+]
+
+
+class Framing(NamedTuple):
+    """The short-time Fourier transform behind a system's spectrograms, in samples; an example has ``samples``."""
+
+    frame: int
+    hop: int
+    samples: int
+
+
+class Network(Section):
+    """A system's options. ``medium`` is what it learns from, ``side`` that of its square output (of a spectrogram:
+    frames and bins).
+    """
+
+    medium: ClassVar[Medium] = "image"
+
+    @property
+    def side(self) -> int:
+        """In pixels."""
+        return 64
+
+    @property
+    def framing(self) -> Framing:
+        """Of an audio system: half a frame's bins and as many frames fill the square."""
+        return Framing(2 * self.side, self.side // 2, self.side * self.side // 2)
+
+    @property
+    def labels(self) -> int:
+        """How many classes the networks are told."""
+        return 0
+
+    @property
+    def probabilities(self) -> bool:
+        """Whether the discriminator gives probabilities instead of logits."""
+        return False
+
+    @property
+    def auxiliary(self) -> bool:
+        """Whether the discriminator names the class too."""
+        return False
+
+    @property
+    def dropped(self) -> tuple[int, ...]:
+        """Channels of each of the discriminator's dropout layers, in order."""
+        return ()
+
+    @property
+    def stages(self) -> tuple[int, ...]:
+        """The sides of the images that it makes as it grows, the full one last; none if it does not grow."""
+        sizes = getattr(self, "growing", ())
+        return (*sizes, self.side) if sizes else ()
+
+    @property
+    def normalises_batches(self) -> bool:
+        """Whether the networks normalise by the statistics of their batch."""
+        return True
+
+    @property
+    def critic_normalises_batches(self) -> bool:
+        """Whether the discriminator is one of them."""
+        return self.normalises_batches
+
+
+class SpecGANConfig(Network):
+    """Options of SpecGAN; ``padding`` concerns torch only (Keras has SAME alone)."""
+
+    medium: ClassVar[Medium] = "audio"
+    system: Literal["specgan"] = "specgan"
+    nz: Count = 100
+    kernel_len: KernelLength = 5
+    dim: Count = 64
+    nc: Count = 1
+    use_batchnorm: bool = False
+    upsample: Upsampling = "zeros"
+    init: Literal["glorot", "normal"] = "glorot"
+    padding: Padding = "same"
+
+    @model_validator(mode="after")
+    def _padding_exists(self) -> Self:
+        if self.padding == "symmetric" and self.upsample != "zeros" and self.kernel_len % 2 == 0:
+            raise ValueError(
+                f"no symmetric padding keeps the size under an even kernel at stride 1 (kernel_len={self.kernel_len}, "
+                f"upsample={self.upsample}): use an odd kernel_len, upsample=zeros or padding=same"
+            )
+        return self
+
+    @property
+    def side(self) -> int:
+        """128 frames of 128 bins."""
+        return 128
+
+    @property
+    def framing(self) -> Framing:
+        """The original's: frames overlap by half (train_specgan.py)."""
+        return Framing(256, 128, 16384)
+
+    @property
+    def normalises_batches(self) -> bool:
+        """As asked."""
+        return self.use_batchnorm
+
+
+class DCGANConfig(Network):
+    """Options of DCGAN at 64x64."""
+
+    system: Literal["dcgan"] = "dcgan"
+    nz: Count = 100
+    ngf: Count = 64
+    ndf: Count = 64
+    nc: Count = 1
+    init: Literal["normal", "framework"] = "normal"
+
+
+class UpsampleDCGANConfig(Network):
+    """Options of the DCGAN at 64x64 that upsamples and convolves.
+
+    ``momentum`` is the weight of the *new* running statistics, torch's convention; ``output`` what D ends in;
+    ``growing`` the sides at which it is trained first (:mod:`shared_impl.training.growing`).
+    """
+
+    system: Literal["upsample_dcgan"] = "upsample_dcgan"
+    nz: Count = 100
+    ngf: Count = 64
+    ndf: Count = 64
+    nc: Count = 3
+    upsample: Literal["nearest", "bilinear"] = "nearest"
+    momentum: Share = 0.8
+    dropout: Share = 0.25
+    output: Literal["probability", "logit"] = "probability"
+    init: Literal["framework", "normal"] = "framework"
+    growing: Sizes = ()
+
+    @model_validator(mode="after")
+    def _can_grow(self) -> Self:
+        _refuse_sizes(self.growing, self.side)
+        return self
+
+    @property
+    def probabilities(self) -> bool:
+        """As asked."""
+        return self.output == "probability"
+
+    @property
+    def dropped(self) -> tuple[int, ...]:
+        """A layer behind each of four convolutions."""
+        return tuple(self.ndf * factor for factor in (1, 2, 4, 8)) if self.dropout else ()
+
+
+class SoundGANConfig(Network):
+    """Options of SoundGan, whose depth follows ``image_size``.
+
+    ``patch`` keeps the seed's six convolutions, so that D scores overlapping patches of what is larger than 128x128.
+    """
+
+    medium: ClassVar[Medium] = "audio"
+    system: Literal["soundgan"] = "soundgan"
+    nz: Count = 100
+    image_size: Literal[64, 128, 256, 512] = 256
+    ngf: Count = 64
+    ndf: Count = 64
+    nc: Count = 1
+    patch: bool = False
+    init: Literal["framework", "normal"] = "framework"
+
+    @model_validator(mode="after")
+    def _patches_exist(self) -> Self:
+        if self.patch and self.image_size < 256:
+            raise ValueError(
+                f"patch=true and image_size={self.image_size}: six convolutions leave one score or none; "
+                "use patch=false or an image_size of 256 or 512"
+            )
+        return self
+
+    @property
+    def side(self) -> int:
+        """As asked."""
+        return self.image_size
+
+    @property
+    def normalises_batches(self) -> bool:
+        """Never."""
+        return False
+
+
+class ConditionalDCGANConfig(Network):
+    """Options of the conditional DCGAN, whose depth follows ``image_size``; the defaults are the seed's baseline.
+
+    ``label`` is how D is told the class: an embedding as large as the image (``map``), an embedding projected to that
+    size (``projected``) or repeated at every pixel (``replicated``), or not at all, D having to name it (``auxiliary``,
+    AC-GAN). ``attention_at`` and ``attention_d`` are the sizes in pixels at which G and D attend to themselves.
+    ``scales`` discriminators judge the image, half of it, and a quarter. ``growing`` are the sides at which it is
+    trained first (:mod:`shared_impl.training.growing`).
+    """
+
+    system: Literal["conditional_dcgan"] = "conditional_dcgan"
+    nz: Count = 100
+    image_size: Literal[32, 64, 128, 256] = 256
+    classes: Count = 6
+    embedding: Count = 128
+    ngf: Count = 64
+    ndf: Count = 64
+    nc: Count = 3
+    label: Literal["map", "projected", "replicated", "auxiliary"] = "map"
+    attention_at: Sizes = ()
+    attention_d: Sizes = ()
+    batchnorm_d: bool = True
+    spectral_norm_g: bool = False
+    scales: Literal[1, 2, 3] = 1
+    init: Literal["normal", "framework"] = "normal"
+    growing: Sizes = ()
+
+    @model_validator(mode="after")
+    def _sizes_exist(self) -> Self:
+        valid = [n for n in (4, 8, 16, 32, 64, 128) if n < self.image_size]
+        for field in ("attention_at", "attention_d"):
+            if unknown := [n for n in getattr(self, field) if n not in valid]:
+                raise ValueError(
+                    f"{field} has {unknown[0]}: at image_size={self.image_size} there are layers of "
+                    f"{', '.join(map(str, valid))} pixels"
+                )
+        if self.scales > 1 and self.label == "auxiliary":
+            raise ValueError(f"scales={self.scales} and label=auxiliary: the class is named at one scale; use scales=1")
+        if self.image_size // 2 ** (self.scales - 1) < 32:
+            raise ValueError(f"scales={self.scales} and image_size={self.image_size}: D judges 32x32 pixels or more")
+        if self.scales > 1 and self.growing:
+            raise ValueError(f"scales={self.scales} and growing={list(self.growing)}: what grows has scales=1")
+        _refuse_sizes(self.growing, self.side)
+        return self
+
+    @property
+    def side(self) -> int:
+        """As asked."""
+        return self.image_size
+
+    @property
+    def labels(self) -> int:
+        """As asked."""
+        return self.classes
+
+    @property
+    def auxiliary(self) -> bool:
+        """As asked."""
+        return self.label == "auxiliary"
+
+    @property
+    def critic_normalises_batches(self) -> bool:
+        """As asked."""
+        return self.batchnorm_d
+
+
+def _refuse_sizes(growing: tuple[int, ...], side: int) -> None:
+    """Networks double and halve their images: they grow through some of those sizes, upwards."""
+    valid = [n for n in (8, 16, 32, 64, 128) if n < side]
+    if list(growing) != [n for n in valid if n in growing]:
+        raise ValueError(
+            f"growing={list(growing)}: expected some of {', '.join(map(str, valid))}, in that order, before "
+            f"{side}x{side}"
+        )
+
+
+SYSTEMS: dict[str, type[Network]] = {
+    "specgan": SpecGANConfig,
+    "dcgan": DCGANConfig,
+    "upsample_dcgan": UpsampleDCGANConfig,
+    "soundgan": SoundGANConfig,
+    "conditional_dcgan": ConditionalDCGANConfig,
+}
+ModelConfig = Annotated[
+    SpecGANConfig | DCGANConfig | UpsampleDCGANConfig | SoundGANConfig | ConditionalDCGANConfig,
+    Field(discriminator="system"),
+]
+_IN_PAIRS = {
+    "d_updates": 1,
+    "reuse_fakes": True,
+    "latents": "normal",
+}  # D, then G on the same fakes, as torch's examples
+# The original's defaults of each system's run (SpecGAN: train_specgan.py; DCGAN: Radford et al. 2015, section 4; the
+# others: the seeds' own words).
+RECIPES: dict[str, dict[str, dict[str, Any]]] = {
+    "specgan": {
+        "data": {"source": "drums"},
+        "loss": {"kind": "wgan-gp"},
+        "training": {"batch_size": 64, "d_updates": 5, "latents": "uniform"},
+    },
+    "dcgan": {
+        "data": {"source": "digits"},
+        "loss": {"kind": "dcgan", "d_scale": 1.0},
+        "optimizer": {"epsilon_place": "torch"},
+        "training": {"batch_size": 128, **_IN_PAIRS},
+    },
+    "upsample_dcgan": {
+        "data": {"source": "digits"},
+        "loss": {"kind": "bce", "label_smoothing": 0.1, "smooth_fakes": True},
+        "optimizer": {"epsilon_place": "torch"},
+        "training": {"batch_size": 128, **_IN_PAIRS},
+    },
+    "soundgan": {
+        "data": {"source": "drums"},
+        "loss": {"kind": "dcgan"},
+        "optimizer": {"epsilon_place": "torch"},
+        "training": {"batch_size": 64, **_IN_PAIRS},
+    },
+    "conditional_dcgan": {
+        "data": {"source": "digits", "balance": True},
+        "loss": {"kind": "dcgan", "label_smoothing": 0.1},
+        "optimizer": {"epsilon_place": "torch"},
+        "training": {"batch_size": 32, **_IN_PAIRS},
+    },
+}

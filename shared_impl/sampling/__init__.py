@@ -1,0 +1,1 @@
+"""Seeded draws, and what is made with them: initial weights, samples, pictures and their evaluation."""

@@ -1,0 +1,1 @@
+"""A training run without its framework: session, run folder, logs, checkpoints, monitor, schedules, workers."""

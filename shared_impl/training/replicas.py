@@ -1,0 +1,168 @@
+"""Processes that train one network together: what both houses' engines have in common.
+
+A house's ``Replicas`` carries bytes and flags between them with its framework's own engine; what is agreed on with
+that, and how it is told, stands here.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import pickle
+import socket
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any, Protocol, TypeVar
+
+from shared_impl.config.differences import differences, plain
+from shared_impl.config.presets import ConfigError
+from shared_impl.config.schema import Config, DistributionConfig
+from shared_impl.data.errors import DataError
+from shared_impl.training import checkpoints
+from shared_impl.training.checkpoints import CheckpointError
+from shared_impl.training.run_folder import RunError
+
+ROOT = Path(__file__).resolve().parents[2]
+HOUSES = {"tensorflow": "tf_impl", "torch": "torch_impl"}
+# What may differ between workers: where each finds its data and would keep its runs, and how it decodes.
+OWN = (
+    "config.data.source",
+    "config.data.moments",
+    "config.data.workers",
+    "config.loss.features",
+    "config.data.prefetch",
+    "config.runs.folder",
+    "place",
+)
+EXPECTED = (ConfigError, DataError, CheckpointError, RunError)  # unusable input: one line, no traceback
+
+Result = TypeVar("Result")
+Refusal = TypeVar("Refusal", bound=Exception)
+
+
+class WorkerLost(RuntimeError):
+    """Another worker has died, or does not answer; the message names it and says how to go on."""
+
+
+class Replicas(Protocol):
+    """The devices that train one network together, spread over one or more processes."""
+
+    process: int
+    processes: int
+    size: int
+
+    @property
+    def chief(self) -> bool:
+        """Whether this process writes the run's folder."""
+
+    def gather(self, own: bytes) -> list[bytes]:
+        """What each process gives, in their order."""
+
+    def from_chief(self, content: bytes) -> bytes:
+        """What the chief gives, whatever the others do."""
+
+    def any(self, flag: bool) -> bool:
+        """Whether it is so in any process."""
+
+    def mean(self, metrics: Mapping[str, Any]) -> dict[str, float]:
+        """Metrics averaged over the processes."""
+
+
+def by_chief(replicas: Replicas, work: Callable[[], Result]) -> Result:
+    """What ``work`` gives on the chief, for every process; unusable input that it meets there is told everywhere."""
+    if replicas.processes == 1:
+        return work()
+    result: tuple[Any, Exception | None] = (None, None)
+    if replicas.chief:
+        try:
+            result = work(), None
+        except EXPECTED as error:
+            result = None, error
+    value, refused = pickle.loads(replicas.from_chief(pickle.dumps(result)))
+    if refused is not None:
+        raise everywhere(refused)
+    return value
+
+
+def agreed(problem: str) -> ConfigError:
+    """A ConfigError that every process raises alike."""
+    return everywhere(ConfigError(problem))
+
+
+def everywhere(error: Refusal) -> Refusal:
+    """The error, marked as one that every process raises alike: one of each machine is enough to tell it."""
+    error.everywhere = True  # type: ignore[attr-defined]
+    return error
+
+
+def refuse_strangers(replicas: Replicas, framework: str, config: Config, data: Mapping[str, Any]) -> None:
+    """ConfigError unless all processes have one configuration, one program and the same data."""
+    if replicas.processes == 1:
+        return
+    own = {
+        "place": f"{socket.gethostname()}, process {os.getpid()}",
+        "config": plain(config),
+        "data": dict(data),
+        "program": program(framework),
+        "versions": checkpoints.versions(framework),
+        "devices": replicas.size / replicas.processes,
+    }
+    chief, *others = (pickle.loads(content) for content in replicas.gather(pickle.dumps(own)))
+    for number, other in enumerate(others, 1):
+        if found := differences(other, chief, free=OWN):
+            raise agreed(
+                f"worker {number} ({other['place']}) is not like worker 0 ({chief['place']}): "
+                f"{'; '.join(map(str, found))}. Start every worker with the same command, code and packages"
+            )
+
+
+def program(framework: str) -> str:
+    """A digest of the source code that trains in that framework."""
+    digest = hashlib.sha256()
+    for folder in ("shared_impl", HOUSES[framework]):
+        for path in sorted((ROOT / folder).rglob("*.py")):
+            digest.update(path.relative_to(ROOT).as_posix().encode() + path.read_bytes())
+    return digest.hexdigest()[:16]
+
+
+def refuse_uneven(config: Config, size: int) -> None:
+    """ConfigError unless each of ``size`` devices gets equally many examples of a batch, and all layers their part."""
+    training = config.training
+    if config.model.stages and size > 1:
+        raise agreed(
+            f"model.growing={list(config.model.stages[:-1])}: networks grow on one device, got {size}; train on one, "
+            "or without growing (model.growing=[])"
+        )
+    unit = size * training.accumulation
+    if training.batch_size % unit:
+        portions = f" in portions of accumulation={training.accumulation}" if training.accumulation > 1 else ""
+        near = sorted({max(training.batch_size // unit, 1) * unit, (training.batch_size // unit + 1) * unit})
+        raise agreed(
+            f"training.batch_size={training.batch_size} cannot be split evenly over {size} devices{portions}: "
+            f"it is what all get together; use {' or '.join(map(str, near))}, or another number of devices"
+        )
+
+
+def wanted(distribution: DistributionConfig) -> tuple[str, int | None]:
+    """The kind of device (``auto``, ``cpu`` or ``gpu``) and how many, as ``distribution.devices`` has them."""
+    kind, _, count = distribution.devices.partition(":")
+    return kind, int(count) if count else None
+
+
+def speaks() -> bool:
+    """Whether this process tells what all of them know: one of each machine, by torchrun's own numbers."""
+    return os.environ.get("LOCAL_RANK", "0") == "0"
+
+
+def speaker() -> str:
+    """Who tells what it alone may know; empty where there is one process."""
+    return "" if os.environ.get("WORLD_SIZE", "1") == "1" else f"worker {os.environ.get('RANK', '?')}: "
+
+
+def lost(workers: list[str], reason: str) -> WorkerLost:
+    """The error that names them."""
+    who = ", ".join(workers) or "another worker"
+    return WorkerLost(
+        f"lost {who}: {reason}. The run has ended here too; start all workers again with --resume to go on "
+        "from the last checkpoint"
+    )

@@ -1,0 +1,99 @@
+"""What a run shows and keeps: its folder, the progress of its losses, samples and checkpoints."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, Protocol
+
+import numpy as np
+
+from shared_impl.config.schema import Config
+from shared_impl.data.moments import Moments
+from shared_impl.data.sources import Source
+from shared_impl.data.stream import Stream
+from shared_impl.sampling.generation import CLASSES, MEAN, STD, fixed
+from shared_impl.sampling.sample_distance import Likeness
+from shared_impl.training.progress import Progress
+from shared_impl.training.run_folder import Run, Status
+from shared_impl.training.training_monitor import Watch
+
+Array = np.ndarray
+REAL = 256  # real images that samples are held against
+
+
+class Learner(Protocol):
+    """What is asked of a trainer."""
+
+    def sample(self, z: Array, labels: Array = ...) -> Array:
+        """Images ``[B, H, W, C]`` in [-1, 1] from latents ``[B, nz]`` and, if it is told classes, labels ``[B]``."""
+
+    def real(self, x: Array) -> Array:
+        """A batch of the stream as images ``[B, H, W, C]`` in [-1, 1]."""
+
+    def clips(self, images: Array) -> Array:
+        """Waveforms ``[B, T]`` of spectrograms ``[B, H, W, 1]``."""
+
+    def settle(self) -> None:
+        """Give every device the same running statistics; all processes call it together."""
+
+
+class Books:
+    """The books of one run, kept by one process: the only one, or the chief of several."""
+
+    def __init__(self, config: Config, run: Run, source: Source, stream: Stream, steps: int, watch: Watch) -> None:
+        self.config, self.run, self.steps = config, run, steps
+        self._source, self._stream, self._watch = source, stream, watch
+        shown = config.training.batch_size * config.training.d_updates  # real examples of a step
+        self.progress = Progress(steps, run.path.name, images=shown)
+        self._since = time.perf_counter()
+        self._likeness: Likeness | None = None
+        self._classes = source.labels if config.model.labels else []
+
+    @property
+    def path(self) -> Path:
+        """The run's folder."""
+        return self.run.path
+
+    def log(self, step: int, metrics: Mapping[str, float], waited: float) -> None:
+        """The metrics of a step, and how many seconds since the last ones went by in waiting for data."""
+        now = time.perf_counter()
+        waiting, self._since = waited / (now - self._since), now
+        self.run.log(step, {**metrics, "epoch": self._stream.state()["batches"] / self._stream.epoch_batches})
+        self.progress.update(step, {**metrics, "waiting": waiting})
+
+    def show(self, step: int, learner: Learner) -> None:
+        """Samples, of sounds also as something to listen to."""
+        runs, audio = self.config.runs, self.config.model.medium == "audio"
+        inputs = fixed(self.config, runs.samples)
+        images = learner.sample(*inputs)
+        self.run.pictures(step, np.rot90(images, axes=(1, 2)) if audio else images, self._classes)
+        if audio:
+            self.run.preview(step, learner.clips(images[: runs.previews]), self.config.data.sample_rate)
+        self.note(*self._watch.samples(step, images, *inputs[1:]))
+
+    def save(self, step: int, arrays: Mapping[str, Array], moments: Moments | None, learner: Learner) -> None:
+        """A checkpoint: the training state, and what generating needs besides the networks."""
+        kept = {} if moments is None else {MEAN: moments.mean, STD: moments.std}
+        about = {"stream": self._stream.state(), "steps": self.steps}
+        about |= {CLASSES: self._classes} if self._classes else {}
+        self.run.checkpoint(step, {**arrays, **kept}, about, self._distance(learner))
+
+    def note(self, *sentences: str) -> None:
+        """Tell whoever watches."""
+        for sentence in sentences:
+            self.progress.note(sentence)
+
+    def close(self, status: Status, reason: Any = None) -> None:
+        """Tell the experiments log how the run ended."""
+        self.run.finish(status, str(reason or ""))
+
+    def _distance(self, learner: Learner) -> float:
+        """How far the samples are from real images: what marks the best checkpoint."""
+        if self._likeness is None:
+            lineup = self._stream.lineup
+            places = np.linspace(0, len(lineup) - 1, min(REAL, len(lineup))).astype(int)
+            real = np.stack([self._source[lineup(0, int(place))]["x"] for place in places])
+            self._likeness = Likeness(learner.real(real))
+        return self._likeness.distance(learner.sample(*fixed(self.config, self.config.runs.samples)))

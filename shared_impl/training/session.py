@@ -1,0 +1,205 @@
+"""One run from its start, or its last checkpoint, to its end: what both houses' loops share."""
+
+from __future__ import annotations
+
+import hashlib
+import sys
+import time
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import ExitStack
+from pathlib import Path
+from typing import Any, NamedTuple, Self, TypeVar
+
+import numpy as np
+
+from shared_impl.config.schema import Config, total_steps
+from shared_impl.data.moments import Moments, load, save
+from shared_impl.data.sources import open_source
+from shared_impl.data.stream import Batch, Stream
+from shared_impl.sampling.generation import MEAN, STD
+from shared_impl.training import checkpoints
+from shared_impl.training.checkpoints import CheckpointError
+from shared_impl.training.interrupts import Interrupted, Interrupts
+from shared_impl.training.replicas import Replicas, by_chief, refuse_strangers
+from shared_impl.training.run_folder import CHECKPOINTS, Run, Status
+from shared_impl.training.run_logger import Books, Learner
+from shared_impl.training.run_moments import LogMagnitude, for_run, settings
+from shared_impl.training.training_monitor import Diverged, Watch
+
+Array = np.ndarray
+MOMENTS = "moments.npz"
+LearnerT = TypeVar("LearnerT", bound=Learner)
+
+
+class Start(NamedTuple):
+    """Where a run begins or goes on: the same for all its processes."""
+
+    done: int = 0
+    state: dict[str, Array] | None = None
+    stream: dict[str, Any] | None = None
+
+
+class Session:
+    """The stream, the steps still to do, and on the chief of all processes the run's books; a context.
+
+    ``resume`` is the folder of a run to go on with. ``steps`` is the length of the whole run, ``state`` the trainer's
+    to go on from, None at the beginning. Entering raises ConfigError, DataError, CheckpointError or RunError;
+    ``record`` raises Diverged.
+    """
+
+    def __init__(
+        self, config: Config, preset: str, framework: str, replicas: Replicas, resume: Path | None = None
+    ) -> None:
+        self.config, self.preset, self.framework, self.resume = config, preset, framework, resume
+        self.books: Books | None = None
+        self._replicas = replicas
+        self._stack = ExitStack()
+        self._waited = 0.0
+        self._moments: Moments | None = None
+
+    def __enter__(self) -> Self:
+        with ExitStack() as stack:
+            data, training, processes = self.config.data, self.config.training, self._replicas.processes
+            self.source = open_source(data, self.config.model)
+            self.stream = stack.enter_context(
+                Stream(
+                    self.source, training.batch_size, training.seed, workers=data.workers, prefetch=data.prefetch,
+                    shard=(self._replicas.process, processes), balance=data.balance,
+                )
+            )  # fmt: skip
+            learnt_from = {**self.stream.identity(), **_features(self.config.loss.features)}
+            refuse_strangers(self._replicas, self.framework, self.config, learnt_from)
+            self.steps = total_steps(training, len(self.stream.lineup))
+            self._watch = Watch(self.config)
+            start = by_chief(self._replicas, self._begin)
+            if start.stream is not None:
+                self.stream.restore(start.stream)
+            self.done, self.state, self._stopped = start.done, start.state, False
+            self._interrupts = stack.enter_context(Interrupts())
+            if self.books is not None:
+                stack.enter_context(self.books.progress)
+                self.books.note(*self.source.notes)
+            self._stack = stack.pop_all()
+        return self
+
+    def __exit__(self, kind: Any, error: Any, trace: Any) -> None:
+        status: Status = "diverged" if kind is Diverged else "failed"
+        if kind is None:
+            status = "finished" if self.done == self.steps else "interrupted"
+        if skipped := self.source.summary():
+            self._tell(skipped)
+        self._stack.close()
+        if self.books is not None:
+            self.books.close(status, error)
+        if kind is None:
+            path = by_chief(self._replicas, lambda: self.path)  # nobody leaves before everything is written
+            if status == "interrupted":
+                raise Interrupted(f"saved at step {self.done} of {self.steps}; go on with: train {path} --resume")
+
+    @property
+    def path(self) -> Path | None:
+        """The run's folder, where this process writes it."""
+        return self.books.path if self.books else None
+
+    def moments(self, log_magnitude: LogMagnitude) -> Moments | None:
+        """What spectrograms are normalised with: the run's own, a file's or the data's moments; None for images.
+
+        ``log_magnitude`` takes waveforms ``[B, T]``, frame and hop to ``[B, frames, bins]``.
+        """
+
+        def found() -> Moments:
+            assert self.path is not None
+            own = self.path / MOMENTS
+            if self.state is None:
+                save(for_run(self.source, self.config, log_magnitude), own)
+            return load(own, settings(self.source, self.config))
+
+        if self.config.model.medium == "audio":
+            self._moments = by_chief(self._replicas, found)
+        return self._moments
+
+    @property
+    def batches(self) -> Iterator[Batch]:
+        """The stream, with the time spent waiting for it counted."""
+        while True:
+            begin = time.perf_counter()
+            batch = next(self.stream)
+            self._waited += time.perf_counter() - begin
+            yield batch
+
+    def remaining(self) -> Iterator[int]:
+        """The steps still to do, until the last or a Ctrl-C in any process, after which the state is saved."""
+        while self.done < self.steps and not self._stopped:
+            yield self.done
+
+    def record(
+        self, step: int, metrics: Mapping[str, Any], learner: LearnerT, state: Callable[[LearnerT], dict[str, Array]]
+    ) -> None:
+        """After ``step`` steps: log, show samples and save as often as ``runs`` says, and at the end."""
+        runs = self.config.runs
+        self.done = step
+        self._stopped = self._replicas.any(self._interrupts.requested)
+        last = step == self.steps or self._stopped
+        saves = step % runs.checkpoint_every == 0 or last
+        shows = step % runs.sample_every == 0 or last
+        if step % runs.log_every == 0 or saves:
+            self._log(step, self._replicas.mean(metrics))
+        if shows or saves:
+            learner.settle()
+        if shows and self.books is not None:
+            self.books.show(step, learner)
+        if saves:
+            arrays = state(learner)
+            self._watch.weights(step, arrays)
+            if self.books is not None:
+                self.books.save(step, arrays, self._moments, learner)
+
+    def _tell(self, sentence: str) -> None:
+        """To whoever watches: by the books' progress, or from a process that keeps none."""
+        if self.books is not None:
+            self.books.note(sentence)
+        else:
+            print(f"worker {self._replicas.process}: {sentence}", file=sys.stderr)
+
+    def _log(self, step: int, metrics: dict[str, float]) -> None:
+        warnings = self._watch.losses(step, metrics)
+        waited, self._waited = self._waited, 0.0
+        if self.books is not None:
+            self.books.note(*warnings)
+            self.books.log(step, metrics, waited)
+
+    def _begin(self) -> Start:
+        """Open the run's folder; where and with what it begins."""
+        start, folder = Start(), self.resume
+        if folder is None:
+            run = Run.create(self.config, self.preset, self.framework)
+        else:
+            checkpoint = _latest(folder, self.config, self.framework)
+            self._refuse_another_schedule(checkpoint)
+            state = {name: array for name, array in checkpoint.arrays.items() if name not in (MEAN, STD)}
+            start = Start(checkpoint.step, state, checkpoint.manifest["stream"])
+            run = Run.open(folder).resume(start.done, self.config)
+        self.books = Books(self.config, run, self.source, self.stream, self.steps, self._watch)
+        return start
+
+    def _refuse_another_schedule(self, checkpoint: checkpoints.Checkpoint) -> None:
+        """A learning rate that follows a schedule depends on the length of the run."""
+        planned, schedule = checkpoint.manifest["steps"], self.config.optimizer.schedule
+        if planned != self.steps and schedule != "fixed":
+            raise CheckpointError(
+                f"{checkpoint.path}: optimizer.schedule={schedule} was planned for {planned} steps, got {self.steps}: "
+                "a run that follows a schedule is resumed at its own length"
+            )
+
+
+def _features(path: str | None) -> dict[str, str]:
+    """What the file of features holds, which each worker may keep in a place of its own."""
+    file = Path(path or "").expanduser()
+    return {"features": hashlib.sha256(file.read_bytes()).hexdigest()[:16]} if file.is_file() else {}
+
+
+def _latest(folder: Path, config: Config, framework: str) -> checkpoints.Checkpoint:
+    path = checkpoints.latest(folder / CHECKPOINTS)
+    if path is None:
+        raise CheckpointError(f"{folder}: has no checkpoint to resume from; train it anew")
+    return checkpoints.load(path, config=config, framework=framework)

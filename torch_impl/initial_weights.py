@@ -1,0 +1,90 @@
+"""Weights that a run starts from, in torch; twin of tf_impl/initial_weights.py.
+
+The draws come in Keras's layout: kernels ``(h, w, in, out)``, transposed ``(h, w, out, in)``, dense ``(in, out)`` with
+images flattened as ``(h, w, c)``.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+from torch.nn.utils.parametrize import is_parametrized
+
+from shared_impl.sampling.draws import Draws
+from shared_impl.sampling.initial_weights import embedding, kernel, scale, singular_vectors
+from torch_impl.layers import stored
+
+
+@torch.no_grad()
+def initialise(network: nn.Module, scope: str, distribution: str, draws: Draws) -> None:
+    """Draw every kernel, embedding and batch-norm scale by its path ``scope/layer``; biases become zero.
+
+    Modules in modules have longer paths (``scope/attention_0/query``), and start with their ``gamma`` at zero.
+    """
+    for name, module, siblings, i in _layers(network, scope):
+        if isinstance(module, (nn.Conv2d, nn.ConvTranspose2d)):
+            drawn = kernel(draws, distribution, name, tuple(stored(module).shape[axis] for axis in (2, 3, 1, 0)))
+            _set(stored(module), drawn.transpose(3, 2, 0, 1))
+            if is_parametrized(module):
+                u, v = singular_vectors(draws, name, drawn, -2 if isinstance(module, nn.ConvTranspose2d) else -1)
+                _set_vectors(module, u, np.moveaxis(v, -1, 0).reshape(-1))
+        elif isinstance(module, nn.Linear):
+            drawn = kernel(draws, distribution, name, (module.in_features, module.out_features))
+            inputs, outputs = _order_in(module, siblings[:i]), _order_out(module, siblings[i + 1 :])
+            _set(stored(module), drawn[inputs][:, outputs].T)
+            if is_parametrized(module):
+                u, v = singular_vectors(draws, name, drawn, -1)
+                _set_vectors(module, u[outputs], v[inputs])
+        elif isinstance(module, nn.Embedding):
+            _set(module.weight, embedding(draws, distribution, name, tuple(module.weight.shape)))
+        elif isinstance(module, nn.BatchNorm2d):
+            _set(module.weight, scale(draws, distribution, name, tuple(module.weight.shape)))
+        elif isinstance(gamma := getattr(module, "gamma", None), Tensor):
+            gamma.zero_()
+        if isinstance(bias := getattr(module, "bias", None), Tensor):
+            bias.zero_()
+
+
+def _layers(outer: nn.Module, path: str) -> Iterator[tuple[str, nn.Module, list[nn.Module], int]]:
+    """Every module below with its path, those that it stands among, and its place there."""
+    siblings = [module for name, module in outer.named_children() if name != "parametrizations"]
+    names = [name for name, _ in outer.named_children() if name != "parametrizations"]
+    for i, (name, module) in enumerate(zip(names, siblings, strict=True)):
+        yield f"{path}/{name}", module, siblings, i
+        yield from _layers(module, f"{path}/{name}")
+
+
+def _set(tensor: Tensor, values: np.ndarray) -> None:
+    tensor.copy_(torch.from_numpy(np.ascontiguousarray(values)))
+
+
+def _set_vectors(module: nn.Module, u: np.ndarray, v: np.ndarray) -> None:
+    vectors = dict(module.named_buffers())
+    _set(vectors["parametrizations.weight.0._u"], u)
+    _set(vectors["parametrizations.weight.0._v"], v)
+
+
+def _order_in(module: nn.Linear, before: list[nn.Module]) -> np.ndarray:
+    """The feature, with images as (h, w, c), that stands at each place of torch's (c, h, w), if one was flattened."""
+    order = np.arange(module.in_features)
+    channels = 0
+    for other in before:
+        if isinstance(other, (nn.Conv2d, nn.ConvTranspose2d)):
+            channels = other.out_channels
+    if not channels or not any(isinstance(other, nn.Flatten) for other in before):
+        return order
+    side = math.isqrt(len(order) // channels)
+    return order.reshape(side, side, channels).transpose(2, 0, 1).reshape(-1)
+
+
+def _order_out(module: nn.Linear, after: list[nn.Module]) -> np.ndarray:
+    """The same of the features that become an image in the next module."""
+    order = np.arange(module.out_features)
+    if not after or not isinstance(after[0], nn.Unflatten):
+        return order
+    channels, height, width = after[0].unflattened_size
+    return order.reshape(height, width, channels).transpose(2, 0, 1).reshape(-1)
