@@ -3,7 +3,7 @@ VENV := .venv
 PY := $(VENV)/bin/python
 PINNED := setup.cfg setup.py pyproject.toml constraints.txt
 # Tests that time several processes of their own: one after the other, with the machine to themselves
-CREWS := tests/test_distribution.py tests/test_interrupts.py
+CREWS := tests/implementations/test_distribution.py tests/implementations/test_interrupts.py
 SUPPORTED := import sys; sys.exit(not (3, 11) <= sys.version_info < (3, 14))
 
 .DEFAULT_GOAL := help

@@ -10,7 +10,7 @@ from importlib import import_module
 from pathlib import Path
 
 from benchmarks import host
-from benchmarks.processes import BenchFailed
+from benchmarks.processes import BenchmarkFailed
 
 SCHEMA = "parity-bench/2"
 # Modules that measure their JOBS (``measure(jobs, runs, cores)``) and show the figures (``to_markdown(figures)``). The
@@ -38,7 +38,7 @@ def main(arguments: list[str] | None = None) -> int:
             known += [name, *(job.name for job in subject.JOBS)]
             if jobs:
                 found[name] = subject.measure(jobs, options.runs, options.cores)
-    except (BenchFailed, KeyboardInterrupt) as failure:
+    except (BenchmarkFailed, KeyboardInterrupt) as failure:
         print(f"\n{str(failure) or 'interrupted'}", file=sys.stderr)
         return 2
     if not found:

@@ -43,7 +43,7 @@ class Figures:
 
 
 def measure(jobs: Sequence[Job], runs: int, cores: int) -> list[Figures]:
-    """Every direction, in so many rounds. Raises BenchFailed."""
+    """Every direction, in so many rounds. Raises BenchmarkFailed."""
     table = [Figures(job.name) for job in jobs]
     print("\rclips ", end="", file=sys.stderr, flush=True)
     with ExitStack() as stack:

@@ -85,7 +85,7 @@ class Figures:
 
 
 def run_once(job: Job, cores: int) -> Run:
-    """One run on ``cores`` cores. Raises BenchFailed."""
+    """One run on ``cores`` cores. Raises BenchmarkFailed."""
     with tempfile.TemporaryDirectory() as folder:
         out, log = Path(folder) / "out", Path(folder) / "log"
         command = [sys.executable, *(argument.replace(OUT, str(out)) for argument in job.arguments)]
@@ -129,7 +129,7 @@ PARTS = {"verdicts": verdict_parts, "junit": junit_parts}
 
 
 def measure(jobs: Sequence[Job], runs: int, cores: int) -> list[Figures]:
-    """Every job, ``runs`` times, on ``cores`` cores. Raises BenchFailed."""
+    """Every job, ``runs`` times, on ``cores`` cores. Raises BenchmarkFailed."""
     table = []
     for job in jobs:
         figures = Figures(job.name)

@@ -17,7 +17,7 @@ from benchmarks.tables import Table, judged
 from shared_impl.config.presets import load
 from shared_impl.data.sources import open_source
 from shared_impl.data.stream import Batch, Stream
-from shared_impl.training.replicas import HOUSES
+from shared_impl.training.replicas import IMPLEMENTATIONS
 from shared_impl.training.run_moments import for_run
 
 GOAL = 0.05  # of a step, spent waiting
@@ -50,7 +50,7 @@ class Figures:
 
 
 def measure(jobs: Sequence[Job], runs: int, cores: int) -> list[Figures]:
-    """Every job, ``runs`` times. Raises BenchFailed."""
+    """Every job, ``runs`` times. Raises BenchmarkFailed."""
     table = []
     for job in jobs:
         print(f"\r{job.name} ", end="", file=sys.stderr, flush=True)
@@ -96,12 +96,12 @@ class Waiting:
 def serve(framework: str, preset: str, lines: Iterator[str]) -> Iterator[dict[str, float]]:
     """Take the steps that each line asks for."""
     config = load(preset)
-    house: Any = import_module(f"{HOUSES[framework]}.trainer")
+    implementation: Any = import_module(f"{IMPLEMENTATIONS[framework]}.trainer")
     source, data, training, moments = open_source(config.data, config.model), config.data, config.training, None
     if config.model.medium == "audio":
-        log_magnitude = import_module(f"{HOUSES[framework]}.spectrogram").log_magnitude
+        log_magnitude = import_module(f"{IMPLEMENTATIONS[framework]}.spectrogram").log_magnitude
         moments = for_run(source, config, log_magnitude)
-    trainer = house.Trainer(config, 1_000_000, moments)
+    trainer = implementation.Trainer(config, 1_000_000, moments)
     with Stream(
         source, training.batch_size, training.seed,
         workers=data.workers, prefetch=data.prefetch, balance=data.balance,

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from statistics import median
 
-from benchmarks.processes import BenchFailed, Player
+from benchmarks.processes import BenchmarkFailed, Player
 from benchmarks.tables import Table, span
 from benchmarks.training import BATCH, CONTESTANTS
 
@@ -61,7 +61,7 @@ def measure(jobs: Sequence[Choice], runs: int, cores: int) -> list[Figures]:
                 for _ in range(runs):
                     figures.without.append(plain.ask(f"steps {steps}")["seconds"] / steps)
                     figures.within.append(chosen.ask(f"steps {steps}")["seconds"] / steps)
-        except BenchFailed as failed:
+        except BenchmarkFailed as failed:
             figures.failure = str(failed).strip().splitlines()[-1]
         print(f"\r{job.name}: done".ljust(80), file=sys.stderr)
         table.append(figures)

@@ -17,7 +17,7 @@ THREADS = ("OMP_NUM_THREADS", "TF_NUM_INTRAOP_THREADS", "TF_NUM_INTEROP_THREADS"
 TAIL = 15  # lines of a failed process's output that are shown
 
 
-class BenchFailed(RuntimeError):
+class BenchmarkFailed(RuntimeError):
     """A measured process did not do its job, so that its figures mean nothing."""
 
 
@@ -33,10 +33,10 @@ def pin(process: int, cores: int, first: int = 0) -> None:
         os.sched_setaffinity(process, own[first : first + cores] or own)
 
 
-def failed(name: str, status: int | None, log: Path) -> BenchFailed:
+def failed(name: str, status: int | None, log: Path) -> BenchmarkFailed:
     """The failure of a process, with the end of what it printed."""
     tail = "\n".join(log.read_text(errors="replace").splitlines()[-TAIL:])
-    return BenchFailed(f"{name}: exit status {status}\n{tail}")
+    return BenchmarkFailed(f"{name}: exit status {status}\n{tail}")
 
 
 class Player:
@@ -65,7 +65,7 @@ class Player:
         pin(self._process.pid, cores, first)
 
     def ask(self, line: str) -> Any:
-        """The answer to a line. Raises :class:`BenchFailed`."""
+        """The answer to a line. Raises :class:`BenchmarkFailed`."""
         self.tell(line)
         return self.hear()
 
@@ -83,7 +83,7 @@ class Player:
             self._process.stdin.flush()
 
     def hear(self) -> Any:
-        """The answer to the last line. Raises :class:`BenchFailed`."""
+        """The answer to the last line. Raises :class:`BenchmarkFailed`."""
         assert self._process.stdout is not None
         answer = self._process.stdout.readline()
         if not answer:

@@ -24,7 +24,7 @@ from benchmarks.contestants import configuration, drawn
 from benchmarks.processes import Player
 from benchmarks.tables import Table, span
 from parity.systems.distribution.engines import DDP, MULTI_WORKER, Engine, environments
-from shared_impl.training.replicas import HOUSES
+from shared_impl.training.replicas import IMPLEMENTATIONS
 
 SHARES = {"dcgan": 32, "specgan": 8}  # examples of a process
 KINDS = {"torch": DDP, "tensorflow": MULTI_WORKER}
@@ -65,7 +65,7 @@ class Figures:
 
 
 def measure(jobs: Sequence[Job], runs: int, cores: int) -> list[Figures]:
-    """Every job, in so many rounds. Raises BenchFailed."""
+    """Every job, in so many rounds. Raises BenchmarkFailed."""
     table = []
     for job in jobs:
         figures = Figures(job.name, {crew: batch for crew, (_, batch) in job.crews.items()})
@@ -133,8 +133,8 @@ def _row(figures: Figures, crew: str) -> tuple[str, ...]:
 def serve(framework: str, system: str, batch: int, lines: Iterator[str]) -> Iterator[dict[str, float]]:
     """Take steps, as each line has it, together with the other processes."""
     config = configuration(system, batch, ["distribution.devices=cpu"])
-    house = HOUSES[framework]
-    trainers, engine = (import_module(f"{house}.{name}") for name in ("trainer", "distribution"))
+    implementation = IMPLEMENTATIONS[framework]
+    trainers, engine = (import_module(f"{implementation}.{name}") for name in ("trainer", "distribution"))
     with engine.Replicas(config) as replicas:
         share = batch // replicas.processes
         x = drawn(config)[0][replicas.process * share : (replicas.process + 1) * share]

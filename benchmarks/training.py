@@ -76,7 +76,7 @@ class Figures:
 
 
 def measure(jobs: Sequence[Match], runs: int, cores: int) -> list[Figures]:
-    """Every match, in so many rounds. Raises BenchFailed."""
+    """Every match, in so many rounds. Raises BenchmarkFailed."""
     table = []
     for job in jobs:
         print(f"\r{job.name}: first step ", end="", file=sys.stderr, flush=True)

@@ -198,7 +198,7 @@ def _compared(a: str, b: str) -> int:
 def golden(
     folder: Annotated[Path | None, typer.Argument(help="records to check; default: the project's own")] = None,
 ) -> int:
-    """Check both houses against records of the original code."""
+    """Check both implementations against records of the original code."""
     from parity.cli import frameworks
     from parity.systems.golden import check, render
 

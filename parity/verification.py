@@ -15,7 +15,7 @@ from torch import nn
 from parity.capture.keras_adapter import KerasSide
 from parity.capture.source_lines import SourceLines
 from parity.capture.torch_adapter import TorchSide
-from parity.checks.context import Bench
+from parity.checks.context import CheckContext
 from parity.checks.ladder import climb
 from parity.checks.layer_rows import coverage, layer_rows
 from parity.checks.rung_names import NETWORK, chosen
@@ -75,23 +75,23 @@ def verify(
         mirrored=mirrored,
         brief=brief,
     )
-    bench = Bench(comparison)
+    context = CheckContext(comparison)
     results: dict[str, RungResult] = {}
     findings: list[Finding] = []
     for rung in wanted:
         tell(rung)
-        results[rung], outcome = climb(bench, rung)
+        results[rung], outcome = climb(context, rung)
         findings += outcome.findings
     checks = [check for result in results.values() for check in result.checks]
-    rows = layer_rows(bench, checks, SourceLines(reference, port))
+    rows = layer_rows(context, checks, SourceLines(reference, port))
     return Verdict(
         name or f"{reference.name} / {type(port).__name__}",
         results,
         rows,
         _worth_telling(findings),
-        coverage(bench, checks),
+        coverage(context, checks),
         _first_divergence(rows, findings, checks),
-        _output_judged(bench, checks),
+        _output_judged(context, checks),
         seed,
         versions(),
         seconds=time.perf_counter() - start,
@@ -141,9 +141,9 @@ def _first_divergence(rows: list[LayerRow], findings: list[Finding], checks: lis
     return next(iter(blamed or culprits or failing), None)
 
 
-def _output_judged(bench: Bench, checks: list[Check]) -> bool:
-    if bench.comparison.crash:
+def _output_judged(context: CheckContext, checks: list[Check]) -> bool:
+    if context.comparison.crash:
         return False
-    if "measurements" not in vars(bench) or not any(check.rung == "forward" for check in checks):
+    if "measurements" not in vars(context) or not any(check.rung == "forward" for check in checks):
         return True
-    return all(not r.chain_abstain for r in bench.measurements.readings if r.match is None)
+    return all(not r.chain_abstain for r in context.measurements.readings if r.match is None)

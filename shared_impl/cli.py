@@ -1,4 +1,4 @@
-"""The command line of both houses: ``python -m tf_impl|torch_impl train|generate|moments|evaluate``.
+"""The command line of both implementations: ``python -m tf_impl|torch_impl train|generate|moments|evaluate``.
 
 Exit status: 0 done, 1 training diverged or lost a worker, 2 unusable input (one line on stderr), 130 interrupted.
 """
@@ -50,7 +50,7 @@ Array = np.ndarray
 
 
 @dataclass(frozen=True)
-class House:
+class Implementation:
     """A framework's own part of the commands."""
 
     framework: str
@@ -89,8 +89,8 @@ Which = Annotated[str, typer.Option("--checkpoint", help="latest, best or a step
 RUNS = Path(RunsConfig().folder)
 
 
-def application(name: str, house: Callable[[], House]) -> typer.Typer:
-    """The typer application of a house; ``house`` is called once a command needs its framework."""
+def application(name: str, implementation: Callable[[], Implementation]) -> typer.Typer:
+    """The typer application of an implementation; ``implementation`` is called once a command needs its framework."""
     app = typer.Typer(
         help=f"Train a network and generate from it, for example: python -m {name} train dcgan_digits",
         add_completion=False,
@@ -115,7 +115,7 @@ def application(name: str, house: Callable[[], House]) -> typer.Typer:
         for sentence in config.advice():
             if speaks():
                 print(f"note: {sentence}", file=sys.stderr)
-        path = house().train(config, Path(preset).stem, folder, profile)
+        path = implementation().train(config, Path(preset).stem, folder, profile)
         if path is not None:
             print(path)
         return 0
@@ -145,8 +145,8 @@ def application(name: str, house: Callable[[], House]) -> typer.Typer:
     ) -> int:
         """Write images, a grid, wavs or arrays that the run's generator makes of chosen latents."""
         numbers = parse_seeds(seeds)
-        checkpoint = _checkpoint(find_run(run, runs), which, house)
-        generator = house().sampler(checkpoint)
+        checkpoint = _checkpoint(find_run(run, runs), which, implementation)
+        generator = implementation().sampler(checkpoint)
         if interpolate is None:
             z, names = latents(generator.config, numbers), [f"seed-{number:04d}" for number in numbers]
         else:
@@ -185,7 +185,7 @@ def application(name: str, house: Callable[[], House]) -> typer.Typer:
         if merge:
             found = run_moments.merged(source, config, merge)
         else:
-            found = run_moments.measure(source, config, house().log_magnitude, part, of)
+            found = run_moments.measure(source, config, implementation().log_magnitude, part, of)
         save(found, out)
         print(f"{out}: {found.count:,} frames of {source}")
         return 0
@@ -205,8 +205,8 @@ def application(name: str, house: Callable[[], House]) -> typer.Typer:
         is downloaded, so the figures are not comparable to published ones. Of a system that is told classes, all are
         asked for in turn, and it is told how many samples are recognised as their class.
         """
-        checkpoint = _checkpoint(find_run(run, runs), which, house)
-        generator = house().sampler(checkpoint)
+        checkpoint = _checkpoint(find_run(run, runs), which, implementation)
+        generator = implementation().sampler(checkpoint)
         source = open_source(generator.config.data, generator.config.model)
         if (known := checkpoint.manifest.get(CLASSES, source.labels)) != source.labels:
             raise ConfigError(
@@ -227,11 +227,11 @@ def application(name: str, house: Callable[[], House]) -> typer.Typer:
     return app
 
 
-def run(name: str, house: Callable[[], House], arguments: Sequence[str]) -> int:
+def run(name: str, implementation: Callable[[], Implementation], arguments: Sequence[str]) -> int:
     """One command line's exit status; anything unusable becomes one line on stderr."""
     try:
         words = list(arguments) or ["--help"]
-        status = application(name, house)(words, prog_name=f"python -m {name}", standalone_mode=False)
+        status = application(name, implementation)(words, prog_name=f"python -m {name}", standalone_mode=False)
         return status or 0  # 130, typer's own, if Ctrl-C came before there was anything to save
     except (KeyboardInterrupt, typer.Abort):
         return _told(name, "interrupted", INTERRUPTED)
@@ -273,10 +273,10 @@ def _fraction(text: str) -> tuple[int, int]:
     return int(part), int(of)
 
 
-def _checkpoint(path: Path, which: str, house: Callable[[], House]) -> Checkpoint:
+def _checkpoint(path: Path, which: str, implementation: Callable[[], Implementation]) -> Checkpoint:
     """A run's checkpoint: ``latest``, ``best``, or that of a step."""
     if (path / checkpoints.MANIFEST).is_file():
-        return checkpoints.load(path, framework=house().framework)
+        return checkpoints.load(path, framework=implementation().framework)
     folder = path / CHECKPOINTS
     stored = checkpoints.stored(folder)
     named = {"latest": checkpoints.latest(folder), "best": checkpoints.best(folder)}
@@ -284,4 +284,4 @@ def _checkpoint(path: Path, which: str, house: Callable[[], House]) -> Checkpoin
     if found is None:
         steps = ", ".join(map(str, stored)) or "none yet"
         raise ConfigError(f"{path}: no checkpoint {which!r}: expected latest, best or a step; there are {steps}")
-    return checkpoints.load(found, framework=house().framework)
+    return checkpoints.load(found, framework=implementation().framework)

@@ -1,4 +1,4 @@
-"""The Keras house: every system as a chain of named layers, each file the twin of one in torch_impl/."""
+"""The Keras implementation: every system as a chain of named layers, each file the twin of one in torch_impl/."""
 
 from __future__ import annotations
 

@@ -4,18 +4,18 @@ from __future__ import annotations
 
 import sys
 
-from shared_impl.cli import House, run
+from shared_impl.cli import Implementation, run
 
 
-def house() -> House:
-    """What the commands need of this house; importing it loads TensorFlow."""
+def implementation() -> Implementation:
+    """What the commands need of this implementation; importing it loads TensorFlow."""
     from tf_impl.generate import Sampler
     from tf_impl.spectrogram import log_magnitude
     from tf_impl.train import train
     from tf_impl.trainer import Trainer
 
-    return House(Trainer.framework, train, Sampler, log_magnitude)
+    return Implementation(Trainer.framework, train, Sampler, log_magnitude)
 
 
 if __name__ == "__main__":
-    sys.exit(run("tf_impl", house, sys.argv[1:]))
+    sys.exit(run("tf_impl", implementation, sys.argv[1:]))

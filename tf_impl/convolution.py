@@ -21,7 +21,7 @@ STRIDE = 2
 LARGE = 2**23  # weights of a kernel from which on this is faster: 13e6 two to three times as fast, 3e6 no faster
 
 
-def hasten(network: keras.Model) -> keras.Model:
+def use_fast_path(network: keras.Model) -> keras.Model:
     """Let a network's very large layers be computed this way, where it is the faster one; changed in place."""
     for _, layer in layers_in(network):
         if type(layer) in _FASTER and _is_worth_it(layer):

@@ -19,7 +19,7 @@ from shared_impl.training import growing
 from shared_impl.training.schedules import learning_rates
 from tf_impl import build, features, losses, optimizers
 from tf_impl.augmentation import augment
-from tf_impl.convolution import hasten
+from tf_impl.convolution import use_fast_path
 from tf_impl.distribution import Replicas
 from tf_impl.growing import seen
 from tf_impl.initial_weights import initialise
@@ -384,7 +384,7 @@ class Trainer:
         with precision(self.config.training.precision):
             network = build(self.config.model, name)
         initialise(network, name, self.config.model.init, self.draws)
-        network = network if self.config.training.compile else hasten(network)
+        network = network if self.config.training.compile else use_fast_path(network)
         return self.replicas.synchronised(network) if self.config.distribution.sync_batchnorm else network
 
 

@@ -1,4 +1,4 @@
-"""The torch house: every system as a chain of named layers, each file the twin of one in tf_impl/."""
+"""The torch implementation: every system as a chain of named layers, each file the twin of one in tf_impl/."""
 
 from __future__ import annotations
 

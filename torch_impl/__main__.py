@@ -4,18 +4,18 @@ from __future__ import annotations
 
 import sys
 
-from shared_impl.cli import House, run
+from shared_impl.cli import Implementation, run
 
 
-def house() -> House:
-    """What the commands need of this house; importing it loads torch."""
+def implementation() -> Implementation:
+    """What the commands need of this implementation; importing it loads torch."""
     from torch_impl.generate import Sampler
     from torch_impl.spectrogram import log_magnitude
     from torch_impl.train import train
     from torch_impl.trainer import Trainer
 
-    return House(Trainer.framework, train, Sampler, log_magnitude)
+    return Implementation(Trainer.framework, train, Sampler, log_magnitude)
 
 
 if __name__ == "__main__":
-    sys.exit(run("torch_impl", house, sys.argv[1:]))
+    sys.exit(run("torch_impl", implementation, sys.argv[1:]))

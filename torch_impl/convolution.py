@@ -21,7 +21,7 @@ STRIDE = 2
 LARGE = 2**23  # weights of a kernel from which on this is faster: 13e6 two to three times as fast, 3e6 no faster
 
 
-def hasten(network: nn.Module) -> nn.Module:
+def use_fast_path(network: nn.Module) -> nn.Module:
     """Let a network's very large layers be computed this way, where it is the faster one; changed in place."""
     for module in network.modules():
         if type(module) in _FASTER and _is_worth_it(module):

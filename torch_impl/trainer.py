@@ -20,7 +20,7 @@ from shared_impl.training import growing
 from shared_impl.training.schedules import learning_rates
 from torch_impl import build, features, losses, optimizers
 from torch_impl.augmentation import augment
-from torch_impl.convolution import hasten
+from torch_impl.convolution import use_fast_path
 from torch_impl.distribution import Replicas
 from torch_impl.growing import seen
 from torch_impl.initial_weights import initialise
@@ -364,5 +364,5 @@ class Trainer:
         network = build(self.config.model, name).to(self.device, self.dtype)
         initialise(network, name, self.config.model.init, self.draws)
         network = network.to(memory_format=torch.channels_last).train()  # type: ignore[call-overload]
-        network = network if self.config.training.compile else hasten(network)
+        network = network if self.config.training.compile else use_fast_path(network)
         return self.replicas.synchronised(network) if self.config.distribution.sync_batchnorm else network

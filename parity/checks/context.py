@@ -11,7 +11,7 @@ from parity.verdict import Check, Finding
 
 
 @dataclass
-class Bench:
+class CheckContext:
     """A prepared comparison with its measurements, shared by all rungs of one verdict."""
 
     comparison: Comparison

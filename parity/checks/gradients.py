@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from parity.capture.steps import STATISTICS
-from parity.checks.context import Bench, Outcome
+from parity.checks.context import CheckContext, Outcome
 from parity.checks.values import STOPPED, describe
 from parity.match.alignment import Match
 from parity.numerics.difference import PRECISION_RATIO, SLACK, TINY, difference, float64_limit, scale, typical_rounding
@@ -17,26 +17,26 @@ from parity.verdict import Check, Finding, first_line, judge
 Array = np.ndarray
 
 
-def gradients(bench: Bench) -> Outcome:
+def gradients(context: CheckContext) -> Outcome:
     """The gradient of a random projection of the output, by every parameter and by the input, in float64."""
-    return _gradients(bench, "gradients", penalty=False)
+    return _gradients(context, "gradients", penalty=False)
 
 
-def penalty(bench: Bench) -> Outcome:
+def penalty(context: CheckContext) -> Outcome:
     """The gradient of an input-gradient norm: a double backward, as WGAN-GP's penalty needs."""
-    if all(x.dtype.kind != "f" for x in bench.comparison.random):
+    if all(x.dtype.kind != "f" for x in context.comparison.random):
         return Outcome(message="the inputs are integers: no gradient by them exists")
-    return _gradients(bench, "penalty", penalty=True)
+    return _gradients(context, "penalty", penalty=True)
 
 
-def _gradients(bench: Bench, rung: str, penalty: bool) -> Outcome:
-    comparison = bench.comparison
+def _gradients(context: CheckContext, rung: str, penalty: bool) -> Outcome:
+    comparison = context.comparison
     outcome = Outcome()
     if comparison.crash:
         return Outcome(message=STOPPED.format(comparison.crash))
     expected_results, results = comparison.reference_trace.result, comparison.port_trace.result
     outputs = [
-        bench.measurements.output_layout(number, *pair)
+        context.measurements.output_layout(number, *pair)
         for number, pair in enumerate(zip(expected_results, results, strict=False))
     ]
     if None in outputs or len(expected_results) != len(results):
@@ -45,8 +45,8 @@ def _gradients(bench: Bench, rung: str, penalty: bool) -> Outcome:
     cotangents = [rng.standard_normal(x.shape) for x in expected_results]
     crossed = [layout.to_port(x) for layout, x in zip(outputs, cotangents, strict=True) if layout is not None]
     matches = [match for match in comparison.matching.matches if match.reference.parametrised]
-    refused = {c.training: c.refused for c in reversed(bench.measurements.conditions)}
-    for mode in bench.measurements.modes:
+    refused = {c.training: c.refused for c in reversed(context.measurements.conditions)}
+    for mode in context.measurements.modes:
         training = mode == "training"
         if refused[training]:
             outcome.checks.append(Check(rung, "output", mode, "abstain", message=refused[training]))
@@ -79,9 +79,9 @@ def _gradients(bench: Bench, rung: str, penalty: bool) -> Outcome:
             fix = "look for operations without (double) backward, detach() and no_grad()"
             outcome.findings.append(Finding("numeric", "output", "output", message, fix, rung))
             continue
-        judged = _judge(bench, rung, mode, matches, expected, got, rounded)
+        judged = _judge(context, rung, mode, matches, expected, got, rounded)
         if penalty and any(check.judgement == "fail" for check in judged.checks):
-            judged = _with_exact_moments(bench, rung, mode, matches, reference_arguments, got, judged)
+            judged = _with_exact_moments(context, rung, mode, matches, reference_arguments, got, judged)
         outcome.checks += judged.checks
         outcome.findings += judged.findings
     found = [check for check in outcome.checks if check.judgement != "abstain"]
@@ -89,12 +89,14 @@ def _gradients(bench: Bench, rung: str, penalty: bool) -> Outcome:
     return outcome
 
 
-def _judge(bench: Bench, rung: str, mode: str, matches: list[Match], expected: Any, got: Any, rounded: Any) -> Outcome:
-    comparison, outcome = bench.comparison, Outcome()
+def _judge(
+    context: CheckContext, rung: str, mode: str, matches: list[Match], expected: Any, got: Any, rounded: Any
+) -> Outcome:
+    comparison, outcome = context.comparison, Outcome()
     blocked = {(conflict.reference_layer, conflict.slot) for conflict in comparison.conflicts}
     culprits = []
     typical = typical_rounding((expected[0][key], rounded[0][key]) for key in expected[0])
-    opaque = any(r.chain_abstain for r in bench.measurements.readings)
+    opaque = any(r.chain_abstain for r in context.measurements.readings)
     for match in matches:
         crossing = comparison.layouts.crossing(match)
         # A bias before a normalisation has no gradient but the rounding of what the whole layer is handed back.
@@ -119,11 +121,11 @@ def _judge(bench: Bench, rung: str, mode: str, matches: list[Match], expected: A
             _gradient_check(rung, f"input {number}", mode, a, layout.to_reference(b), limit, opaque)[0]
         )
     if culprits:
-        outcome.findings.append(_gradient_finding(bench, rung, culprits))
+        outcome.findings.append(_gradient_finding(context, rung, culprits))
     return outcome
 
 
-def _gradient_finding(bench: Bench, rung: str, culprits: list[tuple[Match, str, bool]]) -> Finding:
+def _gradient_finding(context: CheckContext, rung: str, culprits: list[tuple[Match, str, bool]]) -> Finding:
     """Blame the layer where the backward pass broke.
 
     A cut in the backward pass leaves the layers before it without gradient, so the last one stands at the cut; a cut
@@ -131,7 +133,7 @@ def _gradient_finding(bench: Bench, rung: str, culprits: list[tuple[Match, str, 
     """
     vanished = [culprit for culprit in culprits if culprit[2]]
     if rung == "penalty" and vanished:
-        matches = bench.comparison.matching.matches
+        matches = context.comparison.matching.matches
         after = vanished[0][0]
         match = matches[max(matches.index(after) - 1, 0)]
         message = f"{match.port.name}: its double backward is lost: {vanished[0][1]}"
@@ -147,10 +149,10 @@ def _gradient_finding(bench: Bench, rung: str, culprits: list[tuple[Match, str, 
 
 
 def _with_exact_moments(
-    bench: Bench, rung: str, mode: str, matches: list[Match], arguments: Any, got: Any, judged: Outcome
+    context: CheckContext, rung: str, mode: str, matches: list[Match], arguments: Any, got: Any, judged: Outcome
 ) -> Outcome:
     """The same checks as a known difference, if letting the gradient through TensorFlow's mean makes them all pass."""
-    comparison = bench.comparison
+    comparison = context.comparison
     kinds = ("layernorm", "groupnorm", *(("batchnorm",) if mode == "training" else ()))
     norms = [match for match in matches if match.reference.kind in kinds]
     if not norms:
@@ -159,7 +161,7 @@ def _with_exact_moments(
         expected = comparison.reference.gradients(*arguments, exact_moments=True)
     with comparison.working("float32"):
         rounded = comparison.reference.gradients(*arguments, exact_moments=True)
-    again = _judge(bench, rung, mode, matches, expected, got, rounded)
+    again = _judge(context, rung, mode, matches, expected, got, rounded)
     if any(check.judgement == "fail" for check in again.checks):
         return judged
     message = (
@@ -194,4 +196,4 @@ def _gradient_check(
     ), message
 
 
-RUNGS: dict[str, Callable[[Bench], Outcome]] = {"gradients": gradients, "penalty": penalty}
+RUNGS: dict[str, Callable[[CheckContext], Outcome]] = {"gradients": gradients, "penalty": penalty}

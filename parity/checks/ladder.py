@@ -6,10 +6,10 @@ import time
 from collections.abc import Callable
 
 from parity.checks import gradients, state, static, values
-from parity.checks.context import Bench, Outcome
+from parity.checks.context import CheckContext, Outcome
 from parity.verdict import RungResult, worst_judgement
 
-RUNGS: dict[str, Callable[[Bench], Outcome]] = {
+RUNGS: dict[str, Callable[[CheckContext], Outcome]] = {
     **static.RUNGS,
     **values.RUNGS,
     **gradients.RUNGS,
@@ -17,10 +17,10 @@ RUNGS: dict[str, Callable[[Bench], Outcome]] = {
 }
 
 
-def climb(bench: Bench, rung: str) -> tuple[RungResult, Outcome]:
+def climb(context: CheckContext, rung: str) -> tuple[RungResult, Outcome]:
     """One rung's result, timed."""
     start = time.perf_counter()
-    outcome = RUNGS[rung](bench)
+    outcome = RUNGS[rung](context)
     judgement = worst_judgement(outcome.checks)
     failed = [check for check in outcome.checks if check.judgement == "fail"]
     message = failed[0].message or outcome.message if failed else outcome.message

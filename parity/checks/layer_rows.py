@@ -8,7 +8,7 @@ import numpy as np
 
 from parity.capture.source_lines import SourceLines
 from parity.capture.steps import MOVEMENT, Step
-from parity.checks.context import Bench
+from parity.checks.context import CheckContext
 from parity.checks.measurements import Condition, Measurements, Reading
 from parity.checks.values import evidence_for
 from parity.transfer.layouts import describe_order
@@ -17,10 +17,10 @@ from parity.verdict import SEVERITY, Check, Coverage, Judgement, LayerRow
 MOVES = "moves data; judged with the next layer"
 
 
-def layer_rows(bench: Bench, checks: list[Check], sources: SourceLines) -> list[LayerRow]:
+def layer_rows(context: CheckContext, checks: list[Check], sources: SourceLines) -> list[LayerRow]:
     """Rows in the reference's execution order; the port's own layers stand where it runs them."""
-    comparison = bench.comparison
-    measured = bench.measurements if not comparison.crash and "measurements" in vars(bench) else None
+    comparison = context.comparison
+    measured = context.measurements if not comparison.crash and "measurements" in vars(context) else None
     by_reference = {match.reference.name: match for match in comparison.matching.matches}
     matched_port = {match.port.name for match in comparison.matching.matches}
     port_steps = list(comparison.port_trace.steps)
@@ -37,33 +37,35 @@ def layer_rows(bench: Bench, checks: list[Check], sources: SourceLines) -> list[
             if lone.name not in matched_port:
                 rows.append(_lone_row(None, lone, "port", judgements, sources))
         port_steps = [other for other in port_steps if other.name != match.port.name]
-        rows.append(_row(bench, match, measured, judgements, sources))
+        rows.append(_row(context, match, measured, judgements, sources))
     rows += [_lone_row(None, s, "port", judgements, sources) for s in port_steps if s.name not in matched_port]
     return rows
 
 
-def coverage(bench: Bench, checks: list[Check]) -> Coverage:
+def coverage(context: CheckContext, checks: list[Check]) -> Coverage:
     """Layers judged by value (or, without value rungs, by what was asked) out of all layers that compute."""
-    comparison = bench.comparison
+    comparison = context.comparison
     matching = comparison.matching
     alone = [*matching.only_reference, *matching.only_port]
     abstained = dict(comparison.unmatchable)
-    if not comparison.crash and "measurements" in vars(bench):
-        abstained |= {r.key: r.abstain for r in bench.measurements.readings if r.abstain and r.match is not None}
+    if not comparison.crash and "measurements" in vars(context):
+        abstained |= {r.key: r.abstain for r in context.measurements.readings if r.abstain and r.match is not None}
     elif comparison.crash:
         abstained |= {match.key: "the port does not run to its end" for match in matching.matches}
     total = len(matching.matches) + len([step for step in alone if step.parametrised or step.kind == "dropout"])
     return Coverage(total - len(abstained), total, abstained)
 
 
-def _row(bench: Bench, match: Any, measured: Measurements | None, judgements: Any, sources: SourceLines) -> LayerRow:
+def _row(
+    context: CheckContext, match: Any, measured: Measurements | None, judgements: Any, sources: SourceLines
+) -> LayerRow:
     a, b = match.reference, match.port
     row = LayerRow(
         a.kind, a.name, b.name, list(a.output_shape), list(b.output_shape), sources.reference(a), sources.port(b),
         a.size, dict(a.attributes), dict(b.attributes), judgement=judgements.get(a.name, "pass"),
     )  # fmt: skip
-    if a.name in bench.paddings:
-        own, other = bench.paddings[a.name]
+    if a.name in context.paddings:
+        own, other = context.paddings[a.name]
         row.reference_padding = [list(pair) for pair in own] if own else None
         row.padding = [list(pair) for pair in other] if other else None
     if measured is None:
@@ -72,18 +74,18 @@ def _row(bench: Bench, match: Any, measured: Measurements | None, judgements: An
     row.float64 = _worst(readings, "chained")
     row.isolated = _worst(readings, "isolated")
     row.rounding = max((r.rounding for r in readings if r.rounding is not None), default=None)
-    row.note = next((r.abstain for r in readings if r.abstain), "") or _order(bench, a)
+    row.note = next((r.abstain for r in readings if r.abstain), "") or _order(context, a)
     if row.judgement == "fail" and _isolated_passes(readings):
         row.note = row.note or "right by itself; inherits the error of a layer before it"
     condition = _first_running(measured)
-    evidence = evidence_for(bench, match, condition) if condition and a.visible else None
+    evidence = evidence_for(context, match, condition) if condition and a.visible else None
     row.referee = evidence.verdict_of_referee() if evidence is not None else ""
     return row
 
 
-def _order(bench: Bench, step: Step) -> str:
+def _order(context: CheckContext, step: Step) -> str:
     """In which order the port flattens or unflattens the features of a dense layer, if not in the reference's."""
-    comparison = bench.comparison
+    comparison = context.comparison
     for side, orders in (("reads", comparison.layouts.into), ("writes", comparison.layouts.out_of)):
         order = orders.get(step.name)
         images = [other.output_shape[1:] for other in comparison.reference_trace.steps if len(other.output_shape) > 2]

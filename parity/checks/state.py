@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from parity.capture.steps import STATISTICS, Trace
-from parity.checks.context import Bench, Outcome
+from parity.checks.context import CheckContext, Outcome
 from parity.checks.measurements import Condition
 from parity.checks.values import STOPPED, describe
 from parity.match.alignment import Match
@@ -22,16 +22,16 @@ Array = np.ndarray
 RATIO_LIMIT = 1e-9
 
 
-def state(bench: Bench) -> Outcome:
+def state(context: CheckContext) -> Outcome:
     """Running statistics after one and after two training passes, each layer fed the reference's input."""
-    comparison = bench.comparison
+    comparison = context.comparison
     outcome = Outcome()
     if comparison.crash:
         return Outcome(message=STOPPED.format(comparison.crash))
     matches = [m for m in comparison.matching.matches if set(STATISTICS) & set(m.reference.shapes) & set(m.port.shapes)]
     if not matches:
         return Outcome(message="the network keeps no running statistics")
-    training = next((c for c in bench.measurements.conditions if c.training and not c.refused), None)
+    training = next((c for c in context.measurements.conditions if c.training and not c.refused), None)
     if training is None:
         return Outcome(message="no training-mode run was possible")
     history: dict[str, list[dict[tuple[str, str], Array]]] = {"float64": [], "float32": [], "port": []}
@@ -42,22 +42,22 @@ def state(bench: Bench) -> Outcome:
                 trace = comparison.reference.run(training.inputs, True, values=exact, keep_state=True)
                 history[dtype].append(_statistics(comparison.reference, matches, lambda m: m.reference))
                 if exact:
-                    inputs, forced = comparison.to_port(training.inputs), _forced(bench, training, trace)
+                    inputs, forced = comparison.to_port(training.inputs), _forced(context, training, trace)
                     comparison.port.run(inputs, True, replace=forced, values=False, keep_state=True)
                     history["port"].append(_statistics(comparison.port, matches, lambda m: m.port))
     for match in matches:
-        _judge_state(bench, match, history, training.reference64.inputs.get(match.key), outcome)
+        _judge_state(context, match, history, training.reference64.inputs.get(match.key), outcome)
     outcome.message = f"{len(matches)} layers' running statistics after one and two passes"
     return outcome
 
 
-def _forced(bench: Bench, condition: Condition, reference: Trace) -> dict[str, Array]:
+def _forced(context: CheckContext, condition: Condition, reference: Trace) -> dict[str, Array]:
     """One pass's outputs of the reference, for the port's layers: under a spectral norm each pass has others."""
     return {
-        match.port.name: bench.measurements.layout(match).to_port(reference.outputs[match.key])
-        for match in bench.comparison.matching.matches
+        match.port.name: context.measurements.layout(match).to_port(reference.outputs[match.key])
+        for match in context.comparison.matching.matches
         if match.key in reference.outputs
-        and bench.measurements.layout(match).fits(reference.outputs[match.key].shape, _port_shape(condition, match))
+        and context.measurements.layout(match).fits(reference.outputs[match.key].shape, _port_shape(condition, match))
     }
 
 
@@ -72,14 +72,14 @@ def _statistics(side: Any, matches: list[Match], own: Callable[[Match], Any]) ->
             for slot in STATISTICS if slot in own(m).shapes}  # fmt: skip
 
 
-def _judge_state(bench: Bench, match: Match, history: Any, given: Array | None, outcome: Outcome) -> None:
-    crossing = bench.comparison.layouts.crossing(match)
-    blocked = {(conflict.reference_layer, conflict.slot) for conflict in bench.comparison.conflicts}
+def _judge_state(context: CheckContext, match: Match, history: Any, given: Array | None, outcome: Outcome) -> None:
+    crossing = context.comparison.layouts.crossing(match)
+    blocked = {(conflict.reference_layer, conflict.slot) for conflict in context.comparison.conflicts}
     for slot in (s for s in STATISTICS if s in match.reference.shapes and s in match.port.shapes):
         key = (match.key, slot)
         if key in blocked:
             continue
-        start = bench.comparison.weights[key]
+        start = context.comparison.weights[key]
         gaps = []
         for passes in range(2):
             a = history["float64"][passes][key]
@@ -95,7 +95,7 @@ def _judge_state(bench: Bench, match: Match, history: Any, given: Array | None, 
             Check("state", match.key, slot, judgement, found.absolute * relative, limit * relative, "relative", message)
         )
         if judgement != "pass":
-            outcome.findings.append(_state_finding(bench, match, slot, start, gaps[0], judgement, message))
+            outcome.findings.append(_state_finding(context, match, slot, start, gaps[0], judgement, message))
 
 
 def _unbiased(match: Match, start: Array, reference: Array, port: Array, given: Array | None) -> str:
@@ -116,12 +116,12 @@ def _unbiased(match: Match, start: Array, reference: Array, port: Array, given: 
 
 
 def _state_finding(
-    bench: Bench, match: Match, slot: str, start: Array, gap: Any, judgement: str, message: str
+    context: CheckContext, match: Match, slot: str, start: Array, gap: Any, judgement: str, message: str
 ) -> Finding:
     a, b, _, _ = gap
     layer, reference_layer = match.port.name, match.key
     if slot in (U, V):
-        return _spectral_finding(bench, match, slot, b, message)
+        return _spectral_finding(context, match, slot, b, message)
     if judgement == "known-difference":
         fix = (
             "harmless for large batches; to remove it, give the Keras side a BatchNormalization whose running variance "
@@ -151,11 +151,11 @@ def _state_finding(
     )
 
 
-def _spectral_finding(bench: Bench, match: Match, slot: str, got: Array, message: str) -> Finding:
+def _spectral_finding(context: CheckContext, match: Match, slot: str, got: Array, message: str) -> Finding:
     """How the port's vectors move, told from where they are after one pass."""
     settings, layer, due = match.reference.attributes, match.port.name, ""
-    vectors = {name: bench.comparison.weights[match.key, name] for name in (U, V) if name in match.reference.shapes}
-    kernel = bench.comparison.weights[match.key, "kernel"]
+    vectors = {name: context.comparison.weights[match.key, name] for name in (U, V) if name in match.reference.shapes}
+    kernel = context.comparison.weights[match.key, "kernel"]
     weight = matrix(kernel, match.reference.kind, settings["spectral_axis"])
     u, v = (vectors[name].reshape(-1) if name in vectors else np.zeros(0) for name in (U, V))
     for order, times in product((U_FIRST, V_FIRST), range(MOST_ITERATIONS + 1)):
@@ -172,4 +172,4 @@ def _spectral_finding(bench: Bench, match: Match, slot: str, got: Array, message
     )
 
 
-RUNGS: dict[str, Callable[[Bench], Outcome]] = {"state": state}
+RUNGS: dict[str, Callable[[CheckContext], Outcome]] = {"state": state}

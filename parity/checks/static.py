@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from parity.capture.steps import Step
-from parity.checks.context import Bench, Outcome
+from parity.checks.context import CheckContext, Outcome
 from parity.match.alignment import Match
 from parity.numerics.spectral_norm import KEPT, OVERWRITTEN
 from parity.transfer.aligned_models import Comparison
@@ -65,10 +65,10 @@ SPECTRAL_FIXES = {
 }
 
 
-def structure(bench: Bench) -> Outcome:
+def structure(context: CheckContext) -> Outcome:
     """Same layers in the same order with the same settings."""
     outcome = Outcome()
-    matching = bench.comparison.matching
+    matching = context.comparison.matching
     for match in matching.matches:
         differing = list(_differences(match))
         for attribute, expected, got in differing:
@@ -78,9 +78,9 @@ def structure(bench: Bench) -> Outcome:
         if not differing:
             outcome.checks.append(Check("structure", match.key, match.reference.kind, "pass"))
     for step in matching.only_reference:
-        _alone(step, "reference", bench.comparison, outcome)
+        _alone(step, "reference", context.comparison, outcome)
     for step in matching.only_port:
-        _alone(step, "port", bench.comparison, outcome)
+        _alone(step, "port", context.comparison, outcome)
     outcome.message = f"{len(matching.matches)} layers matched"
     return outcome
 
@@ -149,9 +149,9 @@ def _settings(step: Step) -> str:
     return ", ".join(f"{key}={value}" for key, value in step.attributes.items())
 
 
-def weights(bench: Bench) -> Outcome:
+def weights(context: CheckContext) -> Outcome:
     """Every parameter crosses, none is left over, and what crossed comes back bit for bit."""
-    comparison = bench.comparison
+    comparison = context.comparison
     outcome = Outcome()
     blocked = {(conflict.reference_layer, conflict.slot): conflict for conflict in comparison.conflicts}
     for conflict in comparison.conflicts:
@@ -176,9 +176,9 @@ def weights(bench: Bench) -> Outcome:
     return outcome
 
 
-def shapes(bench: Bench) -> Outcome:
+def shapes(context: CheckContext) -> Outcome:
     """Every layer's output has the reference's shape, axes carried across."""
-    comparison = bench.comparison
+    comparison = context.comparison
     outcome = Outcome()
     if comparison.crash:
         _stopped(comparison, outcome)
@@ -195,7 +195,7 @@ def shapes(bench: Bench) -> Outcome:
         )  # fmt: skip
         outcome.checks.append(Check("shapes", match.key, "output", judge(fits), message=message))
     if not comparison.crash:
-        _output_shapes(bench, outcome)
+        _output_shapes(context, outcome)
     outcome.message = outcome.message or f"{len(outcome.checks)} shapes agree" * _all_pass(outcome)
     return outcome
 
@@ -215,18 +215,18 @@ def _all_pass(outcome: Outcome) -> bool:
     return all(check.judgement == "pass" for check in outcome.checks)
 
 
-def _output_shapes(bench: Bench, outcome: Outcome) -> None:
-    expected, got = bench.comparison.reference_trace.result, bench.comparison.port_trace.result
+def _output_shapes(context: CheckContext, outcome: Outcome) -> None:
+    expected, got = context.comparison.reference_trace.result, context.comparison.port_trace.result
     if len(expected) != len(got):
         message = f"the port returns {len(got)} outputs, expected {len(expected)}"
         outcome.checks.append(Check("shapes", "output", "count", "fail", message=message))
         return
     for number, (a, b) in enumerate(zip(expected, got, strict=True)):
-        fits = bench.measurements.output_layout(number, a, b) is not None
+        fits = context.measurements.output_layout(number, a, b) is not None
         message = (
             "" if fits else f"output {number}: got {b.shape}, expected {a.shape} (channels moved where it has any)"
         )
         outcome.checks.append(Check("shapes", "output", f"output {number}", judge(fits), message=message))
 
 
-RUNGS: dict[str, Callable[[Bench], Outcome]] = {"structure": structure, "weights": weights, "shapes": shapes}
+RUNGS: dict[str, Callable[[CheckContext], Outcome]] = {"structure": structure, "weights": weights, "shapes": shapes}

@@ -7,7 +7,7 @@ from collections.abc import Callable
 import numpy as np
 
 from parity.capture.steps import Step, Trace
-from parity.checks.context import Bench, Outcome
+from parity.checks.context import CheckContext, Outcome
 from parity.checks.measurements import Condition, Reading
 from parity.diagnosis.evidence import FIT, FUNCTIONS, Evidence
 from parity.diagnosis.explain import explain
@@ -22,23 +22,23 @@ CONVOLUTIONS = ("conv", "conv-transpose")
 STOPPED = "the port does not run to its end: {}"
 
 
-def padding(bench: Bench) -> Outcome:
+def padding(context: CheckContext) -> Outcome:
     """Which rows and columns each convolution really pads or crops, told by its values, equal on both sides."""
     outcome = Outcome()
-    if bench.comparison.crash:
-        return Outcome(message=STOPPED.format(bench.comparison.crash))
-    condition = bench.measurements.conditions[0]
-    readings = {r.key: r for r in bench.measurements.readings if r.condition == condition.name}
-    for match in bench.comparison.matching.matches:
+    if context.comparison.crash:
+        return Outcome(message=STOPPED.format(context.comparison.crash))
+    condition = context.measurements.conditions[0]
+    readings = {r.key: r for r in context.measurements.readings if r.condition == condition.name}
+    for match in context.comparison.matching.matches:
         if match.reference.kind not in CONVOLUTIONS or match.key not in readings or (match.key, "kernel") not in (
-            bench.comparison.weights
+            context.comparison.weights
         ):  # fmt: skip
             continue
         if readings[match.key].abstain:
             check = Check("padding", match.key, "amounts", "abstain", message=readings[match.key].abstain)
             outcome.checks.append(check)
             continue
-        evidence = evidence_for(bench, match, condition)
+        evidence = evidence_for(context, match, condition)
         if evidence is None:
             continue
         own = amounts(evidence, evidence.expected)
@@ -47,7 +47,7 @@ def padding(bench: Bench) -> Outcome:
         other = own if same else amounts(evidence, evidence.got) if evidence.got is not None else None
         if other is None and [f.kind for f in explain(evidence, "padding")] == ["spectral-norm"]:
             other = own  # the values are explained by another kernel, padded alike
-        bench.paddings[match.key] = (own, other)
+        context.paddings[match.key] = (own, other)
         outcome.checks.append(_padding_check(match, own, other, same))
         if not same and own is not None and other != own:
             outcome.findings += [
@@ -84,18 +84,18 @@ def amounts(evidence: Evidence, values: Array) -> Amounts:
     return evidence.amounts(values)
 
 
-def evidence_for(bench: Bench, match: Match, condition: Condition) -> Evidence | None:
+def evidence_for(context: CheckContext, match: Match, condition: Condition) -> Evidence | None:
     """What the diagnosis may look at for one layer; None where the reference's input was not recorded."""
     given = logical_input(condition.reference64, match.reference)
     expected = condition.reference64.outputs.get(match.key)
     if given is None or expected is None:
         return None
-    layout = bench.measurements.layout(match)
+    layout = context.measurements.layout(match)
     got = condition.isolated.outputs.get(match.port.name)
     crossed = None
     if got is not None:
         crossed = layout.to_reference(got) if got.ndim == expected.ndim or layout.order is not None else None
-    comparison = bench.comparison
+    comparison = context.comparison
     weights = {slot: comparison.weights[match.key, slot] for slot in match.reference.shapes}
     weights = computing(match.reference, weights, condition.training)
     values = (given, expected, crossed, weights)
@@ -122,20 +122,20 @@ def logical_input(trace: Trace, step: Step) -> Array | None:
     return given
 
 
-def forward(bench: Bench) -> Outcome:
+def forward(context: CheckContext) -> Outcome:
     """Every layer's output, chained and isolated, in float64; then float32 against measured rounding."""
-    if bench.comparison.crash:
-        message = STOPPED.format(bench.comparison.crash)
+    if context.comparison.crash:
+        message = STOPPED.format(context.comparison.crash)
         return Outcome([Check("forward", "output", "run", "fail", message=message)], message=message)
     outcome = Outcome()
-    measurements = bench.measurements
+    measurements = context.measurements
     for condition in measurements.conditions:
         if condition.refused:
             judgement = judge(False, not condition.broken)
             outcome.checks.append(Check("forward", "output", condition.name, judgement, message=condition.refused))
     for reading in measurements.readings:
         outcome.checks += _forward_checks(reading)
-    outcome.findings = list(_forward_findings(bench, measurements.readings))
+    outcome.findings = list(_forward_findings(context, measurements.readings))
     names = [condition.name for condition in measurements.conditions if not condition.refused]
     modes = "" if measurements.mode_dependent else " (no layer depends on training mode)"
     outcome.message = f"{len({r.key for r in measurements.readings})} values under: {'; '.join(names)}{modes}"
@@ -197,25 +197,25 @@ def describe(found: Difference, condition: str = "") -> str:
     )
 
 
-def _forward_findings(bench: Bench, readings: list[Reading]) -> list[Finding]:
+def _forward_findings(context: CheckContext, readings: list[Reading]) -> list[Finding]:
     findings: list[Finding] = []
     seen: set[str] = set()
-    conditions = {condition.name: condition for condition in bench.measurements.conditions}
+    conditions = {condition.name: condition for condition in context.measurements.conditions}
     for reading in readings:
         alone = reading.isolated
         if reading.key in seen or reading.abstain or alone is None or alone.absolute <= reading.limit:
             continue
         seen.add(reading.key)
         if reading.match is None:
-            findings.append(_output_finding(bench, reading, conditions[reading.condition]))
+            findings.append(_output_finding(context, reading, conditions[reading.condition]))
             continue
-        evidence = evidence_for(bench, reading.match, conditions[reading.condition])
+        evidence = evidence_for(context, reading.match, conditions[reading.condition])
         named = explain(evidence, "forward") if evidence is not None else []
-        findings += named or [_numeric(bench, reading)]
+        findings += named or [_numeric(context, reading)]
     return findings
 
 
-def _output_finding(bench: Bench, reading: Reading, condition: Condition) -> Finding:
+def _output_finding(context: CheckContext, reading: Reading, condition: Condition) -> Finding:
     assert reading.isolated is not None
     number = int(reading.key.split()[-1]) if " " in reading.key else 0
     expected, got = condition.reference64.result[number], condition.isolated.result[number]
@@ -228,12 +228,12 @@ def _output_finding(bench: Bench, reading: Reading, condition: Condition) -> Fin
                 "output: the same values in another order: channels first in the port, last in the reference",
                 "permute to (N, H, W, C) before flattening: x.permute(0, 2, 3, 1).flatten(1)", "forward",
             )  # fmt: skip
-    layout = bench.measurements.output_layout(number, expected, got)
-    last = [bench.comparison.matching.matches[-1]] if bench.comparison.matching.matches else []
-    last = [m for m in bench.comparison.matching.matches if m.key in bench.comparison.ends[number]] or last
+    layout = context.measurements.output_layout(number, expected, got)
+    last = [context.comparison.matching.matches[-1]] if context.comparison.matching.matches else []
+    last = [m for m in context.comparison.matching.matches if m.key in context.comparison.ends[number]] or last
     named = _last_activation(expected, layout.to_reference(got)) if layout is not None and last else None
     if named is None:
-        return _numeric(bench, reading)
+        return _numeric(context, reading)
     return Finding(
         "activation-kind", last[0].port.name, last[0].key, f"{last[0].port.name}: {named[0]}", named[1], "forward"
     )
@@ -250,9 +250,9 @@ def _last_activation(expected: Array, got: Array) -> tuple[str, str] | None:
     return None
 
 
-def _numeric(bench: Bench, reading: Reading) -> Finding:
+def _numeric(context: CheckContext, reading: Reading) -> Finding:
     assert reading.isolated is not None
-    matches = bench.comparison.matching.matches
+    matches = context.comparison.matching.matches
     place = len(matches) if reading.match is None else matches.index(reading.match)
     before = matches[place - 1].port.name if place else "the input"
     layer = reading.match.port.name if reading.match else reading.key
@@ -261,4 +261,4 @@ def _numeric(bench: Bench, reading: Reading) -> Finding:
     return Finding("numeric", layer, reading.key, message, fix, "forward")
 
 
-RUNGS: dict[str, Callable[[Bench], Outcome]] = {"padding": padding, "forward": forward}
+RUNGS: dict[str, Callable[[CheckContext], Outcome]] = {"padding": padding, "forward": forward}

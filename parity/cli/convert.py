@@ -21,7 +21,7 @@ from shared_impl.training.checkpoints import STEP, Checkpoint, CheckpointError
 from shared_impl.training.run_folder import ABOUT, checkpoint_in, find_run
 
 _USUAL = {"caffe": "Keras's weights want it", "torch": "torchvision's weights want it"}
-HOUSES = {"tensorflow": "tf_impl", "torch": "torch_impl"}
+IMPLEMENTATIONS = {"tensorflow": "tf_impl", "torch": "torch_impl"}
 
 
 def convert(word: str, target: str, network: str | None, folder: Path) -> Iterator[str]:
@@ -74,7 +74,7 @@ def _carried(checkpoint: Checkpoint, target: str, folder: Path) -> tuple[Carried
         if target == framework:
             raise UnusableInput(
                 f"{checkpoint.path}: is {framework}'s already: go on with it by "
-                f"`python -m {HOUSES[framework]} train RUN --resume`, or copy the folder"
+                f"`python -m {IMPLEMENTATIONS[framework]} train RUN --resume`, or copy the folder"
             )
         return _into_run(checkpoint, _beside(checkpoint.path) or folder)
     if STEP.fullmatch(path.name):
@@ -119,9 +119,9 @@ def _told_carried(carried: Carried, path: Path) -> Iterator[str]:
         f"one more step from it in either framework, in float64: at most {carried.proof.apart:.1e} apart, relative; "
         f"limit {SAME:g}: {SAME_BECAUSE}"
     )
-    house = HOUSES[carried.framework]
+    implementation = IMPLEMENTATIONS[carried.framework]
     verb = f"train {path} --resume" if (path / ABOUT).is_file() else f"generate {path}"
-    yield f"go on with: python -m {house} {verb}"
+    yield f"go on with: python -m {implementation} {verb}"
 
 
 def _told_export(checkpoint: Checkpoint, done: Export) -> Iterator[str]:

@@ -11,8 +11,8 @@ from collections.abc import Callable
 
 import numpy as np
 
+from parity.diagnosis import activations, attention, convolutions, normalisation, sampling
 from parity.diagnosis.evidence import Answer, Evidence
-from parity.diagnosis.explain import activations, attention, convolutions, normalisation, sampling
 from parity.numerics.difference import difference
 from parity.verdict import Finding
 

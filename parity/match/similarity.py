@@ -8,7 +8,7 @@ from functools import lru_cache
 import numpy as np
 
 from parity.capture.steps import Step
-from parity.transfer.weight_axes import Crossing, own_way
+from parity.transfer.weight_axes import WeightTransform, own_way
 
 NORMALISATIONS = ("batchnorm", "layernorm", "groupnorm")
 
@@ -67,11 +67,11 @@ def crossed(layout: str, slot: str, shape: tuple[int, ...]) -> tuple[int, ...] |
     """The shape that a Keras parameter takes in torch; None where its layout has no such parameter."""
     # Every axis told by a size of its own, without an array of the real size; axes of one stay what they are.
     small = tuple(1 if n == 1 else 2 + axis for axis, n in enumerate(shape))
-    moved = Crossing(layout).shape(slot, small)
+    moved = WeightTransform(layout).shape(slot, small)
     sizes = dict(zip(small, shape, strict=True))
     if moved is not None and all(n in sizes for n in moved):
         return tuple(sizes[n] for n in moved)
-    return Crossing(layout).shape(slot, shape)
+    return WeightTransform(layout).shape(slot, shape)
 
 
 def counterparts(a: Step, b: Step) -> dict[str, str] | None:

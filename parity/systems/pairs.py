@@ -142,8 +142,8 @@ class Pair:
         if model.stages:
             stage = len(model.growing) if self.stage is None else self.stage
             reference, port = (
-                house.growing.of_stage(built, model, self.network, stage)
-                for house, built in ((tf_impl, reference), (torch_impl, port))
+                implementation.growing.of_stage(built, model, self.network, stage)
+                for implementation, built in ((tf_impl, reference), (torch_impl, port))
             )
         return reference, _fed_four_dimensional(port) if self.four_dimensional else port
 

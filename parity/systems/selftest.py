@@ -8,9 +8,9 @@ from dataclasses import dataclass
 from parity.checks.rung_names import ONE_DEVICE
 from parity.systems.mutants import MUTANTS, Mutant
 from parity.systems.pairs import Pair, select
+from parity.systems.training.implementations import TORCH
 from parity.systems.training.mutants import TrainingMutant
 from parity.systems.training.pairs import TrainingPair
-from parity.systems.training.trainers import TORCH
 from parity.systems.training.verification import verify_training
 from parity.verdict import Verdict
 from parity.verification import verify

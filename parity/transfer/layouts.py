@@ -8,7 +8,7 @@ from itertools import permutations, product
 import numpy as np
 
 from parity.match.alignment import Match
-from parity.transfer.weight_axes import Crossing
+from parity.transfer.weight_axes import WeightTransform
 
 Array = np.ndarray
 
@@ -63,7 +63,7 @@ class Layouts:
 
     ``results`` are the layouts of network outputs where shapes leave them open. ``into[key]`` is the order in which the
     port hands features to that layer, ``out_of[key]`` the order in which it takes them from it, both as in
-    :class:`parity.transfer.weight_axes.Crossing`.
+    :class:`parity.transfer.weight_axes.WeightTransform`.
     """
 
     inputs: list[Layout]
@@ -73,10 +73,10 @@ class Layouts:
     results: dict[int, Layout] = field(default_factory=dict)
     mirrored: bool = False
 
-    def crossing(self, match: Match) -> Crossing:
+    def crossing(self, match: Match) -> WeightTransform:
         """How that layer's parameters cross."""
         if match.reference.kind == "own":
-            return Crossing("own", shapes=match.port.shapes)
+            return WeightTransform("own", shapes=match.port.shapes)
         kernel = match.reference.layout
         output = self.outputs.get(match.key)
         if kernel == "layernorm" and output is not None and not output.channels_first:
@@ -84,7 +84,7 @@ class Layouts:
         ones = 0
         if match.reference.kind != match.port.kind:
             ones = match.port.attributes.get("rank", 0) - match.reference.attributes.get("rank", 0)
-        return Crossing(kernel, self.into.get(match.key), self.out_of.get(match.key), self.mirrored, ones)
+        return WeightTransform(kernel, self.into.get(match.key), self.out_of.get(match.key), self.mirrored, ones)
 
 
 def fitting(reference_shape: tuple[int, ...], port_shape: tuple[int, ...], mirrored: bool = False) -> list[Layout]:

@@ -93,7 +93,7 @@ def own_way(mine: tuple[int, ...], theirs: tuple[int, ...]) -> str:
 
 
 @dataclass(frozen=True)
-class Crossing:
+class WeightTransform:
     """How one layer's parameters cross: the kernel layout, feature orders in and out, mirrored or not.
 
     ``inputs[i]`` is the reference feature that the port's input feature ``i`` holds, ``outputs`` the same for its

@@ -13,7 +13,7 @@ import numpy as np
 from shared_impl.config.schema import DataConfig
 from shared_impl.data.audio import CACHE, FOREIGN, NATIVE, SLICE, DecodedFiles, Header, Slicing, fitted, probe
 from shared_impl.data.errors import BrokenFile
-from shared_impl.data.file_index import Listing
+from shared_impl.data.file_index import FileIndex
 from shared_impl.data.sources import Source, fingerprint
 
 SUFFIXES = NATIVE + FOREIGN
@@ -49,7 +49,7 @@ class AudioFiles(Source):
 
     kind: ClassVar[Literal["audio"]] = "audio"
 
-    def __init__(self, data: DataConfig, listing: Listing, length: int = SLICE) -> None:
+    def __init__(self, data: DataConfig, listing: FileIndex, length: int = SLICE) -> None:
         super().__init__(data, listing.labels)
         slicing, rate = Slicing.of(data, length), data.sample_rate
         found = self.usable(listing, lambda path: sliceable(path, slicing, rate))

@@ -21,14 +21,14 @@ class File(NamedTuple):
     label: int
 
 
-class Listing(NamedTuple):
+class FileIndex(NamedTuple):
     """Files in a fixed order, and the names of the classes."""
 
     files: list[File]
     labels: list[str]
 
 
-def in_folder(folder: Path, suffixes: Iterable[str]) -> Listing:
+def in_folder(folder: Path, suffixes: Iterable[str]) -> FileIndex:
     """Every file below ``folder`` with one of ``suffixes``, by name; the subfolders of ``folder`` are classes.
 
     Hidden files and folders are left out. Raises DataError where no file is left.
@@ -43,10 +43,10 @@ def in_folder(folder: Path, suffixes: Iterable[str]) -> Listing:
         found = f"{len(seen)} files of other kinds in it" if seen else "it is empty"
         raise DataError(f"{folder}: nothing usable: {found}; files that end with {', '.join(sorted(wanted))} are read")
     labels, classes = _numbered([path.parts[0] if len(path.parts) > 1 else None for path in paths])
-    return Listing([File(folder / path, path.as_posix(), n) for path, n in zip(paths, classes, strict=True)], labels)
+    return FileIndex([File(folder / path, path.as_posix(), n) for path, n in zip(paths, classes, strict=True)], labels)
 
 
-def in_table(table: Path, columns: Sequence[str]) -> Listing:
+def in_table(table: Path, columns: Sequence[str]) -> FileIndex:
     """The files of a CSV with a header: their paths, relative to it, in the first column.
 
     Classes stand in ``columns`` (none: the second, if any), those of several joined by ``/``; an empty cell means none.
@@ -61,7 +61,7 @@ def in_table(table: Path, columns: Sequence[str]) -> Listing:
     chosen = [header.index(column) for column in columns or header[1:2]]
     cells = [[row[number] for number in chosen] for row in rows]
     labels, classes = _numbered(["/".join(row) if row and all(row) else None for row in cells])
-    return Listing([File(table.parent / row[0], row[0], n) for row, n in zip(rows, classes, strict=True)], labels)
+    return FileIndex([File(table.parent / row[0], row[0], n) for row, n in zip(rows, classes, strict=True)], labels)
 
 
 def _read(table: Path) -> tuple[list[str], list[list[str]]]:

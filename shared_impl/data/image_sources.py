@@ -12,7 +12,7 @@ from PIL import Image, ImageOps, UnidentifiedImageError
 
 from shared_impl.config.schema import DataConfig
 from shared_impl.data.errors import BrokenFile, DataError
-from shared_impl.data.file_index import Listing
+from shared_impl.data.file_index import FileIndex
 from shared_impl.data.sources import Source, fingerprint
 
 MODES = {1: "L", 3: "RGB"}
@@ -84,7 +84,7 @@ class ImageFiles(Source):
 
     kind: ClassVar[Literal["image"]] = "image"
 
-    def __init__(self, data: DataConfig, squares: Squares, listing: Listing) -> None:
+    def __init__(self, data: DataConfig, squares: Squares, listing: FileIndex) -> None:
         super().__init__(data, listing.labels)
         self._squares = squares
         found = self.usable(listing, probe)

@@ -21,7 +21,7 @@ from shared_impl.config.schema import DataConfig
 from shared_impl.config.systems import ModelConfig
 from shared_impl.data.classes import refuse_other_classes
 from shared_impl.data.errors import BrokenFile, DataError
-from shared_impl.data.file_index import File, Listing, in_folder, in_table
+from shared_impl.data.file_index import File, FileIndex, in_folder, in_table
 
 T = TypeVar("T")
 Example = dict[str, Any]
@@ -92,7 +92,7 @@ class Source(ABC):
             raise DataError(f"{error} (data.strict=true: nothing is skipped)") from error
         self._unusable.setdefault(error.place, error.reason)
 
-    def usable(self, listing: Listing, probe: Callable[[Path], T]) -> list[tuple[File, T]]:
+    def usable(self, listing: FileIndex, probe: Callable[[Path], T]) -> list[tuple[File, T]]:
         """What ``probe`` says of every file that it does not call broken. Raises DataError if none is left."""
         found = []
         for file in listing.files:

@@ -42,7 +42,7 @@ class Report:
     text: str
 
 
-class DigitsJudge:
+class DigitsClassifier:
     """A classifier of real images ``[N, H, W, C]`` uint8 and their labels ``[N]``, fitted on all but those held out.
 
     It is a logistic regression on Nystroem features of an RBF kernel (Williams and Seeger 2001). Fitted by likelihood,
@@ -121,7 +121,7 @@ def evaluate(samples: Array, source: Source, seed: int = 0, asked: Array | None 
             raise ValueError(f"{source.name}: images are judged by their classes, but not all of them have one")
         if len(np.unique(labels)) < 2:
             raise ValueError(f"{source.name}: images are judged by their classes, but all of them have the same one")
-        return DigitsJudge(real, labels, source.labels, seed).judge(samples, asked)
+        return DigitsClassifier(real, labels, source.labels, seed).judge(samples, asked)
     apart = held_out(len(real), seed)
     noise = Draws(seed).normal("evaluation noise", (len(samples), real.shape[1]))
     names = [source.labels[label] if label >= 0 else "unlabelled" for label in labels[~apart]]

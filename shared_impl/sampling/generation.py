@@ -28,7 +28,7 @@ SPAN = re.compile(r"(\d+)(?:-(\d+))?")
 
 
 class Generator(Protocol):
-    """A house's Sampler."""
+    """An implementation's Sampler."""
 
     config: Config
 

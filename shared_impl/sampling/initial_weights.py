@@ -1,4 +1,4 @@
-"""Initial weights, drawn in Keras's layout so that both houses start from the same numbers. Plain NumPy."""
+"""Initial weights, drawn in Keras's layout so that both implementations start from the same numbers. Plain NumPy."""
 
 from __future__ import annotations
 

@@ -23,7 +23,7 @@ SECONDS = "seconds"  # the one wall-clock field of a line: how long the run has 
 Line = dict[str, Any]
 
 
-class Journal:
+class MetricsLog:
     """Writes to the journal of the run in ``folder``, from its beginning or from what it says up to step ``after``.
 
     A line is in the kernel's hands when ``log`` returns, so a kill loses none. Raises OSError as writing does, and

@@ -1,6 +1,6 @@
-"""Processes that train one network together: what both houses' engines have in common.
+"""Processes that train one network together: what both implementations' engines have in common.
 
-A house's ``Replicas`` carries bytes and flags between them with its framework's own engine; what is agreed on with
+An implementation's ``Replicas`` carries bytes and flags between them with its framework's own engine; what is agreed on with
 that, and how it is told, stands here.
 """
 
@@ -23,7 +23,7 @@ from shared_impl.training.checkpoints import CheckpointError
 from shared_impl.training.run_folder import RunError
 
 ROOT = Path(__file__).resolve().parents[2]
-HOUSES = {"tensorflow": "tf_impl", "torch": "torch_impl"}
+IMPLEMENTATIONS = {"tensorflow": "tf_impl", "torch": "torch_impl"}
 # What may differ between workers: where each finds its data and would keep its runs, and how it decodes.
 OWN = (
     "config.data.source",
@@ -119,7 +119,7 @@ def refuse_strangers(replicas: Replicas, framework: str, config: Config, data: M
 def program(framework: str) -> str:
     """A digest of the source code that trains in that framework."""
     digest = hashlib.sha256()
-    for folder in ("shared_impl", HOUSES[framework]):
+    for folder in ("shared_impl", IMPLEMENTATIONS[framework]):
         for path in sorted((ROOT / folder).rglob("*.py")):
             digest.update(path.relative_to(ROOT).as_posix().encode() + path.read_bytes())
     return digest.hexdigest()[:16]

@@ -54,7 +54,7 @@ class Run:
     def __init__(self, path: Path, config: Config, about: Mapping[str, Any]) -> None:
         self.path, self.config, self.about = path, config, dict(about)
         self._held = ExitStack()
-        self._journal: metrics_log.Journal | None = None
+        self._journal: metrics_log.MetricsLog | None = None
 
     @classmethod
     def create(cls, config: Config, preset: str | Path, framework: str, hardware: str | None = None) -> Self:
@@ -194,7 +194,7 @@ class Run:
         for part in (SAMPLES, PREVIEWS, CHECKPOINTS):
             (self.path / part).mkdir(exist_ok=True)
         self._write_config()
-        self._journal = metrics_log.Journal(self.path, self.config.runs.tensorboard, after)
+        self._journal = metrics_log.MetricsLog(self.path, self.config.runs.tensorboard, after)
         self._held.callback(self._journal.close)
         self._saved = after or 0
         try:
@@ -208,7 +208,7 @@ class Run:
         except BlockingIOError as error:
             raise RunError(f"{self.path}: another process is training here: wait for it or end it") from error
 
-    def _open_journal(self) -> metrics_log.Journal:
+    def _open_journal(self) -> metrics_log.MetricsLog:
         if self._journal is None:
             raise RunError(f"{self.path}: open for reading only: resume it first")
         return self._journal

@@ -39,7 +39,7 @@ class Learner(Protocol):
         """Give every device the same running statistics; all processes call it together."""
 
 
-class Books:
+class RunLogger:
     """The books of one run, kept by one process: the only one, or the chief of several."""
 
     def __init__(self, config: Config, run: Run, source: Source, stream: Stream, steps: int, watch: Watch) -> None:

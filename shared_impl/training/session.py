@@ -1,4 +1,4 @@
-"""One run from its start, or its last checkpoint, to its end: what both houses' loops share."""
+"""One run from its start, or its last checkpoint, to its end: what both implementations' loops share."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ from shared_impl.training.checkpoints import CheckpointError
 from shared_impl.training.interrupts import Interrupted, Interrupts
 from shared_impl.training.replicas import Replicas, by_chief, refuse_strangers
 from shared_impl.training.run_folder import CHECKPOINTS, Run, Status
-from shared_impl.training.run_logger import Books, Learner
+from shared_impl.training.run_logger import Learner, RunLogger
 from shared_impl.training.run_moments import LogMagnitude, for_run, settings
 from shared_impl.training.training_monitor import Diverged, Watch
 
@@ -51,7 +51,7 @@ class Session:
         self, config: Config, preset: str, framework: str, replicas: Replicas, resume: Path | None = None
     ) -> None:
         self.config, self.preset, self.framework, self.resume = config, preset, framework, resume
-        self.books: Books | None = None
+        self.books: RunLogger | None = None
         self._replicas = replicas
         self._stack = ExitStack()
         self._waited = 0.0
@@ -179,7 +179,7 @@ class Session:
             state = {name: array for name, array in checkpoint.arrays.items() if name not in (MEAN, STD)}
             start = Start(checkpoint.step, state, checkpoint.manifest["stream"])
             run = Run.open(folder).resume(start.done, self.config)
-        self.books = Books(self.config, run, self.source, self.stream, self.steps, self._watch)
+        self.books = RunLogger(self.config, run, self.source, self.stream, self.steps, self._watch)
         return start
 
     def _refuse_another_schedule(self, checkpoint: checkpoints.Checkpoint) -> None:

@@ -66,7 +66,7 @@ def slopes(twins: Twins) -> Measured:
 
 def last_activations(twins: Twins) -> Measured:
     """Last activations of both generators, and the range of their values."""
-    found = [twins.get("generator", house) for house in ("dcgan", SYSTEM)]
+    found = [twins.get("generator", implementation) for implementation in ("dcgan", SYSTEM)]
     names = [twin.layers("Activation")[-1].activation.__name__ for twin in found]
     spans = [f"{twin.result.min():.3f} … {twin.result.max():.3f}" for twin in found]
     words = "; ".join(f"{name}, {span}" for name, span in zip(names, spans, strict=True))
@@ -78,16 +78,21 @@ def normalised(network: str, wanted: Sequence[str]) -> Measure:
 
     def found(twins: Twins) -> Measured:
         told, lacking = [], []
-        for house in ("dcgan", SYSTEM):
-            twin = twins.get(network, house)
+        for implementation in ("dcgan", SYSTEM):
+            twin = twins.get(network, implementation)
             names = [layer.name for layer in twin.layers(*CONVOLUTIONS)]
             norms = {layer.name.removesuffix("_bn") for layer in twin.layers("BatchNorm")}
             lacking.append([name for name in names if name not in norms])
-            told.append((house, len(norms), len(names), ", ".join(lacking[-1])))
+            told.append((implementation, len(norms), len(names), ", ".join(lacking[-1])))
         return Measured(
             truth(lacking[1] == list(wanted)),
-            "; ".join(f"{house}: {some} of {every} layers, not {names}" for house, some, every, names in told),
-            "；".join(f"{house}：{every} 层中 {some} 层，{names} 没有" for house, some, every, names in told),
+            "; ".join(
+                f"{implementation}: {some} of {every} layers, not {names}"
+                for implementation, some, every, names in told
+            ),
+            "；".join(
+                f"{implementation}：{every} 层中 {some} 层，{names} 没有" for implementation, some, every, names in told
+            ),
         )
 
     return found
@@ -97,9 +102,12 @@ def kernel_sizes(network: str) -> Measure:
     """Kernel sizes of both systems."""
 
     def found(twins: Twins) -> Measured:
-        sizes = {house: {n for layer in twins.get(network, house).layers("Conv2D", "Conv2DTranspose")
-                         for n in layer.kernel_size} for house in ("dcgan", SYSTEM)}  # fmt: skip
-        words = "; ".join(f"{house}: {', '.join(f'{n}×{n}' for n in sorted(found))}" for house, found in sizes.items())
+        sizes = {implementation: {n for layer in twins.get(network, implementation).layers("Conv2D", "Conv2DTranspose")
+                         for n in layer.kernel_size} for implementation in ("dcgan", SYSTEM)}  # fmt: skip
+        words = "; ".join(
+            f"{implementation}: {', '.join(f'{n}×{n}' for n in sorted(found))}"
+            for implementation, found in sizes.items()
+        )
         return Measured(truth(list(sizes.values()) == [{4}, {3}]), words, words)
 
     return found
@@ -110,15 +118,17 @@ def flow(network: str, kinds: dict[str, list[str]]) -> Measure:
 
     def found(twins: Twins) -> Measured:
         got, told = {}, []
-        for house in kinds:
-            twin = twins.get(network, house)
-            got[house] = [type(layer).__name__ for layer in twin.layers(*CONVOLUTIONS)]
+        for implementation in kinds:
+            twin = twins.get(network, implementation)
+            got[implementation] = [type(layer).__name__ for layer in twin.layers(*CONVOLUTIONS)]
             sides = [
                 values.shape[1]
                 for name, values in twin.outputs.items()
                 if values.ndim == 4 and "conv" in name and not name.endswith("_pad")
             ]
-            told.append(f"{house}: {_counted(got[house])}, {' → '.join(map(str, dict.fromkeys(sides)))}")
+            told.append(
+                f"{implementation}: {_counted(got[implementation])}, {' → '.join(map(str, dict.fromkeys(sides)))}"
+            )
         return Measured(truth(got == kinds), "; ".join(told), "；".join(told))
 
     return found
@@ -187,7 +197,7 @@ def adaptation(twins: Twins) -> Measured:
 
 def final_layer(twins: Twins) -> Measured:
     """The classic discriminator's last convolution as a dense layer on its flattened features."""
-    dc, up = (twins.get("discriminator", house) for house in ("dcgan", SYSTEM))
+    dc, up = (twins.get("discriminator", implementation) for implementation in ("dcgan", SYSTEM))
     last = [twin.layers(*CONVOLUTIONS)[-1] for twin in (dc, up)]
     features = dc.outputs["downconv_3_lrelu"]
     kernel = np.asarray(last[0].kernel)

@@ -132,9 +132,9 @@ def probability(twins: Twins) -> Measured:
 def receptive_fields(twins: Twins) -> Measured:
     """Receptive fields of both discriminators' convolutions."""
     fields = []
-    for house in ("dcgan", SYSTEM):
+    for implementation in ("dcgan", SYSTEM):
         size, jump = 1, 1
-        for layer in twins.get("discriminator", house).layers("Conv2D")[:4]:
+        for layer in twins.get("discriminator", implementation).layers("Conv2D")[:4]:
             size, jump = size + (layer.kernel_size[0] - 1) * jump, jump * layer.strides[0]
         fields.append(size)
     return Measured(

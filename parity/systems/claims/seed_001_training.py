@@ -75,7 +75,7 @@ def smoothing(twins: Twins) -> Measured:
     apart = max(abs(value - expected) for value in got)
     return Measured(
         truth(apart <= AGREE),
-        f"for D(real) = {real}, D(fake) = {fake} both houses' loss is cross-entropy with targets 0.9 and 0.1,"
+        f"for D(real) = {real}, D(fake) = {fake} both implementations' loss is cross-entropy with targets 0.9 and 0.1,"
         f" {expected:.4f}, within {error(apart)}, times {cfg.d_scale}",
         f"D(real) = {real}、D(fake) = {fake} 时两边的损失等于目标 0.9 与 0.1 的交叉熵 {expected:.4f}，相差"
         f" {error(apart)}，"
@@ -155,7 +155,7 @@ def clamps(twins: Twins) -> Measured:
         told.append((f"{p:g}", f"{stock[-1]:.4g}", f"{keras_one:.4g}", f"{own[-1][0]:.4g}"))
     equal = max(abs(a - b) for a, b in own)
     apart = max(abs(a - b[0]) for a, b in zip(stock, own, strict=True))
-    english = "; ".join(f"p = {p}: torch {a}, Keras {b}, both houses {c}" for p, a, b, c in told)
+    english = "; ".join(f"p = {p}: torch {a}, Keras {b}, both implementations {c}" for p, a, b, c in told)
     chinese = "；".join(f"p = {p}：torch {a}，Keras {b}，两边的实现 {c}" for p, a, b, c in told)
     return Measured(
         "false" if equal > AGREE else unless(apart > AGREE, "conditional"),

@@ -137,7 +137,7 @@ def sparse(twins: Twins) -> Measured:
 
 
 def norm_defaults(twins: Twins) -> Measured:
-    """Stock batch norms of both frameworks after one batch, and the house's own."""
+    """Stock batch norms of both frameworks after one batch, and the implementation's own."""
     import keras
     from torch import nn
 

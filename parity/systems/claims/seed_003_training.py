@@ -60,7 +60,7 @@ def passes(twins: Twins) -> Measured:
     return Measured(
         truth(away > AGREE >= fixed),
         f"and it matters: batch norm normalises each pass by its own statistics, one joint pass scores {error(away)}"
-        f" apart (with fixed statistics {error(fixed)}); both houses make separate passes",
+        f" apart (with fixed statistics {error(fixed)}); both implementations make separate passes",
         f"并且有影响：批归一化按每次前向自己的统计量，合并为一次前向时评分相差 {error(away)}（统计量固定时"
         f" {error(fixed)}）；"
         "两边都分别前向",
@@ -68,7 +68,7 @@ def passes(twins: Twins) -> Measured:
 
 
 def summed(twins: Twins) -> Measured:
-    """The discriminator's loss as the sum of both halves, in both houses."""
+    """The discriminator's loss as the sum of both halves, in both implementations."""
     import tensorflow as tf
     from torch.nn import functional as F
 
@@ -87,7 +87,7 @@ def summed(twins: Twins) -> Measured:
     halves = float(torch_losses.d_loss(load("specgan", ["loss.kind=dcgan"]).loss, real, fake)) / expected
     return Measured(
         truth(apart <= AGREE),
-        f"both houses' loss equals the sum within {error(apart)} (SpecGAN's original takes {halves:.2g} of it)",
+        f"both implementations' loss equals the sum within {error(apart)} (SpecGAN's original takes {halves:.2g} of it)",
         f"两边的损失与该和相差 {error(apart)}（SpecGAN 原版取其 {halves:.2g} 倍）",
     )
 

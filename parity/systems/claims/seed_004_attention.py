@@ -1,4 +1,4 @@
-"""The review's self-attention as it is written, measured on both houses' own."""
+"""The review's self-attention as it is written, measured on both implementations' own."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ class Written:
 
 
 def formula(twins: Twins) -> Measured:
-    """The listing's values against both houses', with equal weights and a gamma that is not zero."""
+    """The listing's values against both implementations', with equal weights and a gamma that is not zero."""
     import torch
 
     from tf_impl.attention import SelfAttention as KerasAttention

@@ -1,4 +1,4 @@
-"""What the review of a conditional DCGAN says of losses, measured on both houses' own."""
+"""What the review of a conditional DCGAN says of losses, measured on both implementations' own."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ IMAGENET = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)  # mean and deviation th
 
 
 def both_losses(cfg: LossConfig, name: str, *scores: Any) -> tuple[float, float]:
-    """``d_loss`` or ``g_loss`` of torch scores in both houses."""
+    """``d_loss`` or ``g_loss`` of torch scores in both implementations."""
     import tensorflow as tf
 
     from tf_impl import losses as tf_losses
@@ -32,7 +32,7 @@ def _agree(cfg: LossConfig, d_expected: float, g_expected: float | None, real: A
     words = error(max(apart))
     return Measured(
         truth(max(apart) <= AGREE),
-        f"loss.kind={cfg.kind}: both houses' losses are off from the formula by at most {words}",
+        f"loss.kind={cfg.kind}: both implementations' losses are off from the formula by at most {words}",
         f"loss.kind={cfg.kind}：两边的损失与公式最多相差 {words}",
     )
 

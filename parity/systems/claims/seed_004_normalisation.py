@@ -37,7 +37,7 @@ def bounded(twins: Twins) -> Measured:
 
 
 def stock_layer(twins: Twins) -> Measured:
-    """Keras's stock wrapper and both houses' layers: gradient by the kernel, and the kernel after a call."""
+    """Keras's stock wrapper and both implementations' layers: gradient by the kernel, and the kernel after a call."""
     import tensorflow as tf
     from keras.layers import Dense, SpectralNormalization
 

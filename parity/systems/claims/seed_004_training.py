@@ -116,7 +116,7 @@ def balanced(twins: Twins) -> Measured:
 
 
 def augmented(twins: Twins) -> Measured:
-    """Flips, rotation and jitter in both houses on the same numbers."""
+    """Flips, rotation and jitter in both implementations on the same numbers."""
     import tensorflow as tf
 
     from shared_impl.data.augmentation import AUGMENTATION
@@ -130,7 +130,7 @@ def augmented(twins: Twins) -> Measured:
     changed, apart = gap(got, to_numpy(images)), gap(other, got)
     return Measured(
         truth(changed > AGREE >= apart),
-        f"flip={cfg.flip}, rotate={cfg.rotate:g}, jitter={cfg.jitter:g} change images by {error(changed)}; both houses"
+        f"flip={cfg.flip}, rotate={cfg.rotate:g}, jitter={cfg.jitter:g} change images by {error(changed)}; both implementations"
         f" agree within {error(apart)}",
         f"flip={cfg.flip}、rotate={cfg.rotate:g}、jitter={cfg.jitter:g} 使图像改变 {error(changed)}；两边相差"
         f" {error(apart)}",

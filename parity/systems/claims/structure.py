@@ -126,12 +126,12 @@ def generator_activations(twins: Twins) -> Measured:
     )
 
 
-def slopes(twins: Twins, house: str = "specgan") -> Measured:
+def slopes(twins: Twins, implementation: str = "specgan") -> Measured:
     """The negative slopes of a discriminator's LeakyReLUs."""
-    d = twins.get("discriminator", house)
+    d = twins.get("discriminator", implementation)
     keras = [float(layer.negative_slope) for layer in d.layers("LeakyReLU")]
     torch = [module.negative_slope for module in d.modules("LeakyReLU")]
-    convolutions = len(d.layers("Conv2D")) - (house == "dcgan")
+    convolutions = len(d.layers("Conv2D")) - (implementation == "dcgan")
     holds = keras == torch == [0.2] * convolutions
     return both_sides(holds, f"{len(keras)} × {sorted(set(keras))}", f"{len(torch)} × {sorted(set(torch))}")
 

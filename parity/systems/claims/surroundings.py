@@ -10,27 +10,30 @@ from parity.report.formats import error
 from parity.systems.claims.measured import Measured, truth
 from parity.systems.claims.twins import AGREE, Twins, to_torch
 
-HOUSES = ("dcgan", "specgan")
+IMPLEMENTATIONS = ("dcgan", "specgan")
 NETWORKS = ("generator", "discriminator")
 
 
 def kernels(twins: Twins) -> Measured:
     """Kernel sizes of DCGAN and SpecGAN."""
-    sizes = {house: {tuple(layer.kernel_size) for network in NETWORKS
-                     for layer in twins.get(network, house).layers("Conv2D", "Conv2DTranspose")}
-             for house in HOUSES}  # fmt: skip
-    words = "; ".join(f"{house}: {', '.join(f'{a}×{b}' for a, b in sorted(found))}" for house, found in sizes.items())
+    sizes = {implementation: {tuple(layer.kernel_size) for network in NETWORKS
+                     for layer in twins.get(network, implementation).layers("Conv2D", "Conv2DTranspose")}
+             for implementation in IMPLEMENTATIONS}  # fmt: skip
+    words = "; ".join(
+        f"{implementation}: {', '.join(f'{a}×{b}' for a, b in sorted(found))}"
+        for implementation, found in sizes.items()
+    )
     return Measured(truth(sizes == {"dcgan": {(4, 4)}, "specgan": {(5, 5)}}), words, words)
 
 
 def receptive_field(twins: Twins) -> Measured:
     """Receptive fields of both discriminators, from their kernels and strides."""
     fields = {}
-    for house in HOUSES:
+    for implementation in IMPLEMENTATIONS:
         size, jump = 1, 1
-        for layer in twins.get("discriminator", house).layers("Conv2D"):
+        for layer in twins.get("discriminator", implementation).layers("Conv2D"):
             size, jump = size + (layer.kernel_size[0] - 1) * jump, jump * layer.strides[0]
-        fields[house] = size
+        fields[implementation] = size
     words = f"DCGAN {fields['dcgan']}, SpecGAN {fields['specgan']}"
     return Measured(
         truth(fields["specgan"] > fields["dcgan"]),
@@ -41,7 +44,7 @@ def receptive_field(twins: Twins) -> Measured:
 
 def colour(twins: Twins) -> Measured:
     """A DCGAN of three channels."""
-    spec, dc = (twins.get("generator", house).result.shape[-1] for house in ("specgan", "dcgan"))
+    spec, dc = (twins.get("generator", implementation).result.shape[-1] for implementation in ("specgan", "dcgan"))
     colour = twins.get("generator", "dcgan", ngf=4, nc=3)
     gap = colour.error(colour.exact)
     works = colour.result.shape[-1] == 3 and gap <= AGREE and spec == 1
@@ -55,7 +58,8 @@ def colour(twins: Twins) -> Measured:
 def norms(twins: Twins) -> Measured:
     """Batch norms that both systems have by default."""
     numbers = {
-        house: sum(len(twins.get(network, house).layers("BatchNorm")) for network in NETWORKS) for house in HOUSES
+        implementation: sum(len(twins.get(network, implementation).layers("BatchNorm")) for network in NETWORKS)
+        for implementation in IMPLEMENTATIONS
     }
     words = f"DCGAN {numbers['dcgan']}, SpecGAN {numbers['specgan']}"
     return Measured(

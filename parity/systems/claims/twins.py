@@ -1,4 +1,4 @@
-"""What the claims are measured on: chains of both houses in float64, with weights carried in every way.
+"""What the claims are measured on: chains of both implementations in float64, with weights carried in every way.
 
 The frameworks are imported when the first network is built. ``direct`` copies kernels as they are into a port with
 the symmetric padding that the check-list prescribes; ``mirrored`` flips them.
@@ -16,7 +16,7 @@ import numpy as np
 
 from parity.numerics.difference import difference
 from parity.padding import FIT
-from parity.transfer.weight_axes import Crossing
+from parity.transfer.weight_axes import WeightTransform
 
 Array = np.ndarray
 SLOTS = {
@@ -36,13 +36,13 @@ CLASSES = {"specgan": "SpecGAN", "dcgan": "DCGAN", "upsample_dcgan": "UpsampleDC
 class Twin:
     """A Keras network filled with random weights, and its port in the paddings and copies asked for.
 
-    ``house`` is a system whose networks are chains (:data:`CLASSES`), ``network`` a class name in both houses,
+    ``implementation`` is a system whose networks are chains (:data:`CLASSES`), ``network`` a class name in both implementations,
     ``options`` those of both.
     ``smooth`` fills convolutions with bell-shaped kernels, so that a generator draws clouds instead of noise.
     """
 
-    def __init__(self, house: str, network: str, seed: int = 0, smooth: bool = False, **options: Any):
-        self.house, self.network, self.smooth, self.options = house, network, smooth, options
+    def __init__(self, implementation: str, network: str, seed: int = 0, smooth: bool = False, **options: Any):
+        self.implementation, self.network, self.smooth, self.options = implementation, network, smooth, options
         self.rng = np.random.RandomState(seed)
         self._errors: WeakKeyDictionary[Any, dict[Any, float]] = WeakKeyDictionary()  # many claims ask for the same
 
@@ -52,7 +52,7 @@ class Twin:
         import tf_impl
 
         with keras_float64():
-            model = getattr(getattr(tf_impl, self.house), self.network)(**self.options)
+            model = getattr(getattr(tf_impl, self.implementation), self.network)(**self.options)
         for variable in model.weights:
             noise = self.rng.standard_normal(variable.shape)
             bell = self.smooth and noise.ndim == 4
@@ -63,8 +63,8 @@ class Twin:
         """The torch module, float64, evaluation mode, with the reference's weights."""
         import torch_impl
 
-        options = dict(self.options, padding=padding) if self.house == "specgan" else self.options
-        module = getattr(getattr(torch_impl, self.house), self.network)(**options).double().eval()
+        options = dict(self.options, padding=padding) if self.implementation == "specgan" else self.options
+        module = getattr(getattr(torch_impl, self.implementation), self.network)(**options).double().eval()
         carry(self.reference, module, mirrored, ordered)
         return module
 
@@ -171,12 +171,12 @@ class Twins:
         """SpecGAN's discriminator, defaults."""
         return self.get("discriminator")
 
-    def get(self, network: str, house: str = "specgan", smooth: bool = False, **options: Any) -> Twin:
+    def get(self, network: str, implementation: str = "specgan", smooth: bool = False, **options: Any) -> Twin:
         """A twin, built once: ``generator`` or ``discriminator``."""
-        key = house, network, smooth, tuple(options.items())
+        key = implementation, network, smooth, tuple(options.items())
         if key not in self._twins:
-            name = CLASSES[house] + network.capitalize()
-            self._twins[key] = Twin(house, name, self.seed, smooth, **options)
+            name = CLASSES[implementation] + network.capitalize()
+            self._twins[key] = Twin(implementation, name, self.seed, smooth, **options)
         return self._twins[key]
 
 
@@ -188,7 +188,7 @@ def carry(reference: Any, module: Any, mirrored: bool = False, ordered: bool = T
         if not layer.weights:
             continue
         target = module.get_submodule(layer.name)
-        crossing = Crossing(
+        crossing = WeightTransform(
             LAYOUTS.get(type(layer).__name__, "vector"), mirrored=mirrored, **_orders(layer, mirrored, ordered)
         )
         for variable in layer.weights:

@@ -1,4 +1,4 @@
-"""VGG19's weights from a file of one library into a file that the other house reads, compared before it stays."""
+"""VGG19's weights from a file of one library into a file that the other implementation reads, compared before it stays."""
 
 from __future__ import annotations
 

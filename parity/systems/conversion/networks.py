@@ -1,4 +1,4 @@
-"""One network of a training state, built in either house, as a function of arrays in Keras's layout."""
+"""One network of a training state, built in either implementation, as a function of arrays in Keras's layout."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ import tf_impl
 import tf_impl.checkpoints
 import torch_impl
 import torch_impl.checkpoints
-from parity.systems.conversion.states import NETWORKS, Arrays, refuse_sick, to_keras, to_torch
+from parity.systems.conversion.states import NETWORKS, Arrays, check_finite, to_keras, to_torch
 from shared_impl.config.presets import checked, select
 from shared_impl.config.schema import Config
 from shared_impl.sampling.draws import Draws
@@ -96,7 +96,7 @@ def source(checkpoint: Checkpoint, network: str) -> Source:
     config = checked(Config, checkpoint.manifest["config"], where=str(checkpoint.path))
     for scope in scopes:
         if found := {name: array for name, array in checkpoint.arrays.items() if name.startswith(f"{scope}/")}:
-            refuse_sick(found, f"{checkpoint.path}: the network")
+            check_finite(found, f"{checkpoint.path}: the network")
             if config.model.stages:
                 config, found = _grown(checkpoint, config, found)
             return Source(config, checkpoint.manifest["framework"], scope, found)

@@ -1,4 +1,4 @@
-"""Proof that a state arrived: either house takes one more step from it, in float64, and both end in the same place."""
+"""Proof that a state arrived: either implementation takes one more step from it, in float64, and both end in the same place."""
 
 from __future__ import annotations
 
@@ -9,9 +9,9 @@ from typing import Any
 import numpy as np
 
 from parity.numerics.difference import TINY
-from parity.systems.conversion.states import Arrays, group_of, refuse_sick, trained
+from parity.systems.conversion.states import Arrays, check_finite, group_of, trained
+from parity.systems.training.implementations import KERAS, TORCH, Implementation
 from parity.systems.training.noise import cancelled, owner
-from parity.systems.training.trainers import KERAS, TORCH, House
 from shared_impl.config.schema import Config
 from shared_impl.sampling.draws import Draws
 
@@ -32,7 +32,7 @@ class Proof:
 
     @property
     def passed(self) -> bool:
-        """Whether the two houses went the same way."""
+        """Whether the two implementations went the same way."""
         return self.apart <= SAME
 
 
@@ -43,7 +43,7 @@ def prove(states: Mapping[str, Arrays], config: Config, step: int) -> Proof:
 
     Raises CheckpointError if a state holds NaN or infinity, from where there is no step to take.
     """
-    refuse_sick(states["tensorflow"], "the state")
+    check_finite(states["tensorflow"], "the state")
     config = config.model_copy(update={"training": config.training.model_copy(update=SMALL)})
     metrics, arrays = zip(
         _step(KERAS, states["tensorflow"], config, step), _step(TORCH, states["torch"], config, step), strict=True
@@ -57,16 +57,18 @@ def prove(states: Mapping[str, Arrays], config: Config, step: int) -> Proof:
     return Proof(found[where], where)
 
 
-def _step(house: House, arrays: Arrays, config: Config, step: int) -> tuple[Mapping[str, float], Arrays]:
+def _step(
+    implementation: Implementation, arrays: Arrays, config: Config, step: int
+) -> tuple[Mapping[str, float], Arrays]:
     """The metrics of the step and the state after it, in Keras's names and layout."""
-    trainer = house.build(config, 2 * (step + 1), None)  # no schedule has come to its end there
-    house.restore(trainer, {name: array for name, array in arrays.items() if trained(name)})
+    trainer = implementation.build(config, 2 * (step + 1), None)  # no schedule has come to its end there
+    implementation.restore(trainer, {name: array for name, array in arrays.items() if trained(name)})
     draws, side = Draws(config.training.seed), config.model.side
     images = 256 * draws.uniform("proof", (config.training.batch_size, side, side, config.model.nc))
     labels = max(config.model.labels, 1) * draws.uniform("proof classes", (config.training.batch_size,))
     batch: Arrays = {"x": images.astype(np.uint8), "label": labels.astype(np.int64)}
-    metrics = house.step(trainer, step, iter([batch]))
-    return metrics, house.to_reference(house.state(trainer), config)
+    metrics = implementation.step(trainer, step, iter([batch]))
+    return metrics, implementation.to_reference(implementation.state(trainer), config)
 
 
 def _apart(one: Mapping[str, Any], other: Mapping[str, Any], names: Iterable[str]) -> float:

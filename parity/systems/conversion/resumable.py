@@ -1,4 +1,4 @@
-"""A training state into a checkpoint, or a run of its own, that the other framework's house goes on with."""
+"""A training state into a checkpoint, or a run of its own, that the other framework's implementation goes on with."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A whole training state from one house's names and layouts into the other's, bit for bit.
+"""A whole training state from one implementation's names and layouts into the other's, bit for bit.
 
 Whatever belongs to a parameter (a moment, a mean square, a moving average) crosses as the parameter does. In which
 order dense layers stand beside images is probed on the configuration's own networks, never assumed.
@@ -17,7 +17,7 @@ import tf_impl
 import torch_impl
 from parity.capture.steps import STATISTICS
 from parity.transfer.copying import aligned
-from parity.transfer.weight_axes import Crossing
+from parity.transfer.weight_axes import WeightTransform
 from shared_impl.config.schema import Config
 from shared_impl.config.systems import ModelConfig
 from shared_impl.training.checkpoints import CheckpointError, refuse_unlike
@@ -42,7 +42,7 @@ class Passage:
     keras_shape: Shape
     torch_shape: Shape
     slot: str
-    crossing: Crossing
+    crossing: WeightTransform
 
     @property
     def trainable(self) -> bool:
@@ -59,7 +59,7 @@ class Passage:
 
 
 def to_torch(arrays: Mapping[str, Array], config: Config) -> Arrays:
-    """A Keras training state as the torch house keeps it; what belongs to no parameter is carried unchanged.
+    """A Keras training state as the torch implementation keeps it; what belongs to no parameter is carried unchanged.
 
     Raises CheckpointError if names or shapes are not those of the configuration's networks, naming each difference.
     """
@@ -69,7 +69,7 @@ def to_torch(arrays: Mapping[str, Array], config: Config) -> Arrays:
 
 
 def to_keras(arrays: Mapping[str, Array], config: Config) -> Arrays:
-    """A torch training state as the Keras house keeps it; otherwise as :func:`to_torch`."""
+    """A torch training state as the Keras implementation keeps it; otherwise as :func:`to_torch`."""
     return _carried(
         arrays, config, lambda p: (p.torch, p.torch_shape), lambda p, array: (p.keras, p.to_keras(array))
     )  # fmt: skip
@@ -103,7 +103,7 @@ def passages(model: ModelConfig, network: str) -> tuple[Passage, ...]:
     )
 
 
-def refuse_sick(arrays: Mapping[str, Array], where: str) -> None:
+def check_finite(arrays: Mapping[str, Array], where: str) -> None:
     """CheckpointError, opening with ``where``, if an array holds NaN or infinity."""
     if sick := [name for name, array in arrays.items() if not np.isfinite(array).all()]:
         raise CheckpointError(f"{where} holds NaN or infinity ({', '.join(sick)}): take an earlier checkpoint")

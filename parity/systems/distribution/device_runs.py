@@ -78,7 +78,7 @@ class Results:
         self.folder = folder
 
     def result(self, job: Job, engine: Engine, run: str) -> tuple[Arrays, list[dict[str, float]]]:
-        """The state in the house's own names and layout, and the losses of each step; :class:`EngineFailed`."""
+        """The state in the implementation's own names and layout, and the losses of each step; :class:`EngineFailed`."""
         folder, failed = self._place(job, engine, run), self._failure(engine)
         while not done(folder):
             over = failed.exists() or self._end.exists() or not self.folder.exists()
@@ -100,7 +100,7 @@ class Results:
         return self.folder / f"{self.jobs.index(job)}-{ENGINES.index(engine)}-{run}"
 
 
-class Fleet(Results):
+class DeviceRuns(Results):
     """Every engine in turn runs its part of some jobs; results can be asked for from the first moment on."""
 
     def __init__(self, jobs: Iterable[Job]) -> None:
@@ -195,7 +195,7 @@ _ahead: list[Results] = []
 def announce(configs: Iterable[Config]) -> None:
     """Begin with what :func:`results_for` will be asked for."""
     if jobs := [Job(config) for config in configs if config.training.precision == "float64"]:
-        _ahead.append(Fleet(jobs))
+        _ahead.append(DeviceRuns(jobs))
 
 
 def announced() -> list[tuple[list[Job], Path]]:
@@ -213,5 +213,5 @@ def results_for(job: Job) -> Results:
     for results in _ahead:
         if job in results.jobs:
             return results
-    _ahead.append(Fleet([job]))
+    _ahead.append(DeviceRuns([job]))
     return _ahead[-1]

@@ -11,7 +11,7 @@ from parity.systems.distribution.device_runs import APART, OWN, RESUMED, EngineF
 from parity.systems.distribution.engines import DDP, ENGINES, Engine
 from parity.systems.distribution.unsynchronised import slice_statistics
 from parity.systems.training import lockstep, trajectories
-from parity.systems.training.context import Bench
+from parity.systems.training.context import TrainingContext
 from parity.systems.training.first_difference import D_LOSSES, port_name
 from parity.systems.training.noise import cancelled, owner
 from parity.systems.training.trajectories import Series
@@ -31,19 +31,19 @@ GROWING = "networks grow on one device; several are refused"
 REASON = "rounds too much to be compared; the same configuration is judged in float64"
 
 
-def distribution(bench: Bench) -> Outcome:
+def distribution(context: TrainingContext) -> Outcome:
     """2 and 4 replicas of every engine against one process; the engines against each other; resumed on more."""
     outcome = Outcome()
-    reason = GROWING if bench.config.model.stages else "" if bench.exact else REASON
+    reason = GROWING if context.config.model.stages else "" if context.exact else REASON
     if reason:
         outcome.checks.append(Check("distribution", "state", "many devices", "abstain", message=reason))
         outcome.message = reason
         return outcome
-    job = Job(bench.config, torch=bench.port.trainer, tensorflow=bench.reference.trainer)
+    job = Job(context.config, torch=context.port.trainer, tensorflow=context.reference.trainer)
     results, found = results_for(job), {}
     for engine in ENGINES:
         if job.uneven(engine):
-            message = f"a batch of {bench.config.training.batch_size} is not split evenly over {engine.replicas}"
+            message = f"a batch of {context.config.training.batch_size} is not split evenly over {engine.replicas}"
             outcome.checks.append(Check("distribution", "state", engine.name, "abstain", message=message))
         for run in job.runs(engine):
             try:
@@ -51,42 +51,44 @@ def distribution(bench: Bench) -> Outcome:
             except EngineFailed as error:
                 _failed(engine, run, str(error), outcome)
                 break
-            house = bench.port if engine.framework == "torch" else bench.reference
-            found[engine, run] = house.to_reference(state, bench.config), losses
+            implementation = context.port if engine.framework == "torch" else context.reference
+            found[engine, run] = implementation.to_reference(state, context.config), losses
             if run == APART:
-                _judge_apart(bench, job, engine, found[engine, run][0], outcome)
+                _judge_apart(context, job, engine, found[engine, run][0], outcome)
             else:
-                _judge(bench, job, engine, run, found[engine, run], outcome)
-    _judge_each_other(bench, job, {key: state for key, (state, _) in found.items()}, outcome)
+                _judge(context, job, engine, run, found[engine, run], outcome)
+    _judge_each_other(context, job, {key: state for key, (state, _) in found.items()}, outcome)
     outcome.message = outcome.message or _summary(job, [*found], outcome)
     return outcome
 
 
-RUNGS: dict[str, Callable[[Bench], Outcome]] = {"distribution": distribution}
+RUNGS: dict[str, Callable[[TrainingContext], Outcome]] = {"distribution": distribution}
 
 
-def _judge(bench: Bench, job: Job, engine: Engine, run: str, got: tuple[Arrays, Losses], outcome: Outcome) -> None:
+def _judge(
+    context: TrainingContext, job: Job, engine: Engine, run: str, got: tuple[Arrays, Losses], outcome: Outcome
+) -> None:
     """Every array and loss against the one-process run of the reference, at the same step."""
     span = job.span(run)
     what = engine.name + (", resumed from 2" if run == RESUMED else "")
     state, losses = got
     steps = slice(span.start, span.stop)
-    series = trajectories.losses(bench.expected.losses[steps], losses, bench.nudged.losses[steps])
-    parted = _check(bench, what, {**_states(bench, span.stop, state), **series}, outcome)
+    series = trajectories.losses(context.expected.losses[steps], losses, context.nudged.losses[steps])
+    parted = _check(context, what, {**_states(context, span.stop, state), **series}, outcome)
     if parted:
-        kind = "checkpoint-resume" if run == RESUMED else _kind(bench, series)
-        _tell(bench, kind, parted.name, _parted(what, parted), outcome)
+        kind = "checkpoint-resume" if run == RESUMED else _kind(context, series)
+        _tell(context, kind, parted.name, _parted(what, parted), outcome)
 
 
-def _judge_apart(bench: Bench, job: Job, engine: Engine, state: Arrays, outcome: Outcome) -> None:
+def _judge_apart(context: TrainingContext, job: Job, engine: Engine, state: Arrays, outcome: Outcome) -> None:
     """Without synchronised batch norm: as one process that normalises each device's rows by themselves."""
     what = f"{engine.name}, batch norm of each by itself"
-    trainer = slice_statistics(bench.build(bench.port), engine.replicas)
-    modelled = lockstep.run(bench.port, trainer, bench.config, range(job.leg)).states[-1]
-    noise = cancelled(bench.config)
+    trainer = slice_statistics(context.build(context.port), engine.replicas)
+    modelled = lockstep.run(context.port, trainer, context.config, range(job.leg)).states[-1]
+    noise = cancelled(context.config)
     judged = {
         name: series
-        for name, series in _states(bench, job.leg, state).items()
+        for name, series in _states(context, job.leg, state).items()
         if owner(name) not in noise and not series.blurred(-1)
     }
     rest = {name: difference(state[name], modelled[name]) for name in judged}
@@ -95,11 +97,11 @@ def _judge_apart(bench: Bench, job: Job, engine: Engine, state: Arrays, outcome:
         message = f"{what}: {wrong[0]}: {describe(rest[wrong[0]])} from a process that normalises the same rows"
         outcome.checks.append(Check("distribution", wrong[0], what, "fail", message=message))
         if not outcome.findings:  # otherwise the same fault once more
-            _tell(bench, "shards", wrong[0], message, outcome)
+            _tell(context, "shards", wrong[0], message, outcome)
         return
     apart = max(series.shares[-1] for series in judged.values())
     left = max(gap.absolute / (judged[name].scales[-1] or 1.0) for name, gap in rest.items())
-    batch = bench.config.training.batch_size
+    batch = context.config.training.batch_size
     message = (
         f"without sync_batchnorm each of {engine.replicas} devices normalises by its own {batch // engine.replicas} of "
         f"{batch} examples: after {job.leg} steps up to {apart:.2g} from one device, and {left:.1g} from one process "
@@ -110,31 +112,33 @@ def _judge_apart(bench: Bench, job: Job, engine: Engine, state: Arrays, outcome:
     )
 
 
-def _judge_each_other(bench: Bench, job: Job, states: dict[tuple[Engine, str], Arrays], outcome: Outcome) -> None:
+def _judge_each_other(
+    context: TrainingContext, job: Job, states: dict[tuple[Engine, str], Arrays], outcome: Outcome
+) -> None:
     """Both frameworks' engines, with as many replicas, directly."""
     own = {engine: state for (engine, run), state in states.items() if run == OWN}
-    start, nudged = bench.expected.states[0], bench.nudged.states[job.leg]
+    start, nudged = context.expected.states[0], context.nudged.states[job.leg]
     for engine, state in own.items():
         for other, expected in own.items():
             if engine.kind != DDP or other.kind == DDP or engine.replicas != other.replicas:
                 continue
             what = f"{engine.name}, against {other.kind}"
             parted = _check(
-                bench, what, trajectories.states([start, expected], [start, state], [start, nudged]), outcome
+                context, what, trajectories.states([start, expected], [start, state], [start, nudged]), outcome
             )
             if parted:
-                _tell(bench, "gradient-average", parted.name, _parted(what, parted), outcome)
+                _tell(context, "gradient-average", parted.name, _parted(what, parted), outcome)
 
 
-def _states(bench: Bench, step: int, state: Arrays) -> dict[str, Series]:
-    start = bench.expected.states[0]
-    expected, nudged = bench.expected.states[step], bench.nudged.states[step]
+def _states(context: TrainingContext, step: int, state: Arrays) -> dict[str, Series]:
+    start = context.expected.states[0]
+    expected, nudged = context.expected.states[step], context.nudged.states[step]
     return trajectories.states([start, expected], [start, state], [start, nudged])
 
 
-def _check(bench: Bench, what: str, found: dict[str, Series], outcome: Outcome) -> Series | None:
+def _check(context: TrainingContext, what: str, found: dict[str, Series], outcome: Outcome) -> Series | None:
     """A check for each array or loss at its last step; the first that differs."""
-    noise, parted = cancelled(bench.config), None
+    noise, parted = cancelled(context.config), None
     for name, series in found.items():
         reason = noise.get(owner(name), "") if "/" in name else ""
         i = max(series.worst, 1) if "/" in name else series.worst  # an array's first place is the start
@@ -151,9 +155,9 @@ def _check(bench: Bench, what: str, found: dict[str, Series], outcome: Outcome) 
     return parted
 
 
-def _kind(bench: Bench, losses: dict[str, Series]) -> str:
+def _kind(context: TrainingContext, losses: dict[str, Series]) -> str:
     """What is wrong in a run from the start: D's first losses tell what it learns from, the rest what it learns."""
-    if bench.config.training.d_updates > 1:
+    if context.config.training.d_updates > 1:
         return "devices"  # the losses are those of the last update: both may be
     return "shards" if any(losses[name].diverged(0) for name in D_LOSSES if name in losses) else "gradient-average"
 
@@ -162,8 +166,8 @@ def _parted(what: str, series: Series) -> str:
     return f"{what}: {series.name}: {describe(series.gaps[series.worst])} from the run in one process"
 
 
-def _tell(bench: Bench, kind: str, name: str, message: str, outcome: Outcome) -> None:
-    layer = port_name(bench, name) if "/" in name else name
+def _tell(context: TrainingContext, kind: str, name: str, message: str, outcome: Outcome) -> None:
+    layer = port_name(context, name) if "/" in name else name
     outcome.findings.append(Finding(kind, layer, name, message, FIXES[kind], "distribution"))
     outcome.message = outcome.message or message
 

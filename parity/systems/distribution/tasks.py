@@ -23,7 +23,7 @@ class Task:
     """Steps ``first`` to ``last`` of a run of ``steps`` steps, from the state in the folder ``resume`` if one is named.
 
     ``trainer`` is ``MODULE:CLASS``, ``config`` the whole configuration as JSON, ``out`` the folder of the state that it
-    ends in, in the house's own names and layout, and of each step's losses. TensorFlow takes the steps operation by
+    ends in, in the implementation's own names and layout, and of each step's losses. TensorFlow takes the steps operation by
     operation unless they are to be ``traced``.
     """
 

@@ -13,22 +13,22 @@ from parity.cli import frameworks
 from parity.systems.distribution.tasks import Task, read_result, read_tasks, write_result
 from parity.systems.training import drawn_data
 from shared_impl.config.schema import Config
-from shared_impl.training.replicas import HOUSES, Replicas
+from shared_impl.training.replicas import IMPLEMENTATIONS, Replicas
 
 
 def main(framework: str, path: str) -> None:
     """Work through the tasks, all of which are of one engine."""
     frameworks.compute_in(1)  # networks this small gain nothing from more
     tasks = read_tasks(Path(path))
-    engine = import_module(f"{HOUSES[framework]}.distribution")
+    engine = import_module(f"{IMPLEMENTATIONS[framework]}.distribution")
     with engine.Replicas(Config.model_validate(tasks[0].config)) as replicas:
         for _, alike in groupby(tasks, lambda task: (task.trainer, task.config, task.steps)):
-            perform(HOUSES[framework], list(alike), replicas)
+            perform(IMPLEMENTATIONS[framework], list(alike), replicas)
 
 
-def perform(house: str, tasks: list[Task], replicas: Replicas) -> None:
+def perform(implementation: str, tasks: list[Task], replicas: Replicas) -> None:
     """Take the steps of one configuration's tasks, in one trainer, with the others; the chief writes what comes out."""
-    spectrogram, checkpoints = (import_module(f"{house}.{name}") for name in ("spectrogram", "checkpoints"))
+    spectrogram, checkpoints = (import_module(f"{implementation}.{name}") for name in ("spectrogram", "checkpoints"))
     module, _, name = tasks[0].trainer.partition(":")
     config = Config.model_validate(tasks[0].config)
     moments = drawn_data.moments(config, lambda *given: np.asarray(spectrogram.log_magnitude(*given)))

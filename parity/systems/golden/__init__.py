@@ -1,4 +1,4 @@
-"""Golden records: numbers that published code produced, checked against both houses. Imports no framework.
+"""Golden records: numbers that published code produced, checked against both implementations. Imports no framework.
 
 ``check(folder)`` judges every record in a folder of the format that README.md describes; ``render`` turns what it
 finds into text.

@@ -1,4 +1,4 @@
-"""Both houses' networks, in float64, carrying a record's weights, and what they make of its inputs."""
+"""Both implementations' networks, in float64, carrying a record's weights, and what they make of its inputs."""
 
 from __future__ import annotations
 

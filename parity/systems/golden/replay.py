@@ -1,4 +1,4 @@
-"""Both houses' trainers take a record's steps: from its weights, on its batches, latents and mixing weights."""
+"""Both implementations' trainers take a record's steps: from its weights, on its batches, latents and mixing weights."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from parity.systems.golden import draws
 from parity.systems.golden.networks import Arrays, fill, fill_port, port_values
 from parity.systems.golden.records import DCGANSetting, Record, SpecGANTrainingSetting
 from parity.systems.golden.results import relative_gap
-from parity.systems.training.trainers import KERAS, TORCH, House
+from parity.systems.training.implementations import KERAS, TORCH, Implementation
 from shared_impl.config.presets import checked
 from shared_impl.config.schema import Config
 from shared_impl.data.moments import Moments
@@ -45,17 +45,17 @@ def specgan_training(
     start = _weights(KERAS.state(drawn))
     variables = [variable for variable, _ in setting.generator_variables + setting.discriminator_variables]
 
-    def run(house: House, precision: str, weights: Arrays) -> Replay:
+    def run(implementation: Implementation, precision: str, weights: Arrays) -> Replay:
         config = _specgan_config(setting, precision)
-        trainer = _begun(house, config, weights, moments)
+        trainer = _begun(implementation, config, weights, moments)
         order, losses = _played(trainer, fed)
-        left = house.to_reference(house.state(trainer), config)
+        left = implementation.to_reference(implementation.state(trainer), config)
         return Replay(order, losses | {f"final/{variable}": left[_ours(variable)] for variable in variables})
 
-    played = {house.name: run(house, "float64", start) for house in (KERAS, TORCH)}
+    played = {implementation.name: run(implementation, "float64", start) for implementation in (KERAS, TORCH)}
 
-    def gaps(house: House, weights: Arrays) -> Arrays:
-        single, exact = run(house, "float32", weights).arrays, played[house.name].arrays
+    def gaps(implementation: Implementation, weights: Arrays) -> Arrays:
+        single, exact = run(implementation, "float32", weights).arrays, played[implementation.name].arrays
         return {key: relative_gap(single[key], exact[key]) for key in exact}
 
     def rounded() -> Iterator[Arrays]:
@@ -87,10 +87,10 @@ def dcgan_training(record: Record, setting: DCGANSetting) -> dict[str, Arrays]:
     return {framework: losses[framework] | finals[framework] for framework in losses}
 
 
-def _begun(house: House, config: Config, weights: Arrays, moments: Moments | None) -> Any:
-    """A trainer with the weights of Keras's names; its optimisers begin as the house has it."""
-    trainer = house.build(config, config.training.steps or 0, moments)
-    house.restore(trainer, house.state(trainer) | house.from_reference(weights, config))
+def _begun(implementation: Implementation, config: Config, weights: Arrays, moments: Moments | None) -> Any:
+    """A trainer with the weights of Keras's names; its optimisers begin as the implementation has it."""
+    trainer = implementation.build(config, config.training.steps or 0, moments)
+    implementation.restore(trainer, implementation.state(trainer) | implementation.from_reference(weights, config))
     return trainer
 
 

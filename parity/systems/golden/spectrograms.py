@@ -1,4 +1,4 @@
-"""Both houses' spectrograms and what they make of the recorded waveforms. Layouts are the record's, NHWC."""
+"""Both implementations' spectrograms and what they make of the recorded waveforms. Layouts are the record's, NHWC."""
 
 from __future__ import annotations
 
@@ -29,28 +29,28 @@ def specgan_spectrogram(record: Arrays) -> tuple[dict[str, Arrays], dict[str, fl
 
 
 def keras_quantities(record: Arrays, dtype: type[np.floating]) -> Arrays:
-    """The Keras house's part of :func:`specgan_spectrogram` in that precision."""
-    house = tf_impl.spectrogram
+    """The Keras implementation's part of :func:`specgan_spectrogram` in that precision."""
+    implementation = tf_impl.spectrogram
     waveforms, spectrograms = (tf.constant(record[key].astype(dtype)) for key in ("waveform", "spectrogram"))
     moments = record["mean"], record["std"]
     return {
-        **_moments(house.log_magnitude(waveforms).numpy()),
-        "spectrogram": house.spectrogram(waveforms, *moments).numpy(),
-        "griffin_lim": house.waveform(spectrograms, *moments).numpy()[..., None],
-        "image": house.image(record["spectrogram"]).numpy(),
+        **_moments(implementation.log_magnitude(waveforms).numpy()),
+        "spectrogram": implementation.spectrogram(waveforms, *moments).numpy(),
+        "griffin_lim": implementation.waveform(spectrograms, *moments).numpy()[..., None],
+        "image": implementation.image(record["spectrogram"]).numpy(),
     }
 
 
 def _torch(record: Arrays) -> Arrays:
-    house = torch_impl.spectrogram
+    implementation = torch_impl.spectrogram
     waveforms = torch.tensor(record["waveform"]).double()
     recorded = torch.tensor(record["spectrogram"]).movedim(-1, 1)
     moments = record["mean"], record["std"]
     return {
-        **_moments(house.log_magnitude(waveforms).numpy()),
-        "spectrogram": house.spectrogram(waveforms, *moments).movedim(1, -1).numpy(),
-        "griffin_lim": house.waveform(recorded.double(), *moments).numpy()[..., None],
-        "image": house.image(recorded).numpy(),
+        **_moments(implementation.log_magnitude(waveforms).numpy()),
+        "spectrogram": implementation.spectrogram(waveforms, *moments).movedim(1, -1).numpy(),
+        "griffin_lim": implementation.waveform(recorded.double(), *moments).numpy()[..., None],
+        "image": implementation.image(recorded).numpy(),
     }
 
 

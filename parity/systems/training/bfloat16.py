@@ -16,8 +16,8 @@ from parity.checks.context import Outcome
 from parity.numerics.difference import ROUNDING_LIMIT, TINY
 from parity.systems.conversion.states import OPTIMIZERS
 from parity.systems.training import lockstep
-from parity.systems.training.context import Bench
-from parity.systems.training.trainers import House
+from parity.systems.training.context import TrainingContext
+from parity.systems.training.implementations import Implementation
 from parity.verdict import Check, Finding, judge
 
 Arrays = dict[str, np.ndarray]
@@ -31,14 +31,19 @@ REASON = (
 )
 
 
-def step(bench: Bench) -> Outcome:
+def step(context: TrainingContext) -> Outcome:
     """Equal starts bit for bit; then how far each framework's first step in bfloat16 is from its own in float32."""
     outcome = Outcome()
-    start = {house.name: bench.run(house).states[0] for house in (bench.reference, bench.port)}
-    expected, got = start[bench.reference.name], start[bench.port.name]
+    start = {
+        implementation.name: context.run(implementation).states[0]
+        for implementation in (context.reference, context.port)
+    }
+    expected, got = start[context.reference.name], start[context.port.name]
     same = expected.keys() == got.keys() and all(np.array_equal(expected[name], got[name]) for name in expected)
     outcome.checks.append(Check("step", "state", "start", "pass" if same else "fail"))
-    rounding = {house.name: _rounding(bench, house) for house in (bench.reference, bench.port)}
+    rounding = {
+        implementation.name: _rounding(context, implementation) for implementation in (context.reference, context.port)
+    }
     told = []
     for network in OPTIMIZERS.values():
         both = {name: found[network] for name, found in rounding.items()}
@@ -48,7 +53,7 @@ def step(bench: Bench) -> Outcome:
             message = "" if found > NEAREST else f"{name}: {told[-1]}: that is no bfloat16"
             outcome.checks.append(Check("step", network, f"{name} rounds", judge(not message), found, message=message))
         ratio = max(both.values()) / max(min(both.values()), TINY)
-        noise = both[bench.reference.name] > FURTHEST
+        noise = both[context.reference.name] > FURTHEST
         judgement = judge(ratio < ROUNDING_LIMIT, noise)
         message = "" if judgement == "pass" else told[-1]
         outcome.checks.append(
@@ -64,22 +69,22 @@ def step(bench: Bench) -> Outcome:
     return outcome
 
 
-def training(bench: Bench) -> Outcome:
+def training(context: TrainingContext) -> Outcome:
     """Nothing: both runs are made, for their curves."""
-    assert bench.expected and bench.got
+    assert context.expected and context.got
     return Outcome([Check("training", "values", "lockstep", "abstain", message=REASON)], message=REASON)
 
 
-RUNGS: dict[str, Callable[[Bench], Outcome]] = {"step": step, "training": training}
+RUNGS: dict[str, Callable[[TrainingContext], Outcome]] = {"step": step, "training": training}
 
 
-def _rounding(bench: Bench, house: House) -> dict[str, float]:
+def _rounding(context: TrainingContext, implementation: Implementation) -> dict[str, float]:
     """By network, how far its first gradients in bfloat16 are from its own in float32, relative and in norm."""
-    single = bench.config.model_copy(
-        update={"training": bench.config.training.model_copy(update={"precision": "float32"})}
+    single = context.config.model_copy(
+        update={"training": context.config.training.model_copy(update={"precision": "float32"})}
     )
-    trainer = house.build(single, bench.steps, bench.moments)
-    wide, narrow = lockstep.run(house, trainer, single, range(1)), bench.run(house)
+    trainer = implementation.build(single, context.steps, context.moments)
+    wide, narrow = lockstep.run(implementation, trainer, single, range(1)), context.run(implementation)
     return {network: _apart(narrow.states, wide.states, scope, network) for scope, network in OPTIMIZERS.items()}
 
 

@@ -12,10 +12,10 @@ from parity.checks.context import Outcome
 from parity.checks.values import describe
 from parity.numerics.difference import Difference, difference
 from parity.systems.training import lockstep, trajectories
-from parity.systems.training.context import Bench
+from parity.systems.training.context import TrainingContext
 from parity.systems.training.first_difference import port_name
+from parity.systems.training.implementations import Implementation
 from parity.systems.training.lockstep import Trajectory
-from parity.systems.training.trainers import House
 from parity.verdict import Check, Finding, Judgement, first_line, judge
 from shared_impl.training import checkpoints
 
@@ -28,99 +28,107 @@ ADVICE = {
 }
 
 
-def checkpoint(bench: Bench) -> Outcome:
+def checkpoint(context: TrainingContext) -> Outcome:
     """Resumed in the same framework a run goes on bit for bit; carried across, as the runs in lockstep do."""
     outcome = Outcome()
     with tempfile.TemporaryDirectory(prefix="parity-checkpoint-") as folder:
-        for house, other in ((bench.reference, bench.port), (bench.port, bench.reference)):
-            _resume(bench, house, other, Path(folder) / house.name, outcome)
+        for implementation, other in ((context.reference, context.port), (context.port, context.reference)):
+            _resume(context, implementation, other, Path(folder) / implementation.name, outcome)
     across = (
-        "as the run that stayed" if bench.exact and bench.first is None else "not judged: the frameworks part anyway"
+        "as the run that stayed"
+        if context.exact and context.first is None
+        else "not judged: the frameworks part anyway"
     )
     outcome.message = (
-        f"stopped after {bench.stop} of {bench.steps} steps and resumed: bit for bit in each framework; "
+        f"stopped after {context.stop} of {context.steps} steps and resumed: bit for bit in each framework; "
         f"carried across: {across}"
     )
     return outcome
 
 
-RUNGS: dict[str, Callable[[Bench], Outcome]] = {"checkpoint": checkpoint}
+RUNGS: dict[str, Callable[[TrainingContext], Outcome]] = {"checkpoint": checkpoint}
 
 
-def _resume(bench: Bench, house: House, other: House, folder: Path, outcome: Outcome) -> None:
-    """One house: its own checkpoint from the disk, there and back across the bridge, then the other house's state."""
-    fresh = bench.build(house) if bench.fresh else None
+def _resume(
+    context: TrainingContext, implementation: Implementation, other: Implementation, folder: Path, outcome: Outcome
+) -> None:
+    """One implementation: its own checkpoint from the disk, there and back across the bridge, then the other implementation's state."""
+    fresh = context.build(implementation) if context.fresh else None
 
     def go_on(state: Mapping[str, Array]) -> Trajectory:
-        trainer = fresh or bench.trainer(house)
-        house.restore(trainer, state)
-        return lockstep.run(house, trainer, bench.config, range(bench.stop, bench.steps))
+        trainer = fresh or context.trainer(implementation)
+        implementation.restore(trainer, state)
+        return lockstep.run(implementation, trainer, context.config, range(context.stop, context.steps))
 
-    what = f"resumed in {house.name}"
+    what = f"resumed in {implementation.name}"
     try:
-        stored = _stored(bench, house, folder)
-        _judge_same(bench, go_on(stored), bench.run(house), what, outcome)
-        back = house.from_reference(house.to_reference(stored, bench.config), bench.config)
+        stored = _stored(context, implementation, folder)
+        _judge_same(context, go_on(stored), context.run(implementation), what, outcome)
+        back = implementation.from_reference(implementation.to_reference(stored, context.config), context.config)
     except Exception as error:
         _refused(what, error, outcome)
         return
     same = stored.keys() == back.keys() and all(np.array_equal(stored[name], back[name]) for name in stored)
-    outcome.checks.append(Check("checkpoint", "state", f"{house.name}, there and back", judge(same)))
+    outcome.checks.append(Check("checkpoint", "state", f"{implementation.name}, there and back", judge(same)))
     if not same:
-        message = f"{house.name}: the state is another once it has crossed the bridge there and back"
-        outcome.findings.append(_finding(bench, "checkpoint-crossing", "state", message))
-    if not bench.exact or outcome.findings:
+        message = f"{implementation.name}: the state is another once it has crossed the bridge there and back"
+        outcome.findings.append(_finding(context, "checkpoint-crossing", "state", message))
+    if not context.exact or outcome.findings:
         return
-    what = f"from {other.name} to {house.name}"
+    what = f"from {other.name} to {implementation.name}"
     try:
-        crossed = house.from_reference(other.to_reference(bench.run(other).kept, bench.config), bench.config)
-        _judge_crossed(bench, go_on(crossed), what, outcome)
+        crossed = implementation.from_reference(
+            other.to_reference(context.run(other).kept, context.config), context.config
+        )
+        _judge_crossed(context, go_on(crossed), what, outcome)
     except Exception as error:
         _refused(what, error, outcome)
 
 
-def _stored(bench: Bench, house: House, folder: Path) -> Arrays:
-    """The state of the house's run, saved to a checkpoint on disk and read again."""
-    manifest = {"config": bench.config, "framework": house.name, "stream": {"batches": bench.stop}}
-    path = checkpoints.save(folder, bench.stop, bench.run(house).kept, manifest)
-    return checkpoints.load(path, config=bench.config, framework=house.name).arrays
+def _stored(context: TrainingContext, implementation: Implementation, folder: Path) -> Arrays:
+    """The state of the implementation's run, saved to a checkpoint on disk and read again."""
+    manifest = {"config": context.config, "framework": implementation.name, "stream": {"batches": context.stop}}
+    path = checkpoints.save(folder, context.stop, context.run(implementation).kept, manifest)
+    return checkpoints.load(path, config=context.config, framework=implementation.name).arrays
 
 
-def _judge_same(bench: Bench, resumed: Trajectory, run: Trajectory, what: str, outcome: Outcome) -> None:
+def _judge_same(context: TrainingContext, resumed: Trajectory, run: Trajectory, what: str, outcome: Outcome) -> None:
     """Every array and loss of every step after the stop, bit for bit."""
     parted: dict[str, tuple[int, Difference]] = {}
     for i, state in enumerate(resumed.states):
-        for name, expected in run.states[bench.stop + i].items():
+        for name, expected in run.states[context.stop + i].items():
             if not np.array_equal(state[name], expected):
                 parted.setdefault(name, (i, difference(state[name], expected)))
     for name in run.states[0]:
         message = f"{name} is not as if the run had never been stopped" if name in parted else ""
         outcome.checks.append(Check("checkpoint", name, what, judge(name not in parted), message=message))
-    same = resumed.losses == run.losses[bench.stop :]
+    same = resumed.losses == run.losses[context.stop :]
     message = "" if same else f"{what}: losses are not as if the run had never been stopped"
     outcome.checks.append(Check("checkpoint", "losses", what, judge(same), message=message))
     if parted:
         name, (i, gap) = min(parted.items(), key=lambda found: found[1][0])
-        when, kind = (f"step {bench.stop + i}", "checkpoint-resume") if i else ("as read back", "checkpoint-incomplete")
+        when, kind = (
+            (f"step {context.stop + i}", "checkpoint-resume") if i else ("as read back", "checkpoint-incomplete")
+        )
         message = f"{what}, {when}: {name} differs from the run that was never stopped: {describe(gap)}"
-        outcome.findings.append(_finding(bench, kind, name, message))
+        outcome.findings.append(_finding(context, kind, name, message))
 
 
-def _judge_crossed(bench: Bench, crossed: Trajectory, what: str, outcome: Outcome) -> None:
+def _judge_crossed(context: TrainingContext, crossed: Trajectory, what: str, outcome: Outcome) -> None:
     """Every array and loss of every step after the stop, against the reference's run, as in the rung training."""
-    if bench.first is not None:
-        message = f"the two frameworks part by themselves, at step {bench.first.step}"
+    if context.first is not None:
+        message = f"the two frameworks part by themselves, at step {context.first.step}"
         outcome.checks.append(Check("checkpoint", "state", what, "abstain", message=message))
         return
-    rest = slice(bench.stop, None)
-    runs = (bench.expected, crossed, bench.nudged)
+    rest = slice(context.stop, None)
+    runs = (context.expected, crossed, context.nudged)
     expected, got, nudged = (run.states if run is crossed else run.states[rest] for run in runs)
-    start = bench.expected.states[0]
+    start = context.expected.states[0]
     states = trajectories.states([start, *expected], [start, *got], [start, *nudged])
-    losses = trajectories.losses(bench.expected.losses[rest], crossed.losses, bench.nudged.losses[rest])
+    losses = trajectories.losses(context.expected.losses[rest], crossed.losses, context.nudged.losses[rest])
     parted = []
     for name, series in [*losses.items(), *states.items()]:
-        i, noise = series.worst, bench.noise.get(name, "")
+        i, noise = series.worst, context.noise.get(name, "")
         judgement: Judgement = "abstain" if noise else judge(not series.diverged(i), series.blurred(-1))
         message = noise or (f"{what}: {name}: {describe(series.gaps[i])}" if judgement == "fail" else "")
         limit = series.limits[i] / (series.scales[i] or 1.0)
@@ -130,7 +138,7 @@ def _judge_crossed(bench: Bench, crossed: Trajectory, what: str, outcome: Outcom
         message = (
             f"{what}: {parted[0]} leaves the run that stayed in one framework ({len(parted)} arrays and losses do)"
         )
-        outcome.findings.append(_finding(bench, "checkpoint-crossing", parted[0], message))
+        outcome.findings.append(_finding(context, "checkpoint-crossing", parted[0], message))
 
 
 def _refused(what: str, error: Exception, outcome: Outcome) -> None:
@@ -141,5 +149,5 @@ def _refused(what: str, error: Exception, outcome: Outcome) -> None:
     )
 
 
-def _finding(bench: Bench, kind: str, name: str, message: str) -> Finding:
-    return Finding(kind, port_name(bench, name), name, message, ADVICE[kind], "checkpoint")
+def _finding(context: TrainingContext, kind: str, name: str, message: str) -> Finding:
+    return Finding(kind, port_name(context, name), name, message, ADVICE[kind], "checkpoint")

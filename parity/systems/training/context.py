@@ -8,9 +8,9 @@ from typing import Any
 
 from parity.systems.training import drawn_data, lockstep, trajectories
 from parity.systems.training.first_difference import First, first
+from parity.systems.training.implementations import KERAS, TORCH, Implementation
 from parity.systems.training.lockstep import Trajectory
 from parity.systems.training.noise import cancelled, owner
-from parity.systems.training.trainers import KERAS, TORCH, House
 from parity.systems.training.trajectories import Series
 from parity.verdict import UnusableInput, first_line
 from shared_impl.config.schema import Config
@@ -26,16 +26,16 @@ RESUMED = 5  # steps that a run takes after it has been stopped and resumed
 
 
 @dataclass
-class Bench:
-    """A configuration in float64 (or bfloat16), and the houses that train it for ``training.steps`` steps.
+class TrainingContext:
+    """A configuration in float64 (or bfloat16), and the implementations that train it for ``training.steps`` steps.
 
     A run that was stopped is resumed by a ``fresh`` trainer, as in another process, or by the one that ran on to the
     end: what is not restored is of the beginning there, of the end here.
     """
 
     config: Config
-    reference: House = KERAS
-    port: House = TORCH
+    reference: Implementation = KERAS
+    port: Implementation = TORCH
     fresh: bool = True
     trainers: dict[str, Any] = field(default_factory=dict, init=False)
 
@@ -74,9 +74,9 @@ class Bench:
         except Exception as error:
             raise Stopped(f"the port does not train to its end: {first_line(error)}") from error
 
-    def run(self, house: House) -> Trajectory:
-        """That house's run."""
-        return self.expected if house is self.reference else self.got
+    def run(self, implementation: Implementation) -> Trajectory:
+        """That implementation's run."""
+        return self.expected if implementation is self.reference else self.got
 
     @cached_property
     def nudged(self) -> Trajectory:
@@ -148,19 +148,23 @@ class Bench:
         """The first thing that differs, if anything does."""
         return first(self)
 
-    def build(self, house: House) -> Any:
+    def build(self, implementation: Implementation) -> Any:
         """A fresh trainer."""
-        return house.build(self.config, self.steps, self.moments)
+        return implementation.build(self.config, self.steps, self.moments)
 
-    def updates(self, house: House, step: int) -> list[lockstep.Arrays]:
+    def updates(self, implementation: Implementation, step: int) -> list[lockstep.Arrays]:
         """The states before each update of D in step ``step`` (from 0), and the one after it."""
-        return lockstep.updates(house, self.trainer(house), self.config, step, self.run(house).states[step])
+        return lockstep.updates(
+            implementation, self.trainer(implementation), self.config, step, self.run(implementation).states[step]
+        )
 
-    def _taken(self, house: House) -> Trajectory:
-        return lockstep.run(house, self.trainer(house), self.config, range(self.steps), keep=self.stop)
+    def _taken(self, implementation: Implementation) -> Trajectory:
+        return lockstep.run(
+            implementation, self.trainer(implementation), self.config, range(self.steps), keep=self.stop
+        )
 
-    def trainer(self, house: House) -> Any:
-        """The house's trainer, built once."""
-        if house.name not in self.trainers:
-            self.trainers[house.name] = self.build(house)
-        return self.trainers[house.name]
+    def trainer(self, implementation: Implementation) -> Any:
+        """The implementation's trainer, built once."""
+        if implementation.name not in self.trainers:
+            self.trainers[implementation.name] = self.build(implementation)
+        return self.trainers[implementation.name]

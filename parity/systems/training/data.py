@@ -9,7 +9,7 @@ import numpy as np
 from parity.checks.context import Outcome
 from parity.checks.values import describe
 from parity.numerics.difference import FLOAT64_ROUNDOFF, PRECISION_RATIO, SLACK, difference, float64_limit, scale
-from parity.systems.training.context import Bench
+from parity.systems.training.context import TrainingContext
 from parity.verdict import Check, Finding
 from shared_impl.config.schema import Config
 from shared_impl.data.drums import HISS
@@ -34,27 +34,27 @@ ADVICE = {
 }
 
 
-def data(bench: Bench) -> Outcome:
+def data(context: TrainingContext) -> Outcome:
     """Batches of the configured source, then everything that a trainer or a listener makes of them."""
     outcome = Outcome()
     try:
-        batches = _batches(bench.config, outcome)
+        batches = _batches(context.config, outcome)
     except DataError as error:
-        outcome.checks.append(Check("data", "batches", bench.config.data.source, "abstain", message=str(error)))
+        outcome.checks.append(Check("data", "batches", context.config.data.source, "abstain", message=str(error)))
         outcome.message = f"the data cannot be read: {error}"
         return outcome
     x = np.concatenate([batch["x"] for batch in batches])
-    if bench.config.model.medium == "image":
-        _prepared(bench, batches[0]["x"], outcome)
+    if context.config.model.medium == "image":
+        _prepared(context, batches[0]["x"], outcome)
         what = "their images in [-1, 1]"
     else:
-        _sounds(bench, _audible(x.astype(np.float64)), outcome)
+        _sounds(context, _audible(x.astype(np.float64)), outcome)
         what = "STFT, moments, spectrograms, Griffin-Lim both ways, pictures"
-    outcome.message = f"{BATCHES} batches of {bench.config.data.source}, shown again and resumed; {what}"
+    outcome.message = f"{BATCHES} batches of {context.config.data.source}, shown again and resumed; {what}"
     return outcome
 
 
-RUNGS: dict[str, Callable[[Bench], Outcome]] = {"data": data}
+RUNGS: dict[str, Callable[[TrainingContext], Outcome]] = {"data": data}
 
 
 def _batches(config: Config, outcome: Outcome) -> list[dict[str, Array]]:
@@ -79,9 +79,12 @@ def _batches(config: Config, outcome: Outcome) -> list[dict[str, Array]]:
     return found
 
 
-def _prepared(bench: Bench, x: Array, outcome: Outcome) -> None:
-    expected, got = (house.prepare(bench.trainer(house), x) for house in (bench.reference, bench.port))
-    roundoff = FLOAT64_ROUNDOFF if bench.exact else FLOAT32_ROUNDOFF
+def _prepared(context: TrainingContext, x: Array, outcome: Outcome) -> None:
+    expected, got = (
+        implementation.prepare(context.trainer(implementation), x)
+        for implementation in (context.reference, context.port)
+    )
+    roundoff = FLOAT64_ROUNDOFF if context.exact else FLOAT32_ROUNDOFF
     _compare(outcome, "prepare", "images", expected, got, SLACK * roundoff * scale(expected))
 
 
@@ -90,30 +93,33 @@ def _audible(clips: Array) -> Array:
     return np.where(clips == 0, HISS * Draws(0).normal("hiss", clips.shape), clips)
 
 
-def _sounds(bench: Bench, clips: Array, outcome: Outcome) -> None:
-    reference, port = bench.reference, bench.port
-    frame, hop, _ = bench.config.model.framing
+def _sounds(context: TrainingContext, clips: Array, outcome: Outcome) -> None:
+    reference, port = context.reference, context.port
+    frame, hop, _ = context.config.model.framing
     single = clips.astype(np.float32)
     ways = ((reference, clips), (port, clips), (reference, single))
-    logs = [house.log_magnitude(some, frame, hop) for house, some in ways]
+    logs = [implementation.log_magnitude(some, frame, hop) for implementation, some in ways]
     _rounded(outcome, "stft", "log magnitudes", logs)
-    measured = [_moments(values, bench.config) for values in logs]
+    measured = [_moments(values, context.config) for values in logs]
     for name in ("mean", "std"):
         _rounded(outcome, "moments", name, [getattr(found, name) for found in measured])
-    moments, size = measured[0], bench.config.training.batch_size
-    made = [house.spectrogram(some[:size], moments, frame, hop) for house, some in ways]
+    moments, size = measured[0], context.config.training.batch_size
+    made = [implementation.spectrogram(some[:size], moments, frame, hop) for implementation, some in ways]
     _rounded(outcome, "spectrogram", "images", made)
-    if bench.exact:
-        assert bench.moments is not None
-        prepared = [house.prepare(bench.trainer(house), clips[:size]) for house in (reference, port)]
-        rounded = reference.spectrogram(single[:size], bench.moments, frame, hop)
+    if context.exact:
+        assert context.moments is not None
+        prepared = [
+            implementation.prepare(context.trainer(implementation), clips[:size])
+            for implementation in (reference, port)
+        ]
+        rounded = reference.spectrogram(single[:size], context.moments, frame, hop)
         _rounded(outcome, "spectrogram", "prepare", [*prepared, rounded])
     images = made[0]
     heard = ((reference, images), (port, images), (reference, images.astype(np.float32)))
     for inverse in INVERSES:
-        sounds = [house.waveform(some, moments, inverse, frame, hop) for house, some in heard]
+        sounds = [implementation.waveform(some, moments, inverse, frame, hop) for implementation, some in heard]
         _rounded(outcome, "inverse", inverse, sounds)
-    expected, got = (house.image(images).astype(np.float64) for house in (reference, port))
+    expected, got = (implementation.image(images).astype(np.float64) for implementation in (reference, port))
     _compare(outcome, "image", "pictures", expected, got, 0.0)
 
 

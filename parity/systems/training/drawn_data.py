@@ -42,7 +42,7 @@ def awake(state: Mapping[str, Array], seed: int) -> dict[str, Array]:
     """Single numbers that a run starts at zero, such as an attention's gamma, by which all before them is multiplied:
     drawn from U(0.5, 1), or nothing would be seen of a whole layer until they have moved.
 
-    Names may be either house's; a moving average gets what its network gets.
+    Names may be either implementation's; a moving average gets what its network gets.
     """
     draws, found = Draws(seed), {}
     for name, array in state.items():

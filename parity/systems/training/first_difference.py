@@ -15,7 +15,7 @@ from parity.systems.training.update_case import Case, Told
 from parity.verdict import Finding
 
 if TYPE_CHECKING:
-    from parity.systems.training.context import Bench
+    from parity.systems.training.context import TrainingContext
 
 # What a step computes, in order: the losses of D, D's moments and weights, then the same of G.
 D_LOSSES = ("d_real", "d_fake", "penalty", "d_class", "d_loss")
@@ -75,73 +75,73 @@ class First:
     finding: Finding
 
 
-def first(bench: Bench) -> First | None:
+def first(context: TrainingContext) -> First | None:
     """Where the runs part, and why; None if they never do."""
-    start = [name for name, series in bench.states.items() if series.gaps[0].absolute and name not in bench.noise]
+    start = [name for name, series in context.states.items() if series.gaps[0].absolute and name not in context.noise]
     if start:
-        return _at_start(bench, _in_order(start)[0])
-    for step in range(bench.steps):
-        losses = [name for name, series in bench.losses.items() if series.diverged(step)]
+        return _at_start(context, _in_order(start)[0])
+    for step in range(context.steps):
+        losses = [name for name, series in context.losses.items() if series.diverged(step)]
         states = [
-            name for name, series in bench.states.items() if series.diverged(step + 1) and name not in bench.noise
+            name for name, series in context.states.items() if series.diverged(step + 1) and name not in context.noise
         ]
         if losses or states:
-            return _within(bench, step, losses, states)
+            return _within(context, step, losses, states)
     return None
 
 
-def port_name(bench: Bench, name: str) -> str:
+def port_name(context: TrainingContext, name: str) -> str:
     """What torch calls an array of the state."""
     network, _, parameter = owner(name).partition("/")
     if network not in NETWORKS.values():
         return name
-    torch_names = {passage.keras: passage.torch for passage in passages(bench.config.model, network)}
+    torch_names = {passage.keras: passage.torch for passage in passages(context.config.model, network)}
     return name.removesuffix(parameter) + torch_names.get(parameter, parameter)
 
 
-def _at_start(bench: Bench, name: str) -> First:
-    series = bench.states[name]
+def _at_start(context: TrainingContext, name: str) -> First:
+    series = context.states[name]
     message = f"{name}: differs before the first step: {describe(series.gaps[0])}"
     fix = "draw initial weights from shared_impl.sampling.draws by the layer's name; start slots at what the configuration says"
-    return First(0, name, _finding(bench, name, Told("initial-state", message, fix), "step"))
+    return First(0, name, _finding(context, name, Told("initial-state", message, fix), "step"))
 
 
-def _within(bench: Bench, step: int, losses: list[str], states: list[str]) -> First:
+def _within(context: TrainingContext, step: int, losses: list[str], states: list[str]) -> First:
     """One step, taken again on both sides from the states before it, update by update."""
-    expected, got = bench.updates(bench.reference, step), bench.updates(bench.port, step)
+    expected, got = context.updates(context.reference, step), context.updates(context.port, step)
     updates = len(expected) - 1
     for update in range(1, updates + 1):
-        candidates = list(_apart(bench, step, expected[update], got[update]))
+        candidates = list(_apart(context, step, expected[update], got[update]))
         ordered = _in_order([*losses, *candidates] if update == updates else candidates)
         if not ordered:
             continue
         name = ordered[0]
         where = f"step {step + 1}" + (f", D update {update} of {updates}" if updates > 1 and _of_d(name) else "")
-        if name in bench.losses:
-            gap = bench.losses[name].gaps[step]
+        if name in context.losses:
+            gap = context.losses[name].gaps[step]
             kind, cause, fix = CAUSES.get(name, ("loss", "this loss differs first", "compare how it is computed"))
             told = Told(kind, f"{where}: {name} is {gap.got:.12g}, expected {gap.expected:.12g}: {cause}", fix)
         else:
             case = Case(
-                bench.config, bench.steps, step, name,
+                context.config, context.steps, step, name,
                 expected[update - 1], expected[update], got[update - 1], got[update],
             )  # fmt: skip
             told = explain(case)
             apart = describe(difference(got[update][name], expected[update][name]))
             told = told._replace(message=f"{where}: {name}: {apart}; {told.message}")
-        return First(step + 1, name, _finding(bench, name, told, "step" if step == 0 else "training"))
+        return First(step + 1, name, _finding(context, name, told, "step" if step == 0 else "training"))
     name = _in_order([*losses, *states])[0]
     told = Told(
         "numeric",
         f"step {step + 1}: {name} differs, and does not when the step is taken again",
         "look for state that the checkpoint does not hold, and for draws that are not counted",
     )
-    return First(step + 1, name, _finding(bench, name, told, "step" if step == 0 else "training"))
+    return First(step + 1, name, _finding(context, name, told, "step" if step == 0 else "training"))
 
 
-def _apart(bench: Bench, step: int, expected: dict, got: dict) -> Iterator[str]:
-    for name, series in bench.states.items():
-        if name not in bench.noise and difference(got[name], expected[name]).absolute > series.limits[step + 1]:
+def _apart(context: TrainingContext, step: int, expected: dict, got: dict) -> Iterator[str]:
+    for name, series in context.states.items():
+        if name not in context.noise and difference(got[name], expected[name]).absolute > series.limits[step + 1]:
             yield name
 
 
@@ -158,5 +158,5 @@ def _of_d(name: str) -> bool:
     return name in D_LOSSES or owner(name).startswith("discriminator") or name.startswith("d_optimizer")
 
 
-def _finding(bench: Bench, name: str, told: Told, rung: str) -> Finding:
-    return Finding(told.kind, port_name(bench, name), name, told.message, told.fix, rung)
+def _finding(context: TrainingContext, name: str, told: Told, rung: str) -> Finding:
+    return Finding(told.kind, port_name(context, name), name, told.message, told.fix, rung)

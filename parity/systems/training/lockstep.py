@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from parity.systems.training import drawn_data
-from parity.systems.training.trainers import House
+from parity.systems.training.implementations import Implementation
 from shared_impl.config.schema import Config
 from shared_impl.sampling.draws import Draws
 from shared_impl.training.growing import batches_before, portions
@@ -25,7 +25,7 @@ NUDGE = 2.0**-50
 class Trajectory:
     """``states[i]`` is the state after ``i`` steps, ``losses[i]`` what the step after it reported.
 
-    ``kept`` is the state of step ``keep`` in the house's own names and layout.
+    ``kept`` is the state of step ``keep`` in the implementation's own names and layout.
     """
 
     states: list[Arrays] = field(default_factory=list)
@@ -33,30 +33,34 @@ class Trajectory:
     kept: Arrays = field(default_factory=dict)
 
 
-def run(house: House, trainer: Any, config: Config, steps: range, keep: int | None = None) -> Trajectory:
+def run(
+    implementation: Implementation, trainer: Any, config: Config, steps: range, keep: int | None = None
+) -> Trajectory:
     """Take these steps and record them, from the trainer's state with its sleepers awake."""
-    start = _seen(house, trainer, config)
+    start = _seen(implementation, trainer, config)
     if sleepers := drawn_data.awake(start, config.training.seed):
-        house.restore(trainer, house.from_reference(start | sleepers, config))
+        implementation.restore(trainer, implementation.from_reference(start | sleepers, config))
     found = Trajectory([start | sleepers])
     for step in steps:
         if step == keep:
-            found.kept = house.state(trainer)
+            found.kept = implementation.state(trainer)
         batches = drawn_data.batches(config, batches_before(config, step))
-        found.losses.append(house.step(trainer, step, batches))
-        found.states.append(_seen(house, trainer, config))
+        found.losses.append(implementation.step(trainer, step, batches))
+        found.states.append(_seen(implementation, trainer, config))
     return found
 
 
-def updates(house: House, trainer: Any, config: Config, step: int, state: Mapping[str, Array]) -> list[Arrays]:
+def updates(
+    implementation: Implementation, trainer: Any, config: Config, step: int, state: Mapping[str, Array]
+) -> list[Arrays]:
     """Step ``step`` taken again from ``state``: the states before each update of D, and the last one."""
-    house.restore(trainer, house.from_reference(state, config))
+    implementation.restore(trainer, implementation.from_reference(state, config))
     seen: list[Arrays] = []
     batches = drawn_data.batches(
-        config, batches_before(config, step), lambda: seen.append(_seen(house, trainer, config))
+        config, batches_before(config, step), lambda: seen.append(_seen(implementation, trainer, config))
     )
-    house.step(trainer, step, batches)
-    return [*seen[:: portions(config, step)], _seen(house, trainer, config)]
+    implementation.step(trainer, step, batches)
+    return [*seen[:: portions(config, step)], _seen(implementation, trainer, config)]
 
 
 def nudged(state: Mapping[str, Array], seed: int) -> Arrays:
@@ -70,5 +74,5 @@ def nudged(state: Mapping[str, Array], seed: int) -> Arrays:
     }
 
 
-def _seen(house: House, trainer: Any, config: Config) -> Arrays:
-    return house.to_reference(house.state(trainer), config)
+def _seen(implementation: Implementation, trainer: Any, config: Config) -> Arrays:
+    return implementation.to_reference(implementation.state(trainer), config)

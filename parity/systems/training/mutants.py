@@ -10,14 +10,14 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from parity.systems.training.trainers import House, TorchTrainer
+from parity.systems.training.implementations import Implementation, TorchTrainer
 from shared_impl.config.schema import Config
 from shared_impl.data.moments import Moments
 from torch_impl.checkpoints import restore
 from torch_impl.trainer import Drawn
 
 Array = np.ndarray
-Fault = Callable[[House], House]
+Fault = Callable[[Implementation], Implementation]
 
 
 @dataclass(frozen=True)
@@ -41,24 +41,24 @@ class TrainingMutant:
 def configured(**sections: Mapping[str, Any]) -> Fault:
     """A port that trains under another configuration: ``configured(optimizer={"beta1": 0.9})``."""
 
-    def broken(house: House) -> House:
+    def broken(implementation: Implementation) -> Implementation:
         def build(config: Config, steps: int, moments: Moments | None) -> Any:
             changed = {name: getattr(config, name).model_copy(update=fields) for name, fields in sections.items()}
-            return house.build(config.model_copy(update=changed), steps, moments)
+            return implementation.build(config.model_copy(update=changed), steps, moments)
 
-        return replace(house, build=build)
+        return replace(implementation, build=build)
 
     return broken
 
 
 def trained_by(trainer: Callable[[Config, int, Moments | None], Any]) -> Fault:
     """A port with another trainer."""
-    return lambda house: replace(house, build=trainer)
+    return lambda implementation: replace(implementation, build=trainer)
 
 
 def in_processes(trainer: str) -> Fault:
     """A port whose other processes have another trainer, named ``MODULE:CLASS``."""
-    return lambda house: replace(house, trainer=trainer)
+    return lambda implementation: replace(implementation, trainer=trainer)
 
 
 class SwappedRates(TorchTrainer):
@@ -98,7 +98,7 @@ class LateSchedule(TorchTrainer):
         return super()._drawn(self.now, update)
 
 
-def forgets_average(house: House) -> House:
+def forgets_average(implementation: Implementation) -> Implementation:
     """A port that saves the moving average and does not restore it."""
 
     def partly(trainer: Any, arrays: Mapping[str, Array]) -> None:
@@ -106,22 +106,22 @@ def forgets_average(house: House) -> House:
         restore(trainer, arrays)
         trainer.ema.load_state_dict(kept)
 
-    return replace(house, restore=partly)
+    return replace(implementation, restore=partly)
 
 
-def swaps_moments(house: House) -> House:
+def swaps_moments(implementation: Implementation) -> Implementation:
     """A port whose moments arrive across the bridge in each other's place."""
 
     def crossed(arrays: Mapping[str, Array], config: Config) -> dict[str, Array]:
         other = {"/m/": "/v/", "/v/": "/m/"}
-        found = house.from_reference(arrays, config)
+        found = implementation.from_reference(arrays, config)
         places = {name: next((name.replace(a, b) for a, b in other.items() if a in name), name) for name in found}
         return {name: found[places[name]] for name in found}
 
-    return replace(house, from_reference=crossed)
+    return replace(implementation, from_reference=crossed)
 
 
-def symmetric_window(house: House) -> House:
+def symmetric_window(implementation: Implementation) -> Implementation:
     """A port whose Hann window ends on a zero, as windows for filters do and those of spectra do not."""
 
     def log_magnitude(clips: Array, frame: int, hop: int) -> Array:
@@ -130,7 +130,7 @@ def symmetric_window(house: House) -> House:
         transform = torch.stft(padded, frame, hop, window=window, center=False, return_complex=True)
         return torch.log(transform.abs() + 1e-6).mT.numpy()
 
-    return replace(house, log_magnitude=log_magnitude)
+    return replace(implementation, log_magnitude=log_magnitude)
 
 
 STEPS = " training.steps=4"

@@ -77,7 +77,7 @@ class TrainingPair:
     """Both trainers of one configuration.
 
     ``brief`` pairs take fewer steps, and go on after a stop in the trainers that ran to the end; what keeps a moving
-    average does so in fresh ones, but for networks that grow (tests/test_growing.py stops those).
+    average does so in fresh ones, but for networks that grow (tests/implementations/test_growing.py stops those).
     """
 
     name: str

@@ -4,50 +4,50 @@ from __future__ import annotations
 
 from parity.checks.context import Outcome
 from parity.checks.values import describe
-from parity.systems.training.context import Bench
+from parity.systems.training.context import TrainingContext
 from parity.systems.training.trajectories import Series
 from parity.verdict import Check, Judgement
 
 
-def step(bench: Bench) -> Outcome:
+def step(context: TrainingContext) -> Outcome:
     """Equal initial states, bit for bit, and equal states and losses after one step."""
     outcome = Outcome()
-    for name in bench.lacking:
-        side = bench.port.name if name in bench.expected.states[0] else bench.reference.name
+    for name in context.lacking:
+        side = context.port.name if name in context.expected.states[0] else context.reference.name
         outcome.checks.append(Check("step", name, "start", "fail", message=f"{name}: {side}'s state does not hold it"))
-    for name, series in bench.states.items():
+    for name, series in context.states.items():
         gap = series.gaps[0]
         fine = not gap.absolute
         message = "" if fine else f"{name}: {describe(gap)}"
         outcome.checks.append(
             Check("step", name, "start", "pass" if fine else "fail", gap.relative, 0.0, "relative", message)
         )
-    outcome.checks += [_check("step", series, 0, "step 1") for series in bench.losses.values()]
+    outcome.checks += [_check("step", series, 0, "step 1") for series in context.losses.values()]
     outcome.checks += [
-        _check("step", series, 1, "step 1", bench.noise.get(name, "")) for name, series in bench.states.items()
+        _check("step", series, 1, "step 1", context.noise.get(name, "")) for name, series in context.states.items()
     ]
     if not any(check.judgement == "fail" for check in outcome.checks):
         outcome.message = (
-            f"{len(bench.states)} arrays equal at the start bit for bit; {len(bench.losses)} losses and all arrays "
-            f"after {_updates(bench)}"
+            f"{len(context.states)} arrays equal at the start bit for bit; {len(context.losses)} losses and all arrays "
+            f"after {_updates(context)}"
         )
-    _tell_first(bench, outcome, "step")
+    _tell_first(context, outcome, "step")
     return outcome
 
 
-def training(bench: Bench) -> Outcome:
+def training(context: TrainingContext) -> Outcome:
     """Every loss and every array of the state after each of many steps."""
     outcome = Outcome()
-    for series in bench.losses.values():
+    for series in context.losses.values():
         i = series.worst
         outcome.checks.append(_check("training", series, i, f"step {i + 1}"))
-    for name, series in bench.states.items():
+    for name, series in context.states.items():
         i = _telling(series)
-        outcome.checks.append(_check("training", series, i, f"step {i}", bench.noise.get(name, "")))
-    _tell_first(bench, outcome, "training")
-    largest = max((series.multiple for series in [*bench.losses.values(), *bench.judged.values()]), default=0.0)
+        outcome.checks.append(_check("training", series, i, f"step {i}", context.noise.get(name, "")))
+    _tell_first(context, outcome, "training")
+    largest = max((series.multiple for series in [*context.losses.values(), *context.judged.values()]), default=0.0)
     outcome.message = outcome.message or (
-        f"{bench.steps} steps in lockstep; the two runs part by at most {largest:.1f} times what rounding does"
+        f"{context.steps} steps in lockstep; the two runs part by at most {largest:.1f} times what rounding does"
     )
     return outcome
 
@@ -74,18 +74,18 @@ def _check(rung: str, series: Series, i: int, what: str, noise: str = "") -> Che
     )
 
 
-def _tell_first(bench: Bench, outcome: Outcome, rung: str) -> None:
+def _tell_first(context: TrainingContext, outcome: Outcome, rung: str) -> None:
     """The headline of a failure: where and why the runs part."""
-    if bench.first is None:
+    if context.first is None:
         return
-    if bench.first.finding.rung == rung:
-        outcome.findings.append(bench.first.finding)
-        outcome.message = bench.first.finding.message
+    if context.first.finding.rung == rung:
+        outcome.findings.append(context.first.finding)
+        outcome.message = context.first.finding.message
     elif rung == "training":
-        when = f"step {bench.first.step}" if bench.first.step else "the start"
-        outcome.message = f"the runs part at {when}: {bench.first.name}"
+        when = f"step {context.first.step}" if context.first.step else "the start"
+        outcome.message = f"the runs part at {when}: {context.first.name}"
 
 
-def _updates(bench: Bench) -> str:
-    count = bench.config.training.d_updates
+def _updates(context: TrainingContext) -> str:
+    count = context.config.training.d_updates
     return f"{count} update{'s' * (count > 1)} of D and one of G"

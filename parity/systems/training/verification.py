@@ -12,10 +12,10 @@ from parity.systems.conversion.states import NETWORKS, passages
 from parity.systems.distribution import rung as many_devices
 from parity.systems.training import bfloat16, checkpointing, data
 from parity.systems.training import rungs as lockstep_rungs
-from parity.systems.training.context import Bench, Stopped
+from parity.systems.training.context import Stopped, TrainingContext
 from parity.systems.training.first_difference import D_LOSSES, G_LOSSES, port_name
+from parity.systems.training.implementations import KERAS, TORCH, Implementation, one_thread
 from parity.systems.training.noise import owner
-from parity.systems.training.trainers import KERAS, TORCH, House, one_thread
 from parity.verdict import (
     SEVERITY,
     Check,
@@ -32,7 +32,7 @@ from parity.verdict import (
 from parity.verification import versions
 from shared_impl.config.schema import Config
 
-RUNGS: dict[str, Callable[[Bench], Outcome]] = {
+RUNGS: dict[str, Callable[[TrainingContext], Outcome]] = {
     **lockstep_rungs.RUNGS,
     **checkpointing.RUNGS,
     **data.RUNGS,
@@ -47,8 +47,8 @@ WEIGHTS = tuple(f"{network}/" for network in NETWORKS)
 def verify_training(
     config: Config,
     *,
-    reference: House = KERAS,
-    port: House = TORCH,
+    reference: Implementation = KERAS,
+    port: Implementation = TORCH,
     rungs: Iterable[str] | None = None,
     name: str = "",
     progress: Callable[[str], None] | None = None,
@@ -56,23 +56,23 @@ def verify_training(
 ) -> Verdict:
     """Measure whether ``port`` trains as ``reference`` does under ``config``, whose ``training.steps`` are taken.
 
-    ``fresh``: a run that was stopped is resumed by a trainer of its own (see :class:`Bench`).
+    ``fresh``: a run that was stopped is resumed by a trainer of its own (see :class:`TrainingContext`).
 
     Raises UnusableInput if the reference does not train at all, or for an unknown rung.
     """
     start = time.perf_counter()
     wanted = chosen(rungs, TRAINING)
-    bench = Bench(config, reference, port, fresh)
+    context = TrainingContext(config, reference, port, fresh)
     results: dict[str, RungResult] = {}
     findings: list[Finding] = []
     for rung in wanted:
         if progress is not None:
             progress(rung)
         with one_thread():
-            results[rung], outcome = climb(bench, rung)
+            results[rung], outcome = climb(context, rung)
         findings += outcome.findings
     checks = [check for result in results.values() for check in result.checks]
-    rows = _rows(bench, checks)
+    rows = _rows(context, checks)
     return Verdict(
         name or f"{config.model.system}.training",
         results,
@@ -84,15 +84,15 @@ def verify_training(
         config.training.seed,
         versions(),
         seconds=time.perf_counter() - start,
-        training=_training(bench) if bench.ran and not bench.stopped else None,
+        training=_training(context) if context.ran and not context.stopped else None,
     )
 
 
-def climb(bench: Bench, rung: str) -> tuple[RungResult, Outcome]:
+def climb(context: TrainingContext, rung: str) -> tuple[RungResult, Outcome]:
     """One rung's result, timed."""
     start = time.perf_counter()
     try:
-        outcome = (RUNGS if bench.exact else ROUGH)[rung](bench)
+        outcome = (RUNGS if context.exact else ROUGH)[rung](context)
     except Stopped as stopped:
         outcome = Outcome([Check(rung, "trainer", "run", "fail", message=str(stopped))])
     told = [finding.message for finding in outcome.findings] + [outcome.message]
@@ -101,29 +101,29 @@ def climb(bench: Bench, rung: str) -> tuple[RungResult, Outcome]:
     return RungResult(rung, worst_judgement(outcome.checks), message, outcome.checks, seconds), outcome
 
 
-def _rows(bench: Bench, checks: list[Check]) -> list[LayerRow]:
+def _rows(context: TrainingContext, checks: list[Check]) -> list[LayerRow]:
     """A row for each parameter and running statistic of a run in float64; its slots' checks count with it."""
-    if not bench.ran or not bench.exact:
+    if not context.ran or not context.exact:
         return []
     judgements: dict[str, Judgement] = {}
     for check in checks:
         name = check.layer if check.layer.startswith(WEIGHTS) else owner(check.layer)
         judgements[name] = max(judgements.get(name, "pass"), check.judgement, key=SEVERITY.__getitem__)
-    names = [name for name in bench.expected.states[0] if name.startswith(WEIGHTS)]
-    return [_row(bench, name, judgements.get(name, "pass")) for name in names]
+    names = [name for name in context.expected.states[0] if name.startswith(WEIGHTS)]
+    return [_row(context, name, judgements.get(name, "pass")) for name in names]
 
 
-def _row(bench: Bench, name: str, judgement: Judgement) -> LayerRow:
+def _row(context: TrainingContext, name: str, judgement: Judgement) -> LayerRow:
     network, _, parameter = name.partition("/")
-    passage = next(p for p in passages(bench.config.model, NETWORKS[network]) if p.keras == parameter)
+    passage = next(p for p in passages(context.config.model, NETWORKS[network]) if p.keras == parameter)
     row = LayerRow(
-        passage.slot, name, port_name(bench, name), [*passage.keras_shape], [*passage.torch_shape],
+        passage.slot, name, port_name(context, name), [*passage.keras_shape], [*passage.torch_shape],
         parameters=math.prod(passage.keras_shape) if passage.trainable else 0, judgement=judgement,
     )  # fmt: skip
-    if name in bench.states:
-        series = bench.states[name]
+    if name in context.states:
+        series = context.states[name]
         row.float64, row.isolated, row.rounding = max(series.shares), series.shares[1], series.multiple
-        row.note = bench.noise.get(name, "")
+        row.note = context.noise.get(name, "")
     return row
 
 
@@ -145,19 +145,19 @@ def _first_row(findings: list[Finding], rows: list[LayerRow]) -> LayerRow | None
     return next((row for row in rows if row.reference_layer == name), own)
 
 
-def _training(bench: Bench) -> Training:
+def _training(context: TrainingContext) -> Training:
     """The curves of both runs."""
-    expected, got = bench.expected.losses, bench.got.losses
+    expected, got = context.expected.losses, context.got.losses
     curves = [
         Curve(name, [step[name] for step in expected], [step[name] for step in got])
         for name in expected[0]
         if name in got[0]
     ]
-    judged = list(bench.judged.values()) if bench.exact else []
-    steps = range(1, bench.steps + 1) if judged else range(0)
+    judged = list(context.judged.values()) if context.exact else []
+    steps = range(1, context.steps + 1) if judged else range(0)
     return Training(
-        bench.steps,
-        bench.conditions,
+        context.steps,
+        context.conditions,
         curves,
         apart=[max(series.shares[i] for series in judged) for i in steps],
         rounding=[max(series.drift[i] / (series.scales[i] or 1.0) for series in judged) for i in steps],

@@ -1,0 +1,237 @@
+"""Whole runs from the command line in both implementations: what they write, how they stop, how they go on."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from shared_impl.cli import run
+from shared_impl.training import checkpoints
+from shared_impl.training.metrics_log import TENSORBOARD
+from shared_impl.training.run_folder import CHECKPOINTS, PREVIEWS, SAMPLES, Run
+
+ROOT = Path(__file__).resolve().parents[2]
+IMPLEMENTATIONS = ("tf_impl", "torch_impl")
+SMALL = ["training.batch_size=4", "training.precision=float64", "runs.log_every=1", "runs.samples=4", "runs.previews=2"]
+DIGITS = ["dcgan_tiny", "model.ngf=2", "model.ndf=2", "model.nz=8", *SMALL]
+DRUMS = ["specgan_tiny", "model.dim=1", "model.nz=8", "training.d_updates=2", *SMALL]
+LOCKSTEP = 1e-10  # relative; 20 steps of a tiny network stay below 1e-13, see parity's rung "training"
+
+
+@pytest.fixture(autouse=True)
+def _in_an_empty_folder(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+
+
+def command(implementation, *arguments):
+    """The exit status of ``python -m implementation ...``, run in this process."""
+    module = __import__(f"{implementation}.__main__", fromlist=["implementation"])
+    return run(implementation, module.implementation, arguments)
+
+
+def started(implementation, *arguments):
+    environment = {**os.environ, "PYTHONPATH": str(ROOT), "TF_CPP_MIN_LOG_LEVEL": "3"}
+    return subprocess.Popen(
+        [sys.executable, "-m", implementation, *arguments],
+        env=environment,
+        stderr=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        text=True,
+    )
+
+
+def metrics(folder=Path("runs/0001-dcgan_tiny")):
+    """What was logged, without the one field that depends on the clock."""
+    lines = [json.loads(line) for line in (folder / "metrics.jsonl").read_text().splitlines()]
+    return [{name: value for name, value in line.items() if name != "seconds"} for line in lines]
+
+
+def wait_for(process, folder, step):
+    """Until so many steps are logged; fails with the process's own words if it ends before."""
+    deadline = time.monotonic() + 120
+    while time.monotonic() < deadline:
+        if process.poll() is not None:
+            pytest.fail(f"ended early: {process.communicate()[1]}")
+        if (folder / "metrics.jsonl").exists() and len(metrics(folder)) >= step:
+            return
+        time.sleep(0.01)
+    process.kill()
+    pytest.fail("took too long")
+
+
+def state(folder):
+    return checkpoints.load(checkpoints.latest(folder / CHECKPOINTS)).arrays
+
+
+@pytest.mark.parametrize("implementation", IMPLEMENTATIONS)
+def test_a_run_of_images_leaves_what_it_promises(implementation):
+    assert (
+        command(implementation, "train", *DIGITS, "training.steps=4", "runs.sample_every=2", "runs.checkpoint_every=2")
+        == 0
+    )
+    folder = Path("runs/0001-dcgan_tiny")
+    assert [line["step"] for line in metrics()] == [1, 2, 3, 4]
+    assert {"d_loss", "g_loss", "d_real", "d_fake"} <= metrics()[0].keys()
+    assert sorted(path.name for path in (folder / SAMPLES).iterdir()) == ["step-00000002.png", "step-00000004.png"]
+    assert Image.open(folder / SAMPLES / "step-00000004.png").size == (2 * 66 + 2, 2 * 66 + 2)
+    assert list(checkpoints.stored(folder / CHECKPOINTS)) == [2, 4]
+    assert list((folder / TENSORBOARD).glob("events*"))
+    table = Path("runs/experiments.md").read_text()
+    assert "dcgan_tiny" in table and "finished at step 4" in table
+    assert Run.open(folder).config.training.steps == 4
+
+
+def test_a_run_of_sound_leaves_previews_and_its_moments(tmp_path):
+    for implementation in IMPLEMENTATIONS:
+        assert command(implementation, "train", *DRUMS, "training.steps=1", "training.d_updates=1") == 0
+    for number in (1, 2):
+        folder = Path(f"runs/000{number}-specgan_tiny")
+        assert [path.suffix for path in (folder / PREVIEWS).iterdir()] == [".wav"]
+        assert (folder / "moments.npz").exists()
+    first, second = (metrics(Path(f"runs/000{number}-specgan_tiny")) for number in (1, 2))
+    assert first[0]["d_loss"] == pytest.approx(second[0]["d_loss"], rel=LOCKSTEP)
+
+
+def test_the_same_command_is_the_same_run_in_both_implementations():
+    """No weight is copied: configuration, seed and data are all that the two have in common."""
+    for implementation in IMPLEMENTATIONS:
+        assert command(implementation, "train", *DIGITS, "training.steps=5", "training.ema=0.9") == 0
+    first, second = (metrics(Path(f"runs/000{number}-dcgan_tiny")) for number in (1, 2))
+    for a, b in zip(first, second, strict=True):
+        assert b == pytest.approx(a, rel=LOCKSTEP)
+    assert first[0]["d_loss"] != first[1]["d_loss"]
+
+
+@pytest.mark.parametrize("implementation", IMPLEMENTATIONS)
+def test_killed_and_resumed_is_never_interrupted(implementation):
+    options = [*DIGITS, "training.ema=0.9", "runs.checkpoint_every=3", "runs.sample_every=4"]
+    folder = Path("runs/0001-dcgan_tiny")
+    killed = started(implementation, "train", *options, "training.steps=2000")
+    wait_for(killed, folder, 7)
+    killed.kill()
+    killed.communicate()
+    done = len(metrics(folder))
+    assert command(implementation, "train", "1", f"training.steps={done + 4}", "--resume") == 0
+    assert command(implementation, "train", *options, f"training.steps={done + 4}") == 0
+    whole = Path("runs/0002-dcgan_tiny")
+    assert metrics(folder) == metrics(whole)
+    ours, theirs = state(folder), state(whole)
+    assert ours.keys() == theirs.keys()
+    assert [name for name in ours if not np.array_equal(ours[name], theirs[name])] == []
+    pictures = [sorted(path.name for path in (f / SAMPLES).iterdir()) for f in (folder, whole)]
+    assert pictures[0] == pictures[1]
+
+
+@pytest.mark.parametrize("implementation", IMPLEMENTATIONS)
+def test_ctrl_c_saves_first_and_says_how_to_go_on(implementation):
+    folder = Path("runs/0001-dcgan_tiny")
+    running = started(implementation, "train", *DIGITS, "training.steps=2000")
+    wait_for(running, folder, 3)
+    running.send_signal(signal.SIGINT)
+    _, told = running.communicate(timeout=60)
+    assert running.returncode == 130
+    last = checkpoints.load(checkpoints.latest(folder / CHECKPOINTS))
+    assert last.step == len(metrics(folder)) >= 3
+    assert f"interrupted: saved at step {last.step} of 2000; go on with: train {folder} --resume" in told
+    assert "Traceback" not in told
+    assert f"interrupted at step {last.step}" in Path("runs/experiments.md").read_text()
+
+
+@pytest.mark.parametrize("implementation", IMPLEMENTATIONS)
+def test_a_diverging_run_stops_and_keeps_the_last_good_checkpoint(implementation, capsys):
+    wild = ["loss.kind=lsgan", "optimizer.lr=1e200", "runs.checkpoint_every=1"]
+    assert command(implementation, "train", *DIGITS, *wild, "training.steps=9") == 1
+    assert "diverged" in capsys.readouterr().err
+    folder = Path("runs/0001-dcgan_tiny")
+    assert all(
+        np.isfinite(array).all()
+        for path in (folder / CHECKPOINTS).iterdir()
+        for array in checkpoints.load(path).arrays.values()
+    )
+    assert "diverged at step" in Path("runs/experiments.md").read_text()
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["train", "dcgan_digit"], "unknown preset 'dcgan_digit', did you mean dcgan_digits?"),
+        (["train", *DIGITS, "training.batch_size=4000"], "fewer examples than one batch"),
+        (["train", *DIGITS, "runs.folder=/proc/nothing"], "runs.folder=/proc/nothing: cannot be written"),
+        (["train", *DIGITS, "data.source=images:nowhere"], "nowhere: no such folder"),
+        (["train", *DIGITS, "data.moments=nothing.npz", "data.source=drums"], "data.source=drums gives audio data"),
+        (["train", *DRUMS, "data.moments=nothing.npz"], "nothing.npz: no such file"),
+        (["train", "1", "--resume"], "no run '1' in runs"),
+        (["generate", "dcgan_tiny"], "no run 'dcgan_tiny' in runs"),
+        (["moments", "dcgan_tiny"], "dcgan learns from images"),
+        (["train"], "Missing argument 'PRESET'"),
+        (["trian", "dcgan"], "No such command 'trian'"),
+    ],
+    ids=lambda value: " ".join(value[:2]) if isinstance(value, list) else "",
+)
+def test_bad_input_is_one_line_and_status_2(arguments, message, capsys):
+    assert command("torch_impl", *arguments) == 2
+    told = capsys.readouterr().err
+    assert message in told
+    assert told.startswith("torch_impl: ") and told.count("\n") == 1
+    assert (
+        not Path("runs").exists() or not list(Path("runs").glob("0*")) or "moments" in message or "nothing" in message
+    )
+
+
+def test_a_run_is_resumed_with_its_own_configuration_or_refused(capsys):
+    assert command("torch_impl", "train", *DIGITS, "training.steps=2") == 0
+    assert command("torch_impl", "train", "dcgan_tiny", "optimizer.lr=0.5", "--resume") == 2
+    assert "made with another configuration: optimizer.lr: got 0.0002, expected 0.5" in capsys.readouterr().err
+    assert command("tf_impl", "train", "1", "--resume") == 2
+    assert "parity convert" in capsys.readouterr().err
+
+
+def test_unlikely_combinations_are_pointed_out(capsys):
+    assert command("torch_impl", "train", *DIGITS, "training.steps=1", "loss.kind=wgan-gp") == 0
+    assert "wgan-gp with batch norm in the critic" in capsys.readouterr().err
+
+
+def test_moments_of_shards_are_the_moments_of_all(capsys):
+    measuring = ["moments", "specgan_tiny"]
+    for number in (0, 1):
+        assert command("torch_impl", *measuring, "--shard", f"{number}/2", "--out", f"{number}.npz") == 0
+    assert command("torch_impl", *measuring, "--merge", "0.npz", "--merge", "1.npz", "--out", "both.npz") == 0
+    assert command("tf_impl", "moments", "specgan_tiny", "--out", "all.npz") == 0
+    with np.load("both.npz") as both, np.load("all.npz") as whole:
+        for name in ("mean", "variance"):
+            np.testing.assert_allclose(both[name], whole[name], rtol=LOCKSTEP)
+    assert command("torch_impl", "train", *DRUMS, "training.steps=1", "data.moments=0.npz") == 2
+    assert "holds shards" in capsys.readouterr().err
+    assert command("torch_impl", "train", *DRUMS, "training.steps=1", "data.moments=both.npz") == 0
+    assert command("torch_impl", "train", *DRUMS, "training.steps=1", "data.moments=both.npz", "data.overlap=0.5") == 2
+    assert "measured with other settings" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("implementation", IMPLEMENTATIONS)
+def test_a_profile_shows_the_convolutions_of_some_steps(implementation):
+    assert command(implementation, "train", *DIGITS, "training.steps=6", "--profile", "2") == 0
+    events = json.loads(Path("runs/0001-dcgan_tiny/profile/trace.json").read_text())["traceEvents"]
+    spans = [event for event in events if event.get("ph") == "X"]
+    assert any("conv" in event["name"].lower() for event in spans)
+    assert all(event["dur"] >= 0 and event["ts"] > 0 for event in spans)
+    assert command(implementation, "train", *DIGITS, "training.steps=1") == 0
+    assert not Path("runs/0002-dcgan_tiny/profile").exists()
+
+
+@pytest.mark.parametrize("implementation", IMPLEMENTATIONS)
+def test_compiled_training_is_the_same_training(implementation):
+    words = [*DIGITS, "training.steps=2", "loss.kind=wgan-gp", "training.reuse_fakes=false"]
+    for compiled in ("false", "true"):
+        assert command(implementation, "train", *words, f"training.compile={compiled}") == 0
+    first, second = (metrics(Path(f"runs/000{number}-dcgan_tiny")) for number in (1, 2))
+    for a, b in zip(first, second, strict=True):
+        assert b == pytest.approx(a, rel=LOCKSTEP)

@@ -1,0 +1,236 @@
+"""A broken layer is explained by name: each hypothesis on a port that has just that fault."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import keras
+import numpy as np
+import pytest
+import torch
+import torch.nn.functional as F
+from torch import nn
+from torch.nn.utils.parametrizations import spectral_norm
+
+import parity
+from parity.diagnosis.explain import HYPOTHESES
+from parity.verdict import Verdict
+from tests.cases import faults
+
+L = keras.layers
+
+
+def reference() -> keras.Model:
+    """Conv, BN, LeakyReLU, upsampling, conv, transposed conv, flatten, dense: a place for every fault."""
+    return keras.Sequential(
+        [
+            keras.Input((12, 12, 3)),
+            L.Conv2D(6, 5, strides=2, padding="same", name="conv"),
+            L.BatchNormalization(epsilon=1e-3, momentum=0.9, name="bn"),
+            L.LeakyReLU(0.2, name="act"),
+            L.UpSampling2D(2, interpolation="nearest", name="up"),
+            L.Conv2D(6, 3, padding="same", name="square"),
+            L.ReLU(name="relu"),
+            L.Conv2DTranspose(4, 5, strides=2, padding="same", name="deconv"),
+            L.Activation("tanh", name="tanh"),
+            L.Flatten(name="flatten"),
+            L.Dense(5, name="dense"),
+        ]
+    )
+
+
+class SameConv(nn.Conv2d):
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        return super().forward(F.pad(x, (1, 2, 1, 2)))
+
+
+class SameDeconv(nn.ConvTranspose2d):
+    def forward(self, x: torch.Tensor, output_size: list[int] | None = None) -> torch.Tensor:
+        return super().forward(x)[..., :-1, :-1]
+
+
+class Port(nn.Module):
+    """The faithful port; faults are put in from outside."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.conv = SameConv(3, 6, 5, stride=2)
+        self.bn = nn.BatchNorm2d(6, eps=1e-3, momentum=0.1)
+        self.act = nn.LeakyReLU(0.2)
+        self.up = nn.Upsample(scale_factor=2, mode="nearest")
+        self.square = nn.Conv2d(6, 6, 3, padding=1)
+        self.relu = nn.ReLU()
+        self.deconv = SameDeconv(6, 4, 5, stride=2, padding=1)
+        self.tanh = nn.Tanh()
+        self.dense = nn.Linear(4 * 24 * 24, 5)
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        x = self.act(self.bn(self.conv(x)))
+        return self.tail(self.relu(self.square(self.up(x))))
+
+    def tail(self, x: torch.Tensor) -> torch.Tensor:
+        return self.dense(self.tanh(self.deconv(x)).flatten(1))
+
+
+class Swapped(Port):
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        x = self.bn(self.act(self.conv(x)))
+        return self.tail(self.relu(self.square(self.up(x))))
+
+
+def short_output(port: Port) -> None:
+    port.deconv = nn.ConvTranspose2d(6, 4, 5, stride=2, padding=2, output_padding=0)
+    port.dense = nn.Linear(4 * 23 * 23, 5)
+
+
+class NoBias(nn.Conv2d):
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        return super().forward(x) - self.bias[:, None, None]
+
+
+class TransposedKernel(nn.Conv2d):
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        return F.conv2d(x, self.weight.transpose(2, 3), self.bias, padding=1)
+
+
+class FlippedKernel(nn.Conv2d):
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        return F.conv2d(x, self.weight.flip(2, 3), self.bias, padding=1)
+
+
+class ReversedChannels(nn.Conv2d):
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        return super().forward(x).flip(1)
+
+
+class HiddenEpsilon(nn.BatchNorm2d):
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        return F.batch_norm(x, self.running_mean, self.running_var, self.weight, self.bias, self.training, 0.1, 1e-5)
+
+
+class UnbiasedBatch(nn.BatchNorm2d):
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        if not self.training:
+            return super().forward(x)
+        shape = (1, -1, 1, 1)
+        mean, variance = x.mean((0, 2, 3)), x.var((0, 2, 3), correction=1)
+        y = (x - mean.view(shape)) / (variance.view(shape) + self.eps).sqrt()
+        return y * self.weight.view(shape) + self.bias.view(shape)
+
+
+class AlwaysBatch(nn.BatchNorm2d):
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        return F.batch_norm(x, None, None, self.weight, self.bias, True, 0.1, self.eps)
+
+
+class HiddenSlope(nn.LeakyReLU):
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        return torch.where(x > 0, x, 0.01 * x)
+
+
+class HiddenKind(nn.Tanh):
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        return 1 / (1 + torch.exp(-x))
+
+
+class HiddenBilinear(nn.Upsample):
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        return F.interpolate(x, scale_factor=2, mode="bilinear")
+
+
+def swapped(port: Port) -> None:
+    port.__class__ = Swapped
+
+
+def put(name: str, make: Callable[[], nn.Module]) -> Callable[[Port], None]:
+    return lambda port: setattr(port, name, make())
+
+
+def other_crop(port: Port) -> None:
+    port.deconv = nn.ConvTranspose2d(6, 4, 5, stride=2, padding=2, output_padding=1)
+
+
+def no_activation(port: Port) -> None:
+    port.relu = nn.Identity()
+
+
+FAULTS: list[tuple[str, str, Callable[[Port], None]]] = [
+    ("padding-alignment", "conv", put("conv", lambda: nn.Conv2d(3, 6, 5, stride=2, padding=2))),
+    ("padding-alignment", "deconv", other_crop),
+    ("output-padding", "deconv", short_output),
+    ("missing-bias", "square", put("square", lambda: NoBias(6, 6, 3, padding=1))),
+    ("missing-bias", "square", put("square", lambda: nn.Conv2d(6, 6, 3, padding=1, bias=False))),
+    ("kernel-layout", "square", put("square", lambda: TransposedKernel(6, 6, 3, padding=1))),
+    ("kernel-layout", "square", put("square", lambda: FlippedKernel(6, 6, 3, padding=1))),
+    ("channel-order", "square", put("square", lambda: ReversedChannels(6, 6, 3, padding=1))),
+    ("batchnorm-epsilon", "bn", put("bn", lambda: nn.BatchNorm2d(6, eps=1e-5, momentum=0.1))),
+    ("batchnorm-epsilon", "bn", put("bn", lambda: HiddenEpsilon(6, eps=1e-3, momentum=0.1))),
+    ("batchnorm-momentum", "bn", put("bn", lambda: nn.BatchNorm2d(6, eps=1e-3, momentum=0.9))),
+    ("batchnorm-variance", "bn", put("bn", lambda: UnbiasedBatch(6, eps=1e-3, momentum=0.1))),
+    ("batchnorm-statistics", "bn", put("bn", lambda: AlwaysBatch(6, eps=1e-3, momentum=0.1))),
+    ("activation-slope", "act", put("act", lambda: nn.LeakyReLU(0.01))),
+    ("activation-slope", "act", put("act", lambda: HiddenSlope(0.2))),
+    ("activation-kind", "relu", put("relu", lambda: nn.ELU())),
+    ("activation-kind", "tanh", put("tanh", lambda: HiddenKind())),
+    ("activation-kind", "deconv", no_activation),
+    ("resize-mode", "up", put("up", lambda: nn.Upsample(scale_factor=2, mode="bilinear"))),
+    ("resize-mode", "up", put("up", lambda: HiddenBilinear(scale_factor=2, mode="nearest"))),
+    ("layer-order", "bn", swapped),
+    ("spectral-norm", "square", put("square", lambda: spectral_norm(nn.Conv2d(6, 6, 3, padding=1)))),
+    ("kernel-size", "square", put("square", lambda: nn.Conv2d(6, 6, 5, padding=2))),
+    ("dilation", "square", put("square", lambda: nn.Conv2d(6, 6, 3, padding=2, dilation=2))),
+    ("groups", "square", put("square", lambda: nn.Conv2d(6, 6, 3, padding=1, groups=2))),
+    ("stride", "conv", put("conv", lambda: nn.Conv2d(3, 6, 5, stride=3))),
+    ("missing-layer", "bn", put("bn", lambda: nn.Identity())),
+    ("extra-layer", "tanh", put("tanh", lambda: nn.Sequential(nn.Tanh(), nn.BatchNorm2d(4)))),
+]
+
+
+def verdict(fault: Callable[[Port], None] | None) -> Verdict:
+    keras.utils.set_random_seed(1)
+    port = Port()
+    if fault is not None:
+        fault(port)
+    return parity.verify(reference(), port)
+
+
+def test_the_port_without_a_fault_passes() -> None:
+    found = verdict(None)
+    assert found.passed, found.to_text()
+    assert {name for name, rung in found.rungs.items() if rung.judgement != "pass"} == {"penalty", "state"}
+    assert found.rungs["penalty"].judgement == found.rungs["state"].judgement == "known-difference"
+    assert [finding.kind for finding in found.findings] == ["batchnorm-statistics", "batchnorm-variance"]
+    assert "tf.nn.moments stops the gradient" in found.findings[0].message
+    assert "n/(n-1)" in found.findings[1].message
+
+
+@pytest.mark.parametrize(("kind", "layer", "fault"), FAULTS, ids=lambda value: getattr(value, "__name__", value))
+def test_a_fault_is_named_where_it_is(kind: str, layer: str, fault: Callable[[Port], None]) -> None:
+    found = verdict(fault)
+    assert not found.passed
+    named = [finding for finding in found.findings if finding.kind == kind]
+    where = {part for finding in named for part in (finding.layer, finding.reference_layer)}
+    assert any(layer == part.split(".")[0] for part in where), found.to_text()
+    assert all(finding.message and finding.fix for finding in named)
+
+
+def test_every_hypothesis_is_among_the_faults() -> None:
+    unproven = {kind for kind, _ in HYPOTHESES} - {kind for kind, _, _ in FAULTS} - {"flatten-order"}
+    unproven -= {fault.kind for fault in faults.FAULTS.values()}  # of layers that this port lacks
+    assert not unproven
+
+
+def test_an_output_flattened_in_another_order() -> None:
+    model = keras.Sequential([keras.Input((6, 5, 3)), L.Conv2D(4, 3, padding="same"), L.Flatten()])
+    port = nn.Sequential(nn.Conv2d(3, 4, 3, padding=1), nn.Flatten())
+    found = parity.verify(model, port)
+    assert [finding.kind for finding in found.findings] == ["flatten-order"], found.to_text()
+    assert "permute" in found.findings[0].fix
+
+
+def test_the_explanation_of_a_shifted_transposed_convolution() -> None:
+    found = verdict(other_crop)
+    finding = next(finding for finding in found.findings if finding.kind == "padding-alignment")
+    assert "cropping (2, 1) where the reference has (1, 2)" in finding.message
+    assert "padding=1, then drop the last row and column" in finding.fix
+    assert np.isfinite(found.first_divergence.isolated)

@@ -1,0 +1,162 @@
+"""The rung distribution catches trainers that are broken on many devices alone, and names what is wrong with them."""
+
+from __future__ import annotations
+
+import dataclasses
+from itertools import product
+from types import SimpleNamespace
+
+import pytest
+import tensorflow as tf
+
+from parity.cli import frameworks
+from parity.systems.distribution import device_runs, rung, worker
+from parity.systems.distribution.device_runs import APART, OWN, RESUMED, EngineFailed, Job, traced
+from parity.systems.distribution.engines import DDP, ENGINES, Engine, environments
+from parity.systems.distribution.tasks import Task
+from parity.systems.pairs import select
+from parity.systems.training.context import TrainingContext
+from parity.systems.training.implementations import TORCH, one_thread
+from parity.systems.training.mutants import in_processes
+from parity.systems.training.verification import climb
+from shared_impl.config.differences import plain
+
+TWO = (ENGINES[0],)
+STEPS = "training.steps=4"
+
+
+@pytest.fixture(autouse=True)
+def _two_processes_of_torch(monkeypatch):
+    """One engine says what a fault is called; that all of them are asked, the registry's own pairs show."""
+    for module in (device_runs, rung):
+        monkeypatch.setattr(module, "ENGINES", TWO)
+    monkeypatch.setattr(device_runs, "_ahead", [])
+
+
+def verdict(words, port=TORCH):
+    (pair,) = select(words.split())
+    context = TrainingContext(pair.config(), port=port)
+    with one_thread():
+        return climb(context, "distribution")
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        "specgan.training loss.kind=lsgan model.use_batchnorm=true optimizer.clip_norm=0.5 training.d_updates=1",
+        "dcgan.training loss.kind=wgan-gp training.reuse_fakes=false",
+        "dcgan.training training.accumulation=2 training.batch_size=8 training.ema=0.9 training.instance_noise=0.3",
+        "conditional_dcgan_tiny.training model.attention_at=[8] model.attention_d=[8] training.ema=0.9",
+    ],
+)
+def test_options_that_meet_other_devices_hold_on_them(options):
+    result, outcome = verdict(f"{options} {STEPS}")
+    assert result.judgement == "known-difference" and not outcome.findings, result.message
+    (known,) = (check for check in result.checks if check.judgement == "known-difference")
+    assert known.measured > 1e-6 and "normalises by its own" in known.message
+
+
+def test_without_batch_norm_nothing_differs():
+    result, _ = verdict(f"specgan.training training.d_updates=1 {STEPS}")
+    assert result.judgement == "pass" and "sync_batchnorm" not in result.message
+    assert max(check.measured for check in result.checks if check.judgement == "pass") < 1e-10
+
+
+@pytest.mark.parametrize(
+    ("trainer", "kind"),
+    [
+        ("parity.systems.distribution.faults:AllTheFirst", "shards"),
+        ("parity.systems.distribution.faults:Unshared", "gradient-average"),
+    ],
+)
+def test_a_trainer_that_is_broken_on_many_devices_is_caught_and_named(trainer, kind):
+    result, outcome = verdict(f"dcgan.training {STEPS}", in_processes(trainer)(TORCH))
+    assert result.judgement == "fail"
+    assert {finding.kind for finding in outcome.findings} == {kind}
+    assert DDP in outcome.findings[0].message and "from the run in one process" in outcome.findings[0].message
+
+
+def test_an_engine_that_fails_says_its_last_words():
+    result, outcome = verdict(
+        f"dcgan.training {STEPS}", in_processes("parity.systems.distribution.faults:Missing")(TORCH)
+    )
+    (finding,) = outcome.findings
+    assert result.judgement == "fail" and finding.kind == "engine" and finding.layer == ENGINES[0].name
+    assert "exit status 1" in finding.message and "has no attribute 'Missing'" in finding.message
+
+
+@pytest.mark.parametrize(
+    ("words", "reason"),
+    [("training.precision=bfloat16", "judged in float64"), ("training.batch_size=3", "not split evenly over 2")],
+)
+def test_what_cannot_be_judged_abstains_with_the_reason(words, reason):
+    result, _ = verdict(f"dcgan.training {words} {STEPS}")
+    assert result.judgement == "abstain" and reason in result.checks[0].message
+
+
+def test_one_fleet_serves_all_that_were_announced():
+    configs = [select([f"{system}.training", STEPS])[0].config() for system in ("dcgan", "specgan")]
+    device_runs.announce(configs)
+    first, second = (device_runs.results_for(Job(config)) for config in configs)
+    assert first is second and len(device_runs._ahead) == 1
+    other = select(["dcgan.training", "training.steps=2"])[0].config()
+    assert device_runs.results_for(Job(other)) is not first
+    for one in device_runs._ahead:
+        one.close()
+        assert not one.folder.exists()
+    with pytest.raises(EngineFailed):
+        first.result(Job(configs[0]), TWO[0], device_runs.OWN)
+
+
+def test_one_run_is_traced_as_a_users_is_with_batch_norm_if_any_has(monkeypatch):
+    monkeypatch.setattr(device_runs, "ENGINES", ENGINES)
+    monkeypatch.setattr(device_runs.DeviceRuns, "_sail", lambda self: None)
+    one = device_runs.DeviceRuns(Job(select([f"{system}.training"])[0].config()) for system in ("specgan", "dcgan"))
+    tasks = [(*key, one._task(*key)) for key in product(one.jobs, ENGINES, (OWN, RESUMED, APART))]
+    one.close()
+    assert [key for *key, task in tasks if task.traced] == [[one.jobs[1], ENGINES[1], OWN]]
+    assert traced(one.jobs[:1]) is one.jobs[0]
+    assert {run: (task.first, task.last) for _, _, run, task in tasks} == {
+        OWN: (0, 2), RESUMED: (2, 3), APART: (0, 2)
+    }  # fmt: skip
+
+
+def test_tensorflow_traces_or_goes_operation_by_operation():
+    counted = []
+    function = tf.function(lambda: counted.append(1))
+    try:
+        for wanted in (True, False):
+            frameworks.trace(wanted)
+            for _ in range(3):
+                function()
+    finally:
+        frameworks.trace(True)
+    assert len(counted) == 1 + 3
+
+
+def test_a_worker_traces_what_it_is_asked_to(monkeypatch):
+    (pair,) = select(["dcgan.training", STEPS])
+    eagerly = []
+    trainer = SimpleNamespace(
+        step=lambda step, batches: eagerly.append(tf.config.functions_run_eagerly()), settle=lambda: None
+    )
+    implementation = SimpleNamespace(
+        Trainer=lambda *arguments: trainer, state=lambda trainer: {}, restore=lambda trainer, state: None
+    )
+    monkeypatch.setattr(worker, "import_module", lambda name: implementation)
+    alone = SimpleNamespace(processes=1, process=0, mean=lambda metrics: metrics, chief=False)
+    tasks = [
+        Task("implementation:Trainer", plain(pair.config()), 4, 0, 1, wanted, None, "")
+        for wanted in (True, False, True)
+    ]
+    worker.perform("tf_impl", tasks, alone)
+    assert eagerly == [False, True, False]
+
+
+def test_each_process_knows_its_place():
+    torch_places = environments(Engine("torch", DDP, 4, 4))
+    assert [place["RANK"] for place in torch_places] == ["0", "1", "2", "3"]
+    assert len({(place["MASTER_PORT"], place["WORLD_SIZE"]) for place in torch_places}) == 1
+    (multi,) = (engine for engine in ENGINES if engine.framework == "tensorflow" and engine.processes == 2)
+    assert len({place["TF_CONFIG"] for place in environments(multi)}) == 2
+    assert environments(dataclasses.replace(multi, processes=1)) == [{}]

@@ -1,0 +1,300 @@
+"""The claims of every other document: complete, each by its measurement, and each able to come out otherwise."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from parity.report import render
+from parity.report.strings import STRINGS
+from parity.systems.claims import DOCUMENTS, measure
+from parity.systems.claims.measured import Claim
+from parity.systems.claims.twins import Twins
+
+ROOT = Path(__file__).resolve().parents[3]
+LATER = {document.number: document for document in DOCUMENTS[1:]}
+# What of each document is not simply true.
+FALSE = {
+    "001": {"vs.g.upsampling", "vs.g.norm", "vs.momentum"},
+    "002": set(),
+    "003": {"d.differentiable", "init"},
+    "004": {"label.projected", "attention.first", "attention.second", "loss.penalty", "d.instead"},
+}
+CONDITIONAL = {
+    "001": {"d.padding", "vs.g.initial", "vs.d.last", "vs.t.clamp"},
+    "002": {"d.score"},
+    "003": {"d.activation", "d.sigmoid", "norm.defaults", "loop.epochs", "tips.strong"},
+    "004": {
+        *("sn.stock", "schedule", "label.huge", "g.depth", "loss.perceptual", "d.layernorm", "scales.pool"),
+        *("accumulation", "ema"),
+    },
+}
+UNMEASURED = {
+    "001": {"t.data", "t.hardware", "s.dropout", "l.results"},
+    "002": {"convincing"},
+    "003": {"norm.collapse", "tips.stable"},
+    "004": {"loss.stable", "progressive", "better"},
+}
+UNCHANGED = "data.flip=none data.rotate=0 data.jitter=0"
+COUNTS = {"001": 47, "002": 15, "003": 28, "004": 44}
+
+
+@pytest.fixture(scope="module")
+def twins() -> Twins:
+    return Twins()
+
+
+@pytest.fixture(scope="module")
+def results(twins: Twins) -> dict[str, dict]:
+    return {result["id"]: result for document in measure(twins, list(LATER.values())) for result in document["claims"]}
+
+
+def claim(name: str) -> Claim:
+    number, _, rest = name.partition(".")
+    (found,) = (one for one in LATER[number].claims if one.name == rest)
+    return found
+
+
+@pytest.mark.parametrize("number", LATER)
+def test_every_claim_has_words_and_every_section_claims(number):
+    document = LATER[number]
+    names = [one.name for one in document.claims]
+    assert len(names) == len(set(names)) == COUNTS[number]
+    assert {section for one in document.claims for section in one.sections.split()} == set(document.sections)
+    for one in document.claims:
+        assert one.en.endswith(".") and one.zh.endswith("。"), one.name
+        assert not any("\u4e00" <= letter <= "\u9fff" for letter in one.en), one.name
+
+
+@pytest.mark.parametrize("number", LATER)
+def test_verdicts(results, number):
+    own = {name.partition(".")[2]: result["verdict"] for name, result in results.items() if name.startswith(number)}
+    found = {verdict: {name for name, one in own.items() if one == verdict} for verdict in set(own.values())}
+    assert found.get("false", set()) == FALSE[number]
+    assert found.get("conditional", set()) == CONDITIONAL[number]
+    assert found.get("not measurable", set()) == UNMEASURED[number]
+    assert found["true"] == set(own) - FALSE[number] - CONDITIONAL[number] - UNMEASURED[number]
+
+
+def test_the_readme_tells_the_counts(results):
+    verdicts = [result["verdict"] for result in results.values()]
+    numbers = [verdicts.count(verdict) for verdict in ("true", "conditional", "false", "not measurable")]
+    words = " ".join((ROOT / "README.md").read_text("utf-8").split())
+    assert f"Of {len(verdicts)} statements of the other systems' documents" in words
+    assert "{} are true, {} conditional, {} false, {} cannot be measured".format(*numbers) in words
+    assert "all 68 statements of that check-list: 39 are true, 17 conditional, 9 false, 3 cannot be measured" in words
+
+
+def test_measurements_are_told_in_both_languages(results):
+    for name, result in results.items():
+        assert result["measured"]["en"] and result["measured"]["zh"], name
+        assert not any("\u4e00" <= letter <= "\u9fff" for letter in result["measured"]["en"]), name
+        assert result["verdict"] in STRINGS
+
+
+def test_documents_stand_one_under_the_other(results):
+    documents = [
+        {
+            "id": number,
+            "title": document.title,
+            "claims": [result for name, result in results.items() if name.startswith(number)],
+        }
+        for number, document in LATER.items()
+    ]
+    files = render({"claims": documents})
+    places = [files["index.html"].index(f'id="claims-{number}-table"') for number in LATER]
+    assert places == sorted(places)
+    assert all(f'id="claim-{name}"' in files["index.html"] for name in results)
+    for number, document in LATER.items():
+        assert f"### {number}: {document.title['en']}\n\n{COUNTS[number]} statements: " in files["report.md"]
+        assert f"### {number}: {document.title['zh']}\n\n{COUNTS[number]} 条声明：" in files["report.zh.md"]
+
+
+@pytest.mark.parametrize(
+    ("name", "figures"),
+    [
+        ("001.vs.momentum", ("2.398, 2.999", "0.599, 2.676")),
+        ("001.vs.t.clamp", ("p = 0: torch 100, Keras 16.12", "p = 1e-09: torch 20.72, Keras 16.12")),
+        ("001.t.batch", ("3,000 steps",)),
+        ("001.t.cosine", ("2.0e-4 → 1.1e-4 → 1.0e-5",)),
+        ("002.d.score", ("1 score at 128×128 but 25 at the generator's 256×256",)),
+        ("002.spectrogram", ("32,768 samples give [N, 1, 256, 256]",)),
+        ("003.g.code", ("3,574,656 in it, 3,574,656 in Keras",)),
+        ("003.d.code", ("2,763,520 in it, 2,763,520 in Keras",)),
+        ("003.tips.strong", ("4.5e-5", "0.99995")),
+        ("004.label.huge", ("393,216 parameters, 0.87% of D's 45,133,568",)),
+        ("004.label.projected", ("21.5 times larger: 8,454,912 parameters instead of 393,216",)),
+        ("004.g.depth", ("7 transposed convolutions",)),
+        ("004.attention.first", ("it follows 16×16",)),
+        ("004.attention.second", ("it follows 64×64", "1,024 MiB")),
+        ("004.scales.pool", ("becomes 0.444, with Keras's SAME 1.000",)),
+        ("004.loss.penalty", ("(1024 norms), not over each sample (4 norms)",)),
+    ],
+)
+def test_figures_that_contradict_a_document_are_told(results, name, figures):
+    for figure in figures:
+        assert figure in results[name]["measured"]["en"]
+
+
+@pytest.mark.parametrize(
+    ("name", "network", "layer", "attribute", "value"),
+    [
+        ("001.g.block2", "generator", "upconv_1_bn", "eps", 1e-3),
+        ("001.d.block3", "discriminator", "downconv_2_lrelu", "negative_slope", 0.1),
+    ],
+)
+def test_a_block_that_is_not_as_written_is_noticed(twins, results, monkeypatch, name, network, layer, attribute, value):
+    """The written block keeps its own settings: the reference with another one no longer gives its values."""
+    from parity.systems.claims.twins import Twin
+
+    class Other(Twins):
+        def get(self, *arguments, **options):
+            return other
+
+    other = Twin("upsample_dcgan", f"UpsampleDCGAN{network.capitalize()}")
+    keras = other.reference.get_layer(layer)
+    setattr(keras, {"eps": "epsilon"}.get(attribute, attribute), value)
+    assert claim(name).measure(twins).verdict == "true"
+    assert claim(name).measure(Other()).verdict == "false"
+
+
+def test_a_wrong_size_is_noticed(twins, results, monkeypatch):
+    g, d = (twins.get(network, "upsample_dcgan") for network in ("generator", "discriminator"))
+    monkeypatch.setitem(g.port_shapes, "upconv_1_lrelu", (2, 128, 17, 17))
+    monkeypatch.setitem(d.port_shapes, "flatten", (2, 8191))
+    assert claim("001.g.block2").measure(twins).verdict == "false"
+    assert claim("001.d.flatten").measure(twins).verdict == "false"
+
+
+def test_readings_follow_what_the_code_does(twins, results, monkeypatch):
+    from torch import nn
+
+    g, d = (twins.get(network, "upsample_dcgan") for network in ("generator", "discriminator"))
+    monkeypatch.setattr(d.modules("ChannelDropout")[0], "p", 0.5)
+    assert claim("001.d.dropout").measure(twins).verdict == "false"
+    monkeypatch.setattr(g.layers("LeakyReLU")[0], "negative_slope", 0.1)
+    assert claim("001.vs.g.activation").measure(twins).verdict == "false"
+    monkeypatch.setitem(d.outputs, "output_sigmoid", np.array([1.5, 0.5]))
+    assert claim("001.d.probability").measure(twins).verdict == "false"
+    upsample = nn.Upsample
+    monkeypatch.setattr(nn, "Upsample", lambda scale_factor, mode="bilinear": upsample(None, scale_factor, mode))
+    assert claim("001.vs.g.upsampling").measure(twins).verdict == "true"
+
+
+@pytest.mark.parametrize(
+    ("name", "override"),
+    [
+        ("001.t.smoothing", "loss.label_smoothing=0.2"),
+        ("001.t.cosine", "optimizer.final_lr=0.0"),
+        ("001.t.adam", "optimizer.beta1=0.9"),
+        ("001.t.batch", "training.batch_size=804"),
+        ("001.t.fixed", "optimizer.lr=0.001"),
+    ],
+)
+def test_another_configuration_is_noticed(twins, results, monkeypatch, name, override):
+    from parity.systems.claims import seed_001_training
+
+    own = seed_001_training.log_run
+    monkeypatch.setattr(seed_001_training, "log_run", lambda *words: own(*words, override))
+    assert claim(name).measure(twins).verdict == "false"
+
+
+@pytest.mark.parametrize(
+    ("name", "implementation", "network", "options", "path", "attribute", "value"),
+    [
+        ("002.g.last", "soundgan", "generator", {"nz": 8, "ngf": 2}, "upconv_6", "kernel", 0.0),
+        ("002.activations", "soundgan", "generator", {"nz": 8, "ngf": 2}, "upconv_2_lrelu", "negative_slope", 0.1),
+        ("003.d.code", "dcgan", "discriminator", {}, "downconv_1_bn", "epsilon", 1e-3),
+        ("003.norm.defaults", "dcgan", "generator", {}, "upconv_0_bn", "momentum", 0.99),
+    ],
+)
+def test_another_layer_is_noticed(twins, results, name, implementation, network, options, path, attribute, value):
+    from parity.systems.claims.twins import CLASSES, Twin
+
+    other = Twin(implementation, CLASSES[implementation] + network.capitalize(), **options)
+
+    class Others(Twins):
+        def get(self, wanted, system="specgan", **settings):
+            return other if (wanted, system) == (network, implementation) else twins.get(wanted, system, **settings)
+
+    assert other.exact is not None  # the port keeps what the reference loses
+    layer = other.reference.get_layer(path)
+    if attribute == "kernel":
+        layer.kernel.assign(layer.kernel * value)
+    else:
+        setattr(layer, attribute, value)
+    assert results[name]["verdict"] != "false"
+    assert claim(name).measure(Others()).verdict == "false"
+
+
+@pytest.mark.parametrize(
+    ("name", "module", "preset", "override", "verdict"),
+    [
+        ("003.loop.adam", "seed_003_training", "dcgan", "optimizer.beta1=0.9", "false"),
+        ("003.loop.sum", "seed_003_training", "dcgan", "loss.d_scale=0.5", "false"),
+        ("003.loop.noise", "seed_003_training", "dcgan", "training.latents=uniform", "false"),
+        ("003.loop.epochs", "seed_003_training", "dcgan", "training.batch_size=100", "true"),
+        ("002.spectrogram", "seed_002_networks", "soundgan", "model.image_size=128", "false"),
+        ("004.smoothing", "seed_004_losses", "conditional_dcgan", "loss.label_smoothing=0.2", "false"),
+        ("004.schedule", "seed_004_training", "conditional_dcgan", "optimizer.schedule=cosine", "true"),
+        ("004.balance", "seed_004_training", "conditional_dcgan", "data.balance=false", "false"),
+        ("004.augmentation", "seed_004_training", "conditional_dcgan", UNCHANGED, "false"),
+        ("004.ttur", "seed_004_training", "conditional_dcgan_improved", "optimizer.lr_d=0.0001", "false"),
+        ("004.g.depth", "seed_004_networks", "conditional_dcgan", "model.image_size=128", "false"),
+        ("004.g.layers", "seed_004_networks", "conditional_dcgan", "model.image_size=128", "false"),
+        ("004.d.layers", "seed_004_networks", "conditional_dcgan", "model.batchnorm_d=false", "false"),
+        ("004.d.removed", "seed_004_networks", "conditional_dcgan_improved", "model.batchnorm_d=true", "false"),
+        (
+            "004.attention.at64",
+            "seed_004_networks",
+            "conditional_dcgan_improved",
+            "model.attention_at=[16,32]",
+            "false",
+        ),
+        ("004.improved.g", "seed_004_networks", "conditional_dcgan_improved", "model.attention_at=[16]", "false"),
+        ("004.label.map", "seed_004_networks", "conditional_dcgan", "model.label=replicated", "false"),
+    ],
+)
+def test_another_preset_is_noticed(twins, results, monkeypatch, name, module, preset, override, verdict):
+    import importlib
+
+    measured = importlib.import_module(f"parity.systems.claims.{module}")
+    own = measured.load
+    changed = lambda one, words=(): own(one, [*words, *(override.split() if one == preset else [])])  # noqa: E731
+    monkeypatch.setattr(measured, "load", changed)
+    assert claim(name).measure(twins).verdict == verdict
+
+
+def test_formulas_are_held_against_the_implementations(twins, results, monkeypatch):
+    import torch
+
+    import torch_impl.attention
+    import torch_impl.features
+    import torch_impl.losses
+    import torch_impl.trainer
+
+    monkeypatch.setitem(torch_impl.losses.D_LOSSES, "hinge", lambda cfg, real, fake: (1 - real).mean())
+    monkeypatch.setattr(torch_impl.features, "_gram", lambda x: x.flatten(2) @ x.flatten(2).mT)
+    monkeypatch.setattr(torch_impl.attention, "_block", lambda query, key, value: value @ torch.ones(30, 30).double())
+    monkeypatch.setattr(torch_impl.losses, "gradient_penalty", lambda *arguments: torch.tensor(0.5))
+    assert results["004.loss.penalty"]["measured"]["en"] != claim("004.loss.penalty").measure(twins).en
+    for name in ("loss.hinge", "texture", "attention.formula"):
+        assert results[f"004.{name}"]["verdict"] == "true"
+        assert claim(f"004.{name}").measure(twins).verdict == "false", name
+
+
+def test_normalisation_is_held_against_stock_layers(twins, results, monkeypatch):
+    import keras
+    from torch import nn
+
+    import tf_impl.conditional_dcgan
+
+    same = keras.layers.AveragePooling2D(3, 2, "same")
+    monkeypatch.setattr(tf_impl.conditional_dcgan, "_half", lambda i, images: same(images))
+    assert claim("004.scales.pool").measure(twins).verdict == "false"
+    monkeypatch.setattr(nn, "BatchNorm2d", lambda channels, **settings: nn.Identity())
+    assert claim("004.d.conflict").measure(twins).verdict == "false"
+    monkeypatch.setattr(nn, "GroupNorm", lambda groups, channels: nn.Identity())
+    assert claim("004.d.instead").measure(twins).verdict == "true"
