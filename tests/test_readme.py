@@ -1,44 +1,61 @@
-"""What README.md counts and lists is what there is."""
+"""What README.md counts, shows and links to is what there is."""
 
 from __future__ import annotations
 
 import re
 from pathlib import Path
 
+import pytest
+
 from parity.systems.mutants import MUTANTS
 from parity.systems.pairs import registry
 from parity.systems.training import mutants as in_training
-from shared_impl.config.presets import presets
-from shared_impl.config.schema import Config
 from shared_impl.config.systems import SYSTEMS
 
-README = (Path(__file__).parents[1] / "README.md").read_text("utf-8")
+ROOT = Path(__file__).resolve().parents[1]
+README = (ROOT / "README.md").read_text("utf-8")
+PAGES = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *sorted((ROOT / "docs").glob("*.md"))]
+WORDS = 900  # a page that a newcomer reads to the end
 
 
-def rows(first: str) -> list[list[str]]:
-    """The cells of the table whose first heading is that."""
-    table = README.partition(f"\n| {first} |")[2].partition("\n\n")[0]
-    return [[cell.strip() for cell in line.strip("|").split("|")] for line in table.splitlines()[2:]]
+def test_length_of_the_readme():
+    assert len(README.split()) <= WORDS
 
 
-def test_pairs_and_mutants_are_counted():
-    assert f"verify all {len(registry())} pairs" in README
-    assert f"{len(MUTANTS) + len(in_training.MUTANTS)} ports and trainers broken on purpose" in README
+def test_counts_of_pairs_and_mutants():
+    assert f"this project's {len(registry())} pairs" in README
+    assert f"breaks {len(MUTANTS) + len(in_training.MUTANTS)} ports and trainers on purpose" in README
 
 
-def test_every_preset_stands_beside_its_system():
-    told = {}
-    for system, _, names in rows("system"):
-        words = re.findall(r"`(\w+)`", names)
-        told[system.strip("`")] = {word if not word.startswith("_") else words[0] + word for word in words}
-    assert set(told) == set(SYSTEMS)
-    assert set().union(*told.values()) == set(presets())
+def test_every_system_has_a_row():
+    table = README.partition("\n| system |")[2].partition("\n\n")[0]
+    assert {line.split("|")[1].strip(" `") for line in table.splitlines()[2:]} == set(SYSTEMS)
 
 
-def test_every_section_of_a_configuration_is_told():
-    assert [row[0].strip("`") for row in rows("section")] == [name for name in Config.model_fields if name != "model"]
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+def test_links_and_pictures_exist(page):
+    targets = re.findall(r"\]\((?!https?:)([^)#]+)", page.read_text("utf-8"))
+    assert [target for target in targets if not (page.parent / target).exists()] == []
 
 
-def test_no_two_rows_of_a_table_say_the_same():
-    commands = [row[1].partition(":")[0] for row in rows("you want to")]
-    assert len(commands) == len(set(commands))
+def test_the_output_shown_is_what_the_example_prints():
+    from parity.cli import frameworks
+
+    frameworks.load()
+    from contextlib import redirect_stdout
+    from io import StringIO
+
+    code = README.partition("```python\n")[2].partition("```")[0]
+    shown = README.partition("```text\n")[2].partition("```")[0]
+    printed = StringIO()
+    with redirect_stdout(printed):
+        exec(code, {})
+    words, expected = _without_figures(printed.getvalue()), _without_figures(shown)
+    assert expected.startswith("sequential / Conv#d: NOT faithful: padding fails at conv#d")
+    for part in filter(None, (part.strip() for part in expected.split("…"))):
+        assert part in words
+
+
+def _without_figures(text: str) -> str:
+    """The text in one line, numbers masked: weights are drawn anew in each run."""
+    return re.sub(r"[-\d.]+(e-?\d+)?", "#", " ".join(text.split()))
