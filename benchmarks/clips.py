@@ -15,7 +15,7 @@ import numpy as np
 
 from benchmarks.processes import Player
 from benchmarks.tables import Table, span
-from shared_impl.sampling.draws import Draws
+from shared_impl.draws import Draws
 
 Array = np.ndarray
 COUNT, SAMPLES, FRAME, HOP, ITERATIONS = 64, 16384, 256, 128, 16

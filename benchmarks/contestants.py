@@ -23,7 +23,7 @@ from benchmarks import flops
 from benchmarks.flops import Product
 from shared_impl.config.presets import load
 from shared_impl.config.schema import Config
-from shared_impl.sampling.draws import Draws
+from shared_impl.draws import Draws
 
 Array = np.ndarray
 WHO = ("ours", "tutorial", "exact")  # exact: ours in float64

@@ -14,7 +14,7 @@ from benchmarks.contestants import Array, best_rate, convolutions, drawn
 from benchmarks.flops import Product
 from benchmarks.tutorial_tensorflow import Tutorial as Loop
 from shared_impl.config.schema import Config
-from shared_impl.sampling.draws import Draws
+from shared_impl.draws import Draws
 from tf_impl import build
 from tf_impl.initial_weights import initialise
 from tf_impl.trainer import Trainer

@@ -15,7 +15,7 @@ from benchmarks.contestants import Array, best_rate, convolutions, drawn
 from benchmarks.flops import Product
 from benchmarks.tutorial_torch import Tutorial as Loop
 from shared_impl.config.schema import Config
-from shared_impl.sampling.draws import Draws
+from shared_impl.draws import Draws
 from torch_impl import build
 from torch_impl.initial_weights import initialise
 from torch_impl.trainer import Trainer

@@ -15,10 +15,10 @@ from benchmarks.contestants import FRAMEWORKS
 from benchmarks.processes import Player
 from benchmarks.tables import Table, judged
 from shared_impl.config.presets import load
+from shared_impl.data.source_moments import for_run
 from shared_impl.data.sources import open_source
 from shared_impl.data.stream import Batch, Stream
 from shared_impl.training.replicas import IMPLEMENTATIONS
-from shared_impl.training.run_moments import for_run
 
 GOAL = 0.05  # of a step, spent waiting
 STEPS = 40

@@ -237,8 +237,8 @@ def convert(
     from parity.cli.convert import convert as told
     from parity.verdict import NotFaithful
     from shared_impl.config.presets import ConfigError
-    from shared_impl.training.checkpoints import CheckpointError
-    from shared_impl.training.run_folder import RunError
+    from shared_impl.storage.checkpoints import CheckpointError
+    from shared_impl.storage.run_folder import RunError
 
     try:
         for line in told(source, target, network, runs):

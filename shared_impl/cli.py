@@ -18,6 +18,7 @@ import typer
 
 from shared_impl.config.presets import ConfigError, load, presets
 from shared_impl.config.schema import Config, RunsConfig
+from shared_impl.data import source_moments
 from shared_impl.data.classes import told
 from shared_impl.data.errors import DataError
 from shared_impl.data.moments import save
@@ -38,11 +39,11 @@ from shared_impl.sampling.generation import (
     parse_seeds,
     write,
 )
-from shared_impl.training import checkpoints, run_moments
-from shared_impl.training.checkpoints import Checkpoint, CheckpointError
+from shared_impl.storage import checkpoints
+from shared_impl.storage.checkpoints import Checkpoint, CheckpointError
+from shared_impl.storage.run_folder import CHECKPOINTS, CONFIG, RunError, find_run
 from shared_impl.training.interrupts import Interrupted
 from shared_impl.training.replicas import WorkerLost, speaker, speaks
-from shared_impl.training.run_folder import CHECKPOINTS, CONFIG, RunError, find_run
 from shared_impl.training.training_monitor import Diverged
 
 FAILED, UNUSABLE, INTERRUPTED = 1, 2, 130
@@ -56,7 +57,7 @@ class Implementation:
     framework: str
     train: Callable[[Config, str, Path | None, int], Path | None]
     sampler: Callable[[Checkpoint], Generator]
-    log_magnitude: run_moments.LogMagnitude
+    log_magnitude: source_moments.LogMagnitude
 
 
 class Format(StrEnum):
@@ -183,9 +184,9 @@ def application(name: str, implementation: Callable[[], Implementation]) -> type
         part, of = _fraction(shard)
         source = open_source(config.data, config.model)
         if merge:
-            found = run_moments.merged(source, config, merge)
+            found = source_moments.merged(source, config, merge)
         else:
-            found = run_moments.measure(source, config, implementation().log_magnitude, part, of)
+            found = source_moments.measure(source, config, implementation().log_magnitude, part, of)
         save(found, out)
         print(f"{out}: {found.count:,} frames of {source}")
         return 0

@@ -12,7 +12,7 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from shared_impl.training.checkpoints import refuse_unlike
+from shared_impl.storage.checkpoints import validate_arrays
 from tf_impl.layers import named
 from tf_impl.optimizers import Adam, RMSProp
 from tf_impl.trainer import Trainer
@@ -31,7 +31,7 @@ def restore(trainer: Trainer, arrays: Mapping[str, Array]) -> None:
     variables = _variables(trainer)
     shapes = {name: tuple(variable.shape) for name, variable in variables.items()}
     shapes |= {f"{name}/updates": () for name, _ in _optimizers(trainer)}
-    refuse_unlike({name: array.shape for name, array in arrays.items()}, shapes)
+    validate_arrays({name: array.shape for name, array in arrays.items()}, shapes)
     for name, variable in variables.items():
         variable.assign(tf.constant(arrays[name], variable.dtype))
     for name, optimizer in _optimizers(trainer):

@@ -22,8 +22,8 @@ from tensorflow import Tensor
 
 from shared_impl.config.presets import ConfigError
 from shared_impl.config.schema import Config
-from shared_impl.training.rendezvous import answers, is_place, meet
-from shared_impl.training.replicas import agreed, lost, refuse_uneven, wanted
+from shared_impl.training.rendezvous import is_host_and_port, is_listening, wait_for_all_workers
+from shared_impl.training.replicas import common_error, requested_devices, validate_even_split, worker_lost
 from tf_impl.layers import average
 
 _JOBS = ("chief", "worker")  # of TF_CONFIG that train, in the order of their numbers
@@ -51,11 +51,11 @@ class Replicas:
         devices = self._devices()
         self.local = 1 if self.asked.strategy == "one" else len(devices)
         self.size = self.processes * self.local
-        refuse_uneven(self.config, self.size)
+        validate_even_split(self.config, self.size)
         if self.config.training.compile and self.size > 1:
             problem = "training.compile: XLA cannot average over several devices: use one, or training.compile=false"
-            raise agreed(problem)
-        if wanted(self.asked)[0] == "cpu":
+            raise common_error(problem)
+        if requested_devices(self.asked)[0] == "cpu":
             _use_processors(self.local, self.asked.devices)
         elif self.processes > 1 and devices[0].startswith("GPU"):
             tf.config.set_visible_devices(tf.config.list_physical_devices("GPU")[: self.local], "GPU")
@@ -148,12 +148,12 @@ class Replicas:
         except tf.errors.OpError as error:
             if self.processes == 1:
                 raise
-            silent = [i for i, place in enumerate(self.workers) if i != self.process and not answers(place)]
+            silent = [i for i, place in enumerate(self.workers) if i != self.process and not is_listening(place)]
             if not silent and not isinstance(error, (tf.errors.UnavailableError, tf.errors.DeadlineExceededError)):
                 raise
             time.sleep(_GRACE)
             workers = [f"worker {i} of {self.processes} ({self.workers[i]})" for i in silent]
-            raise lost(workers, _reason(str(error))) from error
+            raise worker_lost(workers, _reason(str(error))) from error
 
     def _progress(self) -> None:
         """A step has come to its end, or a part of its graph, which is built before the first."""
@@ -173,7 +173,7 @@ class Replicas:
 
     def _devices(self) -> list[str]:
         """The devices of this process that the configuration asks for."""
-        kind, count = wanted(self.asked)
+        kind, count = requested_devices(self.asked)
         gpus = tf.config.list_physical_devices("GPU") if kind != "cpu" else []
         if kind == "cpu":
             return [f"CPU:{i}" for i in range(count or 1)]
@@ -185,27 +185,27 @@ class Replicas:
         return [f"GPU:{i}" for i in range(count or len(gpus))] or ["CPU:0"]
 
     def _refuse_impossible(self) -> None:
-        strategy, (kind, count) = self.asked.strategy, wanted(self.asked)
+        strategy, (kind, count) = self.asked.strategy, requested_devices(self.asked)
         if strategy == "one" and self.processes > 1:
-            raise agreed(f"distribution.strategy=one: but TF_CONFIG names {self.processes} workers")
+            raise common_error(f"distribution.strategy=one: but TF_CONFIG names {self.processes} workers")
         if strategy == "mirrored" and self.processes > 1:
-            raise agreed(
+            raise common_error(
                 f"distribution.strategy=mirrored is for the devices of one process: but TF_CONFIG names "
                 f"{self.processes} workers; use multi_worker or auto"
             )
         if strategy == "multi_worker" and self.processes == 1:
-            raise agreed(
+            raise common_error(
                 "distribution.strategy=multi_worker: TF_CONFIG must name two workers or more, and which one this is: "
                 '{"cluster": {"worker": ["HOST:PORT", "HOST:PORT"]}, "task": {"type": "worker", "index": 0}}'
             )
         if self.processes > 1 and kind == "cpu" and (count or 1) > 1:
-            raise agreed(
+            raise common_error(
                 f"distribution.devices={self.asked.devices}: a worker of several has one processor; start {count} "
                 "workers instead"
             )
 
     def _meet(self) -> None:
-        meet(self.workers, self.process, self.asked.timeout, "TF_CONFIG")
+        wait_for_all_workers(self.workers, self.process, self.asked.timeout, "TF_CONFIG")
         self.strategy = tf.distribute.MultiWorkerMirroredStrategy()
         self._patience = _Patience(self.asked.timeout, self._stuck)
         self._patience.start()
@@ -227,7 +227,7 @@ def _cluster() -> tuple[list[str], int]:
         raise ConfigError(f"TF_CONFIG: cannot be read: {error}; got {text!r}") from error
     if not workers:
         return [""], 0
-    if not numbers or not all(map(is_place, workers)):
+    if not numbers or not all(map(is_host_and_port, workers)):
         raise ConfigError(f"TF_CONFIG: got {text!r}, expected HOST:PORT for each worker and the task of this one")
     return workers, numbers[0]
 

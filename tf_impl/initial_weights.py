@@ -6,8 +6,8 @@ import keras
 import numpy as np
 from keras.layers import BatchNormalization, Embedding
 
-from shared_impl.sampling.draws import Draws
-from shared_impl.sampling.initial_weights import embedding, kernel, scale, singular_vectors
+from shared_impl.draws import Draws
+from shared_impl.training.initial_weights import embedding, kernel, scale, singular_vectors
 from tf_impl.layers import layers_in
 
 

@@ -16,7 +16,7 @@ from keras import initializers, ops
 from keras.layers import Conv2D, Conv2DTranspose, Dense
 from tensorflow import Tensor
 
-from shared_impl.sampling.initial_weights import FIRST_ITERATIONS
+from shared_impl.training.initial_weights import FIRST_ITERATIONS
 
 
 class _Spectral(keras.layers.Layer):

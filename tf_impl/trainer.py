@@ -14,7 +14,7 @@ from tensorflow import Tensor
 from shared_impl.config.schema import Config
 from shared_impl.data.augmentation import AUGMENTATION
 from shared_impl.data.moments import Moments
-from shared_impl.sampling.draws import Draws
+from shared_impl.draws import Draws
 from shared_impl.training import growing
 from shared_impl.training.schedules import learning_rates
 from tf_impl import build, features, losses, optimizers

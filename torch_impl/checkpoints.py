@@ -12,7 +12,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from shared_impl.training.checkpoints import refuse_unlike
+from shared_impl.storage.checkpoints import validate_arrays
 from torch_impl.optimizers import Adam, RMSProp
 from torch_impl.trainer import Trainer
 
@@ -31,7 +31,7 @@ def restore(trainer: Trainer, arrays: Mapping[str, Array]) -> None:
     tensors = _tensors(trainer)
     shapes = {name: tuple(tensor.shape) for name, tensor in tensors.items()}
     shapes |= {f"{name}/updates": () for name, _ in _optimizers(trainer)}
-    refuse_unlike({name: array.shape for name, array in arrays.items()}, shapes)
+    validate_arrays({name: array.shape for name, array in arrays.items()}, shapes)
     for name, tensor in tensors.items():
         tensor.copy_(torch.from_numpy(arrays[name]))
     for name, optimizer in _optimizers(trainer):

@@ -25,8 +25,8 @@ from torch.nn.parallel import DistributedDataParallel
 
 from shared_impl.config.presets import ConfigError
 from shared_impl.config.schema import Config
-from shared_impl.training.rendezvous import absent, await_chief, is_place, refuse_taken
-from shared_impl.training.replicas import WorkerLost, agreed, lost, refuse_uneven, wanted
+from shared_impl.training.rendezvous import is_host_and_port, missing_workers, reject_occupied_port, wait_for_chief
+from shared_impl.training.replicas import WorkerLost, common_error, requested_devices, validate_even_split, worker_lost
 from torch_impl.layers import SyncBatchNorm2d
 
 _BEAT = 1.0  # seconds between signs of life
@@ -52,7 +52,7 @@ class Replicas:
         self.process, self.processes = int(os.environ.get("RANK", 0)), int(os.environ.get("WORLD_SIZE", 1))
         self._refuse_impossible()
         self.size = self.processes
-        refuse_uneven(self.config, self.size)
+        validate_even_split(self.config, self.size)
         if self.size > 1:
             self._meet()
         return self
@@ -145,11 +145,11 @@ class Replicas:
                 time.sleep(_MISSED * _BEAT)  # the others count in the store that this one may hold
             if not workers:
                 raise WorkerLost(f"the processes cannot exchange data: {_reason(str(error))}") from error
-            raise lost(workers, _reason(str(error))) from error
+            raise worker_lost(workers, _reason(str(error))) from error
 
     def _device(self) -> torch.device:
         """Where this process computes: its own GPU if it has one."""
-        kind, _ = wanted(self.asked)
+        kind, _ = requested_devices(self.asked)
         if kind == "gpu" and not torch.cuda.is_available():
             raise ConfigError(f"distribution.devices={self.asked.devices}: there is no GPU here; use cpu or auto")
         if kind == "cpu" or not torch.cuda.is_available():
@@ -168,9 +168,9 @@ class Replicas:
         timeout = timedelta(seconds=seconds)
         place = _place()
         if not self.chief:
-            await_chief(self.process, place, seconds, "MASTER_ADDR and MASTER_PORT")
+            wait_for_chief(self.process, place, seconds, "MASTER_ADDR and MASTER_PORT")
         elif os.environ.get("TORCHELASTIC_USE_AGENT_STORE") != "True":
-            refuse_taken(0, place, "MASTER_PORT")
+            reject_occupied_port(0, place, "MASTER_PORT")
         backend = "cpu:gloo,cuda:nccl" if self.device.type == "cuda" else "gloo"
         try:
             store, _, _ = next(dist.rendezvous("env://", timeout=timeout))
@@ -179,25 +179,25 @@ class Replicas:
             came = re.search(r"(\d+)/\d+ clients joined", str(error))
             missing = f"{self.processes - int(came[1])} of the {self.processes}" if came else "the others"
             raise ConfigError(
-                f"{absent(self.process, missing, seconds)} ({str(error).strip().splitlines()[0]})"
+                f"{missing_workers(self.process, missing, seconds)} ({str(error).strip().splitlines()[0]})"
             ) from error
         self._pulse = _Pulse(dist.PrefixStore("pulse", store.clone()), self.process, self.processes)
         self._pulse.start()
 
     def _refuse_impossible(self) -> None:
         strategy, devices = self.asked.strategy, self.asked.devices
-        _, count = wanted(self.asked)
+        _, count = requested_devices(self.asked)
         here = int(os.environ.get("LOCAL_WORLD_SIZE", self.processes))
         launched = "RANK" in os.environ and "WORLD_SIZE" in os.environ
         if strategy == "one" and self.processes > 1:
-            raise agreed(f"distribution.strategy=one: but torchrun has started {self.processes} processes")
+            raise common_error(f"distribution.strategy=one: but torchrun has started {self.processes} processes")
         if strategy in ("mirrored", "multi_worker") and not launched:
-            raise agreed(
+            raise common_error(
                 f"distribution.strategy={strategy}: torch runs a process for each device; start them with "
                 + _LAUNCH.format(count or "N")
             )
         if count is not None and count != here:
-            raise agreed(
+            raise common_error(
                 f"distribution.devices={devices}: got {here} process(es) here, expected {count}: torch runs one "
                 f"for each device; start them with {_LAUNCH.format(count)}"
             )
@@ -268,7 +268,7 @@ def _place() -> str:
         place = f"{os.environ['MASTER_ADDR']}:{os.environ['MASTER_PORT']}"
     except KeyError as error:
         place = f"without {error}"
-    if not is_place(place):
+    if not is_host_and_port(place):
         raise ConfigError(
             "WORLD_SIZE names several processes: MASTER_ADDR must be the host of the first and MASTER_PORT a free port "
             f"of it, the same for all, got {place}; torchrun sets them"

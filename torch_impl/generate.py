@@ -8,7 +8,7 @@ import torch
 from shared_impl.config.presets import checked
 from shared_impl.config.schema import Config
 from shared_impl.sampling.generation import moments_in, weights_in
-from shared_impl.training.checkpoints import Checkpoint, refuse_unlike
+from shared_impl.storage.checkpoints import Checkpoint, validate_arrays
 from shared_impl.training.growing import shown
 from torch_impl import build
 from torch_impl.checkpoints import weights
@@ -28,7 +28,7 @@ class Sampler:
         self.moments, self.step = moments_in(checkpoint), checkpoint.step
         self.generator = build(self.config.model, "generator").eval()
         slots, arrays = weights(self.generator), weights_in(checkpoint)
-        refuse_unlike(
+        validate_arrays(
             {name: array.shape for name, array in arrays.items()},
             {name: tuple(tensor.shape) for name, tensor in slots.items()},
         )

@@ -14,8 +14,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn.utils.parametrize import is_parametrized
 
-from shared_impl.sampling.draws import Draws
-from shared_impl.sampling.initial_weights import embedding, kernel, scale, singular_vectors
+from shared_impl.draws import Draws
+from shared_impl.training.initial_weights import embedding, kernel, scale, singular_vectors
 from torch_impl.layers import stored
 
 

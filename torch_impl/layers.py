@@ -19,7 +19,7 @@ from torch.distributed.nn.functional import all_reduce
 from torch.nn import init
 from torch.nn.utils.parametrize import is_parametrized
 
-from shared_impl.sampling.initial_weights import EMBEDDINGS, FIRST_ITERATIONS
+from shared_impl.training.initial_weights import EMBEDDINGS, FIRST_ITERATIONS
 
 KERNELS: dict[str, Callable[[Tensor], Any]] = {
     "glorot": init.xavier_uniform_,  # TF 1's and Keras's layer default

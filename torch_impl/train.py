@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from shared_impl.config.schema import Config
-from shared_impl.training.run_folder import PROFILE
+from shared_impl.storage.run_folder import PROFILE
 from shared_impl.training.session import Session
 from torch_impl.checkpoints import restore, state
 from torch_impl.distribution import Replicas

@@ -15,7 +15,7 @@ from shared_impl.allocation import keep_freed_memory
 from shared_impl.config.schema import Config
 from shared_impl.data.augmentation import AUGMENTATION
 from shared_impl.data.moments import Moments
-from shared_impl.sampling.draws import Draws
+from shared_impl.draws import Draws
 from shared_impl.training import growing
 from shared_impl.training.schedules import learning_rates
 from torch_impl import build, features, losses, optimizers

@@ -16,9 +16,9 @@ from parity.systems.conversion.proof import SAME, SAME_BECAUSE
 from parity.systems.conversion.resumable import WAYS, Carried, as_checkpoint, as_run, carry
 from parity.verdict import UnusableInput
 from shared_impl.features.vgg_files import SUFFIXES
-from shared_impl.training import checkpoints, run_folder
-from shared_impl.training.checkpoints import STEP, Checkpoint, CheckpointError
-from shared_impl.training.run_folder import ABOUT, checkpoint_in, find_run
+from shared_impl.storage import checkpoints, run_folder
+from shared_impl.storage.checkpoints import STEP, Checkpoint, CheckpointError
+from shared_impl.storage.run_folder import ABOUT, checkpoint_in, find_run
 
 _USUAL = {"caffe": "Keras's weights want it", "torch": "torchvision's weights want it"}
 IMPLEMENTATIONS = {"tensorflow": "tf_impl", "torch": "torch_impl"}

@@ -19,7 +19,7 @@ from parity.systems import worker_processes
 from parity.systems.distribution import device_runs
 from parity.systems.training.pairs import TrainingPair
 from parity.verdict import UnusableInput
-from shared_impl.training.experiments import cores
+from shared_impl.storage.experiments import cores
 
 if TYPE_CHECKING:
     from parity.systems.pairs import AnyPair

@@ -9,7 +9,7 @@ import numpy as np
 
 from shared_impl.data.errors import DataError
 from shared_impl.data.file_index import UNLABELLED
-from shared_impl.sampling.draws import Draws
+from shared_impl.draws import Draws
 
 Array = np.ndarray
 LISTED = 12  # classes that an error names; the rest are counted

@@ -22,7 +22,7 @@ import numpy as np
 from shared_impl.data.classes import Balanced, Everyone, balanced
 from shared_impl.data.errors import DataError
 from shared_impl.data.sources import Example, Source
-from shared_impl.sampling.draws import Draws
+from shared_impl.draws import Draws
 
 if TYPE_CHECKING:
     import grain

@@ -16,7 +16,7 @@ from sklearn.linear_model import LogisticRegression
 from sklearn.pipeline import make_pipeline
 
 from shared_impl.data.sources import Source
-from shared_impl.sampling.draws import Draws
+from shared_impl.draws import Draws
 from shared_impl.sampling.scores import frechet_distance, inception_score
 
 Array = np.ndarray

@@ -14,9 +14,9 @@ from shared_impl.config.presets import ConfigError
 from shared_impl.config.schema import Config
 from shared_impl.data.audio import write_wav
 from shared_impl.data.classes import told
+from shared_impl.draws import Draws
 from shared_impl.sampling import pictures
-from shared_impl.sampling.draws import Draws
-from shared_impl.training.checkpoints import Checkpoint, CheckpointError
+from shared_impl.storage.checkpoints import Checkpoint, CheckpointError
 
 Array = np.ndarray
 Inputs = tuple[Array, ...]  # of a generator: latents [B, nz]; of one that is told classes, their numbers int64 [B] too

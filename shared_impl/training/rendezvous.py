@@ -14,19 +14,19 @@ RETRY = 0.2  # seconds between two tries
 _COME = b"all are here"
 
 
-def meet(workers: Sequence[str], own: int, seconds: float, where: str) -> None:
+def wait_for_all_workers(workers: Sequence[str], own: int, seconds: float, where: str) -> None:
     """Return once all workers, listed as ``HOST:PORT``, are there: each listens at its port until the first has called.
 
     For engines that would wait for each other without end. Raises ConfigError, naming who is missing or in the way.
     """
-    refuse_taken(own, workers[own], where)
+    reject_occupied_port(own, workers[own], where)
     if own == 0:
         _call_all(workers, seconds)
     else:
         _await_call(workers, own, seconds, where)
 
 
-def answers(place: str, seconds: float = 0.0) -> bool:
+def is_listening(place: str, seconds: float = 0.0) -> bool:
     """Whether something listens at ``HOST:PORT``, now or within so many seconds."""
     line = _line(place, time.monotonic() + seconds)
     if line is not None:
@@ -34,7 +34,7 @@ def answers(place: str, seconds: float = 0.0) -> bool:
     return line is not None
 
 
-def refuse_taken(worker: int, place: str, where: str) -> None:
+def reject_occupied_port(worker: int, place: str, where: str) -> None:
     """ConfigError if another program listens at the port that a worker of this machine needs."""
     try:
         _listener(place).close()
@@ -45,19 +45,19 @@ def refuse_taken(worker: int, place: str, where: str) -> None:
         ) from error
 
 
-def is_place(text: str) -> bool:
+def is_host_and_port(text: str) -> bool:
     """Whether a text is ``HOST:PORT``."""
     host, _, port = text.rpartition(":")
     return bool(host) and port.isdecimal() and 0 < int(port) < 2**16
 
 
-def await_chief(worker: int, place: str, seconds: float, where: str) -> None:
+def wait_for_chief(worker: int, place: str, seconds: float, where: str) -> None:
     """Wait until the chief listens; ConfigError if it does not in time."""
-    if not answers(place, seconds):
+    if not is_listening(place, seconds):
         raise ConfigError(_no_chief(worker, place, seconds, where))
 
 
-def absent(worker: int, missing: str, seconds: float) -> str:
+def missing_workers(worker: int, missing: str, seconds: float) -> str:
     """What is told of workers that did not come."""
     return f"worker {worker} has waited {seconds:g} s for {missing}: start all workers, within distribution.timeout"
 
@@ -67,7 +67,7 @@ def _call_all(workers: Sequence[str], seconds: float) -> None:
     with ExitStack() as stack:
         lines = {number: _line(place, until) for number, place in enumerate(workers) if number}
         if missing := [f"worker {number} ({workers[number]})" for number, line in lines.items() if line is None]:
-            raise ConfigError(absent(0, ", ".join(missing), seconds))
+            raise ConfigError(missing_workers(0, ", ".join(missing), seconds))
         for line in filter(None, lines.values()):
             stack.enter_context(line).sendall(_COME)
 
@@ -86,7 +86,7 @@ def _await_call(workers: Sequence[str], own: int, seconds: float, where: str) ->
                         return
             except OSError:
                 continue
-    raise ConfigError(absent(own, "the others", seconds) if called else _no_chief(own, workers[0], seconds, where))
+    raise ConfigError(missing_workers(own, "the others", seconds) if called else _no_chief(own, workers[0], seconds, where))
 
 
 def _line(place: str, until: float) -> socket.socket | None:

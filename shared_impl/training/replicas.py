@@ -18,9 +18,9 @@ from shared_impl.config.differences import differences, plain
 from shared_impl.config.presets import ConfigError
 from shared_impl.config.schema import Config, DistributionConfig
 from shared_impl.data.errors import DataError
-from shared_impl.training import checkpoints
-from shared_impl.training.checkpoints import CheckpointError
-from shared_impl.training.run_folder import RunError
+from shared_impl.storage import checkpoints
+from shared_impl.storage.checkpoints import CheckpointError
+from shared_impl.storage.run_folder import RunError
 
 ROOT = Path(__file__).resolve().parents[2]
 IMPLEMENTATIONS = {"tensorflow": "tf_impl", "torch": "torch_impl"}
@@ -84,7 +84,7 @@ def by_chief(replicas: Replicas, work: Callable[[], Result]) -> Result:
     return value
 
 
-def agreed(problem: str) -> ConfigError:
+def common_error(problem: str) -> ConfigError:
     """A ConfigError that every process raises alike."""
     return everywhere(ConfigError(problem))
 
@@ -110,7 +110,7 @@ def refuse_strangers(replicas: Replicas, framework: str, config: Config, data: M
     chief, *others = (pickle.loads(content) for content in replicas.gather(pickle.dumps(own)))
     for number, other in enumerate(others, 1):
         if found := differences(other, chief, free=OWN):
-            raise agreed(
+            raise common_error(
                 f"worker {number} ({other['place']}) is not like worker 0 ({chief['place']}): "
                 f"{'; '.join(map(str, found))}. Start every worker with the same command, code and packages"
             )
@@ -125,11 +125,11 @@ def program(framework: str) -> str:
     return digest.hexdigest()[:16]
 
 
-def refuse_uneven(config: Config, size: int) -> None:
+def validate_even_split(config: Config, size: int) -> None:
     """ConfigError unless each of ``size`` devices gets equally many examples of a batch, and all layers their part."""
     training = config.training
     if config.model.stages and size > 1:
-        raise agreed(
+        raise common_error(
             f"model.growing={list(config.model.stages[:-1])}: networks grow on one device, got {size}; train on one, "
             "or without growing (model.growing=[])"
         )
@@ -137,13 +137,13 @@ def refuse_uneven(config: Config, size: int) -> None:
     if training.batch_size % unit:
         portions = f" in portions of accumulation={training.accumulation}" if training.accumulation > 1 else ""
         near = sorted({max(training.batch_size // unit, 1) * unit, (training.batch_size // unit + 1) * unit})
-        raise agreed(
+        raise common_error(
             f"training.batch_size={training.batch_size} cannot be split evenly over {size} devices{portions}: "
             f"it is what all get together; use {' or '.join(map(str, near))}, or another number of devices"
         )
 
 
-def wanted(distribution: DistributionConfig) -> tuple[str, int | None]:
+def requested_devices(distribution: DistributionConfig) -> tuple[str, int | None]:
     """The kind of device (``auto``, ``cpu`` or ``gpu``) and how many, as ``distribution.devices`` has them."""
     kind, _, count = distribution.devices.partition(":")
     return kind, int(count) if count else None
@@ -159,7 +159,7 @@ def speaker() -> str:
     return "" if os.environ.get("WORLD_SIZE", "1") == "1" else f"worker {os.environ.get('RANK', '?')}: "
 
 
-def lost(workers: list[str], reason: str) -> WorkerLost:
+def worker_lost(workers: list[str], reason: str) -> WorkerLost:
     """The error that names them."""
     who = ", ".join(workers) or "another worker"
     return WorkerLost(

@@ -15,8 +15,8 @@ from shared_impl.data.sources import Source
 from shared_impl.data.stream import Stream
 from shared_impl.sampling.generation import CLASSES, MEAN, STD, fixed
 from shared_impl.sampling.sample_distance import Likeness
+from shared_impl.storage.run_folder import Run, Status
 from shared_impl.training.progress import Progress
-from shared_impl.training.run_folder import Run, Status
 from shared_impl.training.training_monitor import Watch
 
 Array = np.ndarray

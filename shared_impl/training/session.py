@@ -14,16 +14,16 @@ import numpy as np
 
 from shared_impl.config.schema import Config, total_steps
 from shared_impl.data.moments import Moments, load, save
+from shared_impl.data.source_moments import LogMagnitude, for_run, settings
 from shared_impl.data.sources import open_source
 from shared_impl.data.stream import Batch, Stream
 from shared_impl.sampling.generation import MEAN, STD
-from shared_impl.training import checkpoints
-from shared_impl.training.checkpoints import CheckpointError
+from shared_impl.storage import checkpoints
+from shared_impl.storage.checkpoints import CheckpointError
+from shared_impl.storage.run_folder import CHECKPOINTS, Run, Status
 from shared_impl.training.interrupts import Interrupted, Interrupts
 from shared_impl.training.replicas import Replicas, by_chief, refuse_strangers
-from shared_impl.training.run_folder import CHECKPOINTS, Run, Status
 from shared_impl.training.run_logger import Learner, RunLogger
-from shared_impl.training.run_moments import LogMagnitude, for_run, settings
 from shared_impl.training.training_monitor import Diverged, Watch
 
 Array = np.ndarray

@@ -17,7 +17,7 @@ import parity
 import tf_impl.initial_weights
 import torch_impl.initial_weights
 from parity.numerics import reference_ops
-from shared_impl.sampling.draws import Draws
+from shared_impl.draws import Draws
 from tf_impl.attention import SelfAttention as KerasAttention
 from tf_impl.layers import precision
 from torch_impl.attention import SelfAttention as TorchAttention

@@ -13,7 +13,7 @@ import tf_impl.augmentation
 import torch_impl.augmentation
 from shared_impl.config.schema import DataConfig
 from shared_impl.data.augmentation import AUGMENTATION
-from shared_impl.sampling.draws import Draws
+from shared_impl.draws import Draws
 
 # In float64 both compute the same products and sums: what may differ is the last digit of a sine or of a mean.
 ROUNDING = 1e-12

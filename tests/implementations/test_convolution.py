@@ -13,7 +13,7 @@ from torch.autograd import gradgradcheck
 import tf_impl.convolution
 import torch_impl.convolution
 from shared_impl.config.presets import load
-from shared_impl.sampling.draws import Draws
+from shared_impl.draws import Draws
 from tf_impl.trainer import Trainer as KerasTrainer
 from torch_impl.layers import Conv2d, ConvTranspose2d
 from torch_impl.trainer import Trainer

@@ -24,9 +24,9 @@ from shared_impl.cli import run
 from shared_impl.config.presets import ConfigError, load
 from shared_impl.data.sources import open_source
 from shared_impl.data.stream import Stream
-from shared_impl.sampling.draws import Draws
-from shared_impl.training.rendezvous import answers
-from shared_impl.training.replicas import refuse_uneven
+from shared_impl.draws import Draws
+from shared_impl.training.rendezvous import is_listening
+from shared_impl.training.replicas import validate_even_split
 from tests.implementations.worker_groups import (
     IMPLEMENTATIONS,
     PATIENCE,
@@ -254,7 +254,7 @@ def test_a_port_that_only_the_call_itself_has_does_not_answer(monkeypatch):
         place = free.getsockname()
     call = socket.create_connection
     monkeypatch.setattr(socket, "create_connection", lambda *asked: call(*asked, source_address=place))
-    assert not answers(f"127.0.0.1:{place[1]}")
+    assert not is_listening(f"127.0.0.1:{place[1]}")
 
 
 @pytest.mark.parametrize("implementation", IMPLEMENTATIONS)
@@ -284,10 +284,10 @@ def test_a_port_in_use_is_named(implementation, tmp_path):
 def test_a_batch_that_cannot_be_split_is_refused_with_what_can(size, overrides, told):
     config = load("specgan", overrides)
     with pytest.raises(ConfigError, match=f"training.batch_size=64 cannot be split evenly over {size} devices"):
-        refuse_uneven(config, size)
+        validate_even_split(config, size)
     with pytest.raises(ConfigError, match=told):
-        refuse_uneven(config, size)
-    refuse_uneven(config, 1)
+        validate_even_split(config, size)
+    validate_even_split(config, 1)
 
 
 CLUSTER = '{"cluster": {"worker": ["127.0.0.1:1", "127.0.0.1:2"]}, "task": {"type": "worker", "index": 0}}'

@@ -16,8 +16,8 @@ from shared_impl.cli import run
 from shared_impl.config.presets import load
 from shared_impl.data.moments import Moments, MomentsError, save
 from shared_impl.data.moments import load as load_moments
+from shared_impl.data.source_moments import measure, settings
 from shared_impl.data.sources import open_source
-from shared_impl.training.run_moments import measure, settings
 
 IMPLEMENTATIONS = {"tf_impl": KERAS, "torch_impl": TORCH}
 SIZES = {64: (128, 32, 2048), 128: (256, 64, 8192), 256: (512, 128, 32768), 512: (1024, 256, 131072)}

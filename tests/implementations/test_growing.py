@@ -27,10 +27,10 @@ from shared_impl.config.presets import ConfigError
 from shared_impl.config.presets import load as configured
 from shared_impl.config.schema import total_steps
 from shared_impl.config.systems import ConditionalDCGANConfig, UpsampleDCGANConfig
+from shared_impl.storage.checkpoints import CheckpointError, latest, load
+from shared_impl.storage.run_folder import CHECKPOINTS
 from shared_impl.training import growing
-from shared_impl.training.checkpoints import CheckpointError, latest, load
-from shared_impl.training.replicas import refuse_uneven
-from shared_impl.training.run_folder import CHECKPOINTS
+from shared_impl.training.replicas import validate_even_split
 from tf_impl.layers import precision
 
 MODELS = {
@@ -176,9 +176,9 @@ def test_it_fits_where_it_fits_or_is_refused_in_one_line(preset, words, told):
 
 
 def test_several_devices_are_refused():
-    refuse_uneven(config_of(), 1)
+    validate_even_split(config_of(), 1)
     with pytest.raises(ConfigError, match=r"model.growing=\[8, 32\]: networks grow on one device, got 2; train on one"):
-        refuse_uneven(config_of(), 2)
+        validate_even_split(config_of(), 2)
 
 
 def built(implementation, system, network, **changes):

@@ -13,8 +13,8 @@ import tf_impl.initial_weights
 import torch_impl
 import torch_impl.initial_weights
 from shared_impl.config.presets import load
-from shared_impl.sampling.draws import Draws
-from shared_impl.sampling.initial_weights import kernel, scale
+from shared_impl.draws import Draws
+from shared_impl.training.initial_weights import kernel, scale
 
 
 @pytest.mark.parametrize("network", ["generator", "discriminator"])

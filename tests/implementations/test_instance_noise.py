@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from shared_impl.config.presets import load
-from shared_impl.sampling.draws import Draws
+from shared_impl.draws import Draws
 
 DEVIATION = 0.5
 STILL = ["optimizer.lr=1e-30", "training.precision=float64", "training.batch_size=4", "training.seed=3"]

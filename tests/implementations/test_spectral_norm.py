@@ -18,8 +18,8 @@ import tf_impl.spectral
 import torch_impl.initial_weights
 import torch_impl.layers
 import torch_impl.spectral
-from shared_impl.sampling.draws import Draws
-from shared_impl.sampling.initial_weights import FIRST_ITERATIONS, singular_vectors
+from shared_impl.draws import Draws
+from shared_impl.training.initial_weights import FIRST_ITERATIONS, singular_vectors
 from tf_impl.layers import precision
 
 ROOT = Path(__file__).resolve().parents[2]

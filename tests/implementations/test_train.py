@@ -15,9 +15,9 @@ import pytest
 from PIL import Image
 
 from shared_impl.cli import run
-from shared_impl.training import checkpoints
-from shared_impl.training.metrics_log import TENSORBOARD
-from shared_impl.training.run_folder import CHECKPOINTS, PREVIEWS, SAMPLES, Run
+from shared_impl.storage import checkpoints
+from shared_impl.storage.metrics_log import TENSORBOARD
+from shared_impl.storage.run_folder import CHECKPOINTS, PREVIEWS, SAMPLES, Run
 
 ROOT = Path(__file__).resolve().parents[2]
 IMPLEMENTATIONS = ("tf_impl", "torch_impl")

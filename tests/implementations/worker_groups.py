@@ -12,8 +12,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from parity.systems.distribution.engines import DDP, MULTI_WORKER, Engine, environments
-from shared_impl.training import checkpoints
-from shared_impl.training.run_folder import CHECKPOINTS
+from shared_impl.storage import checkpoints
+from shared_impl.storage.run_folder import CHECKPOINTS
 
 ROOT = Path(__file__).resolve().parents[2]
 IMPLEMENTATIONS = {"torch_impl": DDP, "tf_impl": MULTI_WORKER}

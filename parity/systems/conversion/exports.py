@@ -25,7 +25,7 @@ from parity.systems.conversion.states import advice
 from parity.verdict import NotFaithful, UnusableInput, first_line
 from shared_impl import files
 from shared_impl.config.presets import select
-from shared_impl.training.checkpoints import Checkpoint
+from shared_impl.storage.checkpoints import Checkpoint
 
 Array = np.ndarray
 INPUTS = 8  # another batch than the 2 that exporters see

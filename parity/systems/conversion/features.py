@@ -19,9 +19,9 @@ from parity.numerics.difference import TINY, difference, float64_limit, scale
 from parity.systems.conversion.networks import channels_first, channels_last
 from parity.verdict import NotFaithful, UnusableInput, first_line
 from shared_impl import files
+from shared_impl.draws import Draws
 from shared_impl.features.vgg import CONVOLUTIONS, Weights
 from shared_impl.features.vgg_files import IMAGES, PICKLES
-from shared_impl.sampling.draws import Draws
 
 Array = np.ndarray
 SIDE, COUNT = 32, 2  # of the images whose features are compared

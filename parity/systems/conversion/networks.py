@@ -18,8 +18,8 @@ import torch_impl.checkpoints
 from parity.systems.conversion.states import NETWORKS, Arrays, check_finite, to_keras, to_torch
 from shared_impl.config.presets import checked, select
 from shared_impl.config.schema import Config
-from shared_impl.sampling.draws import Draws
-from shared_impl.training.checkpoints import Checkpoint, CheckpointError, refuse_unlike
+from shared_impl.draws import Draws
+from shared_impl.storage.checkpoints import Checkpoint, CheckpointError, validate_arrays
 from shared_impl.training.growing import is_grown, is_head
 from tf_impl.layers import precision
 
@@ -172,7 +172,7 @@ def _torch(source: Source, dtype: str) -> nn.Module:
 
 def _fitting(source: Source, shapes: dict[str, tuple[int, ...]]) -> Arrays:
     arrays = {name.removeprefix(f"{source.scope}/"): array for name, array in source.arrays.items()}
-    refuse_unlike({name: array.shape for name, array in arrays.items()}, shapes)
+    validate_arrays({name: array.shape for name, array in arrays.items()}, shapes)
     return arrays
 
 

@@ -13,7 +13,7 @@ from parity.systems.conversion.states import Arrays, check_finite, group_of, tra
 from parity.systems.training.implementations import KERAS, TORCH, Implementation
 from parity.systems.training.noise import cancelled, owner
 from shared_impl.config.schema import Config
-from shared_impl.sampling.draws import Draws
+from shared_impl.draws import Draws
 
 Array = np.ndarray
 

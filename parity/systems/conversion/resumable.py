@@ -15,10 +15,10 @@ from parity.verdict import NotFaithful
 from shared_impl.config.presets import checked
 from shared_impl.config.schema import Config
 from shared_impl.files import replacing
-from shared_impl.training import checkpoints
-from shared_impl.training.checkpoints import Checkpoint, CheckpointError
-from shared_impl.training.metrics_log import METRICS
-from shared_impl.training.run_folder import ABOUT, Run
+from shared_impl.storage import checkpoints
+from shared_impl.storage.checkpoints import Checkpoint, CheckpointError
+from shared_impl.storage.metrics_log import METRICS
+from shared_impl.storage.run_folder import ABOUT, Run
 from shared_impl.training.session import MOMENTS
 
 WAYS = {"tensorflow": ("torch", to_torch, to_keras), "torch": ("tensorflow", to_keras, to_torch)}

@@ -20,7 +20,7 @@ from parity.transfer.copying import aligned
 from parity.transfer.weight_axes import WeightTransform
 from shared_impl.config.schema import Config
 from shared_impl.config.systems import ModelConfig
-from shared_impl.training.checkpoints import CheckpointError, refuse_unlike
+from shared_impl.storage.checkpoints import CheckpointError, validate_arrays
 from tf_impl.growing import of_stage
 from tf_impl.layers import names_of
 
@@ -128,7 +128,7 @@ def _carried(
         for group in dict.fromkeys(filter(None, map(group_of, arrays)))
         for passage in _travelling(group, config)
     }
-    refuse_unlike(
+    validate_arrays(
         {name: array.shape for name, array in arrays.items() if group_of(name)},
         {name: here(passage)[1] for name, (_, passage) in ways.items()},
     )

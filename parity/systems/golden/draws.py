@@ -65,7 +65,7 @@ class Fed:
     """What a training record was fed, update by update: real ``[U, B, ...]``, latents ``[U, B, latent]`` and mixing
     weights ``[U, B]``; a step is ``per_step`` updates.
 
-    It stands in for the ``shared_impl.sampling.draws.Draws`` of a trainer. Beyond the last update it starts again: an implementation that takes
+    It stands in for the ``shared_impl.draws.Draws`` of a trainer. Beyond the last update it starts again: an implementation that takes
     more updates than the record is told by their order.
     """
 

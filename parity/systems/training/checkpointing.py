@@ -17,7 +17,7 @@ from parity.systems.training.first_difference import port_name
 from parity.systems.training.implementations import Implementation
 from parity.systems.training.lockstep import Trajectory
 from parity.verdict import Check, Finding, Judgement, first_line, judge
-from shared_impl.training import checkpoints
+from shared_impl.storage import checkpoints
 
 Array = np.ndarray
 Arrays = dict[str, Array]

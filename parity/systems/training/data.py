@@ -17,7 +17,7 @@ from shared_impl.data.errors import DataError
 from shared_impl.data.moments import Accumulator, Moments
 from shared_impl.data.sources import open_source
 from shared_impl.data.stream import Stream
-from shared_impl.sampling.draws import Draws
+from shared_impl.draws import Draws
 
 Array = np.ndarray
 BATCHES = 3

@@ -8,7 +8,7 @@ import numpy as np
 
 from shared_impl.config.schema import Config
 from shared_impl.data.moments import Accumulator, Moments
-from shared_impl.sampling.draws import Draws
+from shared_impl.draws import Draws
 
 Array = np.ndarray
 WEIGHTS = {"generator": "generator", "ema": "generator", "discriminator": "discriminator"}

@@ -102,7 +102,7 @@ def port_name(context: TrainingContext, name: str) -> str:
 def _at_start(context: TrainingContext, name: str) -> First:
     series = context.states[name]
     message = f"{name}: differs before the first step: {describe(series.gaps[0])}"
-    fix = "draw initial weights from shared_impl.sampling.draws by the layer's name; start slots at what the configuration says"
+    fix = "draw initial weights from shared_impl.draws by the layer's name; start slots at what the configuration says"
     return First(0, name, _finding(context, name, Told("initial-state", message, fix), "step"))
 
 

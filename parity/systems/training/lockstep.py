@@ -11,7 +11,7 @@ import numpy as np
 from parity.systems.training import drawn_data
 from parity.systems.training.implementations import Implementation
 from shared_impl.config.schema import Config
-from shared_impl.sampling.draws import Draws
+from shared_impl.draws import Draws
 from shared_impl.training.growing import batches_before, portions
 
 Array = np.ndarray

@@ -12,8 +12,8 @@ from PIL import Image
 
 from shared_impl.cli import run
 from shared_impl.sampling import pictures
-from shared_impl.training import checkpoints
-from shared_impl.training.run_folder import CHECKPOINTS
+from shared_impl.storage import checkpoints
+from shared_impl.storage.run_folder import CHECKPOINTS
 
 NAMES = ["cat", "dog/big", "cow"]
 SIDE = 32

@@ -10,7 +10,7 @@ import pytest
 from PIL import Image
 
 from shared_impl.config.presets import ConfigError, load
-from shared_impl.sampling.draws import Draws
+from shared_impl.draws import Draws
 from shared_impl.sampling.generation import (
     between,
     class_names,
@@ -26,7 +26,7 @@ from shared_impl.sampling.generation import (
     weights_in,
     write,
 )
-from shared_impl.training.checkpoints import Checkpoint, CheckpointError
+from shared_impl.storage.checkpoints import Checkpoint, CheckpointError
 
 NAMES = ["cat", "dog", "2"]
 DCGAN, SPECGAN = load("dcgan_tiny", ["model.nz=6"]), load("specgan_tiny", ["model.nz=6"])

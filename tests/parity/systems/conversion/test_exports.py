@@ -33,7 +33,7 @@ from parity.systems.conversion.formats import FORMATS, NOTES
 from parity.verdict import NotFaithful, UnusableInput
 from shared_impl.config.presets import ConfigError, checked, load
 from shared_impl.config.schema import Config
-from shared_impl.training.checkpoints import Checkpoint, CheckpointError
+from shared_impl.storage.checkpoints import Checkpoint, CheckpointError
 
 ROOT = Path(__file__).resolve().parents[4]
 IMPLEMENTATIONS = {

@@ -21,10 +21,10 @@ from parity.systems.conversion.proof import prove
 from shared_impl import cli
 from shared_impl.config.presets import load
 from shared_impl.config.schema import Config
-from shared_impl.training import checkpoints
-from shared_impl.training.checkpoints import MANIFEST, TENSORS, CheckpointError
-from shared_impl.training.experiments import PAGE
-from shared_impl.training.run_folder import CHECKPOINTS, Run
+from shared_impl.storage import checkpoints
+from shared_impl.storage.checkpoints import MANIFEST, TENSORS, CheckpointError
+from shared_impl.storage.experiments import PAGE
+from shared_impl.storage.run_folder import CHECKPOINTS, Run
 
 IMPLEMENTATIONS = {
     "tensorflow": (tf_impl.trainer.Trainer, tf_impl.checkpoints, to_torch),

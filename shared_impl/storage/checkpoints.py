@@ -1,0 +1,266 @@
+"""Checkpoints on disk: ``step-00000500/`` with ``state.safetensors`` and ``manifest.json``, whole or not there at all.
+
+A checkpoint is written beside its place, forced to the disk and renamed, so that a kill or a full disk at any moment
+leaves the last good one. Both files are checksummed. Nothing is ever unpickled.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import math
+import os
+import platform
+import re
+import shutil
+from collections.abc import Mapping
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+from pydantic import BaseModel
+from safetensors import SafetensorError
+from safetensors.numpy import load_file, save_file
+
+from shared_impl import files
+from shared_impl.config.differences import differences, plain
+
+SCHEMA = "parity-checkpoint/1"
+TENSORS, MANIFEST = "state.safetensors", "manifest.json"
+REPLACED = ".replaced-"  # opens the name of a checkpoint while another of its step takes its place
+STEP = re.compile(r"step-(\d{8,})")
+DTYPES = (
+    "float64",
+    "float32",
+    "float16",
+    "bool",
+    *(f"{sign}int{bits}" for sign in ("", "u") for bits in (8, 16, 32, 64)),
+)
+PACKAGES = {"tensorflow": ("tensorflow", "keras"), "torch": ("torch",)}
+
+Array = np.ndarray
+
+
+class CheckpointError(ValueError):
+    """A checkpoint that cannot be written, or that must not be read: damaged, foreign, of another configuration."""
+
+
+class Checkpoint(NamedTuple):
+    """The arrays of a training state by name, and what the manifest says of them."""
+
+    path: Path
+    arrays: dict[str, Array]
+    manifest: dict[str, Any]
+
+    @property
+    def step(self) -> int:
+        """Steps done."""
+        return self.manifest["step"]
+
+
+def save(
+    folder: Path, step: int, arrays: Mapping[str, Array], manifest: Mapping[str, Any], value: float | None = None
+) -> Path:
+    """Write ``arrays`` as the checkpoint of ``step`` and return its folder; a kill leaves all of it or nothing.
+
+    ``manifest`` gives ``config`` (a mapping or pydantic model), ``framework``, ``stream`` and whatever else is JSON;
+    schema, step, versions and checksums are added. ``value`` is what :func:`prune` judges by, lower being better.
+    Raises CheckpointError if the disk is full or refuses, or if an array cannot be stored.
+    """
+    path = folder / f"step-{step:08d}"
+    draft = folder / f"{files.PARTIAL}{path.name}"
+    state = {name: _storable(name, array) for name, array in arrays.items()}
+    try:
+        recover(folder)
+        draft.mkdir(parents=True)
+        save_file(state, draft / TENSORS)
+        content = {
+            "versions": versions(str(manifest.get("framework"))),
+            **manifest,
+            "schema": SCHEMA,
+            "step": step,
+            "value": value if value is not None and math.isfinite(value) else None,
+            "config": plain(manifest.get("config", {})),
+            "tensors": {"bytes": (draft / TENSORS).stat().st_size, "sha256": _digest(draft / TENSORS)},
+        }
+        content = json.loads(json.dumps(content, allow_nan=False))  # as it will be read: no tuples, keys are strings
+        text = json.dumps({**content, "seal": _seal(content)}, indent=1)
+        (draft / MANIFEST).write_text(text, encoding="utf-8")
+        for item in (draft / TENSORS, draft / MANIFEST, draft):
+            files.sync(item)
+        _into_place(draft, path)
+    except (OSError, SafetensorError) as error:
+        raise CheckpointError(_unsaved(path, error, sum(array.nbytes for array in state.values()))) from error
+    finally:
+        shutil.rmtree(draft, ignore_errors=True)
+    return path
+
+
+def load(
+    path: Path, *, config: BaseModel | Mapping[str, Any] | None = None, framework: str | None = None
+) -> Checkpoint:
+    """Read a checkpoint after checking it whole, and against ``config`` and ``framework`` where they are given.
+
+    Raises CheckpointError if it is missing, damaged, truncated, of another schema or framework, or if it was made with
+    another configuration (see :mod:`shared_impl.config.differences`), naming each field that differs.
+    """
+    manifest = read_manifest(path)
+    tensors = path / TENSORS
+    expected = manifest["tensors"]
+    if framework is not None and manifest.get("framework") != framework:
+        raise CheckpointError(
+            f"{path}: belongs to another framework: got {manifest.get('framework')}, expected {framework}; "
+            "carry it over with `parity convert`"
+        )
+    if config is not None and (found := differences(manifest["config"], plain(config))):
+        raise CheckpointError(
+            f"{path}: made with another configuration: {'; '.join(map(str, found))}. "
+            "Resume with the checkpoint's values, or start a new run"
+        )
+    try:
+        size = tensors.stat().st_size
+        if size != expected["bytes"]:
+            raise CheckpointError(
+                f"{tensors}: truncated: got {size:,} bytes, expected {expected['bytes']:,}{_use(path)}"
+            )
+        if _digest(tensors) != expected["sha256"]:
+            raise CheckpointError(f"{tensors}: damaged: its checksum is not the manifest's{_use(path)}")
+        return Checkpoint(path, load_file(tensors), manifest)
+    except (OSError, SafetensorError) as error:
+        raise CheckpointError(f"{tensors}: cannot be read: {error}{_use(path)}") from error
+
+
+def validate_arrays(got: Mapping[str, tuple[int, ...]], expected: Mapping[str, tuple[int, ...]]) -> None:
+    """CheckpointError unless both list the same arrays with the same shapes; each difference is named."""
+    if found := differences(got, expected, free=()):
+        raise CheckpointError(f"the checkpoint's arrays are not this run's: {'; '.join(map(str, found))}")
+
+
+def read_manifest(path: Path) -> dict[str, Any]:
+    """The manifest of a checkpoint without its arrays; CheckpointError if it is missing, damaged or foreign."""
+    file = path / MANIFEST
+    try:
+        manifest = json.loads(file.read_text(encoding="utf-8"))
+        schema = manifest.get("schema")
+    except FileNotFoundError as error:
+        raise CheckpointError(f"{path}: no checkpoint: it holds no {MANIFEST}{_use(path)}") from error
+    except (OSError, ValueError, AttributeError) as error:
+        raise CheckpointError(f"{file}: damaged: {' '.join(str(error).split())}{_use(path)}") from error
+    if schema != SCHEMA:
+        raise CheckpointError(f"{file}: not of this program or version: got schema {schema!r}, expected {SCHEMA!r}")
+    if manifest.pop("seal", None) != _seal(manifest):
+        raise CheckpointError(f"{file}: damaged or edited: its content does not fit its seal{_use(path)}")
+    return manifest
+
+
+def latest(folder: Path) -> Path | None:
+    """The checkpoint of the highest step in ``folder``, None without one."""
+    found = stored(folder)
+    return found[max(found)] if found else None
+
+
+def stored(folder: Path) -> dict[int, Path]:
+    """The checkpoints in ``folder`` by their steps, ascending."""
+    found: dict[int, Path] = {}
+    for opening in (REPLACED, ""):  # the replaced one counts while its successor is not there
+        for path in folder.glob(f"{opening}step-*/{MANIFEST}"):
+            if match := STEP.fullmatch(path.parent.name.removeprefix(opening)):
+                found[int(match[1])] = path.parent
+    return dict(sorted(found.items()))
+
+
+def best(folder: Path) -> Path | None:
+    """The checkpoint in ``folder`` whose ``value`` is lowest, the latest of equals; None if none has a value."""
+    values = [(value, -step, path) for step, path in stored(folder).items() if (value := _value(path)) is not None]
+    return min(values)[2] if values else None
+
+
+def prune(folder: Path, keep: int, keep_best: bool = True) -> None:
+    """Remove all checkpoints but the last ``keep`` and the :func:`best`, unless ``keep_best`` is off."""
+    found = list(stored(folder).values())
+    kept = {*found[-keep:], best(folder) if keep_best else None}
+    for path in found:
+        if path not in kept:
+            doomed = path.with_name(f"{files.PARTIAL}{path.name}")  # a kill halfway leaves no headless checkpoint
+            path.rename(doomed)
+            shutil.rmtree(doomed)
+
+
+def set_aside(folder: Path, step: int) -> None:
+    """Rename the checkpoints after ``step`` to ``….abandoned``: a run that goes on from ``step`` will make its own."""
+    for later, path in stored(folder).items():
+        if later > step:
+            abandoned = folder / f"step-{later:08d}.abandoned"
+            shutil.rmtree(abandoned, ignore_errors=True)
+            path.rename(abandoned)
+
+
+def recover(folder: Path) -> None:
+    """Clear away what killed saves left behind; for the one process that writes to ``folder``."""
+    for path in folder.glob(f"{REPLACED}step-*"):
+        place = folder / path.name.removeprefix(REPLACED)
+        if place.exists():
+            shutil.rmtree(path)
+        else:
+            path.rename(place)
+    for path in folder.glob(f"{files.PARTIAL}*"):
+        shutil.rmtree(path)
+
+
+def versions(framework: str) -> dict[str, str]:
+    """The installed versions of what a run depends on."""
+    found = {"python": platform.python_version()}
+    for package in ("numpy", "grain", *PACKAGES.get(framework, ())):
+        try:
+            found[package] = version(package)
+        except PackageNotFoundError:
+            continue
+    return found
+
+
+def _storable(name: str, array: Array) -> Array:
+    if array.dtype.name not in DTYPES:
+        raise CheckpointError(f"array {name!r}: dtype {array.dtype} cannot be stored; valid: {', '.join(DTYPES)}")
+    return np.ascontiguousarray(array).reshape(array.shape)  # safetensors stores strided arrays wrongly
+
+
+def _into_place(draft: Path, path: Path) -> None:
+    replaced = path.with_name(f"{REPLACED}{path.name}")
+    if path.exists():
+        os.rename(path, replaced)
+    os.rename(draft, path)
+    files.sync(path.parent)
+    shutil.rmtree(replaced, ignore_errors=True)
+
+
+def _unsaved(path: Path, error: Exception, size: int) -> str:
+    reason = getattr(error, "strerror", None) or str(error)
+    free = shutil.disk_usage(next(parent for parent in path.parents if parent.exists())).free
+    last = latest(path.parent)
+    rest = f"the last good checkpoint is {last}: resume from it" if last else "there is no earlier checkpoint"
+    return f"{path}: cannot be saved: {reason} ({size / 1e6:,.1f} MB are needed, {free / 1e6:,.1f} MB are free); {rest}"
+
+
+def _use(path: Path) -> str:
+    """What else to read when this checkpoint is no good."""
+    others = [
+        other for other in (*stored(path.parent).values(), *stored(path / "checkpoints").values()) if other != path
+    ]
+    return f"; another one is {others[-1]}" if others else ""
+
+
+def _value(path: Path) -> float | None:
+    try:
+        return read_manifest(path)["value"]
+    except CheckpointError:
+        return None
+
+
+def _seal(content: Mapping[str, Any]) -> str:
+    return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()
+
+
+def _digest(path: Path) -> str:
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()

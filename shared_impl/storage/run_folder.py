@@ -1,0 +1,290 @@
+"""Runs: the folder ``runs/0001-preset/`` with everything that a training writes, and how it is found again.
+
+config.yaml     the whole configuration, which ``shared_impl.config.presets.load`` reads like a preset
+run.json        preset, framework, machine, versions, date
+metrics.jsonl   a line for each logged step
+samples/  previews/  checkpoints/  tensorboard/  profile/
+"""
+
+from __future__ import annotations
+
+import json
+import re
+import shutil
+import warnings
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import ExitStack, contextmanager
+from datetime import datetime
+from difflib import get_close_matches
+from pathlib import Path
+from typing import Any, Literal, Self
+
+import numpy as np
+import soundfile
+import yaml
+
+from shared_impl import files
+from shared_impl.config.differences import plain
+from shared_impl.config.presets import ConfigError, load
+from shared_impl.config.schema import Config
+from shared_impl.data.audio import write_wav
+from shared_impl.sampling import pictures
+from shared_impl.storage import checkpoints, experiments, metrics_log
+
+ABOUT, CONFIG, LOCK = "run.json", "config.yaml", ".lock"
+SAMPLES, PREVIEWS, CHECKPOINTS, PROFILE = "samples", "previews", "checkpoints", "profile"
+NAME = re.compile(r"(\d{4,})-(.+)")
+MADE_AT = re.compile(r"step-(\d{8,})\.(png|wav)")
+LISTED = 10  # runs that a message names
+
+Array = np.ndarray
+Status = Literal["running", "finished", "interrupted", "diverged", "failed"]
+
+
+class RunError(ValueError):
+    """A run folder that cannot be read or written, or that another process is writing to."""
+
+
+class Run:
+    """One run folder. After ``create``, or ``open(path).resume(step)``, it is written to until ``finish``.
+
+    Whatever cannot be written raises RunError (CheckpointError for a checkpoint), naming the last good checkpoint.
+    """
+
+    def __init__(self, path: Path, config: Config, about: Mapping[str, Any]) -> None:
+        self.path, self.config, self.about = path, config, dict(about)
+        self._held = ExitStack()
+        self._journal: metrics_log.MetricsLog | None = None
+
+    @classmethod
+    def create(cls, config: Config, preset: str | Path, framework: str, hardware: str | None = None) -> Self:
+        """A new folder with the next free number, whoever else starts now; ConfigError if it cannot be written.
+
+        ``hardware`` names the device; the processor without it.
+        """
+        folder = Path(config.runs.folder)
+        name = re.sub(r"[^\w.-]+", "-", Path(preset).stem)
+        about = {
+            "preset": name,
+            "framework": framework,
+            "started": datetime.now().astimezone().isoformat(timespec="seconds"),
+            "hardware": hardware or experiments.processor(),
+            "versions": checkpoints.versions(framework),
+            "changes": experiments.changes(config, preset),
+        }
+        try:
+            folder.mkdir(parents=True, exist_ok=True)
+            with files.locked(folder / experiments.LOCK):
+                numbers = (int(match[1]) for entry in folder.iterdir() if (match := NAME.fullmatch(entry.name)))
+                path = folder / f"{1 + max(numbers, default=0):04d}-{name}"
+                path.mkdir()
+            with ExitStack() as undo:
+                undo.callback(shutil.rmtree, path, ignore_errors=True)
+                run = cls(path, config, about)
+                run._hold()
+                _write(path / ABOUT, json.dumps(about, indent=1, ensure_ascii=False))
+                run._begin()
+                undo.pop_all()
+        except OSError as error:
+            raise ConfigError(
+                f"runs.folder={config.runs.folder}: cannot be written: {error.strerror or error}; "
+                "set runs.folder to a folder where you may write"
+            ) from error
+        return run
+
+    @classmethod
+    def open(cls, path: Path) -> Self:
+        """The run of a run folder or of a checkpoint in it, for reading.
+
+        Raises RunError if ``path`` is neither, ConfigError if the configuration is damaged.
+        """
+        path = path.absolute().parents[1] if (path / checkpoints.MANIFEST).is_file() else path
+        try:
+            about = json.loads((path / ABOUT).read_text(encoding="utf-8"))
+        except (OSError, ValueError) as error:
+            raise RunError(f"{path}: no run folder: its {ABOUT} cannot be read: {error}") from error
+        return cls(path, load(path / CONFIG), about)
+
+    def resume(self, step: int, config: Config | None = None) -> Self:
+        """Go on writing after ``step``, with ``config`` in place of the recorded one if it is given.
+
+        What was written after that step is taken back: metrics and pictures are cut, TensorBoard forgets them, later
+        checkpoints are set aside; what a kill left half written goes. Raises RunError if another process is writing
+        here.
+        """
+        with self._writing():
+            self._hold()
+            self.config = config or self.config
+            for folder in (self.path, self.path / SAMPLES, self.path / PREVIEWS):
+                for file in folder.iterdir():
+                    later = (match := MADE_AT.fullmatch(file.name)) and int(match[1]) > step
+                    if later or file.name.startswith(files.PARTIAL):
+                        file.unlink()
+            checkpoints.recover(self.checkpoints)
+            checkpoints.set_aside(self.checkpoints, step)
+            self._begin(step)
+        return self
+
+    @property
+    def number(self) -> int:
+        """Its number in the experiments log."""
+        return int(self.path.name.partition("-")[0])
+
+    @property
+    def framework(self) -> str:
+        """The framework that it trains in."""
+        return self.about["framework"]
+
+    @property
+    def checkpoints(self) -> Path:
+        """The folder of its checkpoints."""
+        return self.path / CHECKPOINTS
+
+    @property
+    def seconds(self) -> float:
+        """How long it has trained, all sittings together."""
+        return self._open_journal().seconds
+
+    def log(self, step: int, metrics: Mapping[str, float]) -> None:
+        """Write the metrics of ``step``."""
+        with self._writing():
+            self._open_journal().log(step, metrics)
+
+    def pictures(self, step: int, images: Array, rows: Sequence[str] = ()) -> Path:
+        """Write a sample grid of images ``[N, H, W, C]``, floats in [-1, 1] or uint8; with ``rows`` a row each."""
+        path = self.path / SAMPLES / f"step-{step:08d}.png"
+        picture = pictures.labelled_grid(images, rows) if rows else pictures.grid(images)
+        with self._writing():
+            pictures.save_png(path, picture)
+            self._open_journal().picture(step, SAMPLES, picture)
+        return path
+
+    def preview(self, step: int, clips: Array, rate: int) -> Path:
+        """Write one wav file of clips float32 ``[N, T]`` at ``rate`` Hz, with silence between them."""
+        path = self.path / PREVIEWS / f"step-{step:08d}.wav"
+        with self._writing():
+            with files.replacing(path) as draft:
+                write_wav(draft, clips, rate)
+            self._open_journal().sound(step, PREVIEWS, path)
+        return path
+
+    def checkpoint(
+        self, step: int, arrays: Mapping[str, Array], manifest: Mapping[str, Any], value: float | None = None
+    ) -> Path:
+        """Save a training state (see ``checkpoints.save``), drop what ``runs.keep`` does not keep, update the log.
+
+        ``manifest`` holds the stream position and what else a resumed run needs; ``value`` marks the best (lowest).
+        """
+        given = {"config": self.config, "framework": self.framework, **manifest}
+        with self._writing():
+            self._open_journal().sync()
+            path = checkpoints.save(self.checkpoints, step, arrays, given, value)
+            checkpoints.prune(self.checkpoints, self.config.runs.keep)
+        self._saved = step
+        self._update("running")
+        return path
+
+    def finish(self, status: Status, note: str = "") -> None:
+        """Tell the experiments log how the run ended, with a word on why, and close everything."""
+        self._update(status, note)
+        self._held.close()
+        self._journal = None
+
+    def _begin(self, after: int | None = None) -> None:
+        for part in (SAMPLES, PREVIEWS, CHECKPOINTS):
+            (self.path / part).mkdir(exist_ok=True)
+        self._write_config()
+        self._journal = metrics_log.MetricsLog(self.path, self.config.runs.tensorboard, after)
+        self._held.callback(self._journal.close)
+        self._saved = after or 0
+        try:
+            self._record("running")
+        except experiments.LogError as error:
+            raise RunError(str(error)) from error
+
+    def _hold(self) -> None:
+        try:
+            self._held.enter_context(files.locked(self.path / LOCK, wait=False))
+        except BlockingIOError as error:
+            raise RunError(f"{self.path}: another process is training here: wait for it or end it") from error
+
+    def _open_journal(self) -> metrics_log.MetricsLog:
+        if self._journal is None:
+            raise RunError(f"{self.path}: open for reading only: resume it first")
+        return self._journal
+
+    @contextmanager
+    def _writing(self) -> Iterator[None]:
+        try:
+            yield
+        except (OSError, soundfile.SoundFileError) as error:
+            last = checkpoints.latest(self.checkpoints)
+            rest = f"the last good checkpoint is {last}: resume from it" if last else "there is no checkpoint yet"
+            reason = getattr(error, "strerror", None) or str(error)
+            raise RunError(f"{self.path}: cannot be written: {reason}; {rest}") from error
+
+    def _write_config(self) -> None:
+        text = yaml.safe_dump(plain(self.config), sort_keys=False, allow_unicode=True)
+        _write(self.path / CONFIG, f"# Run {self.path.name}, {self.framework}: every field as it was used.\n{text}")
+
+    def _update(self, status: Status, note: str = "") -> None:
+        """As ``_record``; but a log that cannot be written ends no training, it is only told."""
+        try:
+            self._record(status, note)
+        except (OSError, experiments.LogError) as error:
+            warnings.warn(f"the experiments log is not up to date: {error}", stacklevel=3)
+
+    def _record(self, status: Status, note: str = "") -> None:
+        told = self._open_journal()
+        pictured = max((self.path / SAMPLES).glob("*.png"), default=None)
+        samples = pictured.relative_to(self.path.parent).as_posix() if pictured else None
+        row = experiments.row(self.number, self.about, self.config, told.last, told.seconds, samples)
+        step = max(self._saved, told.last.get("step", 0))
+        experiments.record(self.path.parent, row, f"{status} at step {step}", note)
+
+
+def runs(folder: Path) -> dict[int, Path]:
+    """The run folders in ``folder`` by their numbers, ascending."""
+    found = {
+        int(match[1]): path.parent for path in folder.glob(f"*/{ABOUT}") if (match := NAME.fullmatch(path.parent.name))
+    }
+    return dict(sorted(found.items()))
+
+
+def checkpoint_in(path: Path) -> Path:
+    """A checkpoint folder itself, or the latest checkpoint of a run folder; RunError if it has none yet."""
+    if (path / checkpoints.MANIFEST).is_file():
+        return path
+    if latest := checkpoints.latest(path / CHECKPOINTS):
+        return latest
+    raise RunError(f"{path}: no checkpoint yet: train at least runs.checkpoint_every steps")
+
+
+def find_run(word: str | Path, folder: Path) -> Path:
+    """What ``word`` means: a run folder, a checkpoint folder, the number of a run in ``folder``, or a preset's latest.
+
+    Raises ConfigError with what there is.
+    """
+    path, found = Path(word), runs(folder)
+    if (path / ABOUT).is_file() or (path / checkpoints.MANIFEST).is_file():
+        return path
+    word = str(word)
+    if word.isdecimal() and int(word) in found:
+        return found[int(word)]
+    by_name = {name: path for path in found.values() for name in (path.name, path.name.partition("-")[2])}
+    if word in by_name:
+        return by_name[word]
+    close = get_close_matches(word, by_name, n=1)
+    meant = f", did you mean {close[0]}?" if close else ""
+    names = [path.name for path in found.values()]
+    earlier = f" and {len(names) - LISTED} earlier ones" if len(names) > LISTED else ""
+    there = f"there are {', '.join(names[-LISTED:])}{earlier}" if names else "there is none: train one first"
+    raise ConfigError(
+        f"no run {word!r} in {folder}{meant}; {there}. "
+        "Give a preset's name, a number, a run folder or a checkpoint folder"
+    )
+
+
+def _write(path: Path, text: str) -> None:
+    with files.replacing(path) as draft:
+        draft.write_text(text, encoding="utf-8")
