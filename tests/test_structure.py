@@ -74,7 +74,7 @@ def test_every_wall_stands():
         ("torch_impl/dcgan.py", "from tf_impl.dcgan import x", "torch_impl/dcgan.py:1 imports tf_impl"),
         (
             "shared_impl/config/presets.py",
-            "import importlib\nimportlib.import_module('parity.transfer.weight_axes')",
+            "import importlib\nimportlib.import_module('parity.numerics.weight_axes')",
             "shared_impl/config/presets.py:2 imports parity",
         ),
         ("parity/padding.py", "__import__('tensorflow')", "parity/padding.py:1 imports tensorflow"),
@@ -109,7 +109,7 @@ def test_a_tree_within_its_walls_is_clean(tmp_path):
     ("modules", "forbidden"),
     [
         (
-            "parity parity.padding parity.transfer.weight_axes parity.numerics.difference parity.numerics.reference_ops parity.verdict parity.report",
+            "parity parity.padding parity.numerics.weight_axes parity.numerics.difference parity.numerics.reference_ops parity.verdict parity.report",
             FRAMEWORKS,
         ),
         ("parity.__main__ parity.pytest_plugin", FRAMEWORKS),

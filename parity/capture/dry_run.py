@@ -12,7 +12,7 @@ import numpy as np
 
 from parity.capture import drawn_inputs
 from parity.capture.steps import Trace
-from parity.transfer.layouts import Layout, ordered
+from parity.numerics.layouts import Layout, ordered
 from parity.verdict import UnusableInput, first_line
 
 Array = np.ndarray

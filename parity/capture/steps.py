@@ -30,7 +30,7 @@ class Step:
     ``name`` is the layer's path in its model (``block/conv`` or ``block.conv``; ``#2`` marks a second call); ``named``
     is False where Keras made it up. ``attributes`` hold the layer's settings in canonical terms, Keras's conventions
     where the frameworks differ. ``shapes`` gives each parameter's shape in its own framework. ``layout`` names the
-    kernel layout of :data:`parity.transfer.weight_axes.LAYOUTS`. A step whose value cannot be seen (the depthwise half of a
+    kernel layout of :data:`parity.numerics.weight_axes.LAYOUTS`. A step whose value cannot be seen (the depthwise half of a
     separable convolution) is not ``visible``. ``sources`` names, for each tensor the step was given, the steps whose
     outputs it was computed from (``input 0`` is the network's first input). A block with parameters of its own beside
     its layers is a step of kind ``own``: what it does behind the last layer with weights among the steps ``inside``.

@@ -11,7 +11,7 @@ from parity.capture.steps import MOVEMENT, Step
 from parity.checks.context import CheckContext
 from parity.checks.measurements import Condition, Measurements, Reading
 from parity.checks.values import evidence_for
-from parity.transfer.layouts import describe_order
+from parity.numerics.layouts import describe_order
 from parity.verdict import SEVERITY, Check, Coverage, Judgement, LayerRow
 
 MOVES = "moves data; judged with the next layer"

@@ -25,8 +25,8 @@ from parity.numerics.difference import (
     scale,
     typical_rounding,
 )
+from parity.numerics.layouts import Layout, crossed_shape, fitting
 from parity.transfer.aligned_models import Comparison
-from parity.transfer.layouts import Layout, crossed_shape, fitting
 from parity.verdict import UnusableInput, first_line
 
 Array = np.ndarray

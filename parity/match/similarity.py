@@ -8,7 +8,7 @@ from functools import lru_cache
 import numpy as np
 
 from parity.capture.steps import Step
-from parity.transfer.weight_axes import WeightTransform, own_way
+from parity.numerics.weight_axes import WeightTransform, own_way
 
 NORMALISATIONS = ("batchnorm", "layernorm", "groupnorm")
 

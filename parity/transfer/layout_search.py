@@ -13,7 +13,8 @@ import numpy as np
 from parity.capture.steps import CHANNELS_FIRST, ELEMENTWISE, Step, Trace
 from parity.match.alignment import Match, Matching
 from parity.match.data_flow import everything
-from parity.transfer.layouts import Layout, Layouts, fitting, ordered
+from parity.numerics.layouts import Layout, fitting, ordered
+from parity.transfer.layouts import Layouts
 
 Array = np.ndarray
 Shape = tuple[int, ...]

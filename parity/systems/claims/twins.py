@@ -15,8 +15,8 @@ from weakref import WeakKeyDictionary
 import numpy as np
 
 from parity.numerics.difference import difference
+from parity.numerics.weight_axes import WeightTransform
 from parity.padding import FIT
-from parity.transfer.weight_axes import WeightTransform
 
 Array = np.ndarray
 SLOTS = {

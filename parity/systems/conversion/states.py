@@ -16,8 +16,8 @@ import numpy as np
 import tf_impl
 import torch_impl
 from parity.capture.steps import STATISTICS
+from parity.numerics.weight_axes import WeightTransform
 from parity.transfer.copying import aligned
-from parity.transfer.weight_axes import WeightTransform
 from shared_impl.config.schema import Config
 from shared_impl.config.systems import ModelConfig
 from shared_impl.storage.checkpoints import CheckpointError, validate_arrays

@@ -8,9 +8,10 @@ import pytest
 from parity.capture.drawn_inputs import adversarial, closed, draw, lively
 from parity.capture.steps import Step, Trace
 from parity.match.alignment import Match, Matching
+from parity.numerics.layouts import Layout, crossed_shape, describe_order, ordered
+from parity.numerics.weight_axes import WeightTransform
 from parity.transfer.layout_search import find_layouts
-from parity.transfer.layouts import Layout, Layouts, crossed_shape, describe_order, ordered
-from parity.transfer.weight_axes import WeightTransform
+from parity.transfer.layouts import Layouts
 
 SHAPE = (2, 4, 3, 2)
 FIRST = np.moveaxis(np.arange(24).reshape(4, 3, 2), -1, 0).reshape(-1)

@@ -1,0 +1,78 @@
+"""How an array of the reference maps onto the port's: channels first, mirrored, in another order. Plain NumPy."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from itertools import permutations, product
+
+import numpy as np
+
+Array = np.ndarray
+
+
+@dataclass(frozen=True)
+class Layout:
+    """A tensor's way across. ``order`` (with ``port_shape``, batch excluded) overrules the axes: the port's flat
+    feature ``i`` is the reference's flat feature ``order[i]``."""
+
+    channels_first: bool = False
+    mirrored: bool = False
+    order: Array | None = None
+    reference_shape: tuple[int, ...] = ()
+    port_shape: tuple[int, ...] = ()
+
+    def to_port(self, array: Array) -> Array:
+        """From the reference's layout into the port's."""
+        if self.order is not None:
+            return array.reshape(len(array), -1)[:, self.order].reshape(len(array), *self.port_shape)
+        if self.mirrored and array.ndim > 2:
+            array = np.flip(array, tuple(range(1, array.ndim - 1)))
+        if self.channels_first and array.ndim > 2:
+            array = np.moveaxis(array, -1, 1)
+        return np.ascontiguousarray(array)
+
+    def to_reference(self, array: Array) -> Array:
+        """From the port's layout into the reference's."""
+        if self.order is not None:
+            flat = array.reshape(len(array), -1)[:, np.argsort(self.order)]
+            return flat.reshape(len(array), *self.reference_shape)
+        if self.channels_first and array.ndim > 2:
+            array = np.moveaxis(array, 1, -1)
+        if self.mirrored and array.ndim > 2:
+            array = np.flip(array, tuple(range(1, array.ndim - 1)))
+        return np.ascontiguousarray(array)
+
+    def fits(self, reference_shape: tuple[int, ...], port_shape: tuple[int, ...]) -> bool:
+        """Whether a reference tensor of that shape becomes a port tensor of the other."""
+        if self.order is not None:
+            return reference_shape[1:] == self.reference_shape and port_shape[1:] == self.port_shape
+        return crossed_shape(reference_shape, self.channels_first) == tuple(port_shape)
+
+
+def ordered(order: Array, reference_shape: tuple[int, ...], port_shape: tuple[int, ...]) -> Layout:
+    """The layout of a tensor whose features stand in that flat order; shapes with their batch."""
+    return Layout(order=order, reference_shape=tuple(reference_shape[1:]), port_shape=tuple(port_shape[1:]))
+
+
+def fitting(reference_shape: tuple[int, ...], port_shape: tuple[int, ...], mirrored: bool = False) -> list[Layout]:
+    """The layouts, channels first or not, under which one shape becomes the other."""
+    both = (Layout(channels_first=True, mirrored=mirrored), Layout())
+    return [layout for layout in both if layout.fits(reference_shape, port_shape)]
+
+
+def crossed_shape(shape: tuple[int, ...], channels_first: bool) -> tuple[int, ...]:
+    """A reference shape in the port's axes, batch first."""
+    if channels_first and len(shape) > 2:
+        return (shape[0], shape[-1], *shape[1:-1])
+    return tuple(shape)
+
+
+def describe_order(order: Array, shape: tuple[int, ...]) -> str:
+    """Name an order of flattened ``(h, w, c)`` features, such as ``(c, h, w)``, if it is one of the usual ones."""
+    axes = "dhwc"[-len(shape) :]
+    index = np.arange(int(np.prod(shape))).reshape(shape)
+    mirrored = np.flip(index, tuple(range(len(shape) - 1)))
+    for way, (image, how) in product(permutations(range(len(shape))), ((index, ""), (mirrored, ", mirrored"))):
+        if (image.transpose(way).reshape(-1) == order).all():
+            return f"({', '.join(axes[i] for i in way)}){how}"
+    return "an order of its own"
