@@ -41,7 +41,10 @@ class Job:
 JOBS = (
     Job("import tensorflow, keras", ("-c", "import keras, tensorflow")),
     Job("import torch", ("-c", "import torch")),
-    Job("build every pair", ("-c", "from parity.systems.pairs import networks\nfor pair in networks(): pair.build()")),
+    Job(
+        "build every pair",
+        ("-c", "from parity.systems.registry import network_pairs\nfor pair in network_pairs(): pair.build()"),
+    ),
     Job(
         "parity padding",
         ("-m", "parity", "padding", "--op", "conv", "--size", "128", "--kernel", "5", "--stride", "2"),

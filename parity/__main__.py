@@ -85,7 +85,8 @@ def verify(
 ) -> int:
     """Verify the project's own pairs, for example: parity verify specgan.generator dcgan.training"""
     from parity.checks.rung_names import chosen
-    from parity.systems.pairs import climbing, in_a_mirror, registry, select
+    from parity.systems.registry import registry
+    from parity.systems.selection import in_a_mirror, select, with_rungs
 
     if listed:
         print("\n".join(pair.name for pair in registry()))
@@ -94,7 +95,7 @@ def verify(
         raise UnusableInput("name the pairs to verify, or --all (parity verify --list shows them)")
     wanted = chosen(rungs)
     selected = registry() if everything else select(pairs or [])
-    selected = climbing(in_a_mirror(selected) if mirrored else selected, wanted)
+    selected = with_rungs(in_a_mirror(selected) if mirrored else selected, wanted)
     from parity.cli import terminal
 
     terminal.refuse_unwritable(as_json)
@@ -155,7 +156,8 @@ def report(
 ) -> int:
     """Verify every pair and write the report: a page, Markdown in two languages, JSON and JUnit XML."""
     from parity.report import refuse_unusable
-    from parity.systems.pairs import registry, select
+    from parity.systems.registry import registry
+    from parity.systems.selection import select
 
     if against:
         from parity.systems.preset_comparison import configurations

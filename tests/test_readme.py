@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from parity.systems.mutants import MUTANTS
-from parity.systems.pairs import registry
+from parity.systems.registry import registry
 from parity.systems.training import mutants as in_training
 from shared_impl.config.systems import SYSTEMS
 

@@ -19,7 +19,7 @@ from parity.checks.rung_names import NETWORK, TRAINING
 from parity.verdict import UnusableInput
 
 if TYPE_CHECKING:
-    from parity.systems.pairs import AnyPair
+    from parity.systems.registry import AnyPair
     from parity.systems.selftest import Trial
     from parity.verdict import Verdict
 

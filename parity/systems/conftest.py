@@ -9,7 +9,7 @@ import pytest
 
 from parity.cli import frameworks
 from parity.systems import worker_pool
-from parity.systems.pairs import AnyPair
+from parity.systems.registry import AnyPair
 from parity.verdict import Verdict
 
 

@@ -7,10 +7,11 @@ from dataclasses import dataclass
 
 from parity.checks.rung_names import ONE_DEVICE
 from parity.systems.mutants import MUTANTS, Mutant
-from parity.systems.pairs import Pair, select
+from parity.systems.network_pair import NetworkPair
+from parity.systems.selection import select
 from parity.systems.training.implementations import TORCH
 from parity.systems.training.mutants import TrainingMutant
-from parity.systems.training.pairs import TrainingPair
+from parity.systems.training.training_pair import TrainingPair
 from parity.systems.training.verification import verify_training
 from parity.verdict import Verdict
 from parity.verification import verify
@@ -51,7 +52,7 @@ def attempt(mutant: AnyMutant) -> Trial:
         rungs = (*ONE_DEVICE, mutant.rung)
         verdict = verify_training(pair.config(), port=mutant.fault(TORCH), rungs=rungs, name=name)
     else:
-        assert isinstance(pair, Pair)
+        assert isinstance(pair, NetworkPair)
         reference, port = pair.build()
         healthy = verify(reference, port, rungs=[mutant.rung])
         mutant.put_into(port)

@@ -6,9 +6,9 @@ from collections.abc import Callable
 
 import pytest
 
-from parity.systems.pairs import AnyPair, Pair, networks, registry
-from parity.systems.training.pairs import TrainingPair
-from parity.systems.training.pairs import registry as training
+from parity.systems.network_pair import NetworkPair
+from parity.systems.registry import AnyPair, network_pairs, registry, training_pairs
+from parity.systems.training.training_pair import TrainingPair
 from parity.systems.worker_pool import awaited_last
 from parity.verdict import Verdict
 
@@ -27,15 +27,15 @@ def test_rung(pair: AnyPair, rung: str, verdict_of: Callable[[AnyPair], Verdict]
     assert result.judgement in ("pass", KNOWN.get((pair.name, rung))), verdict.to_text()
 
 
-@pytest.mark.parametrize("pair", networks(), ids=lambda pair: pair.name)
-def test_every_layer_is_judged(pair: Pair, verdict_of: Callable[[AnyPair], Verdict]) -> None:
+@pytest.mark.parametrize("pair", network_pairs(), ids=lambda pair: pair.name)
+def test_every_layer_is_judged(pair: NetworkPair, verdict_of: Callable[[AnyPair], Verdict]) -> None:
     verdict = verdict_of(pair)
     assert verdict.output_judged
     assert verdict.coverage.judged == verdict.coverage.total > 0, str(verdict.coverage)
     assert not verdict.findings, verdict.to_text()
 
 
-@pytest.mark.parametrize("pair", training(), ids=lambda pair: pair.name)
+@pytest.mark.parametrize("pair", training_pairs(), ids=lambda pair: pair.name)
 def test_every_parameter_is_judged_or_noise_for_a_reason(
     pair: TrainingPair, verdict_of: Callable[[AnyPair], Verdict]
 ) -> None:

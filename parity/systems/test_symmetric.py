@@ -5,7 +5,8 @@ from __future__ import annotations
 import pytest
 
 from parity.cli import frameworks
-from parity.systems.pairs import NETWORKS, select
+from parity.systems.network_pair import NETWORKS
+from parity.systems.selection import select
 from parity.verdict import Verdict
 
 # A shift by one pixel moves every value by about its own size; rounding, by 1e-15 of it.

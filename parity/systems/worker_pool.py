@@ -17,12 +17,12 @@ from typing import TYPE_CHECKING, Any
 
 from parity.systems import worker_processes
 from parity.systems.distribution import device_runs
-from parity.systems.training.pairs import TrainingPair
+from parity.systems.training.training_pair import TrainingPair
 from parity.verdict import UnusableInput
 from shared_impl.storage.experiments import cores
 
 if TYPE_CHECKING:
-    from parity.systems.pairs import AnyPair
+    from parity.systems.registry import AnyPair
     from parity.verdict import Verdict
 
 EACH = 6  # pairs that are worth a process, which imports both frameworks first

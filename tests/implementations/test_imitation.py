@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from safetensors.numpy import save_file
 
-from parity.systems.pairs import select
+from parity.systems.selection import select
 from shared_impl.features.vgg import CONVOLUTIONS
 
 

@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 
 from parity.__main__ import run
-from parity.systems.pairs import registry
+from parity.systems.registry import registry
 
 MODELS = """
 import keras, torch

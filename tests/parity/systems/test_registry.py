@@ -6,11 +6,11 @@ import typing
 
 import pytest
 
-from parity.systems.pairs import LARGE as BRIEF
-from parity.systems.pairs import SHALLOW, _model, networks
+from parity.systems.registry import LARGE as BRIEF
+from parity.systems.registry import SHALLOW, network_pairs
 from parity.verification import verify
 
-SYSTEMS = sorted({pair.system for pair in networks()})
+SYSTEMS = sorted({pair.system for pair in network_pairs()})
 # Sizes that take minutes, to be asked for.
 LARGE = {("soundgan", "image_size"): {512}}
 
@@ -24,7 +24,7 @@ def values(annotation: typing.Any) -> set:
 
 @pytest.mark.parametrize("system", SYSTEMS)
 def test_every_option_takes_every_value(system: str) -> None:
-    models = [_model(pair.preset, pair.overrides) for pair in networks() if pair.system == system]
+    models = [pair.model for pair in network_pairs() if pair.system == system]
     for field, info in type(models[0]).model_fields.items():
         if field == "system":
             continue
@@ -34,17 +34,17 @@ def test_every_option_takes_every_value(system: str) -> None:
 
 
 def test_names_are_unique() -> None:
-    names = [pair.name for pair in networks()]
+    names = [pair.name for pair in network_pairs()]
     assert len(set(names)) == len(names)
 
 
 @pytest.mark.parametrize("network", ["generator", "discriminator"])
 def test_a_network_at_full_size_climbs_as_far_as_its_values(network: str) -> None:
-    (pair,) = (pair for pair in networks() if pair.name == f"dcgan.{network}")
+    (pair,) = (pair for pair in network_pairs() if pair.name == f"dcgan.{network}")
     verdict = pair.verify()
     assert tuple(verdict.rungs) == SHALLOW and verdict.passed
     assert "evaluation, batch of 4; evaluation, batch of 1; training, batch of 4" in verdict.rungs["forward"].message
-    assert {pair.preset for pair in networks() if pair.brief} == {*BRIEF}
+    assert {pair.preset for pair in network_pairs() if pair.brief} == {*BRIEF}
 
 
 # What is done to a layer's output.
@@ -59,7 +59,9 @@ FAULTS: dict[str, typing.Callable] = {
 
 @pytest.mark.parametrize("fault", [None, *FAULTS])
 def test_a_brief_comparison_is_right_about_a_layer(fault: str | None) -> None:
-    (pair,) = (pair for pair in networks() if pair.name == "soundgan.generator:image_size=128,init=normal,latent=4d")
+    (pair,) = (
+        pair for pair in network_pairs() if pair.name == "soundgan.generator:image_size=128,init=normal,latent=4d"
+    )
     reference, port = pair.build()
     if fault is not None:
         port.get_submodule("1.upconv_2").register_forward_hook(FAULTS[fault])

@@ -12,7 +12,7 @@ import time
 import pytest
 
 from parity.systems import worker_pool
-from parity.systems.pairs import registry
+from parity.systems.registry import registry
 from parity.verdict import UnusableInput
 
 RUNGS = ["structure", "weights", "data"]

@@ -14,7 +14,7 @@ from parity.systems.distribution import device_runs, rung, worker
 from parity.systems.distribution.device_runs import APART, OWN, RESUMED, EngineFailed, Job, traced
 from parity.systems.distribution.engines import DDP, ENGINES, Engine, environments
 from parity.systems.distribution.tasks import Task
-from parity.systems.pairs import select
+from parity.systems.selection import select
 from parity.systems.training.context import TrainingContext
 from parity.systems.training.implementations import TORCH, one_thread
 from parity.systems.training.mutants import in_processes

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import pytest
 
-from parity.systems.pairs import select
+from parity.systems.selection import select
 from parity.systems.training.context import TrainingContext
 from parity.systems.training.implementations import one_thread
 from parity.systems.training.noise import cancelled
-from parity.systems.training.pairs import STEPS
+from parity.systems.training.training_pair import STEPS
 
 LOCKSTEP = 1e-10  # of the largest in an array
 

@@ -15,14 +15,15 @@ from parity.checks.rung_names import TRAINING
 from parity.systems.distribution import device_runs
 from parity.systems.distribution import rung as many_devices
 from parity.systems.distribution.engines import ENGINES
-from parity.systems.pairs import select
+from parity.systems.registry import training_pairs
+from parity.systems.selection import select
 from parity.systems.selftest import attempt
 from parity.systems.training.context import TrainingContext
 from parity.systems.training.implementations import TORCH, Implementation, one_thread
 from parity.systems.training.implementations import TorchTrainer as Trainer
 from parity.systems.training.mutants import MUTANTS, Fault, TrainingMutant, configured, trained_by
 from parity.systems.training.noise import cancelled
-from parity.systems.training.pairs import TrainingPair, registry
+from parity.systems.training.training_pair import TrainingPair
 from parity.systems.training.verification import RUNGS, climb, verify_training
 from parity.verdict import Finding, RungResult, UnusableInput, Verdict
 from torch_impl.checkpoints import restore, state
@@ -377,7 +378,7 @@ def test_a_stream_without_a_seed_is_named(monkeypatch: pytest.MonkeyPatch) -> No
             return {}
 
     monkeypatch.setattr(data, "Stream", Unseeded)
-    outcome = data.data(TrainingContext(registry()[1].config()))
+    outcome = data.data(TrainingContext(training_pairs()[1].config()))
     assert [finding.kind for finding in outcome.findings] == ["batches"]
 
 

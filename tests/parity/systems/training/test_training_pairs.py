@@ -8,12 +8,15 @@ from typing import Any
 import numpy as np
 import pytest
 
-from parity.systems.pairs import climbing, select
+from parity.systems.registry import training_pairs
+from parity.systems.selection import select, with_rungs
 from parity.systems.training import lockstep, trajectories
 from parity.systems.training.noise import owner
-from parity.systems.training.pairs import TrainingPair, registry
+from parity.systems.training.training_pair import TrainingPair
 from parity.verdict import UnusableInput
-from shared_impl.config.schema import LossConfig, OptimizerConfig, TrainingConfig
+from shared_impl.config.loss import LossConfig
+from shared_impl.config.optimizer import OptimizerConfig
+from shared_impl.config.training import TrainingConfig
 
 
 def test_owners_of_arrays() -> None:
@@ -73,7 +76,7 @@ FIXED["compile"] = "how it is computed, and not what; tests/implementations/test
 @pytest.mark.parametrize("section", [LossConfig, OptimizerConfig, TrainingConfig], ids=lambda cls: cls.__name__)
 def test_variants_take_every_option_of_the_schema(section: type) -> None:
     name = section.__name__.removesuffix("Config").lower()
-    configs = [pair.config() for pair in registry()]
+    configs = [pair.config() for pair in training_pairs()]
     taken = {field: {getattr(getattr(config, name), field) for config in configs} for field in section.model_fields}
     for field, info in section.model_fields.items():
         if field in FIXED:
@@ -84,7 +87,7 @@ def test_variants_take_every_option_of_the_schema(section: type) -> None:
 
 
 def test_variants_take_every_network_option_that_training_meets() -> None:
-    models = [pair.config().model for pair in registry()]
+    models = [pair.config().model for pair in training_pairs()]
     for system, options in {
         "specgan": {"use_batchnorm": {True, False}, "upsample": {"zeros", "nearest", "linear", "cubic"},
                     "init": {"glorot", "normal"}},
@@ -102,7 +105,7 @@ def test_variants_take_every_network_option_that_training_meets() -> None:
 def test_each_loss_is_trained_by_its_recommended_optimiser() -> None:
     recommended = {"wgan-gp": "adam", "wgan": "rmsprop", "lsgan": "rmsprop", "dcgan": "adam"}
     for system in ("specgan", "dcgan"):
-        found = {(p.config().loss.kind, p.config().optimizer.kind) for p in registry() if p.system == system}
+        found = {(p.config().loss.kind, p.config().optimizer.kind) for p in training_pairs() if p.system == system}
         assert system == "dcgan" or set(recommended.items()) <= found
 
 
@@ -130,15 +133,19 @@ def test_words_select_networks_and_training() -> None:
     ]
     everything = select(["dcgan"])
     assert {"dcgan.generator", "dcgan.training"} <= {pair.name for pair in everything}
-    assert [pair.name for pair in select(["dcgan.training"])] == [p.name for p in registry() if p.system == "dcgan"]
-    assert [pair.name for pair in climbing(everything, ["step"])] == [p.name for p in registry() if p.system == "dcgan"]
+    assert [pair.name for pair in select(["dcgan.training"])] == [
+        p.name for p in training_pairs() if p.system == "dcgan"
+    ]
+    assert [pair.name for pair in with_rungs(everything, ["step"])] == [
+        p.name for p in training_pairs() if p.system == "dcgan"
+    ]
     with pytest.raises(UnusableInput, match="none of the pairs named has a rung data; they have structure, "):
-        climbing(select(["dcgan.generator"]), ["data"])
+        with_rungs(select(["dcgan.generator"]), ["data"])
 
 
 def test_options_that_do_not_matter_to_data_leave_it_out() -> None:
-    for system in {pair.system for pair in registry()}:
-        first, *others = (pair for pair in registry() if pair.system == system)
+    for system in {pair.system for pair in training_pairs()}:
+        first, *others = (pair for pair in training_pairs() if pair.system == system)
         assert "data" in first.rungs
         for pair in others:
             own, default = pair.config(), first.config()
@@ -157,7 +164,7 @@ def test_the_improved_network_trains_in_lockstep_with_everything_on() -> None:
 def test_the_command_of_a_verdict_gives_it_again() -> None:
     for words in (
         ["dcgan.training", "training.steps=2", "loss.kind=lsgan"],
-        [next(pair.name for pair in registry() if pair.is_variant)],
+        [next(pair.name for pair in training_pairs() if pair.is_variant)],
     ):
         (pair,) = select(words)
         assert select(pair.arguments) == [pair]
