@@ -17,7 +17,8 @@ import numpy as np
 import typer
 
 from shared_impl.config.presets import ConfigError, load, presets
-from shared_impl.config.schema import Config, RunsConfig
+from shared_impl.config.runs import RunsConfig
+from shared_impl.config.schema import Config
 from shared_impl.data import source_moments
 from shared_impl.data.classes import told
 from shared_impl.data.errors import DataError

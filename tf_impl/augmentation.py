@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import tensorflow as tf
 
-from shared_impl.config.schema import DataConfig
+from shared_impl.config.data import DataConfig
 from shared_impl.data.augmentation import LUMINANCE, angles, factors, flips
 
 

@@ -14,8 +14,8 @@ from keras import Input
 from keras.layers import Conv2D, MaxPooling2D, ReLU
 from tensorflow import Tensor
 
+from shared_impl.config.loss import LossConfig
 from shared_impl.config.presets import ConfigError
-from shared_impl.config.schema import LossConfig
 from shared_impl.features import vgg_files
 from shared_impl.features.vgg import CONVOLUTIONS, Weights
 from tf_impl.layers import Chain, precision

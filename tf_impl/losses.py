@@ -11,7 +11,7 @@ from collections.abc import Callable
 import tensorflow as tf
 from tensorflow import Tensor
 
-from shared_impl.config.schema import LossConfig
+from shared_impl.config.loss import LossConfig
 
 PROBABLE = 1e-7  # keras.config.epsilon(): how near to 0 and 1 a probability counts
 

@@ -10,7 +10,7 @@ from collections.abc import Mapping, Sequence
 import tensorflow as tf
 from tensorflow import Tensor
 
-from shared_impl.config.schema import OptimizerConfig
+from shared_impl.config.optimizer import OptimizerConfig
 
 
 class Adam:

@@ -8,7 +8,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from shared_impl.config.schema import DataConfig
+from shared_impl.config.data import DataConfig
 from shared_impl.data.augmentation import LUMINANCE, angles, factors, flips
 
 

@@ -15,8 +15,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn import Conv2d, MaxPool2d, ReLU
 
+from shared_impl.config.loss import LossConfig
 from shared_impl.config.presets import ConfigError
-from shared_impl.config.schema import LossConfig
 from shared_impl.features import vgg_files
 from shared_impl.features.vgg import CONVOLUTIONS, Weights
 

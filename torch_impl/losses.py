@@ -12,7 +12,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from shared_impl.config.schema import LossConfig
+from shared_impl.config.loss import LossConfig
 
 PROBABLE = 1e-7  # keras.config.epsilon(): how near to 0 and 1 a probability counts
 

@@ -12,7 +12,7 @@ from collections.abc import Mapping, Sequence
 import torch
 from torch import Tensor
 
-from shared_impl.config.schema import OptimizerConfig
+from shared_impl.config.optimizer import OptimizerConfig
 
 
 class Adam:

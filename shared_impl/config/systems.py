@@ -1,82 +1,17 @@
-"""The networks' options, a section for each system, and what each system's original was trained with."""
+"""The section ``model``: the options of each system's networks, a class for each system."""
 
 from __future__ import annotations
 
-from typing import Annotated, Any, ClassVar, Literal, NamedTuple, Self
+from typing import Annotated, ClassVar, Literal, Self
 
-from pydantic import BeforeValidator, Field, model_validator
+from pydantic import Field, model_validator
 
-from shared_impl.config.section import Count, Section, Share
+from shared_impl.config.network import Framing, Medium, Network
+from shared_impl.config.section import Count, Share, Sizes
 
 KernelLength = Literal[3, 4, 5, 6, 7]
 Upsampling = Literal["zeros", "nearest", "linear", "cubic"]
 Padding = Literal["same", "symmetric"]
-Medium = Literal["audio", "image"]
-Sizes = Annotated[  # YAML has lists only, and one size needs no brackets
-    tuple[Count, ...], BeforeValidator(lambda given: (given,) if isinstance(given, int) else given), Field(strict=False)
-]
-
-
-class Framing(NamedTuple):
-    """The short-time Fourier transform behind a system's spectrograms, in samples; an example has ``samples``."""
-
-    frame: int
-    hop: int
-    samples: int
-
-
-class Network(Section):
-    """A system's options. ``medium`` is what it learns from, ``side`` that of its square output (of a spectrogram:
-    frames and bins).
-    """
-
-    medium: ClassVar[Medium] = "image"
-
-    @property
-    def side(self) -> int:
-        """In pixels."""
-        return 64
-
-    @property
-    def framing(self) -> Framing:
-        """Of an audio system: half a frame's bins and as many frames fill the square."""
-        return Framing(2 * self.side, self.side // 2, self.side * self.side // 2)
-
-    @property
-    def labels(self) -> int:
-        """How many classes the networks are told."""
-        return 0
-
-    @property
-    def probabilities(self) -> bool:
-        """Whether the discriminator gives probabilities instead of logits."""
-        return False
-
-    @property
-    def auxiliary(self) -> bool:
-        """Whether the discriminator names the class too."""
-        return False
-
-    @property
-    def dropped(self) -> tuple[int, ...]:
-        """Channels of each of the discriminator's dropout layers, in order."""
-        return ()
-
-    @property
-    def stages(self) -> tuple[int, ...]:
-        """The sides of the images that it makes as it grows, the full one last; none if it does not grow."""
-        sizes = getattr(self, "growing", ())
-        return (*sizes, self.side) if sizes else ()
-
-    @property
-    def normalises_batches(self) -> bool:
-        """Whether the networks normalise by the statistics of their batch."""
-        return True
-
-    @property
-    def critic_normalises_batches(self) -> bool:
-        """Whether the discriminator is one of them."""
-        return self.normalises_batches
 
 
 class SpecGANConfig(Network):
@@ -287,41 +222,3 @@ ModelConfig = Annotated[
     SpecGANConfig | DCGANConfig | UpsampleDCGANConfig | SoundGANConfig | ConditionalDCGANConfig,
     Field(discriminator="system"),
 ]
-_IN_PAIRS = {
-    "d_updates": 1,
-    "reuse_fakes": True,
-    "latents": "normal",
-}  # D, then G on the same fakes, as torch's examples
-# The original's defaults of each system's run (SpecGAN: train_specgan.py; DCGAN: Radford et al. 2015, section 4; the
-# others: the seeds' own words).
-RECIPES: dict[str, dict[str, dict[str, Any]]] = {
-    "specgan": {
-        "data": {"source": "drums"},
-        "loss": {"kind": "wgan-gp"},
-        "training": {"batch_size": 64, "d_updates": 5, "latents": "uniform"},
-    },
-    "dcgan": {
-        "data": {"source": "digits"},
-        "loss": {"kind": "dcgan", "d_scale": 1.0},
-        "optimizer": {"epsilon_place": "torch"},
-        "training": {"batch_size": 128, **_IN_PAIRS},
-    },
-    "upsample_dcgan": {
-        "data": {"source": "digits"},
-        "loss": {"kind": "bce", "label_smoothing": 0.1, "smooth_fakes": True},
-        "optimizer": {"epsilon_place": "torch"},
-        "training": {"batch_size": 128, **_IN_PAIRS},
-    },
-    "soundgan": {
-        "data": {"source": "drums"},
-        "loss": {"kind": "dcgan"},
-        "optimizer": {"epsilon_place": "torch"},
-        "training": {"batch_size": 64, **_IN_PAIRS},
-    },
-    "conditional_dcgan": {
-        "data": {"source": "digits", "balance": True},
-        "loss": {"kind": "dcgan", "label_smoothing": 0.1},
-        "optimizer": {"epsilon_place": "torch"},
-        "training": {"batch_size": 32, **_IN_PAIRS},
-    },
-}

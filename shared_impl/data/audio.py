@@ -18,8 +18,8 @@ import numpy as np
 import soundfile
 import soxr
 
+from shared_impl.config.data import DataConfig
 from shared_impl.config.presets import ConfigError
-from shared_impl.config.schema import DataConfig
 from shared_impl.data.errors import BrokenFile, DataError
 
 SLICE = 16384  # samples of one example of SpecGAN: 128 frames of 128

@@ -10,7 +10,7 @@ from typing import ClassVar, Literal
 
 import numpy as np
 
-from shared_impl.config.schema import DataConfig
+from shared_impl.config.data import DataConfig
 from shared_impl.data.audio import CACHE, FOREIGN, NATIVE, SLICE, DecodedFiles, Header, Slicing, fitted, probe
 from shared_impl.data.errors import BrokenFile
 from shared_impl.data.file_index import FileIndex

@@ -9,7 +9,7 @@ from __future__ import annotations
 import math
 from typing import Any
 
-from shared_impl.config.schema import DataConfig
+from shared_impl.config.data import DataConfig
 
 COLUMNS = ("across", "down", "turn", "brightness", "contrast", "saturation")
 AUGMENTATION = len(COLUMNS)  # numbers U[0, 1) that a sample draws

@@ -10,7 +10,7 @@ from typing import ClassVar, Literal
 import numpy as np
 from PIL import Image, ImageOps, UnidentifiedImageError
 
-from shared_impl.config.schema import DataConfig
+from shared_impl.config.data import DataConfig
 from shared_impl.data.errors import BrokenFile, DataError
 from shared_impl.data.file_index import FileIndex
 from shared_impl.data.sources import Source, fingerprint

@@ -17,7 +17,7 @@ from typing import Any, ClassVar, Literal, TypeVar
 
 import numpy as np
 
-from shared_impl.config.schema import DataConfig
+from shared_impl.config.data import DataConfig
 from shared_impl.config.systems import ModelConfig
 from shared_impl.data.classes import refuse_other_classes
 from shared_impl.data.errors import BrokenFile, DataError

@@ -17,7 +17,7 @@ import numpy as np
 import soxr
 from PIL import Image
 
-from shared_impl.config.schema import DataConfig
+from shared_impl.config.data import DataConfig
 from shared_impl.data.audio import SLICE, Slicing, normalised
 from shared_impl.data.audio_sources import Slices, resampled, too_short
 from shared_impl.data.errors import BrokenFile, DataError

@@ -86,7 +86,9 @@ def _await_call(workers: Sequence[str], own: int, seconds: float, where: str) ->
                         return
             except OSError:
                 continue
-    raise ConfigError(missing_workers(own, "the others", seconds) if called else _no_chief(own, workers[0], seconds, where))
+    raise ConfigError(
+        missing_workers(own, "the others", seconds) if called else _no_chief(own, workers[0], seconds, where)
+    )
 
 
 def _line(place: str, until: float) -> socket.socket | None:

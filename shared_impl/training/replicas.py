@@ -15,8 +15,9 @@ from pathlib import Path
 from typing import Any, Protocol, TypeVar
 
 from shared_impl.config.differences import differences, plain
+from shared_impl.config.distribution import DistributionConfig
 from shared_impl.config.presets import ConfigError
-from shared_impl.config.schema import Config, DistributionConfig
+from shared_impl.config.schema import Config
 from shared_impl.data.errors import DataError
 from shared_impl.storage import checkpoints
 from shared_impl.storage.checkpoints import CheckpointError

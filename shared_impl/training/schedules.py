@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable
 
-from shared_impl.config.schema import OptimizerConfig
+from shared_impl.config.optimizer import OptimizerConfig
 
 # The share of the way from the first to the last rate that is still to go, at a share of the run's steps.
 REMAINING: dict[str, Callable[[float], float]] = {

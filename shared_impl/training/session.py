@@ -12,7 +12,8 @@ from typing import Any, NamedTuple, Self, TypeVar
 
 import numpy as np
 
-from shared_impl.config.schema import Config, total_steps
+from shared_impl.config.schema import Config
+from shared_impl.config.training import total_steps
 from shared_impl.data.moments import Moments, load, save
 from shared_impl.data.source_moments import LogMagnitude, for_run, settings
 from shared_impl.data.sources import open_source

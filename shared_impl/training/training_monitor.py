@@ -7,7 +7,8 @@ from collections.abc import Callable, Mapping
 
 import numpy as np
 
-from shared_impl.config.schema import Config, LossConfig
+from shared_impl.config.loss import LossConfig
+from shared_impl.config.schema import Config
 
 D_LOSS = "d_loss"
 # A half of D's loss below this is a discriminator that has won: -ln 0.99 is 99 % certainty under dcgan, and under lsgan

@@ -11,7 +11,7 @@ from scipy import ndimage
 
 import tf_impl.augmentation
 import torch_impl.augmentation
-from shared_impl.config.schema import DataConfig
+from shared_impl.config.data import DataConfig
 from shared_impl.data.augmentation import AUGMENTATION
 from shared_impl.draws import Draws
 

@@ -23,8 +23,8 @@ import torch_impl.features
 from parity.__main__ import run
 from parity.systems.conversion import features as carrying
 from parity.verdict import NotFaithful
+from shared_impl.config.loss import LossConfig
 from shared_impl.config.presets import ConfigError
-from shared_impl.config.schema import LossConfig
 from shared_impl.features import vgg, vgg_files
 from tf_impl.layers import precision
 

@@ -25,8 +25,8 @@ from parity.systems.training.noise import cancelled, owner
 from shared_impl.cli import run
 from shared_impl.config.presets import ConfigError
 from shared_impl.config.presets import load as configured
-from shared_impl.config.schema import total_steps
 from shared_impl.config.systems import ConditionalDCGANConfig, UpsampleDCGANConfig
+from shared_impl.config.training import total_steps
 from shared_impl.storage.checkpoints import CheckpointError, latest, load
 from shared_impl.storage.run_folder import CHECKPOINTS
 from shared_impl.training import growing

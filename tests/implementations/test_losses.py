@@ -10,8 +10,8 @@ import torch
 
 import tf_impl.losses
 import torch_impl.losses
+from shared_impl.config.loss import LossConfig
 from shared_impl.config.presets import load
-from shared_impl.config.schema import LossConfig
 
 REAL, FAKE = np.array([1.5, -0.25, 30.0]), np.array([-2.0, 0.5, -40.0])
 

@@ -11,7 +11,8 @@ from parity.systems.claims.measured import Measured, truth, unless
 from parity.systems.claims.stock import batch
 from parity.systems.claims.twins import AGREE, Twins
 from shared_impl.config.presets import load
-from shared_impl.config.schema import Config, total_steps
+from shared_impl.config.schema import Config
+from shared_impl.config.training import total_steps
 from shared_impl.storage.experiments import COLUMNS
 from shared_impl.training.schedules import learning_rates
 

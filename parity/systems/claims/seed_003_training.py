@@ -10,7 +10,7 @@ from parity.systems.claims.measured import Measured, truth, unless
 from parity.systems.claims.stock import batch, gap
 from parity.systems.claims.twins import AGREE, Twins, to_torch
 from shared_impl.config.presets import load
-from shared_impl.config.schema import total_steps
+from shared_impl.config.training import total_steps
 
 DIGITS = 60_000  # MNIST's training images
 

@@ -9,8 +9,8 @@ from parity.systems.claims.measured import Measured, truth, unless
 from parity.systems.claims.seed_004_networks import BASELINE, IMPROVED
 from parity.systems.claims.stock import batch, gap
 from parity.systems.claims.twins import AGREE, Twins
+from shared_impl.config.loss import LossConfig
 from shared_impl.config.presets import load
-from shared_impl.config.schema import LossConfig
 
 IMAGENET = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)  # mean and deviation that torchvision's VGG19 knows
 

@@ -14,8 +14,8 @@ import numpy as np
 from pydantic import Field, Strict
 
 from parity.verdict import UnusableInput
+from shared_impl.config.loss import Loss
 from shared_impl.config.presets import ConfigError, checked
-from shared_impl.config.schema import Loss
 from shared_impl.config.section import Count, Section
 from shared_impl.config.systems import KernelLength
 

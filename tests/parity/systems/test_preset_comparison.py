@@ -113,8 +113,10 @@ def test_rows_follow_the_configuration():
 def test_every_choice_of_the_schema_has_words():
     from typing import get_args
 
-    from shared_impl.config.schema import Loss, OptimizerConfig, TrainingConfig
+    from shared_impl.config.loss import Loss
+    from shared_impl.config.optimizer import OptimizerConfig
     from shared_impl.config.systems import SYSTEMS
+    from shared_impl.config.training import TrainingConfig
 
     assert set(LOSSES) == set(get_args(Loss))
     assert set(OPTIMIZERS) == set(get_args(OptimizerConfig.model_fields["kind"].annotation))

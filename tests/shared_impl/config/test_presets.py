@@ -14,7 +14,9 @@ import torch
 import torch_impl
 from shared_impl.config import presets
 from shared_impl.config.presets import ConfigError, load
-from shared_impl.config.schema import total_steps
+from shared_impl.config.training import total_steps
+
+ROOT = Path(__file__).resolve().parents[3]
 
 
 def test_presets_are_the_files_in_configs():
@@ -137,18 +139,21 @@ def test_a_damaged_file_is_answered_in_one_line(text, message, tmp_path):
 
 def test_presets_are_found_beside_the_installed_package_from_any_folder(tmp_path):
     site, elsewhere = tmp_path / "site", tmp_path / "elsewhere"
-    for package in ("common", "configs"):
-        shutil.copytree(Path(presets.PRESETS).parent / package, site / package)
+    shutil.copytree(Path(presets.__file__).parents[1], site / "shared_impl")
+    shutil.copytree(presets.PRESETS, site / "shared_impl" / "presets")  # as setup.py installs them
     (elsewhere / "configs").mkdir(parents=True)  # the caller's own folder of that name does not get in the way
     path = [str(elsewhere), str(site)]
-    code = f"import sys; sys.path[:0] = {path}; from common import config; print(config.PRESETS, *config.presets())"
+    code = (
+        f"import sys; sys.path[:0] = {path}; from shared_impl.config import presets; "
+        "print(presets.PRESETS, *presets.presets())"
+    )
     done = subprocess.run([sys.executable, "-I", "-c", code], cwd=elsewhere, capture_output=True, text=True, check=True)
-    assert done.stdout.split() == [str((site / "configs").resolve()), *presets.presets()]
+    assert done.stdout.split() == [str((site / "shared_impl" / "presets").resolve()), *presets.presets()]
 
 
 def test_configuration_needs_no_framework():
-    code = "import sys, shared_impl.config.presets; print(*(n for n in ('torch', 'tensorflow', 'keras') if n in sys.modules))"
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    code = "import sys, shared_impl.config.presets; print(*{'torch', 'tensorflow', 'keras'} & set(sys.modules))"
+    done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True)
     assert done.stdout.strip() == ""
 
 

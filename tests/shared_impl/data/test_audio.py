@@ -9,8 +9,8 @@ import numpy as np
 import pytest
 import soundfile
 
+from shared_impl.config.data import DataConfig
 from shared_impl.config.presets import ConfigError
-from shared_impl.config.schema import DataConfig
 from shared_impl.data import audio
 from shared_impl.data.audio import DecodedFiles, Slicing, decode, probe, write_wav
 from shared_impl.data.errors import BrokenFile, DataError

@@ -12,7 +12,7 @@ import soundfile
 from PIL import Image
 
 from shared_impl.cli import run
-from shared_impl.config.schema import DataConfig
+from shared_impl.config.data import DataConfig
 from shared_impl.config.systems import ConditionalDCGANConfig, DCGANConfig, SpecGANConfig
 from shared_impl.data import image_sources
 from shared_impl.data.classes import LISTED, Balanced

@@ -13,7 +13,7 @@ import soundfile
 from PIL import Image
 from sklearn.datasets import load_digits
 
-from shared_impl.config.schema import DataConfig
+from shared_impl.config.data import DataConfig
 from shared_impl.config.systems import DCGANConfig, SpecGANConfig
 from shared_impl.data import audio, audio_sources, drums
 from shared_impl.data.audio import decode
@@ -405,8 +405,8 @@ def test_two_channels_are_not_an_image():
 def test_opening_loads_no_framework_and_no_more_than_needed():
     code = (
         "import sys; import shared_impl.data.stream, shared_impl.data.sources; before = set(sys.modules)\n"
-        "from shared_impl.config.schema import *; from shared_impl.config.systems import *; from shared_impl.data.sources import open_source\n"
-        "open_source(DataConfig(source='digits'), DCGANConfig())\n"
+        "from shared_impl.config.data import DataConfig; from shared_impl.config.systems import DCGANConfig\n"
+        "shared_impl.data.sources.open_source(DataConfig(source='digits'), DCGANConfig())\n"
         "print([m for m in ('sklearn', 'grain', 'soundfile', 'PIL') if m in before],"
         "[m for m in ('tensorflow', 'keras', 'torch', 'librosa', 'soundfile') if m in sys.modules])"
     )

@@ -17,7 +17,7 @@ import pytest
 import soundfile
 from PIL import Image
 
-from shared_impl.config.schema import DataConfig
+from shared_impl.config.data import DataConfig
 from shared_impl.config.systems import DCGANConfig, SpecGANConfig
 from shared_impl.data.errors import DataError
 from shared_impl.data.sources import Source, open_source
@@ -215,7 +215,7 @@ def test_a_damaged_file_stops_a_strict_stream(damaged, workers):
 
 RUN = """
 import sys, time
-from shared_impl.config.schema import DataConfig
+from shared_impl.config.data import DataConfig
 from shared_impl.config.systems import DCGANConfig
 from shared_impl.data.sources import open_source
 from shared_impl.data.stream import Stream

@@ -14,7 +14,7 @@ import pytest
 import soundfile
 import tensorflow_datasets as tfds
 
-from shared_impl.config.schema import DataConfig
+from shared_impl.config.data import DataConfig
 from shared_impl.config.systems import DCGANConfig, SpecGANConfig
 from shared_impl.data import sc09
 from shared_impl.data.errors import DataError

@@ -174,12 +174,13 @@ def test_runs_that_start_at_once_get_numbers_of_their_own(tmp_path):
 
 def test_a_run_that_another_process_is_training_is_not_taken_up_until_it_dies(tmp_path):
     code = (
-        "import sys\nimport time\nfrom shared_impl.config.presets import load\nfrom shared_impl.storage.run_folder import Run\n"
+        "import sys\nfrom shared_impl.config.presets import load\nfrom shared_impl.storage.run_folder import Run\n"
         "config = load('dcgan_tiny', [f'runs.folder={sys.argv[1]}', 'runs.tensorboard=false'])\n"
         "run = Run.create(config, 'x', 'torch')\n"
-        "print('ready', flush=True)\ntime.sleep(60)\n"
+        "print('ready', flush=True)\nsys.stdin.read()\n"  # until it is killed
     )
-    process = subprocess.Popen([sys.executable, "-c", code, str(tmp_path)], cwd=ROOT, stdout=subprocess.PIPE, text=True)
+    command = [sys.executable, "-c", code, str(tmp_path)]
+    process = subprocess.Popen(command, cwd=ROOT, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
     assert process.stdout.readline() == "ready\n"
     run = Run.open(find_run("1", tmp_path))
     with pytest.raises(RunError, match=r"0001-x: another process is training here: wait for it or end it"):

@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 from sklearn.datasets import load_digits
 
+from shared_impl.config.loss import LossConfig
 from shared_impl.config.presets import load
-from shared_impl.config.schema import LossConfig
 from shared_impl.training.training_monitor import ALIKE, NEAR_ZERO, PATIENCE, Diverged, Watch, difference, near_zero
 
 
