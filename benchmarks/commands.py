@@ -21,7 +21,7 @@ from xml.etree import ElementTree
 
 from benchmarks.processes import environment, failed, pin
 from benchmarks.tables import Table, judged, span
-from parity.checks.rung_names import TRAINING
+from parity.systems.training.registry import TRAINING
 
 OUT = "{out}"
 REST = "everything else"

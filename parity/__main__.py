@@ -84,16 +84,17 @@ def verify(
     listed: Annotated[bool, typer.Option("--list", help="print the pairs' names and stop")] = False,
 ) -> int:
     """Verify the project's own pairs, for example: parity verify specgan.generator dcgan.training"""
-    from parity.checks.rung_names import chosen
+    from parity.checks.registry import NETWORK, select_rungs
     from parity.systems.registry import registry
     from parity.systems.selection import in_a_mirror, select, with_rungs
+    from parity.systems.training.registry import TRAINING
 
     if listed:
         print("\n".join(pair.name for pair in registry()))
         return 0
     if bool(pairs) == everything:
         raise UnusableInput("name the pairs to verify, or --all (parity verify --list shows them)")
-    wanted = chosen(rungs)
+    wanted = select_rungs(rungs, (*NETWORK, *TRAINING))
     selected = registry() if everything else select(pairs or [])
     selected = with_rungs(in_a_mirror(selected) if mirrored else selected, wanted)
     from parity.cli import terminal
@@ -123,9 +124,9 @@ def compare(
     as_json: JsonFile = None,
 ) -> int:
     """Verify your own pair, for example: parity compare models.py:keras_net models.py:torch_net"""
-    from parity.checks.rung_names import NETWORK, chosen
+    from parity.checks.registry import NETWORK, select_rungs
 
-    wanted = chosen(rungs, NETWORK)
+    wanted = select_rungs(rungs, NETWORK)
     from parity.cli import frameworks, terminal
     from parity.cli.compare import compare as compare_pair
 

@@ -16,9 +16,8 @@ from parity.capture.keras_adapter import KerasSide
 from parity.capture.source_lines import SourceLines
 from parity.capture.torch_adapter import TorchSide
 from parity.checks.context import CheckContext
-from parity.checks.ladder import climb
 from parity.checks.layer_rows import coverage, layer_rows
-from parity.checks.rung_names import NETWORK, chosen
+from parity.checks.registry import NETWORK, NETWORK_RUNGS, climb, select_rungs
 from parity.transfer.aligned_models import prepare
 from parity.verdict import Check, Finding, LayerRow, RungResult, UnusableInput, Verdict
 
@@ -62,7 +61,7 @@ def verify(
         UnusableInput: nothing can be compared (unbuilt model, wrong input shape, NaN weights, unknown rung).
     """
     start = time.perf_counter()
-    wanted = chosen(rungs, NETWORK)
+    wanted = select_rungs(rungs, NETWORK)
     _check_kinds(reference, port)
     tell = progress or (lambda rung: None)
     tell("tracing")
@@ -80,7 +79,7 @@ def verify(
     findings: list[Finding] = []
     for rung in wanted:
         tell(rung)
-        results[rung], outcome = climb(context, rung)
+        results[rung], outcome = climb(NETWORK_RUNGS, rung, context)
         findings += outcome.findings
     checks = [check for result in results.values() for check in result.checks]
     rows = layer_rows(context, checks, SourceLines(reference, port))

@@ -7,7 +7,6 @@ from functools import cached_property
 
 from parity.checks.measurements import Measurements
 from parity.transfer.aligned_models import Comparison
-from parity.verdict import Check, Finding
 
 
 @dataclass
@@ -21,12 +20,3 @@ class CheckContext:
     def measurements(self) -> Measurements:
         """Values of every layer, measured once."""
         return Measurements(self.comparison)
-
-
-@dataclass
-class Outcome:
-    """A rung's checks and findings; ``message`` says what was judged, or why nothing could be."""
-
-    checks: list[Check] = field(default_factory=list)
-    findings: list[Finding] = field(default_factory=list)
-    message: str = ""

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from typing import Any
 
 import numpy as np
 
 from parity.capture.steps import STATISTICS
-from parity.checks.context import CheckContext, Outcome
+from parity.checks.context import CheckContext
+from parity.checks.registry import Outcome
 from parity.checks.values import STOPPED, describe
 from parity.match.alignment import Match
 from parity.numerics.difference import PRECISION_RATIO, SLACK, TINY, difference, float64_limit, scale, typical_rounding
@@ -194,6 +194,3 @@ def _gradient_check(
     return Check(
         rung, layer, what, judgement, found.absolute * relative, limit * relative, "relative", message
     ), message
-
-
-RUNGS: dict[str, Callable[[CheckContext], Outcome]] = {"gradients": gradients, "penalty": penalty}

@@ -9,8 +9,9 @@ from typing import Any
 import numpy as np
 
 from parity.capture.steps import STATISTICS, Trace
-from parity.checks.context import CheckContext, Outcome
+from parity.checks.context import CheckContext
 from parity.checks.measurements import Condition
+from parity.checks.registry import Outcome
 from parity.checks.values import STOPPED, describe
 from parity.match.alignment import Match
 from parity.numerics.difference import TINY, difference, float64_limit, scale
@@ -170,6 +171,3 @@ def _spectral_finding(context: CheckContext, match: Match, slot: str, got: Array
     return Finding(
         "spectral-norm", layer, match.key, text, f"make power iterations as the reference: {expected}", "state"
     )
-
-
-RUNGS: dict[str, Callable[[CheckContext], Outcome]] = {"state": state}

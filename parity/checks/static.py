@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from typing import Any
 
 import numpy as np
 
 from parity.capture.steps import Step
-from parity.checks.context import CheckContext, Outcome
+from parity.checks.context import CheckContext
+from parity.checks.registry import Outcome
 from parity.match.alignment import Match
 from parity.numerics.spectral_norm import KEPT, OVERWRITTEN
 from parity.transfer.aligned_models import Comparison
@@ -227,6 +227,3 @@ def _output_shapes(context: CheckContext, outcome: Outcome) -> None:
             "" if fits else f"output {number}: got {b.shape}, expected {a.shape} (channels moved where it has any)"
         )
         outcome.checks.append(Check("shapes", "output", f"output {number}", judge(fits), message=message))
-
-
-RUNGS: dict[str, Callable[[CheckContext], Outcome]] = {"structure": structure, "weights": weights, "shapes": shapes}

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-
 import numpy as np
 
 from parity.capture.steps import Step, Trace
-from parity.checks.context import CheckContext, Outcome
+from parity.checks.context import CheckContext
 from parity.checks.measurements import Condition, Reading
+from parity.checks.registry import Outcome
 from parity.diagnosis.evidence import FIT, FUNCTIONS, Evidence
 from parity.diagnosis.explain import explain
 from parity.match.alignment import Match
@@ -259,6 +258,3 @@ def _numeric(context: CheckContext, reading: Reading) -> Finding:
     message = f"{layer}: shapes agree, {describe(reading.isolated, reading.condition)}"
     fix = f"no hypothesis fits: compare {layer}, and whatever runs between {before} and it, on both sides"
     return Finding("numeric", layer, reading.key, message, fix, "forward")
-
-
-RUNGS: dict[str, Callable[[CheckContext], Outcome]] = {"padding": padding, "forward": forward}

@@ -15,7 +15,8 @@ from rich.markup import escape
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 from rich.table import Table
 
-from parity.checks.rung_names import NETWORK, TRAINING
+from parity.checks.registry import NETWORK
+from parity.systems.training.registry import TRAINING
 from parity.verdict import UnusableInput
 
 if TYPE_CHECKING:

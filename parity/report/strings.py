@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import Literal
 
+from parity.checks import registry
+
 Language = Literal["en", "zh"]
 LANGUAGES: tuple[Language, ...] = ("en", "zh")
 
@@ -335,94 +337,23 @@ STRINGS: dict[str, dict[Language, str]] = {
             "The same content for machines: report.json, junit.xml",
             "机器可读的同样内容：report.json、junit.xml",
         ),
-        # rungs of the ladder
-        ("rung.structure", "structure", "结构"),
-        ("rung.weights", "weights", "权重"),
-        ("rung.shapes", "shapes", "形状"),
-        ("rung.padding", "padding", "填充"),
-        ("rung.forward", "forward", "前向"),
-        ("rung.gradients", "gradients", "梯度"),
-        ("rung.penalty", "penalty", "梯度惩罚"),
-        ("rung.state", "state", "状态"),
-        ("rung.step", "step", "单步"),
-        ("rung.training", "training", "训练"),
-        ("rung.checkpoint", "checkpoint", "检查点"),
-        ("rung.data", "data", "数据"),
-        ("rung.distribution", "distribution", "分布式"),
-        (
-            "rung.structure.why",
-            "The same layers in the same order, with the same hyper-parameters.",
-            "相同的层、相同的顺序、相同的超参数。",
-        ),
-        (
-            "rung.weights.why",
-            "Every weight of one side has its place on the other, and survives the copy there and back.",
-            "一边的每个权重在另一边都有对应位置，往返复制后保持不变。",
-        ),
-        (
-            "rung.shapes.why",
-            "Every layer's output has the same shape, apart from the layout.",
-            "除排列方式外，每层输出的形状相同。",
-        ),
-        (
-            "rung.padding.why",
-            "Impulses show how much each layer pads or crops at each edge; both sides must agree.",
-            "用脉冲测出每层在各边填充或裁剪多少，两边必须一致。",
-        ),
-        (
-            "rung.forward.why",
-            "The same values come out of every layer, in float64 and, within rounding, in float32.",
-            "每层输出相同的数值：float64 下一致，float32 下差异不超过舍入误差。",
-        ),
-        (
-            "rung.gradients.why",
-            "The same gradients reach every parameter and the input.",
-            "每个参数和输入得到相同的梯度。",
-        ),
-        (
-            "rung.penalty.why",
-            "The gradient of a gradient agrees too, as the WGAN-GP penalty needs it.",
-            "梯度的梯度也一致（WGAN-GP 梯度惩罚需要）。",
-        ),
-        (
-            "rung.state.why",
-            "What a training pass leaves behind agrees: moving averages of batch normalisation and the like.",
-            "一次训练前向之后留下的状态一致，例如批归一化的滑动平均。",
-        ),
-        (
-            "rung.step.why",
-            "Equal initial weights, bit for bit; equal losses, gradients' moments and weights after one step.",
-            "初始权重逐位相同；一步之后损失、梯度矩与权重相同。",
-        ),
-        (
-            "rung.training.why",
-            "Many steps in lockstep stay together; the first diverging one is named.",
-            "多步同步训练保持一致；若出现偏离，则指出第一步。",
-        ),
-        (
-            "rung.checkpoint.why",
-            "Training stopped, converted and resumed on the other side continues the same run.",
-            "训练中断、转换后在另一框架中继续，轨迹不变。",
-        ),
-        (
-            "rung.data.why",
-            "Both sides see the same batches, and the same spectrograms from the same sound.",
-            "两边得到相同的批次，同样的声音得到同样的频谱图。",
-        ),
-        (
-            "rung.distribution.why",
-            "Several devices compute what one device computes.",
-            "多设备计算的结果与单设备相同。",
-        ),
     )
 }
 
 
 def text(key: str, language: Language, **values: object) -> str:
-    """The string ``key`` in ``language`` with ``values`` filled in; KeyError for a key that is not in the table."""
-    return STRINGS[key][language].format(**values) if values else STRINGS[key][language]
+    """The string ``key`` in ``language`` with ``values`` filled in; KeyError for a key that is not in the table.
+
+    The words of a rung stand with the rung, in :mod:`parity.checks.registry`.
+    """
+    string = _texts(key)[language]
+    return string.format(**values) if values else string
 
 
 def known(key: str) -> bool:
     """Whether the table has ``key``, for words that come from data (rungs, judgements)."""
-    return key in STRINGS
+    return key in STRINGS or key in registry.words()
+
+
+def _texts(key: str) -> dict[Language, str]:
+    return STRINGS[key] if key in STRINGS else registry.words()[key]

@@ -5,23 +5,9 @@ from __future__ import annotations
 import re
 from typing import Any
 
+from parity.checks.registry import known_rungs
 from parity.report.formats import axes, number, setting
 
-RUNGS = (
-    "structure",
-    "weights",
-    "shapes",
-    "padding",
-    "forward",
-    "gradients",
-    "penalty",
-    "state",
-    "step",
-    "training",
-    "checkpoint",
-    "data",
-    "distribution",
-)
 TRUTHS = ("true", "conditional", "false", "not measurable")
 GLYPHS = {"pass": "✓", "fail": "✗", "known-difference": "≈", "abstain": "○", "absent": "·"}
 ORDER = {"absent": 0, "pass": 1, "known-difference": 2, "abstain": 3, "fail": 4}
@@ -32,7 +18,8 @@ SIZES = {"rank", "features", "shape", "dims", "vocabulary", "amounts", "operatio
 def rungs_run(verdicts: list[dict[str, Any]]) -> list[str]:
     """The rungs that any verdict ran, in ladder order; unknown ones last, as they came."""
     seen = dict.fromkeys(name for verdict in verdicts for name in verdict["rungs"])
-    return [name for name in RUNGS if name in seen] + [name for name in seen if name not in RUNGS]
+    ladder = known_rungs()
+    return [name for name in ladder if name in seen] + [name for name in seen if name not in ladder]
 
 
 def trains(verdict: dict[str, Any]) -> bool:

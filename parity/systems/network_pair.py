@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import yaml
 
-from parity.checks.rung_names import NETWORK
+from parity.checks.registry import NETWORK
 from shared_impl.config.presets import checked, load
 
 if TYPE_CHECKING:

@@ -11,8 +11,9 @@ from __future__ import annotations
 
 import re
 
-from parity.checks.rung_names import NETWORK, ONE_DEVICE
+from parity.checks.registry import NETWORK
 from parity.systems.network_pair import NETWORKS, NetworkPair
+from parity.systems.training.registry import ONE_DEVICE
 from parity.systems.training.training_pair import TrainingPair
 
 AnyPair = NetworkPair | TrainingPair

@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 
-from parity.checks.rung_names import ONE_DEVICE
 from parity.systems.mutants import MUTANTS, Mutant
 from parity.systems.network_pair import NetworkPair
 from parity.systems.selection import select
 from parity.systems.training.implementations import TORCH
 from parity.systems.training.mutants import TrainingMutant
+from parity.systems.training.registry import ONE_DEVICE
 from parity.systems.training.training_pair import TrainingPair
 from parity.systems.training.verification import verify_training
 from parity.verdict import Verdict

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-
-from parity.checks.context import Outcome
+from parity.checks.registry import Outcome
 from parity.checks.values import describe
 from parity.numerics.difference import difference
 from parity.systems.distribution.device_runs import APART, OWN, RESUMED, EngineFailed, Job, results_for
@@ -60,9 +58,6 @@ def distribution(context: TrainingContext) -> Outcome:
     _judge_each_other(context, job, {key: state for key, (state, _) in found.items()}, outcome)
     outcome.message = outcome.message or _summary(job, [*found], outcome)
     return outcome
-
-
-RUNGS: dict[str, Callable[[TrainingContext], Outcome]] = {"distribution": distribution}
 
 
 def _judge(

@@ -8,11 +8,9 @@ about as far from theirs.
 
 from __future__ import annotations
 
-from collections.abc import Callable
-
 import numpy as np
 
-from parity.checks.context import Outcome
+from parity.checks.registry import Outcome
 from parity.numerics.difference import ROUNDING_LIMIT, TINY
 from parity.systems.conversion.states import OPTIMIZERS
 from parity.systems.training import lockstep
@@ -73,9 +71,6 @@ def training(context: TrainingContext) -> Outcome:
     """Nothing: both runs are made, for their curves."""
     assert context.expected and context.got
     return Outcome([Check("training", "values", "lockstep", "abstain", message=REASON)], message=REASON)
-
-
-RUNGS: dict[str, Callable[[TrainingContext], Outcome]] = {"step": step, "training": training}
 
 
 def _rounding(context: TrainingContext, implementation: Implementation) -> dict[str, float]:

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import tempfile
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 
 import numpy as np
 
-from parity.checks.context import Outcome
+from parity.checks.registry import Outcome
 from parity.checks.values import describe
 from parity.numerics.difference import Difference, difference
 from parity.systems.training import lockstep, trajectories
@@ -44,9 +44,6 @@ def checkpoint(context: TrainingContext) -> Outcome:
         f"carried across: {across}"
     )
     return outcome
-
-
-RUNGS: dict[str, Callable[[TrainingContext], Outcome]] = {"checkpoint": checkpoint}
 
 
 def _resume(

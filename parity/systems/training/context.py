@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any
 
+from parity.checks.registry import Stopped
 from parity.systems.training import drawn_data, lockstep, trajectories
 from parity.systems.training.first_difference import First, first
 from parity.systems.training.implementations import KERAS, TORCH, Implementation
@@ -15,11 +16,6 @@ from parity.systems.training.trajectories import Series
 from parity.verdict import UnusableInput, first_line
 from shared_impl.config.schema import Config
 from shared_impl.data.moments import Moments
-
-
-class Stopped(Exception):
-    """The port's trainer raised an error; its text says which."""
-
 
 WIDTHS = ("nz", "dim", "ngf", "ndf")
 RESUMED = 5  # steps that a run takes after it has been stopped and resumed

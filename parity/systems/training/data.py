@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 
 import numpy as np
 
-from parity.checks.context import Outcome
+from parity.checks.registry import Outcome
 from parity.checks.values import describe
 from parity.numerics.difference import FLOAT64_ROUNDOFF, PRECISION_RATIO, SLACK, difference, float64_limit, scale
 from parity.systems.training.context import TrainingContext
@@ -52,9 +52,6 @@ def data(context: TrainingContext) -> Outcome:
         what = "STFT, moments, spectrograms, Griffin-Lim both ways, pictures"
     outcome.message = f"{BATCHES} batches of {context.config.data.source}, shown again and resumed; {what}"
     return outcome
-
-
-RUNGS: dict[str, Callable[[TrainingContext], Outcome]] = {"data": data}
 
 
 def _batches(config: Config, outcome: Outcome) -> list[dict[str, Array]]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from parity.checks.context import Outcome
+from parity.checks.registry import Outcome
 from parity.checks.values import describe
 from parity.systems.training.context import TrainingContext
 from parity.systems.training.trajectories import Series
@@ -50,9 +50,6 @@ def training(context: TrainingContext) -> Outcome:
         f"{context.steps} steps in lockstep; the two runs part by at most {largest:.1f} times what rounding does"
     )
     return outcome
-
-
-RUNGS = {"step": step, "training": training}
 
 
 def _telling(series: Series) -> int:

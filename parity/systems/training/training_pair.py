@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from parity.checks.rung_names import TRAINING
+from parity.systems.training.registry import TRAINING
 from parity.verdict import UnusableInput
 from shared_impl.config.presets import ConfigError, load
 from shared_impl.config.schema import Config

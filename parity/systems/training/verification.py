@@ -6,16 +6,13 @@ import math
 import time
 from collections.abc import Callable, Iterable
 
-from parity.checks.context import Outcome
-from parity.checks.rung_names import TRAINING, chosen
+from parity.checks.registry import climb, select_rungs
 from parity.systems.conversion.states import NETWORKS, passages
-from parity.systems.distribution import rung as many_devices
-from parity.systems.training import bfloat16, checkpointing, data
-from parity.systems.training import rungs as lockstep_rungs
-from parity.systems.training.context import Stopped, TrainingContext
+from parity.systems.training.context import TrainingContext
 from parity.systems.training.first_difference import D_LOSSES, G_LOSSES, port_name
 from parity.systems.training.implementations import KERAS, TORCH, Implementation, one_thread
 from parity.systems.training.noise import owner
+from parity.systems.training.registry import BFLOAT16_RUNGS, TRAINING, TRAINING_RUNGS
 from parity.verdict import (
     SEVERITY,
     Check,
@@ -27,18 +24,10 @@ from parity.verdict import (
     RungResult,
     Training,
     Verdict,
-    worst_judgement,
 )
 from parity.verification import versions
 from shared_impl.config.schema import Config
 
-RUNGS: dict[str, Callable[[TrainingContext], Outcome]] = {
-    **lockstep_rungs.RUNGS,
-    **checkpointing.RUNGS,
-    **data.RUNGS,
-    **many_devices.RUNGS,
-}
-ROUGH = {**RUNGS, **bfloat16.RUNGS}  # where values are rounded too much to be compared one by one
 LOSSES = (*D_LOSSES, *G_LOSSES)
 BLURRED = "rounding alone moves it as far as training does"
 WEIGHTS = tuple(f"{network}/" for network in NETWORKS)
@@ -61,15 +50,16 @@ def verify_training(
     Raises UnusableInput if the reference does not train at all, or for an unknown rung.
     """
     start = time.perf_counter()
-    wanted = chosen(rungs, TRAINING)
+    wanted = select_rungs(rungs, TRAINING)
     context = TrainingContext(config, reference, port, fresh)
+    ladder = TRAINING_RUNGS if context.exact else BFLOAT16_RUNGS
     results: dict[str, RungResult] = {}
     findings: list[Finding] = []
     for rung in wanted:
         if progress is not None:
             progress(rung)
         with one_thread():
-            results[rung], outcome = climb(context, rung)
+            results[rung], outcome = climb(ladder, rung, context)
         findings += outcome.findings
     checks = [check for result in results.values() for check in result.checks]
     rows = _rows(context, checks)
@@ -86,19 +76,6 @@ def verify_training(
         seconds=time.perf_counter() - start,
         training=_training(context) if context.ran and not context.stopped else None,
     )
-
-
-def climb(context: TrainingContext, rung: str) -> tuple[RungResult, Outcome]:
-    """One rung's result, timed."""
-    start = time.perf_counter()
-    try:
-        outcome = (RUNGS if context.exact else ROUGH)[rung](context)
-    except Stopped as stopped:
-        outcome = Outcome([Check(rung, "trainer", "run", "fail", message=str(stopped))])
-    told = [finding.message for finding in outcome.findings] + [outcome.message]
-    message = told[0] or next((check.message for check in outcome.checks if check.judgement == "fail"), "")
-    seconds = time.perf_counter() - start
-    return RungResult(rung, worst_judgement(outcome.checks), message, outcome.checks, seconds), outcome
 
 
 def _rows(context: TrainingContext, checks: list[Check]) -> list[LayerRow]:

@@ -14,6 +14,7 @@ import numpy as np
 import pytest
 
 import parity.report
+from parity.checks.registry import NETWORK, known_rungs
 from parity.report import (
     FILES,
     SCHEMA,
@@ -30,6 +31,7 @@ from parity.report import (
 )  # fmt: skip
 from parity.report.collect import collect
 from parity.report.strings import LANGUAGES, STRINGS, text
+from parity.systems.training.registry import TRAINING
 from parity.verdict import Check, Coverage, Finding, LayerRow, RungResult, UnusableInput
 from tests.parity.report.samples import NASTY, report, trained, verdict
 
@@ -442,7 +444,8 @@ def test_an_interrupted_write_leaves_nothing_and_keeps_the_earlier_report(
 
 
 def test_rung_words_cover_the_ladder():
-    for rung in views.RUNGS:
+    assert [*known_rungs()] == [*NETWORK, *TRAINING]
+    for rung in known_rungs():
         for language in LANGUAGES:
             assert text(f"rung.{rung}", language) and text(f"rung.{rung}.why", language)
 

@@ -9,6 +9,7 @@ from types import SimpleNamespace
 import pytest
 import tensorflow as tf
 
+from parity.checks.registry import climb
 from parity.cli import frameworks
 from parity.systems.distribution import device_runs, rung, worker
 from parity.systems.distribution.device_runs import APART, OWN, RESUMED, EngineFailed, Job, traced
@@ -18,7 +19,7 @@ from parity.systems.selection import select
 from parity.systems.training.context import TrainingContext
 from parity.systems.training.implementations import TORCH, one_thread
 from parity.systems.training.mutants import in_processes
-from parity.systems.training.verification import climb
+from parity.systems.training.registry import BFLOAT16_RUNGS, TRAINING_RUNGS
 from shared_impl.config.differences import plain
 
 TWO = (ENGINES[0],)
@@ -37,7 +38,7 @@ def verdict(words, port=TORCH):
     (pair,) = select(words.split())
     context = TrainingContext(pair.config(), port=port)
     with one_thread():
-        return climb(context, "distribution")
+        return climb(TRAINING_RUNGS if context.exact else BFLOAT16_RUNGS, "distribution", context)
 
 
 @pytest.mark.parametrize(

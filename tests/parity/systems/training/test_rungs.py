@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 import torch
 
-from parity.checks.rung_names import TRAINING
+from parity.checks.registry import climb
 from parity.systems.distribution import device_runs
 from parity.systems.distribution import rung as many_devices
 from parity.systems.distribution.engines import ENGINES
@@ -23,8 +23,9 @@ from parity.systems.training.implementations import TORCH, Implementation, one_t
 from parity.systems.training.implementations import TorchTrainer as Trainer
 from parity.systems.training.mutants import MUTANTS, Fault, TrainingMutant, configured, trained_by
 from parity.systems.training.noise import cancelled
+from parity.systems.training.registry import TRAINING, TRAINING_RUNGS
 from parity.systems.training.training_pair import TrainingPair
-from parity.systems.training.verification import RUNGS, climb, verify_training
+from parity.systems.training.verification import verify_training
 from parity.verdict import Finding, RungResult, UnusableInput, Verdict
 from torch_impl.checkpoints import restore, state
 
@@ -43,7 +44,7 @@ def test_a_broken_trainer_fails_that_rung_there(mutant: TrainingMutant) -> None:
 
 
 def test_every_rung_has_a_mutant_that_breaks_it() -> None:
-    assert {mutant.rung for mutant in MUTANTS} == set(RUNGS) == set(TRAINING)
+    assert {mutant.rung for mutant in MUTANTS} == set(TRAINING)
 
 
 def test_the_selftest_sees_a_trainer_whose_fault_is_not_caught() -> None:
@@ -71,7 +72,7 @@ def tried(words: str, fault: Fault, rung: str) -> tuple[RungResult, list[Finding
     vars(context).update({name: vars(base)[name] for name in ("moments", "expected", "nudged") if name in vars(base)})
     context.trainers.update({base.reference.name: base.trainers[base.reference.name]})
     with one_thread():
-        result, outcome = climb(context, rung)
+        result, outcome = climb(TRAINING_RUNGS, rung, context)
     return result, outcome.findings
 
 
