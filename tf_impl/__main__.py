@@ -4,18 +4,19 @@ from __future__ import annotations
 
 import sys
 
-from shared_impl.cli import Implementation, run
+from shared_impl.cli.framework import Framework
+from shared_impl.cli.main import run
 
 
-def implementation() -> Implementation:
-    """What the commands need of this implementation; importing it loads TensorFlow."""
+def load_framework() -> Framework:
+    """What the commands need of this framework; importing it loads TensorFlow."""
     from tf_impl.generate import Sampler
     from tf_impl.spectrogram import log_magnitude
     from tf_impl.train import train
     from tf_impl.trainer import Trainer
 
-    return Implementation(Trainer.framework, train, Sampler, log_magnitude)
+    return Framework(Trainer.framework, train, Sampler, log_magnitude)
 
 
 if __name__ == "__main__":
-    sys.exit(run("tf_impl", implementation, sys.argv[1:]))
+    sys.exit(run("tf_impl", load_framework, sys.argv[1:]))

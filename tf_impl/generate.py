@@ -7,7 +7,7 @@ import tensorflow as tf
 
 from shared_impl.config.presets import checked
 from shared_impl.config.schema import Config
-from shared_impl.sampling.generation import moments_in, weights_in
+from shared_impl.storage.checkpoint_contents import generator_weights, spectrogram_moments
 from shared_impl.storage.checkpoints import Checkpoint, validate_arrays
 from shared_impl.training.growing import shown
 from tf_impl import build
@@ -25,9 +25,9 @@ class Sampler:
 
     def __init__(self, checkpoint: Checkpoint) -> None:
         self.config = checked(Config, checkpoint.manifest["config"], where=str(checkpoint.path))
-        self.moments, self.step = moments_in(checkpoint), checkpoint.step
+        self.moments, self.step = spectrogram_moments(checkpoint), checkpoint.step
         self.generator = build(self.config.model, "generator")
-        slots, arrays = weights(self.generator), weights_in(checkpoint)
+        slots, arrays = weights(self.generator), generator_weights(checkpoint)
         validate_arrays(
             {name: array.shape for name, array in arrays.items()},
             {name: tuple(variable.shape) for name, variable in slots.items()},

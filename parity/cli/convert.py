@@ -1,142 +1,52 @@
-"""``parity convert``: a checkpoint into the other framework, one of its networks into a file, or a file of VGG19."""
+"""``parity convert``: a training state into the other framework, or one network into a file."""
 
 from __future__ import annotations
 
-import os
-from collections.abc import Iterator
+import sys
 from pathlib import Path
+from typing import Annotated
 
-from parity.cli.terminal import refuse_unwritable
-from parity.numerics.difference import ROUNDING_LIMIT
-from parity.systems.conversion.exports import INPUTS, Export, export
-from parity.systems.conversion.features import COUNT, SIDE, carry_features
-from parity.systems.conversion.formats import FORMATS
-from parity.systems.conversion.networks import WORDS
-from parity.systems.conversion.proof import SAME, SAME_BECAUSE
-from parity.systems.conversion.resumable import WAYS, Carried, as_checkpoint, as_run, carry
-from parity.verdict import UnusableInput
-from shared_impl.features.vgg_files import SUFFIXES
-from shared_impl.storage import checkpoints, run_folder
-from shared_impl.storage.checkpoints import STEP, Checkpoint, CheckpointError
-from shared_impl.storage.run_folder import ABOUT, checkpoint_in, find_run
+import typer
 
-_USUAL = {"caffe": "Keras's weights want it", "torch": "torchvision's weights want it"}
-IMPLEMENTATIONS = {"tensorflow": "tf_impl", "torch": "torch_impl"}
+from parity.verdict import NotFaithful, UnusableInput
 
 
-def convert(word: str, target: str, network: str | None, folder: Path) -> Iterator[str]:
-    """Do it; what was done, line by line.
+def convert(
+    source: Annotated[
+        str,
+        typer.Argument(
+            help="a run's folder or number, a preset (its latest run) or a checkpoint's folder; or a file of VGG19's "
+            "weights: .h5, .keras, .safetensors, .pth or .pt"
+        ),
+    ],
+    target: Annotated[
+        str,
+        typer.Argument(
+            help="torch or tensorflow: a new run beside the source's; a folder for it instead, or …/step-N for the "
+            "checkpoint alone; or a file: .keras, .pt2, .onnx, .safetensors or .pt; of VGG19's weights: .safetensors, "
+            ".weights.h5, .pth or .pt"
+        ),
+    ],
+    network: Annotated[
+        str | None, typer.Option(help="generator (default; its moving average if there is one) or discriminator")
+    ] = None,
+    runs: Annotated[Path, typer.Option(help="where runs are kept", metavar="FOLDER")] = Path("runs"),
+) -> int:
+    """Carry a training state into the other framework, or a network into a file; all is checked before it stays."""
+    from parity.cli import frameworks
 
-    Raises UnusableInput for a target that cannot be, ConfigError, RunError or CheckpointError for a source that cannot,
-    NotFaithful if what was written is not what was read (it is gone then).
-    """
-    if Path(word).suffix in SUFFIXES:
-        yield from _told_features(Path(word), Path(target), network)
-        return
-    checkpoint = checkpoints.load(checkpoint_in(find_run(word, folder)))
-    if (framework := checkpoint.manifest.get("framework")) not in WAYS:
-        raise CheckpointError(f"{checkpoint.path}: made in {framework!r}, expected one of {', '.join(WAYS)}")
-    path = Path(target)
-    if path.suffix in FORMATS:
-        _refuse_taken(path)
-        refuse_unwritable(path)
-        yield from _told_export(checkpoint, export(checkpoint, path, network or "generator"))
-        return
-    if network is not None:
-        raise UnusableInput(f"--network {network}: a training state is carried whole; it concerns files alone")
-    if path.suffix:
-        raise UnusableInput(
-            f"{target}: unknown suffix {path.suffix!r}; valid: {', '.join(FORMATS)} for a network, "
-            f"{' or '.join(WAYS)} or a folder without suffix for a whole training state"
-        )
-    yield from _told_carried(*_carried(checkpoint, target, folder))
+    frameworks.load()
+    from parity.cli.conversion import conversion
+    from shared_impl.config.presets import ConfigError
+    from shared_impl.storage.checkpoints import CheckpointError
+    from shared_impl.storage.run_folder import RunError
 
-
-def _told_features(origin: Path, path: Path, network: str | None) -> Iterator[str]:
-    if network is not None:
-        raise UnusableInput(f"--network {network}: {origin} is taken for VGG19's weights; it concerns runs alone")
-    _refuse_taken(path)
-    refuse_unwritable(path)
-    done = carry_features(origin, path)
-    yield f"{origin} -> {path}"
-    yield f"VGG19: {len(done.source.arrays)} arrays bit for bit, for images normalised as {_USUAL[done.source.images]}"
-    yield (
-        f"features of {COUNT} images of {SIDE}x{SIDE}, of the file in torch and of the source in Keras, in float64: at "
-        f"most {done.apart:.1e} of the largest apart; limit {done.limit:.1e}: rounding, measured in Keras"
-    )
-    yield f"use it with: loss.features={path}"
-
-
-def _carried(checkpoint: Checkpoint, target: str, folder: Path) -> tuple[Carried, Path]:
-    """The state and where it was written."""
-    framework, path = checkpoint.manifest["framework"], Path(target)
-    if target in WAYS:
-        if target == framework:
-            raise UnusableInput(
-                f"{checkpoint.path}: is {framework}'s already: go on with it by "
-                f"`python -m {IMPLEMENTATIONS[framework]} train RUN --resume`, or copy the folder"
-            )
-        return _into_run(checkpoint, _beside(checkpoint.path) or folder)
-    if STEP.fullmatch(path.name):
-        if path.name != checkpoint.path.name:
-            raise UnusableInput(f"{target}: a checkpoint is named after its step: expected {checkpoint.path.name}")
-        _refuse_taken(path)
-        carried = carry(checkpoint)
-        return carried, as_checkpoint(carried, path.parent)
-    if run_folder.NAME.fullmatch(path.name):
-        raise UnusableInput(f"{target}: a run gets its number by itself: name the folder for it, {path.parent}")
-    if not run_folder.runs(path):
-        _refuse_taken(path)
-    return _into_run(checkpoint, path)
-
-
-def _beside(checkpoint: Path) -> Path | None:
-    """The folder of runs that holds a checkpoint's run, if it belongs to one."""
-    run = checkpoint.absolute().parents[1]
-    if not (run / ABOUT).is_file():
-        return None
-    return run.parent if checkpoint.is_absolute() else Path(os.path.relpath(run.parent))
-
-
-def _into_run(checkpoint: Checkpoint, folder: Path) -> tuple[Carried, Path]:
-    standing = next(place for place in (folder.absolute(), *folder.absolute().parents) if place.exists())
-    if not standing.is_dir() or not os.access(standing, os.W_OK):
-        raise UnusableInput(f"{folder}: cannot be written: name a folder where you may write")
-    carried = carry(checkpoint)
-    return carried, as_run(carried, folder)
-
-
-def _refuse_taken(path: Path) -> None:
-    if path.is_file() or path.is_dir() and any(path.iterdir()):
-        raise UnusableInput(f"{path}: exists{' and is not empty' * path.is_dir()}: remove it or choose another name")
-
-
-def _told_carried(carried: Carried, path: Path) -> Iterator[str]:
-    origin = carried.origin
-    yield f"{origin.path} ({origin.manifest['framework']}) -> {path} ({carried.framework})"
-    yield f"step {origin.step}, stream position and {len(carried.arrays)} arrays; there and back again bit for bit"
-    yield (
-        f"one more step from it in either framework, in float64: at most {carried.proof.apart:.1e} apart, relative; "
-        f"limit {SAME:g}: {SAME_BECAUSE}"
-    )
-    implementation = IMPLEMENTATIONS[carried.framework]
-    verb = f"train {path} --resume" if (path / ABOUT).is_file() else f"generate {path}"
-    yield f"go on with: python -m {implementation} {verb}"
-
-
-def _told_export(checkpoint: Checkpoint, done: Export) -> Iterator[str]:
-    form = done.format
-    yield f"{checkpoint.path} ({done.source.framework}) -> {done.path} ({form.what})"
-    yield f"{WORDS[done.source.scope]} after step {checkpoint.step}: {done.values:,} values in {done.dtype}"
-    if done.arrays:
-        yield f"loaded again in {form.version}: {done.exact} of {done.arrays} arrays bit for bit"
-    origin = (
-        f"{ROUNDING_LIMIT:g} times the rounding that the run's own network shows in float32"
-        if done.dtype == "float32"
-        else "float64 rounding, measured on the run's own network"
-    )
-    yield (
-        f"its outputs on {INPUTS} inputs in {form.version} are at most {done.apart:.1e} of the largest from the run's "
-        f"network in float64; limit {done.limit:.1e}: {origin}"
-    )
-    yield f"load it with: {form.loading.format(path=str(done.path))}"
+    try:
+        for line in conversion(source, target, network, runs):
+            print(line)
+    except NotFaithful as error:
+        print(f"parity: {error}", file=sys.stderr)
+        return 1
+    except (CheckpointError, ConfigError, RunError) as error:
+        raise UnusableInput(str(error)) from error
+    return 0

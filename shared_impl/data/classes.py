@@ -81,7 +81,7 @@ def balanced(source: Labelled, seed: int) -> Balanced:
 def refuse_other_classes(source: Labelled, count: int) -> None:
     """DataError unless every example has one of exactly ``count`` classes."""
     if len(source.labels) != count:
-        what = f"there are {len(source.labels)} ({told(source.labels)}): use model.classes={len(source.labels)}"
+        what = f"there are {len(source.labels)} ({listed(source.labels)}): use model.classes={len(source.labels)}"
         raise DataError(
             f"{source.name}: the networks are told model.classes={count} classes, but "
             + (what if source.labels else f"there are none: {REMEDY}")
@@ -89,7 +89,7 @@ def refuse_other_classes(source: Labelled, count: int) -> None:
     _refuse_unlabelled(source, f"the networks are told the class of every example (model.classes={count})")
 
 
-def told(names: Sequence[str]) -> str:
+def listed(names: Sequence[str]) -> str:
     """The classes' names, the first few of many."""
     more = f" and {len(names) - LISTED} more" if len(names) > LISTED else ""
     return ", ".join(names[:LISTED]) + more

@@ -50,7 +50,7 @@ def measure(source: Source, config: Config, log_magnitude: LogMagnitude, shard: 
     return found.result()
 
 
-def merged(source: Source, config: Config, paths: Sequence[Path]) -> Moments:
+def merge_shards(source: Source, config: Config, paths: Sequence[Path]) -> Moments:
     """The moments of several files, each of other shards of this source. Raises MomentsError."""
     first, *rest = (load(path, settings(source, config), partial=True) for path in paths)
     found = Accumulator.of(first)

@@ -1,1 +1,1 @@
-"""What a run leaves on disk: its folder, checkpoints, metrics, TensorBoard records and its line in the experiments log."""
+"""What a run leaves on disk: its folder, checkpoints, metrics, TensorBoard records, a line in the experiments log."""

@@ -10,11 +10,9 @@ import hashlib
 import json
 import math
 import os
-import platform
 import re
 import shutil
 from collections.abc import Mapping
-from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -25,6 +23,7 @@ from safetensors.numpy import load_file, save_file
 
 from shared_impl import files
 from shared_impl.config.differences import differences, plain
+from shared_impl.storage.package_versions import package_versions
 
 SCHEMA = "parity-checkpoint/1"
 TENSORS, MANIFEST = "state.safetensors", "manifest.json"
@@ -37,7 +36,6 @@ DTYPES = (
     "bool",
     *(f"{sign}int{bits}" for sign in ("", "u") for bits in (8, 16, 32, 64)),
 )
-PACKAGES = {"tensorflow": ("tensorflow", "keras"), "torch": ("torch",)}
 
 Array = np.ndarray
 
@@ -76,7 +74,7 @@ def save(
         draft.mkdir(parents=True)
         save_file(state, draft / TENSORS)
         content = {
-            "versions": versions(str(manifest.get("framework"))),
+            "versions": package_versions(str(manifest.get("framework"))),
             **manifest,
             "schema": SCHEMA,
             "step": step,
@@ -206,17 +204,6 @@ def recover(folder: Path) -> None:
             path.rename(place)
     for path in folder.glob(f"{files.PARTIAL}*"):
         shutil.rmtree(path)
-
-
-def versions(framework: str) -> dict[str, str]:
-    """The installed versions of what a run depends on."""
-    found = {"python": platform.python_version()}
-    for package in ("numpy", "grain", *PACKAGES.get(framework, ())):
-        try:
-            found[package] = version(package)
-        except PackageNotFoundError:
-            continue
-    return found
 
 
 def _storable(name: str, array: Array) -> Array:

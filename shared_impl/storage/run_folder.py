@@ -15,7 +15,6 @@ import warnings
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from datetime import datetime
-from difflib import get_close_matches
 from pathlib import Path
 from typing import Any, Literal, Self
 
@@ -30,12 +29,12 @@ from shared_impl.config.schema import Config
 from shared_impl.data.audio import write_wav
 from shared_impl.sampling import pictures
 from shared_impl.storage import checkpoints, experiments, metrics_log
+from shared_impl.storage.package_versions import package_versions
 
 ABOUT, CONFIG, LOCK = "run.json", "config.yaml", ".lock"
 SAMPLES, PREVIEWS, CHECKPOINTS, PROFILE = "samples", "previews", "checkpoints", "profile"
 NAME = re.compile(r"(\d{4,})-(.+)")
 MADE_AT = re.compile(r"step-(\d{8,})\.(png|wav)")
-LISTED = 10  # runs that a message names
 
 Array = np.ndarray
 Status = Literal["running", "finished", "interrupted", "diverged", "failed"]
@@ -69,7 +68,7 @@ class Run:
             "framework": framework,
             "started": datetime.now().astimezone().isoformat(timespec="seconds"),
             "hardware": hardware or experiments.processor(),
-            "versions": checkpoints.versions(framework),
+            "versions": package_versions(framework),
             "changes": experiments.changes(config, preset),
         }
         try:
@@ -241,48 +240,6 @@ class Run:
         row = experiments.row(self.number, self.about, self.config, told.last, told.seconds, samples)
         step = max(self._saved, told.last.get("step", 0))
         experiments.record(self.path.parent, row, f"{status} at step {step}", note)
-
-
-def runs(folder: Path) -> dict[int, Path]:
-    """The run folders in ``folder`` by their numbers, ascending."""
-    found = {
-        int(match[1]): path.parent for path in folder.glob(f"*/{ABOUT}") if (match := NAME.fullmatch(path.parent.name))
-    }
-    return dict(sorted(found.items()))
-
-
-def checkpoint_in(path: Path) -> Path:
-    """A checkpoint folder itself, or the latest checkpoint of a run folder; RunError if it has none yet."""
-    if (path / checkpoints.MANIFEST).is_file():
-        return path
-    if latest := checkpoints.latest(path / CHECKPOINTS):
-        return latest
-    raise RunError(f"{path}: no checkpoint yet: train at least runs.checkpoint_every steps")
-
-
-def find_run(word: str | Path, folder: Path) -> Path:
-    """What ``word`` means: a run folder, a checkpoint folder, the number of a run in ``folder``, or a preset's latest.
-
-    Raises ConfigError with what there is.
-    """
-    path, found = Path(word), runs(folder)
-    if (path / ABOUT).is_file() or (path / checkpoints.MANIFEST).is_file():
-        return path
-    word = str(word)
-    if word.isdecimal() and int(word) in found:
-        return found[int(word)]
-    by_name = {name: path for path in found.values() for name in (path.name, path.name.partition("-")[2])}
-    if word in by_name:
-        return by_name[word]
-    close = get_close_matches(word, by_name, n=1)
-    meant = f", did you mean {close[0]}?" if close else ""
-    names = [path.name for path in found.values()]
-    earlier = f" and {len(names) - LISTED} earlier ones" if len(names) > LISTED else ""
-    there = f"there are {', '.join(names[-LISTED:])}{earlier}" if names else "there is none: train one first"
-    raise ConfigError(
-        f"no run {word!r} in {folder}{meant}; {there}. "
-        "Give a preset's name, a number, a run folder or a checkpoint folder"
-    )
 
 
 def _write(path: Path, text: str) -> None:

@@ -19,8 +19,8 @@ from shared_impl.config.distribution import DistributionConfig
 from shared_impl.config.presets import ConfigError
 from shared_impl.config.schema import Config
 from shared_impl.data.errors import DataError
-from shared_impl.storage import checkpoints
 from shared_impl.storage.checkpoints import CheckpointError
+from shared_impl.storage.package_versions import package_versions
 from shared_impl.storage.run_folder import RunError
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -92,7 +92,7 @@ def common_error(problem: str) -> ConfigError:
 
 def everywhere(error: Refusal) -> Refusal:
     """The error, marked as one that every process raises alike: one of each machine is enough to tell it."""
-    error.everywhere = True  # type: ignore[attr-defined]
+    error.common = True  # type: ignore[attr-defined]
     return error
 
 
@@ -105,7 +105,7 @@ def refuse_strangers(replicas: Replicas, framework: str, config: Config, data: M
         "config": plain(config),
         "data": dict(data),
         "program": program(framework),
-        "versions": checkpoints.versions(framework),
+        "versions": package_versions(framework),
         "devices": replicas.size / replicas.processes,
     }
     chief, *others = (pickle.loads(content) for content in replicas.gather(pickle.dumps(own)))
@@ -150,12 +150,12 @@ def requested_devices(distribution: DistributionConfig) -> tuple[str, int | None
     return kind, int(count) if count else None
 
 
-def speaks() -> bool:
+def is_first_on_machine() -> bool:
     """Whether this process tells what all of them know: one of each machine, by torchrun's own numbers."""
     return os.environ.get("LOCAL_RANK", "0") == "0"
 
 
-def speaker() -> str:
+def worker_prefix() -> str:
     """Who tells what it alone may know; empty where there is one process."""
     return "" if os.environ.get("WORLD_SIZE", "1") == "1" else f"worker {os.environ.get('RANK', '?')}: "
 

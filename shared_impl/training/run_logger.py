@@ -13,8 +13,9 @@ from shared_impl.config.schema import Config
 from shared_impl.data.moments import Moments
 from shared_impl.data.sources import Source
 from shared_impl.data.stream import Stream
-from shared_impl.sampling.generation import CLASSES, MEAN, STD, fixed
+from shared_impl.sampling.generation import fixed_inputs
 from shared_impl.sampling.sample_distance import Likeness
+from shared_impl.storage.checkpoint_contents import CLASSES, MEAN, STD
 from shared_impl.storage.run_folder import Run, Status
 from shared_impl.training.progress import Progress
 from shared_impl.training.training_monitor import Watch
@@ -66,7 +67,7 @@ class RunLogger:
     def show(self, step: int, learner: Learner) -> None:
         """Samples, of sounds also as something to listen to."""
         runs, audio = self.config.runs, self.config.model.medium == "audio"
-        inputs = fixed(self.config, runs.samples)
+        inputs = fixed_inputs(self.config, runs.samples)
         images = learner.sample(*inputs)
         self.run.pictures(step, np.rot90(images, axes=(1, 2)) if audio else images, self._classes)
         if audio:
@@ -96,4 +97,4 @@ class RunLogger:
             places = np.linspace(0, len(lineup) - 1, min(REAL, len(lineup))).astype(int)
             real = np.stack([self._source[lineup(0, int(place))]["x"] for place in places])
             self._likeness = Likeness(learner.real(real))
-        return self._likeness.distance(learner.sample(*fixed(self.config, self.config.runs.samples)))
+        return self._likeness.distance(learner.sample(*fixed_inputs(self.config, self.config.runs.samples)))

@@ -18,8 +18,8 @@ from shared_impl.data.moments import Moments, load, save
 from shared_impl.data.source_moments import LogMagnitude, for_run, settings
 from shared_impl.data.sources import open_source
 from shared_impl.data.stream import Batch, Stream
-from shared_impl.sampling.generation import MEAN, STD
 from shared_impl.storage import checkpoints
+from shared_impl.storage.checkpoint_contents import MEAN, STD
 from shared_impl.storage.checkpoints import CheckpointError
 from shared_impl.storage.run_folder import CHECKPOINTS, Run, Status
 from shared_impl.training.interrupts import Interrupted, Interrupts

@@ -20,7 +20,7 @@ from PIL import Image
 from parity.systems.conversion import to_keras
 from parity.systems.distribution.engines import DDP, Engine, environments
 from parity.systems.distribution.unsynchronised import slice_statistics
-from shared_impl.cli import run
+from shared_impl.cli.main import run
 from shared_impl.config.presets import ConfigError, load
 from shared_impl.data.sources import open_source
 from shared_impl.data.stream import Stream
@@ -53,7 +53,7 @@ def _in_an_empty_folder(tmp_path, monkeypatch):
 
 def command(implementation, *words):
     """The exit status of ``python -m implementation train ...``, run in this process."""
-    return run(implementation, import_module(f"{implementation}.__main__").implementation, ["train", *words])
+    return run(implementation, import_module(f"{implementation}.__main__").load_framework, ["train", *words])
 
 
 def alone(implementation, folder, *words, **environment):

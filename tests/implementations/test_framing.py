@@ -12,7 +12,7 @@ import scipy.signal
 from parity.__main__ import run as bridge
 from parity.systems.training import drawn_data
 from parity.systems.training.implementations import KERAS, TORCH
-from shared_impl.cli import run
+from shared_impl.cli.main import run
 from shared_impl.config.presets import load
 from shared_impl.data.moments import Moments, MomentsError, save
 from shared_impl.data.moments import load as load_moments
@@ -39,7 +39,7 @@ def configured(size: int, *overrides: str):
 def command(implementation: str, *arguments: str) -> int:
     """The exit status of ``python -m implementation ...``, run in this process."""
     module = __import__(f"{implementation}.__main__", fromlist=["implementation"])
-    return run(implementation, module.implementation, arguments)
+    return run(implementation, module.load_framework, arguments)
 
 
 def apart(got: np.ndarray, expected: np.ndarray) -> float:

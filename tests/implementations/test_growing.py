@@ -22,7 +22,7 @@ from parity.systems.conversion import to_keras, to_torch
 from parity.systems.conversion.networks import source
 from parity.systems.training import drawn_data
 from parity.systems.training.noise import cancelled, owner
-from shared_impl.cli import run
+from shared_impl.cli.main import run
 from shared_impl.config.presets import ConfigError
 from shared_impl.config.presets import load as configured
 from shared_impl.config.systems import ConditionalDCGANConfig, UpsampleDCGANConfig
@@ -332,7 +332,7 @@ def test_a_run_from_the_command_line_shows_and_keeps_the_stage_it_has_reached(im
 
     def command(*words):
         return run(
-            implementation, __import__(f"{implementation}.__main__", fromlist=["implementation"]).implementation, words
+            implementation, __import__(f"{implementation}.__main__", fromlist=["load_framework"]).load_framework, words
         )
 
     asked = ["upsample_dcgan_tiny", *TINY, *GROWS, "runs.log_every=1", "runs.samples=4", "training.ema=0.5"]

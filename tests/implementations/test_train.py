@@ -14,7 +14,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from shared_impl.cli import run
+from shared_impl.cli.main import run
 from shared_impl.storage import checkpoints
 from shared_impl.storage.metrics_log import TENSORBOARD
 from shared_impl.storage.run_folder import CHECKPOINTS, PREVIEWS, SAMPLES, Run
@@ -35,7 +35,7 @@ def _in_an_empty_folder(tmp_path, monkeypatch):
 def command(implementation, *arguments):
     """The exit status of ``python -m implementation ...``, run in this process."""
     module = __import__(f"{implementation}.__main__", fromlist=["implementation"])
-    return run(implementation, module.implementation, arguments)
+    return run(implementation, module.load_framework, arguments)
 
 
 def started(implementation, *arguments):

@@ -11,7 +11,7 @@ import pytest
 import soundfile
 from PIL import Image
 
-from shared_impl.cli import run
+from shared_impl.cli.main import run
 from shared_impl.config.data import DataConfig
 from shared_impl.config.systems import ConditionalDCGANConfig, DCGANConfig, SpecGANConfig
 from shared_impl.data import image_sources
@@ -19,7 +19,7 @@ from shared_impl.data.classes import LISTED, Balanced
 from shared_impl.data.errors import DataError
 from shared_impl.data.sources import Source, open_source
 from shared_impl.data.stream import Stream
-from torch_impl.__main__ import implementation
+from torch_impl.__main__ import load_framework
 
 SIZES = {"few": 3, "many": 7, "one": 1}
 LARGEST = 7
@@ -142,7 +142,7 @@ def test_a_run_counts_its_epochs_by_what_it_shows(folder, tmp_path, monkeypatch)
     words = ["train", "dcgan_tiny", "model.ngf=1", "model.ndf=1", f"data.source=images:{folder}", "training.epochs=1"]
     for balance, steps in (("false", 3), ("true", 6)):  # of 11 and of 21 examples
         words = [*words[:6], f"data.balance={balance}", "training.batch_size=4", "runs.tensorboard=false"]
-        assert run("torch_impl", implementation, words) == 0
+        assert run("torch_impl", load_framework, words) == 0
         (made,) = Path("runs").glob(f"*/checkpoints/step-{steps:08d}")
         made.rename(tmp_path / balance)
 

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from shared_impl.cli import run
+from shared_impl.cli.main import run
 from shared_impl.sampling import pictures
 from shared_impl.storage import checkpoints
 from shared_impl.storage.run_folder import CHECKPOINTS
@@ -45,7 +45,7 @@ def trained(request, tmp_path_factory):
 
 
 def command(implementation, *words):
-    return run(implementation, import_module(f"{implementation}.__main__").implementation, words)
+    return run(implementation, import_module(f"{implementation}.__main__").load_framework, words)
 
 
 def test_sample_grids_have_a_named_row_for_each_class(trained):
@@ -135,6 +135,6 @@ def test_networks_that_are_told_none_refuse_classes(implementation, tmp_path, mo
     small = ["model.ngf=1", "model.ndf=1", "training.batch_size=2", "runs.samples=2", "training.steps=1"]
     assert command(implementation, "train", "dcgan_tiny", *small) == 0
     assert command(implementation, "generate", "dcgan_tiny", "--classes", "all") == 2
-    assert "--classes all: dcgan is not told any: leave it out" in capsys.readouterr().err
+    assert "--classes all: dcgan has no classes: leave it out" in capsys.readouterr().err
     (folder,) = Path("runs").glob("0001-*")
     assert "classes" not in checkpoints.load(checkpoints.latest(folder / CHECKPOINTS)).manifest

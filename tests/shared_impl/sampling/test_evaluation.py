@@ -11,15 +11,10 @@ import pytest
 from shared_impl.config.presets import load
 from shared_impl.data import drums
 from shared_impl.data.sources import open_source
-from shared_impl.sampling import evaluation
-from shared_impl.sampling.evaluation import (
-    DigitsClassifier,
-    drums_report,
-    evaluate,
-    held_out,
-    log_spectral_distance,
-    nearest_distances,
-)
+from shared_impl.sampling.clip_evaluation import clips_report, levels, log_spectral_distance, nearest_distances
+from shared_impl.sampling.evaluation import evaluate
+from shared_impl.sampling.evaluation_report import HELD_OUT, held_out
+from shared_impl.sampling.image_evaluation import NEEDED, ImageClassifier, cell_means
 
 RANDOM = np.random.RandomState(0)
 NAMES = list(drums.DRUMS)
@@ -38,8 +33,8 @@ def real_digits():
 
 
 @cache
-def judge():
-    return DigitsClassifier(*real_digits())
+def classifier():
+    return ImageClassifier(*real_digits())
 
 
 @cache
@@ -50,15 +45,15 @@ def hits(first, count):
 
 
 def test_the_judge_is_right_about_real_digits_it_has_not_seen():
-    assert judge().accuracy > 0.97  # five-fold: 98.4 %
-    assert judge().confident > 0.9  # five-fold: 94.8 %
+    assert classifier().accuracy > 0.97  # five-fold: 98.4 %
+    assert classifier().confident > 0.9  # five-fold: 94.8 %
 
 
 def test_real_digits_are_recognised_and_all_classes_found():
     images, labels = real_digits()
-    report = judge().judge(images[held_out(len(images))])
+    report = classifier().report(images[held_out(len(images))])
     assert report.figures["recognisable"] and report.figures["missing"] == []
-    assert report.figures["confident"] == judge().confident
+    assert report.figures["confident"] == classifier().confident
     assert report.figures["smallest_class"] > 0.05
     assert sum(report.figures["classes"].values()) == pytest.approx(1)
     assert "all 10 classes are found" in report.text
@@ -79,14 +74,14 @@ def test_real_digits_are_recognised_and_all_classes_found():
 )
 def test_what_is_no_digit_is_not_recognised(spoil):
     images = real_digits()[0][:200]
-    report = judge().judge(spoil(images).reshape(images.shape))
+    report = classifier().report(spoil(images).reshape(images.shape))
     assert report.figures["confident"] < 0.6 and not report.figures["recognisable"]
 
 
 def test_one_missing_class_is_named_and_enough_to_fail():
     images, labels = real_digits()
-    report = judge().judge(images[labels != 4])
-    assert report.figures["confident"] > evaluation.NEEDED
+    report = classifier().report(images[labels != 4])
+    assert report.figures["confident"] > NEEDED
     assert report.figures["missing"] == ["4"] and not report.figures["recognisable"]
     assert report.text.endswith("classes never found: 4")
 
@@ -94,21 +89,21 @@ def test_one_missing_class_is_named_and_enough_to_fail():
 def test_evaluate_judges_digits_and_its_figures_are_json():
     report = evaluate(real_digits()[0][:50], digits())
     assert json.loads(json.dumps(report.figures)) == report.figures
-    assert report.text == judge().judge(real_digits()[0][:50]).text
+    assert report.text == classifier().report(real_digits()[0][:50]).text
 
 
 def test_scores_stand_beside_those_of_real_digits_and_tell_noise_from_them():
     images, labels = real_digits()
     apart = images[held_out(len(images))]
-    found = judge().judge(apart).figures
+    found = classifier().report(apart).figures
     names = ("classifier_score", "frechet_distance_of_means")
     assert all(found[name] == found["held_out"][name] for name in names)
     assert 9 < found["classifier_score"] <= 10 and found["frechet_distance_of_means"] < 0.1
-    noise = judge().judge(RANDOM.randint(0, 256, apart.shape).astype(np.uint8)).figures
+    noise = classifier().report(RANDOM.randint(0, 256, apart.shape).astype(np.uint8)).figures
     assert noise["classifier_score"] < 1.1 and noise["frechet_distance_of_means"] > 5
-    fours = judge().judge(images[labels == 4]).figures
+    fours = classifier().report(images[labels == 4]).figures
     assert fours["classifier_score"] < 1.5 and fours["frechet_distance_of_means"] > 1
-    assert "Inception Score's formula with this classifier" in judge().judge(apart).text
+    assert "Inception Score's formula with this classifier" in classifier().report(apart).text
 
 
 def test_what_was_asked_for_is_held_against_what_is_recognised():
@@ -116,20 +111,20 @@ def test_what_was_asked_for_is_held_against_what_is_recognised():
     images, labels = images[:400], labels[:400]
     asked = labels.copy()
     asked[labels == 3] = 5
-    report = judge().judge(images, asked)
+    report = classifier().report(images, asked)
     shares = report.figures["asked"]["classes"]
     assert "3" not in shares and shares["4"] > 0.9
     assert shares["5"] == pytest.approx(np.mean(labels[asked == 5] == 5), abs=0.05)  # threes are none
     assert report.figures["asked"]["recognised"] == pytest.approx(np.mean(asked == labels), abs=0.05)
     assert "recognised as the class asked for: " in report.text
-    assert "asked" not in judge().judge(images).figures
+    assert "asked" not in classifier().report(images).figures
 
 
 def test_what_is_recognised_without_confidence_is_not_what_was_asked_for():
     images, labels = real_digits()
     blurred = (images // 2 + images[::-1] // 2)[:300]
-    report = judge().judge(blurred, labels[:300])
-    found, sure = judge()._recognise(evaluation._cells(blurred))
+    report = classifier().report(blurred, labels[:300])
+    found, sure = classifier().predict(cell_means(blurred))
     right = found == labels[:300]
     assert report.figures["asked"]["recognised"] == pytest.approx(np.mean(right & sure))
     assert np.mean(right & sure) < np.mean(right) - 0.05
@@ -162,8 +157,8 @@ def test_distance_is_the_level_difference_of_one_half_of_the_band():
 
 def test_distance_is_symmetric_and_agrees_with_its_definition():
     a, b = RANDOM.standard_normal((3, 4096)), RANDOM.standard_normal((2, 4096))
-    levels = [evaluation._levels(clips).transpose(1, 0, 2) for clips in (a, b)]
-    direct = [[np.mean(np.sqrt(np.mean((x - y) ** 2, 1))) for y in levels[1]] for x in levels[0]]
+    left, right = (levels(clips).transpose(1, 0, 2) for clips in (a, b))
+    direct = [[np.mean(np.sqrt(np.mean((x - y) ** 2, 1))) for y in right] for x in left]
     assert log_spectral_distance(a, b) == pytest.approx(np.array(direct), rel=1e-9)
     assert log_spectral_distance(b, a) == pytest.approx(np.array(direct).T, rel=1e-9)
 
@@ -181,19 +176,19 @@ def test_drums_lie_between_real_clips_and_noise():
     held, _ = hits(20, 5)
     noise = RANDOM.standard_normal((20, 16384))
     rough = held + 0.01 * RANDOM.standard_normal(held.shape)
-    report = drums_report(rough, real, held, noise, names)
+    report = clips_report(rough, real, held, noise, names)
     distance = report.figures["distance_db"]
     assert distance["held_out"] < distance["generated"] < distance["noise"]
     assert 0 < report.figures["closeness"] < 1
     assert f"{distance['noise']:.1f} dB" in report.text and "nearest to kick" in report.text
-    assert drums_report(noise, real, held, noise, names).figures["closeness"] == 0
-    assert drums_report(held, real, held, noise, names).figures["closeness"] == 1
+    assert clips_report(noise, real, held, noise, names).figures["closeness"] == 0
+    assert clips_report(held, real, held, noise, names).figures["closeness"] == 1
 
 
 def test_clips_that_all_sound_alike_are_seen():
     real, names = hits(0, 10)
     same = np.repeat(real[:1], 8, axis=0)
-    report = drums_report(same, real, real[1:], same, names)
+    report = clips_report(same, real, real[1:], same, names)
     assert report.figures["apart_db"]["generated"] < 1 < report.figures["apart_db"]["held_out"]
     assert report.figures["classes"] == {"kick": 1, "snare": 0, "hat": 0, "tom": 0}
 
@@ -260,10 +255,10 @@ def test_images_of_one_class_are_refused():
 
 def test_images_that_do_not_divide_into_cells_are_refused():
     with pytest.raises(ValueError, match="60x64 pixels do not divide into 8x8"):
-        judge().judge(np.zeros((1, 60, 64, 1), np.uint8))
+        classifier().report(np.zeros((1, 60, 64, 1), np.uint8))
 
 
 def test_the_same_examples_are_held_out_every_time():
     apart = held_out(1797)
     assert (apart == held_out(1797)).all() and (apart != held_out(1797, seed=1)).any()
-    assert apart.mean() == pytest.approx(evaluation.HELD_OUT, abs=0.03)  # three standard deviations
+    assert apart.mean() == pytest.approx(HELD_OUT, abs=0.03)  # three standard deviations

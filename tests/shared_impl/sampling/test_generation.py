@@ -12,20 +12,18 @@ from PIL import Image
 from shared_impl.config.presets import ConfigError, load
 from shared_impl.draws import Draws
 from shared_impl.sampling.generation import (
-    between,
-    class_names,
-    each_class,
-    file_words,
-    fixed,
-    generated,
-    in_turn,
+    classes_in_turn,
+    every_class,
+    file_names,
+    fixed_inputs,
+    generate_samples,
+    interpolate_latents,
     latents,
-    moments_in,
     parse_classes,
     parse_seeds,
-    weights_in,
-    write,
 )
+from shared_impl.sampling.write_samples import write_samples
+from shared_impl.storage.checkpoint_contents import class_names, generator_weights, spectrogram_moments
 from shared_impl.storage.checkpoints import Checkpoint, CheckpointError
 
 NAMES = ["cat", "dog", "2"]
@@ -66,15 +64,15 @@ def test_a_seed_is_one_latent_in_any_company():
 
 @pytest.mark.parametrize("config", [DCGAN, SPECGAN], ids=["normal", "uniform"])
 def test_interpolation_passes_through_the_seeds_latents(config):
-    z, ends = between(config, [1, 2, 3], 5), latents(config, [1, 2, 3])
+    z, ends = interpolate_latents(config, [1, 2, 3], 5), latents(config, [1, 2, 3])
     assert z.shape == (10, 6)
     np.testing.assert_allclose(z[[0, 4, 5, 9]], ends[[0, 1, 1, 2]], rtol=1e-12, atol=1e-15)
 
 
 def test_uniform_latents_are_joined_by_a_line_and_normal_ones_along_the_sphere():
-    line, ends = between(SPECGAN, [1, 2], 3), latents(SPECGAN, [1, 2])
+    line, ends = interpolate_latents(SPECGAN, [1, 2], 3), latents(SPECGAN, [1, 2])
     np.testing.assert_allclose(line[1], ends.mean(0), rtol=1e-12)
-    arc, ends = between(DCGAN, [1, 2], 3), latents(DCGAN, [1, 2])
+    arc, ends = interpolate_latents(DCGAN, [1, 2], 3), latents(DCGAN, [1, 2])
     angles = [np.arccos(a @ arc[1] / np.linalg.norm(a) / np.linalg.norm(arc[1])) for a in ends]
     assert np.linalg.norm(arc[1]) > np.linalg.norm(ends.mean(0)) * 1.05  # a line would pass nearer to the origin
     assert sum(angles) == pytest.approx(np.arccos(ends[0] @ ends[1] / np.prod(np.linalg.norm(ends, axis=1))), rel=1e-9)
@@ -83,12 +81,14 @@ def test_uniform_latents_are_joined_by_a_line_and_normal_ones_along_the_sphere()
 @pytest.mark.parametrize(("seeds", "count"), [([1], 5), ([1, 2], 1)])
 def test_too_little_to_interpolate_is_refused(seeds, count):
     with pytest.raises(ConfigError, match="expected two or more of each"):
-        between(DCGAN, seeds, count)
+        interpolate_latents(DCGAN, seeds, count)
 
 
 def test_images_grid_and_arrays_are_written(tmp_path):
     z = latents(DCGAN, range(3))
-    made = list(write(generator(DCGAN, 64), (z,), ["a", "b", "c"], tmp_path, ["images", "grid", "npz"], columns=3))
+    made = list(
+        write_samples(generator(DCGAN, 64), (z,), ["a", "b", "c"], tmp_path, ["images", "grid", "npz"], columns=3)
+    )
     assert [path.name for path in made] == ["a.png", "b.png", "c.png", "grid.png", "samples.npz"]
     assert Image.open(tmp_path / "b.png").size == (64, 64)
     assert Image.open(tmp_path / "grid.png").size == (3 * 66 + 2, 68)
@@ -100,7 +100,7 @@ def test_images_grid_and_arrays_are_written(tmp_path):
 def test_a_wav_has_its_spectrogram_beside_it(tmp_path):
     asked = []
     made = list(
-        write(
+        write_samples(
             generator(SPECGAN, 128, asked),
             (latents(SPECGAN, [5]),),
             ["x"],
@@ -118,26 +118,26 @@ def test_a_wav_has_its_spectrogram_beside_it(tmp_path):
 
 def test_images_make_no_sound(tmp_path):
     with pytest.raises(ConfigError, match="format wav: dcgan makes images"):
-        list(write(generator(DCGAN, 64), (latents(DCGAN, [1]),), ["x"], tmp_path, ["wav"]))
+        list(write_samples(generator(DCGAN, 64), (latents(DCGAN, [1]),), ["x"], tmp_path, ["wav"]))
 
 
 def test_samples_come_in_the_form_of_the_data():
-    assert generated(generator(DCGAN, 64), latents(DCGAN, range(70))).dtype == np.uint8
-    clips = generated(generator(SPECGAN, 128), latents(SPECGAN, range(70)))
+    assert generate_samples(generator(DCGAN, 64), latents(DCGAN, range(70))).dtype == np.uint8
+    clips = generate_samples(generator(SPECGAN, 128), latents(SPECGAN, range(70)))
     assert clips.shape == (70, 16384) and clips.dtype == np.float32
 
 
 def test_the_moving_average_makes_the_samples_if_there_is_one(tmp_path):
     plain = {"generator/a": np.ones(1), "discriminator/a": np.zeros(1)}
-    assert weights_in(Checkpoint(tmp_path, plain, {}))["a"] == 1
-    assert weights_in(Checkpoint(tmp_path, {**plain, "ema/a": np.full(1, 2.0)}, {}))["a"] == 2
+    assert generator_weights(Checkpoint(tmp_path, plain, {}))["a"] == 1
+    assert generator_weights(Checkpoint(tmp_path, {**plain, "ema/a": np.full(1, 2.0)}, {}))["a"] == 2
     with pytest.raises(CheckpointError, match="holds no generator"):
-        weights_in(Checkpoint(tmp_path, {"discriminator/a": np.zeros(1)}, {}))
+        generator_weights(Checkpoint(tmp_path, {"discriminator/a": np.zeros(1)}, {}))
 
 
 def test_moments_come_with_the_checkpoint(tmp_path):
     arrays = {"moments/mean": np.arange(3.0), "moments/std": np.ones(3)}
-    mean, std = moments_in(Checkpoint(tmp_path, arrays, {}))
+    mean, std = spectrogram_moments(Checkpoint(tmp_path, arrays, {}))
     assert mean.tolist() == [0, 1, 2] and std.tolist() == [1, 1, 1]
 
 
@@ -168,14 +168,14 @@ def test_other_classes_are_refused(text):
 
 
 def test_every_class_gets_the_same_latents():
-    z, labels = each_class(np.arange(6.0).reshape(2, 3), [2, 0])
+    z, labels = every_class(np.arange(6.0).reshape(2, 3), [2, 0])
     assert labels.tolist() == [2, 2, 0, 0] and labels.dtype == np.int64
     assert np.array_equal(z[:2], z[2:]) and z[:2].tolist() == [[0, 1, 2], [3, 4, 5]]
 
 
 @pytest.mark.parametrize(("count", "each"), [(3, 1), (8, 2), (9, 3), (1, 1)])
 def test_what_shows_a_run_is_a_row_of_the_same_latents_a_class(count, each):
-    z, labels = fixed(TOLD, count)
+    z, labels = fixed_inputs(TOLD, count)
     assert labels.tolist() == [0] * each + [1] * each + [2] * each
     assert all(np.array_equal(z[:each], z[n * each : (n + 1) * each]) for n in (1, 2))
     assert len(np.unique(z[:, 0])) == each
@@ -183,22 +183,22 @@ def test_what_shows_a_run_is_a_row_of_the_same_latents_a_class(count, each):
 
 def test_what_shows_a_run_without_classes_is_latents():
     for config in (DCGAN, SPECGAN):
-        (z,) = fixed(config, 5)
+        (z,) = fixed_inputs(config, 5)
         expected = Draws(config.training.seed).latents(config.training.latents, "samples", (5, 6))
         assert np.array_equal(z, expected)
 
 
 def test_classes_are_asked_for_in_turn():
     z = latents(TOLD, range(7))
-    same, labels = in_turn(TOLD, z)
+    same, labels = classes_in_turn(TOLD, z)
     assert np.array_equal(same, z) and labels.tolist() == [0, 1, 2, 0, 1, 2, 0] and labels.dtype == np.int64
-    assert len(in_turn(DCGAN, z)) == 1
+    assert len(classes_in_turn(DCGAN, z)) == 1
 
 
 def test_names_of_classes_make_names_of_files():
-    assert file_words(["cat", "10/not dark", "\u732b"]) == ["cat", "10-not-dark", "\u732b"]
-    assert file_words(["a/b", "a b", "c"]) == ["0-a-b", "1-a-b", "2-c"]
-    assert file_words(["A", "a"]) == ["0-A", "1-a"]  # one file on many disks
+    assert file_names(["cat", "10/not dark", "\u732b"]) == ["cat", "10-not-dark", "\u732b"]
+    assert file_names(["a/b", "a b", "c"]) == ["0-a-b", "1-a-b", "2-c"]
+    assert file_names(["A", "a"]) == ["0-A", "1-a"]  # one file on many disks
 
 
 def test_names_of_classes_come_with_the_checkpoint(tmp_path):
@@ -208,10 +208,10 @@ def test_names_of_classes_come_with_the_checkpoint(tmp_path):
 
 
 def test_a_grid_has_a_row_for_each_class(tmp_path):
-    inputs = each_class(latents(TOLD, range(4)), [2, 0])
+    inputs = every_class(latents(TOLD, range(4)), [2, 0])
     made = generator(TOLD, 32)
     names = [f"{n}" for n in range(8)]
-    assert [p.name for p in write(made, inputs, names, tmp_path, ["grid", "npz"], rows=["2", "cat"])] == [
+    assert [p.name for p in write_samples(made, inputs, names, tmp_path, ["grid", "npz"], rows=["2", "cat"])] == [
         "grid.png",
         "samples.npz",
     ]
@@ -221,12 +221,12 @@ def test_a_grid_has_a_row_for_each_class(tmp_path):
     with np.load(tmp_path / "samples.npz") as arrays:
         assert arrays["labels"].tolist() == [2] * 4 + [0] * 4 and arrays["labels"].dtype == np.int64
         assert sorted(arrays) == ["images", "labels", "latents"]
-    list(write(made, inputs, names, tmp_path, ["grid"], 8, rows=["2", "cat"]))
+    list(write_samples(made, inputs, names, tmp_path, ["grid"], 8, rows=["2", "cat"]))
     assert Image.open(tmp_path / "grid.png").size == (8 * 34 + 2, 36)
 
 
 def test_samples_of_classes_are_made_in_portions():
-    inputs = each_class(latents(TOLD, range(50)), [0, 2])
-    found = generated(generator(TOLD, 32), *inputs)
+    inputs = every_class(latents(TOLD, range(50)), [0, 2])
+    found = generate_samples(generator(TOLD, 32), *inputs)
     assert found.shape == (100, 32, 32, 1)
     assert len(np.unique(found[:50])) == len(np.unique(found[50:])) == 1 and found[0].max() != found[99].max()

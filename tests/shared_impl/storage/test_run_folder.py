@@ -20,7 +20,8 @@ from shared_impl.config import presets
 from shared_impl.config.presets import ConfigError
 from shared_impl.storage import checkpoints, experiments, metrics_log
 from shared_impl.storage.checkpoints import CheckpointError
-from shared_impl.storage.run_folder import Run, RunError, checkpoint_in, find_run, runs
+from shared_impl.storage.find_run import checkpoint_in, find_run, runs
+from shared_impl.storage.run_folder import Run, RunError
 
 ROOT = Path(__file__).resolve().parents[3]
 IMAGES = np.random.default_rng(0).uniform(-1, 1, (4, 8, 8, 1)).astype(np.float32)

@@ -18,7 +18,7 @@ import torch_impl.trainer
 from parity.__main__ import run
 from parity.systems.conversion import resumable, to_keras, to_torch
 from parity.systems.conversion.proof import prove
-from shared_impl import cli
+from shared_impl.cli import main as cli
 from shared_impl.config.presets import load
 from shared_impl.config.schema import Config
 from shared_impl.storage import checkpoints
@@ -143,7 +143,7 @@ def workplace(tmp_path, monkeypatch):
 def implementation(name: str, *arguments: str) -> int:
     """The exit status of ``python -m tf_impl|torch_impl ...``, run in this process."""
     module = __import__(f"{name}.__main__", fromlist=["implementation"])
-    return cli.run(name, module.implementation, arguments)
+    return cli.run(name, module.load_framework, arguments)
 
 
 def logged(folder: str) -> list[dict]:

@@ -1,0 +1,100 @@
+"""The command ``generate``."""
+
+from __future__ import annotations
+
+from enum import StrEnum
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from shared_impl.cli.framework import LoadFramework
+from shared_impl.cli.options import RUNS, RunName, RunsFolder, WhichCheckpoint
+from shared_impl.config.presets import ConfigError
+from shared_impl.sampling.generation import (
+    Inputs,
+    every_class,
+    file_names,
+    interpolate_latents,
+    latents,
+    parse_classes,
+    parse_seeds,
+)
+from shared_impl.sampling.write_samples import write_samples
+from shared_impl.storage import checkpoints
+from shared_impl.storage.checkpoint_contents import class_names
+from shared_impl.storage.find_run import find_checkpoint, find_run
+
+
+class Format(StrEnum):
+    """What is written."""
+
+    images = "images"
+    grid = "grid"
+    wav = "wav"
+    npz = "npz"
+
+
+class Inverse(StrEnum):
+    """How Griffin-Lim goes back to waveforms."""
+
+    original = "original"
+    corrected = "corrected"
+
+
+DEFAULT_FORMATS = {"image": [Format.images, Format.grid], "audio": [Format.wav, Format.grid]}
+
+
+def add_generate(app: typer.Typer, load_framework: LoadFramework) -> None:
+    """Add the command to ``app``."""
+
+    @app.command()
+    def generate(
+        run: RunName,
+        seeds: Annotated[str, typer.Option(help="which latents, such as 0-9,12")] = "0-15",
+        formats: Annotated[
+            list[Format] | None, typer.Option("--format", help="repeat it; default: what the run makes, and a grid")
+        ] = None,
+        out: Annotated[Path | None, typer.Option(help="default: generated/ in the run's folder", metavar="DIR")] = None,
+        interpolate: Annotated[
+            int | None, typer.Option(help="this many samples on the way from each seed to the next", metavar="N")
+        ] = None,
+        classes: Annotated[
+            str | None,
+            typer.Option(help="of a conditional system: names, numbers or all (the default)", metavar="CLASS,…"),
+        ] = None,
+        columns: Annotated[
+            int | None, typer.Option(help="of the grid; default: near a square, or a row for each class", min=1)
+        ] = None,
+        iterations: Annotated[int, typer.Option(help="of Griffin-Lim", min=0)] = 16,
+        inverse: Inverse = Inverse.original,
+        which: WhichCheckpoint = "latest",
+        runs: RunsFolder = RUNS,
+    ) -> int:
+        """Write images, a grid, wavs or arrays that the run's generator makes of chosen latents."""
+        numbers = parse_seeds(seeds)
+        path = find_checkpoint(find_run(run, runs), which)
+        framework = load_framework()
+        checkpoint = checkpoints.load(path, framework=framework.name)
+        generator = framework.sampler(checkpoint)
+        config = generator.config
+        if interpolate is None:
+            z, names = latents(config, numbers), [f"seed-{number:04d}" for number in numbers]
+        else:
+            z = interpolate_latents(config, numbers, interpolate)
+            names = [f"between-{i:04d}" for i in range(len(z))]
+            columns = columns or (None if config.model.labels else interpolate)
+        inputs: Inputs = (z,)
+        rows: list[str] = []
+        if known := class_names(checkpoint, config):
+            chosen = parse_classes("all" if classes is None else classes, known)
+            inputs, rows, words = every_class(z, chosen), [known[number] for number in chosen], file_names(known)
+            names = [f"{words[number]}-{name}" for number in chosen for name in names]
+        elif classes is not None:
+            raise ConfigError(f"--classes {classes}: {config.model.system} has no classes: leave it out")
+        wanted = formats or DEFAULT_FORMATS[config.model.medium]
+        folder = out or checkpoint.path.absolute().parents[1] / "generated"
+        more = (columns, iterations, inverse.value, rows)
+        for file in write_samples(generator, inputs, names, folder, [f.value for f in wanted], *more):
+            print(file)
+        return 0

@@ -1,0 +1,32 @@
+"""What a checkpoint of a run holds for generating: the generator's weights, moments and names of classes."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from shared_impl.config.schema import Config
+from shared_impl.storage.checkpoints import Checkpoint, CheckpointError
+
+Array = np.ndarray
+MEAN, STD = "moments/mean", "moments/std"  # arrays, of audio systems
+CLASSES = "classes"  # manifest field: the names of the classes, of conditional systems
+
+
+def generator_weights(checkpoint: Checkpoint) -> dict[str, Array]:
+    """The generator's arrays without their scope; those of its moving average (EMA) if there is one."""
+    for scope in ("ema/", "generator/"):
+        found = {n.removeprefix(scope): array for n, array in checkpoint.arrays.items() if n.startswith(scope)}
+        if found:
+            return found
+    raise CheckpointError(f"{checkpoint.path}: holds no generator")
+
+
+def spectrogram_moments(checkpoint: Checkpoint) -> tuple[Array, Array]:
+    """Mean and standard deviation per bin of the spectrograms that the run was trained on; empty for images."""
+    return checkpoint.arrays.get(MEAN, np.empty(0)), checkpoint.arrays.get(STD, np.empty(0))
+
+
+def class_names(checkpoint: Checkpoint, config: Config) -> list[str]:
+    """The classes that a generator was trained with, as the data named them, else their numbers; [] if unconditional."""
+    names = checkpoint.manifest.get(CLASSES) or []
+    return names if len(names) == config.model.labels else list(map(str, range(config.model.labels)))
