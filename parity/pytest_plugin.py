@@ -21,8 +21,22 @@ import pytest
 if TYPE_CHECKING:
     from parity.verdict import Verdict
 
+
+class ReportHooks:
+    """What a ``conftest.py`` may define for ``--parity-report``."""
+
+    @pytest.hookspec
+    def pytest_parity_exhibits(self, verdicts: list[Verdict]) -> dict[str, Any]:  # type: ignore[empty-body]
+        """Further keys of :func:`parity.report.write`, for a report on these verdicts."""
+
+
 VERDICTS = pytest.StashKey[list["Verdict"]]()
 WRITTEN = pytest.StashKey[str]()
+
+
+def pytest_addhooks(pluginmanager: pytest.PytestPluginManager) -> None:
+    """Offer the hooks of this plugin."""
+    pluginmanager.add_hookspecs(ReportHooks)
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
@@ -32,15 +46,15 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 
 def pytest_configure(config: pytest.Config) -> None:
-    """Refuse an unusable report folder before the first test rather than after the last."""
+    """Reject an unusable report folder before the first test rather than after the last."""
     config.stash[VERDICTS] = []
     folder = config.getoption("--parity-report")
     if folder:
-        from parity.report import refuse_unusable
+        from parity.report import validate_folder
         from parity.verdict import UnusableInput
 
         try:
-            refuse_unusable(Path(folder))
+            validate_folder(Path(folder))
         except UnusableInput as error:
             raise pytest.UsageError(f"--parity-report: {error}") from error
 
@@ -87,7 +101,10 @@ def pytest_sessionfinish(session: pytest.Session) -> None:
     from parity.report import write
     from parity.report.collect import collect
 
-    paths = write(collect(verdicts, shlex.join(["pytest", *sys.argv[1:]])), folder)
+    body = collect(verdicts, shlex.join(["pytest", *sys.argv[1:]]))
+    for exhibits in session.config.hook.pytest_parity_exhibits(verdicts=verdicts):
+        body |= exhibits
+    paths = write(body, folder)
     session.config.stash[WRITTEN] = str(paths[0])
 
 

@@ -32,20 +32,27 @@ DEFAULTS: dict[str, Any] = {
 def write(report: dict[str, Any], folder: Path | str) -> list[Path]:
     """Write ``report`` into ``folder`` and return the paths; all of it or nothing.
 
-    ``report`` has the keys of :data:`DEFAULTS`, each of which may be absent: ``verdicts`` lists
-    ``Verdict.to_dict()``; ``padding_study["measured"]`` lists ``{"what", "direct", "mirrored"}`` (relative errors);
-    ``claims`` lists :func:`parity.systems.claims.measure`'s documents; ``gallery`` lists ``{"title", "reference", "port"}``
-    with arrays ``[H, W]``, ``[H, W, C]`` or ``[N, H, W, C]``; ``against`` is a comparison of two presets
-    (:func:`parity.systems.preset_comparison.compare`), which also gets files of its own. Wherever a reader's words stand (``what``,
-    ``title``, claims), ``{"en": …, "zh": …}`` is understood.
+    ``report`` has the keys of :data:`DEFAULTS`, each of which may be absent:
 
-    The files are made in a sibling folder that is then moved into place; an earlier report is replaced. Raises
-    :class:`parity.verdict.UnusableInput` if the folder holds anything else, or cannot be written.
+    - ``verdicts``: ``Verdict.to_dict()`` of each;
+    - ``padding_study["measured"]``: ``{"what", "direct", "mirrored"}``, relative errors;
+    - ``claims``: documents, ``{"id", "title", "claims"}``, of ``{"id", "claim", "verdict", "measured", "source"}``
+      with a verdict of :data:`parity.report.views.TRUTHS`;
+    - ``gallery``: ``{"title", "reference", "port"}`` with arrays ``[H, W]``, ``[H, W, C]`` or ``[N, H, W, C]``;
+    - ``against``: two presets compared, ``{"a", "b", "parts"}`` of parts, ``{"id", "rows"}``, of rows, ``{"component",
+      "a", "b", "same"}``; the comparison also gets files of its own.
+
+    A text for readers (``what``, ``title``, ``claim``, ``component``, …) is a string or ``{"en": …, "zh": …}``.
+
+    The files are made in a sibling folder that is then moved into place; an earlier report is replaced.
+
+    Raises:
+        UnusableInput: the folder holds anything else, or cannot be written.
     """
     folder = Path(folder).absolute()
-    refuse_unusable(folder)
+    validate_folder(folder)
     texts = render(report)
-    made = next((parent for parent in reversed(folder.parents) if not parent.exists()), None)
+    created = next((parent for parent in reversed(folder.parents) if not parent.exists()), None)
     suffix = secrets.token_hex(4)
     draft = folder.with_name(f".{folder.name}.{suffix}.partial")
     former = folder.with_name(f".{folder.name}.{suffix}.former")
@@ -60,8 +67,8 @@ def write(report: dict[str, Any], folder: Path | str) -> list[Path]:
         shutil.rmtree(draft, ignore_errors=True)
         if former.exists():
             former.rename(folder)
-        if made is not None:
-            shutil.rmtree(made, ignore_errors=True)
+        if created is not None:
+            shutil.rmtree(created, ignore_errors=True)
         if isinstance(failure, OSError):
             raise UnusableInput(
                 f"the report cannot be written into {folder}: {failure.strerror or failure}"
@@ -84,7 +91,7 @@ def render(report: dict[str, Any]) -> dict[str, str]:
         "index.html": printable(page(full)),
         "report.md": printable(document(full, "en")),
         "report.zh.md": printable(document(full, "zh")),
-        "report.json": json.dumps(_for_machines(full), ensure_ascii=False, indent=1, allow_nan=False) + "\n",
+        "report.json": json.dumps(_plain_report(full), ensure_ascii=False, indent=1, allow_nan=False) + "\n",
         "junit.xml": junit(full),
         **_comparisons(full["against"]),
     }
@@ -99,11 +106,11 @@ def _comparisons(against: dict[str, Any] | None) -> dict[str, str]:
     return {name: printable(compared(against, language)) for name, language in zip(COMPARISONS, LANGUAGES, strict=True)}
 
 
-def _for_machines(report: dict[str, Any]) -> dict[str, Any]:
-    return plain({**report, "gallery": [_figures(item) for item in report["gallery"]]})
+def _plain_report(report: dict[str, Any]) -> dict[str, Any]:
+    return plain({**report, "gallery": [_image_figures(item) for item in report["gallery"]]})
 
 
-def _figures(item: dict[str, Any]) -> dict[str, Any]:
+def _image_figures(item: dict[str, Any]) -> dict[str, Any]:
     reference, port = np.asarray(item["reference"], float), np.asarray(item["port"], float)
     same = reference.shape == port.shape
     return {
@@ -114,7 +121,7 @@ def _figures(item: dict[str, Any]) -> dict[str, Any]:
     }
 
 
-def refuse_unusable(folder: Path | str) -> None:
+def validate_folder(folder: Path | str) -> None:
     """Find out before the long work whether a report can be written into ``folder``.
 
     Raises:
@@ -124,10 +131,10 @@ def refuse_unusable(folder: Path | str) -> None:
     if folder.is_file():
         raise UnusableInput(f"the report cannot be written into {folder}: it is a file; name a folder")
     nearest = next(parent for parent in folder.parents if parent.exists())
-    trial = nearest / f".{folder.name}.{secrets.token_hex(4)}.trial"
+    attempt = nearest / f".{folder.name}.{secrets.token_hex(4)}.trial"
     try:
-        trial.mkdir()
-        trial.rmdir()
+        attempt.mkdir()
+        attempt.rmdir()
         names = {entry.name for entry in folder.iterdir()} if folder.exists() else set()
     except OSError as failure:
         reason = f"{failure.strerror} in {nearest}"

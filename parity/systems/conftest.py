@@ -4,13 +4,20 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from functools import cache
+from typing import Any
 
 import pytest
 
 from parity.cli import frameworks
 from parity.systems import worker_pool
+from parity.systems.exhibits import exhibits
 from parity.systems.registry import AnyPair
 from parity.verdict import Verdict
+
+
+def pytest_parity_exhibits(verdicts: list[Verdict]) -> dict[str, Any]:
+    """The report of ``pytest parity --parity-report DIR`` shows what ``parity report`` shows."""
+    return exhibits(verdicts)
 
 
 @pytest.fixture(scope="session")

@@ -23,14 +23,15 @@ from parity.report import (
     formats,
     images,
     markdown,
-    refuse_unusable,
     render,
     study,
+    validate_folder,
     views,
     write,
 )  # fmt: skip
 from parity.report.collect import collect
 from parity.report.strings import LANGUAGES, STRINGS, text
+from parity.systems.exhibits import exhibits
 from parity.systems.training.registry import TRAINING
 from parity.verdict import Check, Coverage, Finding, LayerRow, RungResult, UnusableInput
 from tests.parity.report.samples import NASTY, report, trained, verdict
@@ -411,7 +412,7 @@ def test_a_report_with_a_stranger_in_it_is_refused(tmp_path):
 @pytest.mark.parametrize("place", ["file", "file/report", "/proc/report"])
 def test_an_unwritable_folder_is_one_clear_line(tmp_path, place):
     (tmp_path / "file").write_text("")
-    for attempt in (lambda: write({}, tmp_path / place), lambda: refuse_unusable(tmp_path / place)):
+    for attempt in (lambda: write({}, tmp_path / place), lambda: validate_folder(tmp_path / place)):
         with pytest.raises(UnusableInput, match=r"^the report cannot be written into [^\n]+: [^\n]+$"):
             attempt()
     assert [path.name for path in tmp_path.iterdir()] == ["file"]
@@ -459,9 +460,9 @@ def test_an_unknown_rung_is_shown_by_its_own_name():
 
 def test_a_usable_folder_is_not_refused(tmp_path):
     for place in ("new", "deep/er/new"):
-        refuse_unusable(tmp_path / place)
+        validate_folder(tmp_path / place)
     write({}, tmp_path / "report")
-    refuse_unusable(tmp_path / "report")
+    validate_folder(tmp_path / "report")
 
 
 def test_a_folder_below_one_without_permission_is_refused(tmp_path, monkeypatch):
@@ -470,10 +471,10 @@ def test_a_folder_below_one_without_permission_is_refused(tmp_path, monkeypatch)
 
     monkeypatch.setattr(Path, "mkdir", refuse)
     with pytest.raises(UnusableInput, match="Permission denied in"):
-        refuse_unusable(tmp_path / "report")
+        validate_folder(tmp_path / "report")
 
 
-def test_collected_verdicts_of_other_networks_measure_no_claims():
+def test_collected_verdicts_are_a_report_without_claims():
     body = collect([verdict("mine", seed=3), verdict("dcgan.generator")], "pytest", seed=3)
     assert {"claims", "gallery", "padding_study"}.isdisjoint(body)
     assert (body["command"], body["seed"], body["versions"]) == ("pytest", 3, {"numpy": "2.4"})
@@ -481,9 +482,10 @@ def test_collected_verdicts_of_other_networks_measure_no_claims():
     render(body)
 
 
-def test_collected_verdicts_of_specgan_bring_the_claims(monkeypatch):
-    monkeypatch.setattr("parity.report.collect._exhibits", lambda seed: {"claims": report()["claims"]})
-    assert collect([verdict("specgan.generator")], "parity report")["claims"]
+def test_claims_are_measured_if_specgan_is_among_the_verdicts(monkeypatch):
+    monkeypatch.setattr("parity.systems.exhibits._measure", lambda seed: {"claims": report()["claims"]})
+    assert exhibits([verdict("dcgan.generator"), verdict("specgan.generator")])["claims"]
+    assert exhibits([verdict("mine"), verdict("dcgan.generator")]) == {}
 
 
 def test_training_has_its_own_matrix_curves_and_parameters():

@@ -7,7 +7,7 @@ import json
 import pytest
 
 from parity.__main__ import run
-from parity.report import COMPARISONS, FILES, refuse_unusable, render, write
+from parity.report import COMPARISONS, FILES, validate_folder, render, write
 from parity.systems.preset_comparison import compare, configurations
 from parity.systems.preset_comparison.networks import ROWS, read
 from parity.systems.preset_comparison.training import INITIAL, LATENTS, LOSSES, OPTIMIZERS
@@ -165,7 +165,7 @@ def test_what_cannot_be_compared_is_one_line(arguments, problem, capsys):
 def test_a_report_brings_the_comparison(comparison, tmp_path, monkeypatch):
     from tests.parity.report.samples import verdict
 
-    monkeypatch.setattr("parity.cli.terminal.verify_all", lambda *arguments: [verdict("dcgan.generator")])
+    monkeypatch.setattr("parity.cli.verify.verify_all", lambda *arguments: [verdict("dcgan.generator")])
     monkeypatch.setattr("parity.systems.preset_comparison.compare", lambda a, b: comparison)
     folder = tmp_path / "report"
     words = ["report", "dcgan.generator", "--against", "upsample_dcgan", "dcgan", "--out", str(folder)]
@@ -176,7 +176,7 @@ def test_a_report_brings_the_comparison(comparison, tmp_path, monkeypatch):
     told = json.loads((folder / "report.json").read_text("utf-8"))
     assert told["against"]["a"] == "upsample_dcgan"
     assert told["command"] == "parity report dcgan.generator --against upsample_dcgan dcgan"
-    refuse_unusable(folder)  # an earlier report with a comparison may be replaced
+    validate_folder(folder)  # an earlier report with a comparison may be replaced
 
 
 def test_both_markdown_files_and_the_report_hold_it(comparison):

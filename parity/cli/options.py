@@ -1,0 +1,14 @@
+"""Options that several commands have."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+Rungs = Annotated[str | None, typer.Option("--rungs", help="comma-separated; default: all", metavar="R,…")]
+Seed = Annotated[int, typer.Option(help="of everything drawn")]
+Mirrored = Annotated[bool, typer.Option("--mirrored", help="compare in a mirror (images and kernels flipped)")]
+Jobs = Annotated[int | None, typer.Option(help="pairs verified at a time; default: by cores, four at most", min=1)]
+JsonFile = Annotated[Path | None, typer.Option("--json", help="also write the verdicts here", metavar="FILE")]
