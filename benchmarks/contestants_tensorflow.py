@@ -52,8 +52,8 @@ class Ours(_OnDevice):
     def d_update(self, number: int) -> dict[str, float]:
         """An update of D alone."""
         trainer, rate = self.trainer, tf.constant(1e-6, tf.float64)
-        real = trainer.prepare(self.x)
-        return self.finished(trainer.update_discriminator(real, trainer._drawn(number, 0), rate))
+        inputs = trainer.draw_inputs(number, 0)._replace(images=trainer.prepare(self.x))
+        return self.finished(trainer.discriminator_step(inputs, rate))
 
     def first(self, number: int) -> dict[str, Array]:
         """Updates at a learning rate of zero; Adam's first moments hold the gradients."""
@@ -62,11 +62,11 @@ class Ours(_OnDevice):
         for moment in moments:
             moment.assign(tf.zeros_like(moment))
         z, alpha = (tf.constant(value, trainer.dtype) for value in random)
-        real, given = trainer.prepare(x), trainer._drawn(0, 0)._replace(z=z, alpha=alpha)
+        inputs = trainer.draw_inputs(0, 0)._replace(z=z, alpha=alpha, images=trainer.prepare(x))
         if self.config.training.reuse_fakes:
-            losses = trainer.update_both(real, given, still, still)
+            losses = trainer.joint_step(inputs, still, still)
         else:
-            losses = trainer.update_discriminator(real, given, still) | trainer.update_generator(given, still)
+            losses = trainer.discriminator_step(inputs, still) | trainer.generator_step(inputs, still)
         return _seen(losses, (moment / (1 - self.config.optimizer.beta1) for moment in moments))
 
     def rates(self) -> dict[str, float]:

@@ -57,8 +57,8 @@ class Ours(_OnDevice):
     def d_update(self, number: int) -> dict[str, float]:
         """An update of D alone."""
         trainer = self.trainer
-        real = trainer.prepare(self.x)
-        return self.finished(trainer.update_discriminator(real, trainer._drawn(number, 0), 1e-6))
+        inputs = trainer.draw_inputs(number, 0)._replace(images=trainer.prepare(self.x))
+        return self.finished(trainer.discriminator_step(inputs, 1e-6))
 
     def first(self, number: int) -> dict[str, Array]:
         """Updates at a learning rate of zero; Adam's first moments hold the gradients."""
@@ -67,11 +67,11 @@ class Ours(_OnDevice):
         for moment in moments:
             moment.zero_()
         z, alpha = (torch.from_numpy(value).to(self.device, trainer.dtype) for value in random)
-        real, given = trainer.prepare(x), trainer._drawn(0, 0)._replace(z=z, alpha=alpha)
+        inputs = trainer.draw_inputs(0, 0)._replace(z=z, alpha=alpha, images=trainer.prepare(x))
         if self.config.training.reuse_fakes:
-            losses = trainer.update_both(real, given, 0.0, 0.0)
+            losses = trainer.joint_step(inputs, 0.0, 0.0)
         else:
-            losses = trainer.update_discriminator(real, given, 0.0) | trainer.update_generator(given, 0.0)
+            losses = trainer.discriminator_step(inputs, 0.0) | trainer.generator_step(inputs, 0.0)
         return _seen(losses, (moment / (1 - self.config.optimizer.beta1) for moment in moments))
 
     def rates(self) -> dict[str, float]:

@@ -15,7 +15,7 @@ from benchmarks.contestants import FRAMEWORKS
 from benchmarks.processes import Player
 from benchmarks.tables import Table, judged
 from shared_impl.config.presets import load
-from shared_impl.data.source_moments import for_run
+from shared_impl.data.source_moments import moments_for_run
 from shared_impl.data.sources import open_source
 from shared_impl.data.stream import Batch, Stream
 from shared_impl.training.replicas import IMPLEMENTATIONS
@@ -100,7 +100,7 @@ def serve(framework: str, preset: str, lines: Iterator[str]) -> Iterator[dict[st
     source, data, training, moments = open_source(config.data, config.model), config.data, config.training, None
     if config.model.medium == "audio":
         log_magnitude = import_module(f"{IMPLEMENTATIONS[framework]}.spectrogram").log_magnitude
-        moments = for_run(source, config, log_magnitude)
+        moments = moments_for_run(source, config, log_magnitude)
     trainer = implementation.Trainer(config, 1_000_000, moments)
     with Stream(
         source, training.batch_size, training.seed,

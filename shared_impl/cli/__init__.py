@@ -1,1 +1,1 @@
-"""The command line of both implementations, one file a command; ``main`` runs it and turns errors into exit statuses."""
+"""The command line of both implementations, a file for each command; ``main`` turns errors into exit statuses."""

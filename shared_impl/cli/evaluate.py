@@ -32,7 +32,7 @@ def add_evaluate(app: typer.Typer, load_framework: LoadFramework) -> None:
         which: WhichCheckpoint = "latest",
         runs: RunsFolder = RUNS,
     ) -> int:
-        """Evaluate a run's samples: images by a small classifier of the real ones, clips by their distance to real ones.
+        """Judge a run's samples: images by a small classifier of the real ones, clips by their distance to real ones.
 
         Inception Score's and FID's formulas are applied to that classifier and to its inputs: no pretrained network is
         downloaded, so the figures are not comparable to published ones. A conditional system makes samples of all its

@@ -24,15 +24,24 @@ from shared_impl.data.errors import BrokenFile, DataError
 
 SLICE = 16384  # samples of one example of SpecGAN: 128 frames of 128
 GAP = 8192  # zero samples between the clips of one file (train_specgan.py, preview)
-SLACK = 0.1  # s that a file may lack of what its header says: AAC and MP3 headers count in packets, of up to 72 ms
+SLACK = 0.1  # s that a file may be shorter than its header says: AAC and MP3 headers count packets of up to 72 ms
 CACHE = 2**30  # bytes of decoded files kept by all workers together: 4.7 hours at 16 kHz
 
 NATIVE = (".wav", ".flac", ".ogg", ".oga", ".opus", ".mp3", ".aiff", ".aif", ".aifc", ".au", ".snd", ".caf", ".w64")
-FOREIGN = (".m4a", ".mp4", ".aac", ".wma", ".webm", ".mka", ".amr", ".3gp")  # by librosa and audioread, given ffmpeg
+FOREIGN = (
+    ".m4a",
+    ".mp4",
+    ".aac",
+    ".wma",
+    ".webm",
+    ".mka",
+    ".amr",
+    ".3gp",
+)  # decoded by librosa and audioread, which need ffmpeg
 
 
 class Header(NamedTuple):
-    """What a file says of itself: ``frames`` (samples a channel) at ``rate`` Hz."""
+    """A sound file's header: ``frames`` (samples a channel) at ``rate`` Hz."""
 
     frames: int
     rate: int
@@ -58,7 +67,7 @@ class Slicing:
 
     @classmethod
     def of(cls, data: DataConfig, length: int = SLICE) -> Self:
-        """As configured. ``first_slice`` rules out the rest, as in the original's command line."""
+        """The slicing of a configuration. ``first_slice`` overrides the rest, as in the original's command line."""
         hop = int(round(length * (1 - data.overlap)) + 1e-4)
         if hop < 1:
             raise ConfigError(f"data.overlap={data.overlap}: slices of {length} samples would not move; take less")
@@ -89,7 +98,7 @@ class Slicing:
 
 def probe(path: Path) -> Header:
     """The header of a sound file, without decoding. Raises BrokenFile for what is none, and for one without samples."""
-    with _naming(path):
+    with _broken_file_named(path):
         if _is_foreign(path):
             import librosa
 
@@ -109,7 +118,7 @@ def decode(path: Path, rate: int) -> np.ndarray:
     Raises BrokenFile where it cannot be decoded, is shorter than its header says, or holds NaN.
     """
     header = probe(path)
-    with _naming(path):
+    with _broken_file_named(path):
         if _is_foreign(path):
             import librosa
 
@@ -117,8 +126,8 @@ def decode(path: Path, rate: int) -> np.ndarray:
         else:
             samples = soundfile.read(path, dtype="float32", always_2d=True)[0]
     if len(samples) < header.frames - SLACK * header.rate:
-        told, found = header.frames / header.rate, len(samples) / header.rate
-        raise BrokenFile(str(path), f"is cut short: its header says {told:.2f} s, {found:.2f} s can be decoded")
+        promised, found = header.frames / header.rate, len(samples) / header.rate
+        raise BrokenFile(str(path), f"is cut short: its header says {promised:.2f} s, {found:.2f} s can be decoded")
     clip = samples.mean(axis=1)
     if rate != header.rate:
         clip = soxr.resample(clip, header.rate, rate, quality="HQ")
@@ -142,7 +151,7 @@ def normalised(clip: np.ndarray, place: str) -> np.ndarray:
 
 
 class DecodedFiles:
-    """Decoded files, the latest kept in memory: slices of one file are often asked for one after another."""
+    """Decoded files, of which the latest are kept in memory, since slices of one file are often read in a row."""
 
     def __init__(self, rate: int, limit: int = CACHE) -> None:
         self._rate, self._limit, self._held = rate, limit, 0
@@ -185,7 +194,7 @@ def write_wav(path: Path, clips: np.ndarray | Sequence[np.ndarray], rate: int) -
 
 
 @contextmanager
-def _naming(path: Path) -> Iterator[None]:
+def _broken_file_named(path: Path) -> Iterator[None]:
     """Turn what decoders raise into a BrokenFile with a reason."""
     try:
         yield

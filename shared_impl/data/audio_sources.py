@@ -1,4 +1,4 @@
-"""Sound files as slices: how many there are is known from the headers, what they hold when one is asked for."""
+"""Sound files as slices. Headers tell how many there are; a file is decoded when one of its slices is read."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from shared_impl.config.data import DataConfig
 from shared_impl.data.audio import CACHE, FOREIGN, NATIVE, SLICE, DecodedFiles, Header, Slicing, fitted, probe
 from shared_impl.data.errors import BrokenFile
 from shared_impl.data.file_index import FileIndex
-from shared_impl.data.sources import Source, fingerprint
+from shared_impl.data.source import Source, fingerprint
 
 SUFFIXES = NATIVE + FOREIGN
 
@@ -44,15 +44,15 @@ class Slices:
 class AudioFiles(Source):
     """Slices of sound files, of ``length`` samples each.
 
-    What is no sound, or too short, is skipped at once; what is damaged, when it is read.
+    A file that is no sound or too short is skipped at once, a damaged one when it is read.
     """
 
     kind: ClassVar[Literal["audio"]] = "audio"
 
-    def __init__(self, data: DataConfig, listing: FileIndex, length: int = SLICE) -> None:
-        super().__init__(data, listing.labels)
+    def __init__(self, data: DataConfig, index: FileIndex, length: int = SLICE) -> None:
+        super().__init__(data, index.labels)
         slicing, rate = Slicing.of(data, length), data.sample_rate
-        found = self.usable(listing, lambda path: sliceable(path, slicing, rate))
+        found = self.usable(index, lambda path: sliceable(path, slicing, rate))
         self._files = [file for file, _ in found]
         lengths = [header.samples(rate) for _, header in found]
         self._slices, self.random = Slices(slicing, lengths), slicing.offset
@@ -74,7 +74,7 @@ class AudioFiles(Source):
         return self._slices.cut(index, self._decoded[file.path], share), file.label
 
     def read_classes(self) -> Iterable[int]:
-        """Of each slice, its file's class."""
+        """The class of each slice's file."""
         return (self._files[self._slices.clip(index)].label for index in range(len(self)))
 
 
@@ -87,12 +87,12 @@ def sliceable(path: Path, slicing: Slicing, rate: int) -> Header:
 
 
 def too_short(samples: int, rate: int, slicing: Slicing) -> str:
-    """Why a clip gives no slice, and what helps."""
+    """Why a clip gives no slice, and how to use it all the same."""
     return f"is too short: {samples} of {slicing.length} samples at {rate} Hz (data.pad_end=true pads it)"
 
 
 def unwieldy(lengths: list[int], rate: int) -> list[str]:
-    """What a user may want to know about long files of which too few are kept in memory."""
+    """A note for the user on long files of which too few fit the memory kept for them."""
     hours, minutes = sum(lengths) / rate / 3600, sum(lengths) / len(lengths) / rate / 60
     kept = CACHE / 4 / rate / 3600
     if hours <= kept or minutes <= 1:
@@ -104,7 +104,7 @@ def unwieldy(lengths: list[int], rate: int) -> list[str]:
 
 
 def resampled(rates: Counter[int], rate: int) -> list[str]:
-    """What a user may want to know about files of other sample rates."""
+    """Notes for the user on files of other sample rates."""
     return [
         f"{count} files of {found} Hz are resampled to {rate} Hz"
         + f": they hold nothing above {found // 2} Hz" * (found < rate)

@@ -1,7 +1,7 @@
-"""How each image shown is changed at random, as configured and drawn: the same in both frameworks. Plain NumPy.
+"""Random changes of each image shown, as configured and drawn: the same in both frameworks. Plain NumPy.
 
-A sample draws one number for each of COLUMNS, whatever is switched on. They are turned into decisions by arithmetic
-alone, so that tensors of either framework do as well as arrays.
+A sample draws one number for each of COLUMNS, whatever is switched on. The functions use arithmetic alone, so that they
+take tensors of either framework as well as arrays.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Classes of a source's examples: what they must be, and how each is shown as often as the largest. Plain NumPy."""
+"""Classes of a source's examples: validation, and balancing that shows each as often as the largest. Plain NumPy."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ REMEDY = "a subfolder for each class, a column of the csv (data.label_columns), 
 
 
 class Labelled(Protocol):
-    """What is asked of a source."""
+    """What these functions need of a source."""
 
     name: str
     labels: list[str]
@@ -30,8 +30,8 @@ class Labelled(Protocol):
         """The file or record that example ``index`` comes from."""
 
 
-class Everyone:
-    """Which example each place of an epoch shows: every one of ``count`` once."""
+class AllExamples:
+    """Which example each place of an epoch shows: each of ``count`` once."""
 
     def __init__(self, count: int) -> None:
         self._count = count
@@ -45,10 +45,10 @@ class Everyone:
 
 
 class Balanced:
-    """As :class:`Everyone`, but of each class as many as there are of the largest one.
+    """As :class:`AllExamples`, but of each class as many as there are of the largest one.
 
-    ``classes``: int64 ``[N]``. A smaller class goes round and round in an order drawn from ``seed``, on from one epoch
-    to the next: at any time each of its examples has been shown as often as the others, or once more.
+    ``classes``: int64 ``[N]``. A smaller class is repeated in an order drawn from ``seed`` that continues from one
+    epoch to the next: at any time each of its examples has been shown as often as the others, or once more.
     """
 
     def __init__(self, classes: Array, seed: int) -> None:
@@ -74,19 +74,19 @@ def balanced(source: Labelled, seed: int) -> Balanced:
     """The examples of a source, each class as often as the largest; DataError unless all have a class."""
     if not source.labels:
         raise DataError(f"{source.name}: data.balance=true, but there are no classes: {REMEDY}; or data.balance=false")
-    _refuse_unlabelled(source, "data.balance=true needs the class of every example")
+    _reject_unlabelled(source, "data.balance=true needs the class of every example")
     return Balanced(source.classes, seed)
 
 
-def refuse_other_classes(source: Labelled, count: int) -> None:
+def validate_classes(source: Labelled, count: int) -> None:
     """DataError unless every example has one of exactly ``count`` classes."""
     if len(source.labels) != count:
         what = f"there are {len(source.labels)} ({listed(source.labels)}): use model.classes={len(source.labels)}"
         raise DataError(
-            f"{source.name}: the networks are told model.classes={count} classes, but "
+            f"{source.name}: the networks are conditioned on model.classes={count} classes, but "
             + (what if source.labels else f"there are none: {REMEDY}")
         )
-    _refuse_unlabelled(source, f"the networks are told the class of every example (model.classes={count})")
+    _reject_unlabelled(source, f"the networks need the class of every example (model.classes={count})")
 
 
 def listed(names: Sequence[str]) -> str:
@@ -95,7 +95,7 @@ def listed(names: Sequence[str]) -> str:
     return ", ".join(names[:LISTED]) + more
 
 
-def _refuse_unlabelled(source: Labelled, why: str) -> None:
+def _reject_unlabelled(source: Labelled, why: str) -> None:
     without = np.flatnonzero(source.classes == UNLABELLED)
     if len(without):
         raise DataError(

@@ -25,7 +25,7 @@ SAMPLES = 16384  # one slice of SpecGAN: 1.024 s
 PER_CLASS = 256
 HISS = 10 ** (-70 / 20)  # recordings have a floor; without one, digital silence tells a real clip from a generated one
 VERSION = 1  # to be raised whenever a sample of a clip changes
-MARK = "drums.json"  # stands in a finished folder
+MARK = "drums.json"  # marks a finished folder
 
 HAT_OSCILLATORS = (205.3, 304.4, 369.6, 522.7, 540.0, 800.0)  # Hz: the TR-808's six
 

@@ -1,4 +1,4 @@
-"""Which files there are and of which class: in a folder, or named by a CSV."""
+"""The files of a source and their classes: those in a folder, or those that a CSV lists."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ UNLABELLED = -1
 
 
 class File(NamedTuple):
-    """A file, how its folder or table names it, and the number of its class."""
+    """A file, its name in its folder or table, and the number of its class."""
 
     path: Path
     name: str
@@ -36,11 +36,11 @@ def in_folder(folder: Path, suffixes: Iterable[str]) -> FileIndex:
     if not folder.is_dir():
         raise DataError(f"{folder}: no such folder (looked in {folder.absolute().parent})")
     inside = sorted(path.relative_to(folder) for path in folder.rglob("*") if path.is_file())
-    seen = [path for path in inside if not any(part.startswith((".", "__MACOSX")) for part in path.parts)]
+    visible = [path for path in inside if not any(part.startswith((".", "__MACOSX")) for part in path.parts)]
     wanted = {suffix.lower() for suffix in suffixes}
-    paths = [path for path in seen if path.suffix.lower() in wanted]
+    paths = [path for path in visible if path.suffix.lower() in wanted]
     if not paths:
-        found = f"{len(seen)} files of other kinds in it" if seen else "it is empty"
+        found = f"{len(visible)} files of other kinds in it" if visible else "it is empty"
         raise DataError(f"{folder}: nothing usable: {found}; files that end with {', '.join(sorted(wanted))} are read")
     labels, classes = _numbered([path.parts[0] if len(path.parts) > 1 else None for path in paths])
     return FileIndex([File(folder / path, path.as_posix(), n) for path, n in zip(paths, classes, strict=True)], labels)

@@ -1,4 +1,4 @@
-"""Images: decoded, squared and resized once, in one library (Pillow), so that every framework sees the same bytes."""
+"""Images: decoded, squared and resized once, by one library (Pillow), so that both frameworks get the same bytes."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from PIL import Image, ImageOps, UnidentifiedImageError
 from shared_impl.config.data import DataConfig
 from shared_impl.data.errors import BrokenFile, DataError
 from shared_impl.data.file_index import FileIndex
-from shared_impl.data.sources import Source, fingerprint
+from shared_impl.data.source import Source, fingerprint
 
 MODES = {1: "L", 3: "RGB"}
 METHODS = {
@@ -44,7 +44,7 @@ class Squares:
         return np.asarray(resized).reshape(self.side, self.side, self.nc)
 
     def settings(self) -> list[object]:
-        """What the outcome depends on."""
+        """What the resulting arrays depend on, for the fingerprint."""
         return [self.side, self.nc, self.method]
 
 
@@ -71,7 +71,7 @@ class Digits(Source):
         return f"{self.name}[{index}]"
 
     def read(self, index: int, share: float) -> tuple[np.ndarray, int]:
-        """The enlarged digit and its value; ``share`` plays no part."""
+        """The enlarged digit and its value; ``share`` is not used."""
         return self._squares(Image.fromarray(self._pixels[index])), self._digits[index]
 
     def read_classes(self) -> Iterable[int]:
@@ -80,14 +80,14 @@ class Digits(Source):
 
 
 class ImageFiles(Source):
-    """Image files. What is no image is skipped at once, from its first bytes; what is damaged, when it is read."""
+    """Image files. A file that is no image is skipped at once, by its first bytes; a damaged one when it is read."""
 
     kind: ClassVar[Literal["image"]] = "image"
 
-    def __init__(self, data: DataConfig, squares: Squares, listing: FileIndex) -> None:
-        super().__init__(data, listing.labels)
+    def __init__(self, data: DataConfig, squares: Squares, index: FileIndex) -> None:
+        super().__init__(data, index.labels)
         self._squares = squares
-        found = self.usable(listing, probe)
+        found = self.usable(index, probe)
         self._files = [file for file, _ in found]
         about = [[file.name, file.label, *size] for file, size in found]
         self.fingerprint = fingerprint(self.kind, squares.settings(), self.labels, about)
@@ -100,9 +100,9 @@ class ImageFiles(Source):
         return str(self._files[index].path)
 
     def read(self, index: int, share: float) -> tuple[np.ndarray, int]:
-        """The image and its class; ``share`` plays no part."""
+        """The image and its class; ``share`` is not used."""
         file = self._files[index]
-        with _naming(file.path), Image.open(file.path) as image:
+        with _broken_file_named(file.path), Image.open(file.path) as image:
             return self._squares(image), file.label
 
     def read_classes(self) -> Iterable[int]:
@@ -117,12 +117,12 @@ def suffixes() -> list[str]:
 
 def probe(path: Path) -> tuple[int, int]:
     """Width and height from the file's header. Raises BrokenFile for what is no image."""
-    with _naming(path), Image.open(path) as image:
+    with _broken_file_named(path), Image.open(path) as image:
         return image.size
 
 
 @contextmanager
-def _naming(path: Path) -> Iterator[None]:
+def _broken_file_named(path: Path) -> Iterator[None]:
     """Turn what Pillow raises into a BrokenFile with a reason."""
     try:
         yield

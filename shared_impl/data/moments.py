@@ -24,7 +24,7 @@ from shared_impl.files import replacing
 
 Array = np.ndarray
 
-# A bin whose deviation is no more than float32 rounds its mean by does not vary: see Moments.std.
+# A bin whose deviation is within the float32 rounding of its mean does not vary: see Moments.std.
 RESOLUTION = float(np.finfo(np.float32).eps)
 FORMAT = "parity-moments/1"
 # Everything that json and NumPy are known to raise on truncated, overwritten or foreign files.
@@ -39,7 +39,7 @@ class MomentsError(DataError):
 
 
 class Shards(NamedTuple):
-    """Which shards of a data set have been counted, of how many."""
+    """Which shards of a data set have been counted, and how many there are."""
 
     seen: frozenset[int] = frozenset({0})
     total: int = 1
@@ -52,7 +52,7 @@ class Shards(NamedTuple):
 class Moments:
     """``mean`` and population ``variance`` per bin, ``[bins]`` float64, over ``count`` frames.
 
-    ``settings``, plain JSON, say of what: the source's fingerprint, and all else that shapes its log magnitudes.
+    ``settings``, plain JSON, identify what was measured: the source's fingerprint and all that shapes its spectrograms.
     """
 
     mean: Array
@@ -73,7 +73,7 @@ class Moments:
 
 
 class Accumulator:
-    """Collects log magnitudes, portion by portion; ``shard`` of ``shards`` is the part of the data set it will see."""
+    """Accumulates log magnitudes portion by portion; they are those of shard ``shard`` of ``shards``."""
 
     def __init__(self, settings: Mapping[str, Any], shard: int = 0, shards: int = 1) -> None:
         if not 0 <= shard < shards:
@@ -84,7 +84,7 @@ class Accumulator:
 
     @classmethod
     def of(cls, moments: Moments) -> Self:
-        """One that goes on from what has been measured."""
+        """An accumulator that continues from measured moments."""
         found = cls(moments.settings)
         found._moments, found._shards = moments, moments.shards
         return found
@@ -100,8 +100,8 @@ class Accumulator:
             self._join(frames.mean(0), frames.var(0), len(frames))
 
     def merge(self, other: Moments) -> None:
-        """Add what other shards have measured; MomentsError if they are the same ones or belong to other settings."""
-        _refuse_others("moments to merge", other.settings, self._settings)
+        """Add the moments of other shards; MomentsError if they overlap or were measured with other settings."""
+        _validate_settings("moments to merge", other.settings, self._settings)
         if other.shards.total != self._shards.total or other.shards.seen & self._shards.seen:
             raise MomentsError(
                 f"moments to merge: shards {other.shards}, joining {self._shards}; "
@@ -111,7 +111,7 @@ class Accumulator:
         self._join(other.mean, other.variance, other.count)
 
     def result(self) -> Moments:
-        """What has been measured; MomentsError if nothing was."""
+        """The moments measured; MomentsError if there was no frame."""
         if self._moments is None:
             raise MomentsError("moments: not one frame was counted, expected at least one clip")
         return self._moments
@@ -152,7 +152,12 @@ def load(path: Path, expected: Mapping[str, Any], partial: bool = False) -> Mome
         moments = Moments(mean, variance, int(about["count"]), dict(about["settings"]), Shards(frozenset(seen), total))
         if about["format"] != FORMAT:
             raise ValueError(f"format is {about['format']!r}, expected {FORMAT!r}")
-        if mean.ndim != 1 or variance.shape != mean.shape or not np.isfinite(mean).all() or not _sizes(variance):
+        if (
+            mean.ndim != 1
+            or variance.shape != mean.shape
+            or not np.isfinite(mean).all()
+            or not _valid_variances(variance)
+        ):
             raise ValueError("expected a mean and a variance per bin, finite, no variance negative")
         if moments.count < 1 or not moments.shards.seen or not moments.shards.seen <= set(range(total)):
             raise ValueError(f"{moments.count} frames of shards {moments.shards}")
@@ -161,17 +166,17 @@ def load(path: Path, expected: Mapping[str, Any], partial: bool = False) -> Mome
     except DAMAGE as error:
         reason = " ".join(str(error).split()) or type(error).__name__
         raise MomentsError(f"{path}: cannot be read as moments: {reason}; run the moments command again") from error
-    _refuse_others(str(path), moments.settings, expected)
+    _validate_settings(str(path), moments.settings, expected)
     if len(moments.shards.seen) < moments.shards.total and not partial:
         raise MomentsError(f"{path}: holds shards {moments.shards} alone; merge it with the others first")
     return moments
 
 
-def _sizes(values: Array) -> bool:
+def _valid_variances(values: Array) -> bool:
     return bool((np.isfinite(values) & (values >= 0)).all())
 
 
-def _refuse_others(where: str, got: Mapping[str, Any], expected: Mapping[str, Any]) -> None:
+def _validate_settings(where: str, got: Mapping[str, Any], expected: Mapping[str, Any]) -> None:
     found = differences(got, expected, free=())
     if found:
         named = "; ".join(map(str, found))

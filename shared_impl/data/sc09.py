@@ -46,8 +46,8 @@ class Sc09(tfds.core.GeneratorBasedBuilder):
         lists = {
             name: set(file.read().decode().split())
             for path, file in dl_manager.iter_archive(archive)
-            for name, listing in LISTS.items()
-            if path.removeprefix("./") == listing
+            for name, file_name in LISTS.items()
+            if path.removeprefix("./") == file_name
         }
         return {
             split: self._generate_examples(dl_manager.iter_archive(archive), split, lists)

@@ -1,4 +1,4 @@
-"""The moments that a run normalises its spectrograms with: measured on its data, or read from a file."""
+"""The moments that a run normalises its spectrograms with: measured on its source, merged, or read from a file."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from rich.progress import track
 
 from shared_impl.config.schema import Config
 from shared_impl.data.moments import Accumulator, Moments, load
-from shared_impl.data.sources import Source
+from shared_impl.data.source import Source
 
 Array = np.ndarray
 LogMagnitude = Callable[[Array, int, int], Any]
@@ -21,8 +21,8 @@ PORTION = 64  # clips transformed at once
 SHAPING = ("sample_rate", "overlap", "first_slice", "pad_end", "random_offset")
 
 
-def settings(source: Source, config: Config) -> dict[str, Any]:
-    """What moments must have been measured with to serve this source and this system."""
+def moment_settings(source: Source, config: Config) -> dict[str, Any]:
+    """The settings that moments must have been measured with to fit this source and this system."""
     frame, hop, _ = config.model.framing
     shaping = {name: getattr(config.data, name) for name in SHAPING}
     return {"source": source.fingerprint, "frame": frame, "hop": hop, **shaping}
@@ -34,7 +34,7 @@ def measure(source: Source, config: Config, log_magnitude: LogMagnitude, shard: 
     ``log_magnitude`` takes waveforms ``[B, T]``, frame and hop to ``[B, frames, bins]``. Raises MomentsError and
     DataError.
     """
-    found = Accumulator(settings(source, config), shard, shards)
+    found = Accumulator(moment_settings(source, config), shard, shards)
     frame, hop, _ = config.model.framing
     numbers = range(shard, len(source), shards)
     console = Console(stderr=True)
@@ -44,23 +44,22 @@ def measure(source: Source, config: Config, log_magnitude: LogMagnitude, shard: 
     )  # fmt: skip
     for start in starts:
         clips = np.stack([source[i]["x"] for i in numbers[start : start + PORTION]])
-        found.add(
-            np.asarray(log_magnitude(clips.astype(np.float64), frame, hop))
-        )  # in float32, silence is rounding noise
+        exact = clips.astype(np.float64)  # in float32, silence is rounding noise
+        found.add(np.asarray(log_magnitude(exact, frame, hop)))
     return found.result()
 
 
 def merge_shards(source: Source, config: Config, paths: Sequence[Path]) -> Moments:
     """The moments of several files, each of other shards of this source. Raises MomentsError."""
-    first, *rest = (load(path, settings(source, config), partial=True) for path in paths)
+    first, *rest = (load(path, moment_settings(source, config), partial=True) for path in paths)
     found = Accumulator.of(first)
     for moments in rest:
         found.merge(moments)
     return found.result()
 
 
-def for_run(source: Source, config: Config, log_magnitude: LogMagnitude) -> Moments:
+def moments_for_run(source: Source, config: Config, log_magnitude: LogMagnitude) -> Moments:
     """The moments of ``data.moments`` if it names a file, otherwise measured."""
     if config.data.moments is None:
         return measure(source, config, log_magnitude)
-    return load(Path(config.data.moments), settings(source, config))
+    return load(Path(config.data.moments), moment_settings(source, config))

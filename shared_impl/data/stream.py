@@ -1,10 +1,10 @@
-"""Batches without end in one seeded order, from any number of workers, resumed at any batch.
+"""Endless batches in one seeded order, from any number of workers, resumable at any batch.
 
 Order, random offsets and batches are a pure function of (source, seed, batch size, position): grain shuffles every
 epoch anew and numbers every example that is ever shown; example ``n`` draws its offset from ``n``. So the position is
-all there is to save. A balanced stream shows some examples several times in an epoch (:mod:`shared_impl.data.classes`). Epochs
-follow each other without a gap: a batch may hold the last examples of one and the first of the next, and none is
-dropped.
+all there is to save. A balanced stream shows some examples several times in an epoch
+(:mod:`shared_impl.data.classes`). Epochs follow each other without a gap: a batch may hold the last examples of one and
+the first of the next, and none is dropped.
 """
 
 from __future__ import annotations
@@ -19,17 +19,17 @@ from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
 
-from shared_impl.data.classes import Balanced, Everyone, balanced
+from shared_impl.data.classes import AllExamples, Balanced, balanced
 from shared_impl.data.errors import DataError
-from shared_impl.data.sources import Example, Source
+from shared_impl.data.source import Example, Source
 from shared_impl.draws import Draws
 
 if TYPE_CHECKING:
     import grain
 
 Batch = dict[str, np.ndarray]
-SHOWN = 2**52  # examples until the end of the stream: grain computes with them in float64
-THREADS = 2  # that prepare batches beside the training loop; decoders release the interpreter's lock
+LAST_EXAMPLE = 2**52  # end of the stream: grain computes with example numbers in float64
+THREADS = 2  # that prepare batches beside the training loop; decoders release the GIL
 
 
 class Stream:
@@ -62,7 +62,7 @@ class Stream:
                 f"training.batch_size={batch_size} cannot be split evenly for device {shard[0]} of {shard[1]}"
             )
         self.source, self.batch_size, self.seed, self.balance = source, batch_size, seed, balance
-        self.lineup: Everyone | Balanced = balanced(source, seed) if balance else Everyone(len(source))
+        self.epoch_examples: AllExamples | Balanced = balanced(source, seed) if balance else AllExamples(len(source))
         self._workers, self._prefetch, self._shard = workers, prefetch, shard
         self._position = 0
         self._batches: grain.DatasetIterator | None = None
@@ -70,7 +70,7 @@ class Stream:
     @property
     def epoch_batches(self) -> float:
         """How many batches an epoch takes: they show every example once, of a balanced stream at least once."""
-        return len(self.lineup) / self.batch_size
+        return len(self.epoch_examples) / self.batch_size
 
     def __iter__(self) -> Self:
         return self
@@ -78,14 +78,14 @@ class Stream:
     def __next__(self) -> Batch:
         if self._batches is None:
             self._batches = self._opened()
-            with _deaf_to_interrupts() if self._workers else nullcontext():
+            with _interrupts_blocked() if self._workers else nullcontext():
                 batch = next(self._batches)  # starts the workers
         else:
             batch = next(self._batches)
         self._position += 1
-        asked, passed = batch.pop("asked"), batch.pop("passed")
-        for first, count in zip(asked[passed > 0], passed[passed > 0], strict=True):
-            for index in range(first, first + count):  # a worker's source has skipped them: so does this one
+        indices, passed = batch.pop("index"), batch.pop("passed")
+        for first, count in zip(indices[passed > 0], passed[passed > 0], strict=True):
+            for index in range(first, first + count):  # skipped by a worker's copy of the source
                 self.source.example(index % len(self.source))
         return {name: np.asarray(values) for name, values in batch.items()}
 
@@ -98,7 +98,7 @@ class Stream:
 
         Raises DataError for the state of another stream.
         """
-        state = {"balance": False, **state}  # of before there was a choice
+        state = {"balance": False, **state}  # states written before data.balance existed
         differences = [
             f"{name}: got {state.get(name)!r}, expected {value!r}"
             for name, value in self.identity().items()
@@ -122,7 +122,7 @@ class Stream:
         self.close()
 
     def identity(self) -> dict[str, Any]:
-        """What its batches are a function of, besides the position, as JSON."""
+        """What the batches are a function of besides the position, as JSON."""
         return {
             "batch_size": self.batch_size,
             "seed": self.seed,
@@ -133,36 +133,36 @@ class Stream:
     def _opened(self) -> grain.DatasetIterator:
         grain = _grain()
         device, devices = self._shard
-        epochs = SHOWN // len(self.lineup)
+        epochs = LAST_EXAMPLE // len(self.epoch_examples)
         order = int(Draws(self.seed).uniform("order", (1,))[0] * 2**32)
-        examples = grain.MapDataset.range(len(self.lineup)).shuffle(order).repeat(epochs)
-        drawn = examples.map_with_index(_Reader(self.source, self.lineup, self.seed))
+        examples = grain.MapDataset.range(len(self.epoch_examples)).shuffle(order).repeat(epochs)
+        drawn = examples.map_with_index(_Reader(self.source, self.epoch_examples, self.seed))
         slices = drawn.batch(self.batch_size // devices)[self._position * devices + device :: devices]
         if not self._workers:
             return iter(slices.to_iter_dataset(grain.ReadOptions(min(THREADS, self._prefetch), self._prefetch)))
         each = grain.MultiprocessingOptions(self._workers, max(1, self._prefetch // self._workers))
-        return iter(slices.to_iter_dataset(grain.ReadOptions(0, 0)).mp_prefetch(each, worker_init_fn=_settle))
+        return iter(slices.to_iter_dataset(grain.ReadOptions(0, 0)).mp_prefetch(each, worker_init_fn=_exit_with_parent))
 
 
 class _Reader:
-    """What stands at a place of the line-up, as the ``shown``-th example that the stream shows."""
+    """Reads the example at a place of an epoch, the ``shown``-th that the stream shows."""
 
-    def __init__(self, source: Source, lineup: Everyone | Balanced, seed: int) -> None:
-        self._source, self._lineup, self._draws = source, lineup, Draws(seed)
+    def __init__(self, source: Source, epoch_examples: AllExamples | Balanced, seed: int) -> None:
+        self._source, self._epoch_examples, self._draws = source, epoch_examples, Draws(seed)
 
     def __call__(self, shown: int, place: int) -> Example:
-        index = self._lineup(shown // len(self._lineup), place)
+        index = self._epoch_examples(shown // len(self._epoch_examples), place)
         share = float(self._draws.uniform("offset", (1,), shown)[0]) if self._source.random else 0.0
         example, passed = self._source.example(index, share)
-        return {**example, "asked": index, "passed": passed}
+        return {**example, "index": index, "passed": passed}
 
 
 @contextmanager
-def _deaf_to_interrupts() -> Iterator[None]:
-    """Processes that start within leave Ctrl-C to the run, which may still want batches to end well.
+def _interrupts_blocked() -> Iterator[None]:
+    """Processes started within ignore Ctrl-C, so that the run can still take batches and end in order.
 
-    They inherit what this thread blocks: from their first moment, and not only once they can say so themselves.
-    (multiprocessing's own tracker, which starts with the first process, unblocks SIGINT here: it has to come before.)
+    They inherit this thread's signal mask, which holds from their first moment; a handler of their own would not.
+    multiprocessing's resource tracker, which starts with the first process, unblocks SIGINT here: start it before.
     """
     resource_tracker.ensure_running()
     before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
@@ -172,12 +172,12 @@ def _deaf_to_interrupts() -> Iterator[None]:
         signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
 
-def _settle(worker: int, workers: int) -> None:
-    """In a worker: never outlive the run."""
-    threading.Thread(target=_follow, daemon=True).start()
+def _exit_with_parent(worker: int, workers: int) -> None:
+    """Runs in each worker process: exit when the run's process does."""
+    threading.Thread(target=_wait_for_parent, daemon=True).start()
 
 
-def _follow() -> None:
+def _wait_for_parent() -> None:
     run = parent_process()
     if run is not None:
         run.join()

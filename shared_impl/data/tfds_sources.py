@@ -23,21 +23,21 @@ from shared_impl.data.audio_sources import Slices, resampled, too_short
 from shared_impl.data.errors import BrokenFile, DataError
 from shared_impl.data.file_index import UNLABELLED
 from shared_impl.data.image_sources import Squares
-from shared_impl.data.sources import Source, fingerprint
+from shared_impl.data.source import Source, fingerprint
 
 SPLIT = "train"
 FORMAT = "array_record"  # the one that can be read in any order
 
 
 class Column(NamedTuple):
-    """A feature that tells classes apart: where it stands in a record, and what its values 0, 1, ... are called."""
+    """A feature that gives classes: its path in a record, and the names of its values 0, 1, ..."""
 
     path: tuple[str, ...]
     names: list[str]
 
 
 class Records:
-    """The records of one prepared set. A worker that it is sent to opens the files itself."""
+    """The records of one prepared set. Pickled without its open files: a worker process opens them again."""
 
     def __init__(self, name: str, feature: str, columns: Sequence[str]) -> None:
         builder = _prepared(name)
@@ -60,7 +60,7 @@ class Records:
         return np.asarray(record[self._feature]), self._class(record)
 
     def classes(self) -> list[int]:
-        """The number of every record's class, without decoding what is learnt from."""
+        """The class of every record, without decoding images or sound."""
         if not self._columns:
             return [UNLABELLED] * len(self)
         import tensorflow_datasets as tfds
@@ -110,7 +110,7 @@ class TfdsImages(Source):
         return f"{self.name}[{index}]"
 
     def read(self, index: int, share: float) -> tuple[np.ndarray, int]:
-        """The image and its class; ``share`` plays no part."""
+        """The image and its class; ``share`` is not used."""
         pixels, label = self._records[index]
         return self._squares(Image.fromarray(pixels[..., 0] if pixels.shape[-1] == 1 else pixels)), label
 
@@ -122,7 +122,7 @@ class TfdsImages(Source):
 class TfdsAudio(Source):
     """Slices of the ``audio`` of every record, of ``length`` samples each.
 
-    Unless only first slices are asked for, all records are read once to know how long they are.
+    Unless ``data.first_slice`` is set, all records are read once for their lengths.
     """
 
     kind: ClassVar[Literal["audio"]] = "audio"
@@ -161,7 +161,7 @@ class TfdsAudio(Source):
         return self._slices.cut(index, normalised(clip, self.place(index)), share), label
 
     def read_classes(self) -> Iterable[int]:
-        """Of each slice, its record's class."""
+        """The class of each slice's record."""
         classes = self._records.classes()
         return (classes[self._slices.clip(index)] for index in range(len(self)))
 
@@ -197,8 +197,8 @@ def _opened(builder: Any) -> Any:
 
 
 def _columns(features: Mapping[str, Any], wanted: Sequence[str], name: str) -> list[Column]:
-    """The columns that ``data.label_columns`` names; none: ``label``, if there is one."""
-    found = dict(_labelling(features))
+    """The columns that ``data.label_columns`` names; if it is empty, ``label`` if there is one."""
+    found = dict(_label_features(features))
     for column in wanted:
         if column not in found:
             near = "".join(f", did you mean {other}?" for other in get_close_matches(column, found, n=1))
@@ -207,12 +207,12 @@ def _columns(features: Mapping[str, Any], wanted: Sequence[str], name: str) -> l
     return [found[column] for column in wanted or ["label"] if column in found]
 
 
-def _labelling(features: Mapping[str, Any], path: tuple[str, ...] = ()) -> Iterator[tuple[str, Column]]:
-    """Every feature with a known number of values (a class, a bool) by its own name, those of nested features too."""
+def _label_features(features: Mapping[str, Any], path: tuple[str, ...] = ()) -> Iterator[tuple[str, Column]]:
+    """Every feature with a known number of values (a class, a bool) by its own name, nested ones included."""
     for name, feature in features.items():
         here = (*path, name)
         if hasattr(feature, "items"):
-            yield from _labelling(feature, here)
+            yield from _label_features(feature, here)
         elif getattr(feature, "num_classes", None):
             yield name, Column(here, list(feature.names))
         elif feature.np_dtype == np.bool_ and not feature.shape:

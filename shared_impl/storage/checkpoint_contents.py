@@ -27,6 +27,6 @@ def spectrogram_moments(checkpoint: Checkpoint) -> tuple[Array, Array]:
 
 
 def class_names(checkpoint: Checkpoint, config: Config) -> list[str]:
-    """The classes that a generator was trained with, as the data named them, else their numbers; [] if unconditional."""
+    """The classes of a conditional generator, as its data named them, else their numbers; [] of any other."""
     names = checkpoint.manifest.get(CLASSES) or []
     return names if len(names) == config.model.labels else list(map(str, range(config.model.labels)))

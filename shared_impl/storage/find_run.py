@@ -21,7 +21,7 @@ def runs(folder: Path) -> dict[int, Path]:
 
 
 def find_run(name: str | Path, folder: Path) -> Path:
-    """The run folder or checkpoint folder that ``name`` means: its path, the number of a run in ``folder``, or a preset.
+    """The run or checkpoint folder that ``name`` means: its path, the number of a run in ``folder``, or a preset.
 
     Of several runs of a preset, the latest. Raises ConfigError that lists the runs there are.
     """

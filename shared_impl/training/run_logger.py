@@ -11,7 +11,7 @@ import numpy as np
 
 from shared_impl.config.schema import Config
 from shared_impl.data.moments import Moments
-from shared_impl.data.sources import Source
+from shared_impl.data.source import Source
 from shared_impl.data.stream import Stream
 from shared_impl.sampling.generation import fixed_inputs
 from shared_impl.sampling.sample_distance import Likeness
@@ -93,8 +93,8 @@ class RunLogger:
     def _distance(self, learner: Learner) -> float:
         """How far the samples are from real images: what marks the best checkpoint."""
         if self._likeness is None:
-            lineup = self._stream.lineup
-            places = np.linspace(0, len(lineup) - 1, min(REAL, len(lineup))).astype(int)
-            real = np.stack([self._source[lineup(0, int(place))]["x"] for place in places])
+            examples = self._stream.epoch_examples
+            places = np.linspace(0, len(examples) - 1, min(REAL, len(examples))).astype(int)
+            real = np.stack([self._source[examples(0, int(place))]["x"] for place in places])
             self._likeness = Likeness(learner.real(real))
         return self._likeness.distance(learner.sample(*fixed_inputs(self.config, self.config.runs.samples)))

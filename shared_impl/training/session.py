@@ -15,7 +15,7 @@ import numpy as np
 from shared_impl.config.schema import Config
 from shared_impl.config.training import total_steps
 from shared_impl.data.moments import Moments, load, save
-from shared_impl.data.source_moments import LogMagnitude, for_run, settings
+from shared_impl.data.source_moments import LogMagnitude, moment_settings, moments_for_run
 from shared_impl.data.sources import open_source
 from shared_impl.data.stream import Batch, Stream
 from shared_impl.storage import checkpoints
@@ -70,7 +70,7 @@ class Session:
             )  # fmt: skip
             learnt_from = {**self.stream.identity(), **_features(self.config.loss.features)}
             refuse_strangers(self._replicas, self.framework, self.config, learnt_from)
-            self.steps = total_steps(training, len(self.stream.lineup))
+            self.steps = total_steps(training, len(self.stream.epoch_examples))
             self._watch = Watch(self.config)
             start = by_chief(self._replicas, self._begin)
             if start.stream is not None:
@@ -112,8 +112,8 @@ class Session:
             assert self.path is not None
             own = self.path / MOMENTS
             if self.state is None:
-                save(for_run(self.source, self.config, log_magnitude), own)
-            return load(own, settings(self.source, self.config))
+                save(moments_for_run(self.source, self.config, log_magnitude), own)
+            return load(own, moment_settings(self.source, self.config))
 
         if self.config.model.medium == "audio":
             self._moments = by_chief(self._replicas, found)

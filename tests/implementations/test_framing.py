@@ -16,7 +16,7 @@ from shared_impl.cli.main import run
 from shared_impl.config.presets import load
 from shared_impl.data.moments import Moments, MomentsError, save
 from shared_impl.data.moments import load as load_moments
-from shared_impl.data.source_moments import measure, settings
+from shared_impl.data.source_moments import measure, moment_settings
 from shared_impl.data.sources import open_source
 
 IMPLEMENTATIONS = {"tf_impl": KERAS, "torch_impl": TORCH}
@@ -109,7 +109,7 @@ def test_moments_of_another_framing_are_refused():
     config = configured(64, "data.first_slice=true")
     source = open_source(config.data, config.model)
     save(measure(source, config, TORCH.log_magnitude), Path("moments.npz"))
-    wanted = settings(source, config)
+    wanted = moment_settings(source, config)
     assert (wanted["frame"], wanted["hop"]) == (128, 32)
     assert load_moments(Path("moments.npz"), wanted).mean.shape == (65,)
     for name, other in (("frame", 256), ("hop", 64)):

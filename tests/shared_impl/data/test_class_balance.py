@@ -17,7 +17,8 @@ from shared_impl.config.systems import ConditionalDCGANConfig, DCGANConfig, Spec
 from shared_impl.data import image_sources
 from shared_impl.data.classes import LISTED, Balanced
 from shared_impl.data.errors import DataError
-from shared_impl.data.sources import Source, open_source
+from shared_impl.data.source import Source
+from shared_impl.data.sources import open_source
 from shared_impl.data.stream import Stream
 from torch_impl.__main__ import load_framework
 
@@ -94,8 +95,8 @@ def test_the_seed_decides_who_is_repeated():
 
 
 def test_a_class_without_examples_is_left_out():
-    lineup = Balanced(np.array([4, 4, 0, 4]), 0)
-    assert sorted(lineup(0, place) for place in range(len(lineup))) == [0, 1, 2, 2, 2, 3]
+    examples = Balanced(np.array([4, 4, 0, 4]), 0)
+    assert sorted(examples(0, place) for place in range(len(examples))) == [0, 1, 2, 2, 2, 3]
 
 
 @pytest.mark.parametrize("options", [{"workers": 2}, {"prefetch": 9}])

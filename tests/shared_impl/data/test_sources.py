@@ -18,7 +18,8 @@ from shared_impl.config.systems import DCGANConfig, SpecGANConfig
 from shared_impl.data import audio, audio_sources, drums
 from shared_impl.data.audio import decode
 from shared_impl.data.errors import DataError
-from shared_impl.data.sources import Source, open_source
+from shared_impl.data.source import Source
+from shared_impl.data.sources import open_source
 
 IMAGES, SOUND = DCGANConfig(), SpecGANConfig()
 COLOUR = DCGANConfig(nc=3)
