@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import json
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field, fields, is_dataclass
 from typing import Any, Literal
 
 SCHEMA = "parity-verdict/1"
 Judgement = Literal["pass", "fail", "known-difference", "abstain"]
+INTERNAL = {"json": False}  # of a field that is no part of the schema
 SEVERITY: dict[Judgement, int] = {"fail": 3, "abstain": 2, "known-difference": 1, "pass": 0}
 
 
@@ -34,7 +35,10 @@ class Finding:
 
 @dataclass(frozen=True)
 class Check:
-    """One judged measurement. ``measured`` and ``limit`` share ``unit``; both are None where nothing is numeric."""
+    """One judged measurement. ``measured`` and ``limit`` share ``unit``; both are None where nothing is numeric.
+
+    ``chained``: it was made on the layer's own upstream, so that the error of a layer before it shows in it too.
+    """
 
     rung: str
     layer: str
@@ -44,6 +48,7 @@ class Check:
     limit: float | None = None
     unit: str = ""
     message: str = ""
+    chained: bool = field(default=False, metadata=INTERNAL)
 
 
 @dataclass
@@ -70,7 +75,8 @@ class LayerRow:
     Shapes are in each framework's own layout. ``padding`` holds the measured ``(before, after)`` amounts per spatial
     axis: what a convolution pads (and reads), what a transposed one crops. ``float64`` is the chained relative error,
     ``isolated`` the same when the layer is fed the reference's input, ``rounding`` the float32 difference as a
-    multiple of the rounding the frameworks show against their own float64.
+    multiple of the rounding the frameworks show against their own float64. ``inherits``: the layer fails and is right
+    on the reference's input.
     """
 
     kind: str
@@ -91,6 +97,7 @@ class LayerRow:
     referee: str = ""
     judgement: Judgement = "pass"
     note: str = ""
+    inherits: bool = field(default=False, metadata=INTERNAL)
 
 
 @dataclass(frozen=True)
@@ -196,11 +203,10 @@ class Verdict:
 
     def to_dict(self) -> dict[str, Any]:
         """The verdict as JSON-ready plain data."""
-        body = {"schema": SCHEMA, "passed": self.passed, "headline": self.headline, **asdict(self)}
+        body = {"schema": SCHEMA, "passed": self.passed, "headline": self.headline, **plain(self)}
         for name, rung in self.rungs.items():
-            worst = rung.worst
-            body["rungs"][name]["worst"] = asdict(worst) if worst else None
-        return plain(body)
+            body["rungs"][name]["worst"] = plain(rung.worst)
+        return body
 
     def to_markdown(self) -> str:
         """The verdict as a Markdown section: rungs, layers, findings."""
@@ -232,7 +238,9 @@ def _excess(check: Check) -> float:
 
 
 def plain(value: Any) -> Any:
-    """Any nested value as JSON-ready data; arrays become lists, NaN and infinities words."""
+    """Any nested value as JSON-ready data; arrays become lists, NaN and infinities words, dataclasses their fields."""
+    if is_dataclass(value) and not isinstance(value, type):
+        return {f.name: plain(getattr(value, f.name)) for f in fields(value) if f.metadata.get("json", True)}
     if isinstance(value, dict):
         return {str(key): plain(item) for key, item in value.items()}
     if isinstance(value, (list, tuple)):

@@ -6,22 +6,25 @@ import platform
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from importlib import metadata
-from typing import Any
 
 import keras
 import numpy as np
 from torch import nn
 
-from parity.capture.keras_adapter import KerasSide
+from parity.capture.dry_run import first_runs
+from parity.capture.keras_adapter import KerasAdapter
 from parity.capture.source_lines import SourceLines
-from parity.capture.torch_adapter import TorchSide
+from parity.capture.torch_adapter import TorchAdapter
+from parity.checks.climbing import climb_all
 from parity.checks.context import CheckContext
-from parity.checks.layer_rows import coverage, layer_rows
-from parity.checks.registry import NETWORK, NETWORK_RUNGS, climb, select_rungs
-from parity.transfer.aligned_models import prepare
-from parity.verdict import Check, Finding, LayerRow, RungResult, UnusableInput, Verdict
+from parity.checks.layer_rows import coverage, layer_rows, output_judged
+from parity.checks.measurements import measure
+from parity.checks.registry import NETWORK_RUNGS, select_rungs
+from parity.diagnosis.causes import diagnose
+from parity.match.alignment import match_steps
+from parity.transfer.aligned_models import align, check_finite
+from parity.verdict import UnusableInput, Verdict
 
-LEARNING = ("gradients", "penalty")
 PACKAGES = ("tensorflow", "keras", "torch", "numpy")
 
 
@@ -55,42 +58,36 @@ def verify(
         brief: compare values in evaluation mode alone, on one batch (a random sample, or ``inputs``, and an impulse):
             for networks that take seconds to run.
         name: what to call the pair in the verdict.
-        progress: called with each rung's name as it begins.
+        progress: called with each rung's name as it begins, and with ``tracing`` before the first.
 
     Raises:
         UnusableInput: nothing can be compared (unbuilt model, wrong input shape, NaN weights, unknown rung).
     """
     start = time.perf_counter()
-    wanted = select_rungs(rungs, NETWORK)
-    _check_kinds(reference, port)
-    tell = progress or (lambda rung: None)
-    tell("tracing")
-    comparison = prepare(
-        KerasSide(reference),
-        TorchSide(port),
-        _as_list(inputs),
-        seed=seed,
-        mapping=dict(mapping or {}),
-        mirrored=mirrored,
-        brief=brief,
-    )
-    context = CheckContext(comparison)
-    results: dict[str, RungResult] = {}
-    findings: list[Finding] = []
-    for rung in wanted:
-        tell(rung)
-        results[rung], outcome = climb(NETWORK_RUNGS, rung, context)
-        findings += outcome.findings
-    checks = [check for result in results.values() for check in result.checks]
-    rows = layer_rows(context, checks, SourceLines(reference, port))
+    wanted, begin = select_rungs(rungs), progress or _silent
+    _check_types(reference, port)
+    sides = KerasAdapter(reference), TorchAdapter(port)
+    check_finite(*sides)
+    begin("tracing")
+
+    runs = first_runs(*sides, _checked_inputs(inputs), seed, mirrored, brief)  # capture
+    matching = match_steps(runs.reference, runs.port.trace, dict(mapping or {}))
+    models = align(*sides, runs, matching, seed=seed, mirrored=mirrored, brief=brief)
+    models.load_weights("float64")  # transfer
+    needed = any(NETWORK_RUNGS[rung].measures for rung in wanted)
+    context = CheckContext(models, measure(models) if needed and not models.crash else None)
+    climbed = climb_all(NETWORK_RUNGS, wanted, context, begin)  # check
+    rows = layer_rows(context, climbed, SourceLines(reference, port))
+    diagnosis = diagnose(climbed.findings, climbed.checks, rows)
+
     return Verdict(
         name or f"{reference.name} / {type(port).__name__}",
-        results,
+        climbed.results,
         rows,
-        _worth_telling(findings),
-        coverage(context, checks),
-        _first_divergence(rows, findings, checks),
-        _output_judged(context, checks),
+        diagnosis.findings,
+        coverage(context),
+        diagnosis.first_divergence,
+        output_judged(context, climbed),
         seed,
         versions(),
         seconds=time.perf_counter() - start,
@@ -102,7 +99,11 @@ def versions() -> dict[str, str]:
     return {"python": platform.python_version(), **{name: metadata.version(name) for name in PACKAGES}}
 
 
-def _check_kinds(reference: Any, port: Any) -> None:
+def _silent(stage: str) -> None:
+    """The progress callback of those who want none."""
+
+
+def _check_types(reference: object, port: object) -> None:
     if not isinstance(reference, keras.Model):
         hint = "; the reference comes first, the port second" if isinstance(reference, nn.Module) else ""
         raise UnusableInput(f"reference: got a {type(reference).__name__}, expected a keras.Model{hint}")
@@ -110,7 +111,8 @@ def _check_kinds(reference: Any, port: Any) -> None:
         raise UnusableInput(f"port: got a {type(port).__name__}, expected a torch.nn.Module")
 
 
-def _as_list(inputs: Sequence[np.ndarray] | np.ndarray | None) -> list[np.ndarray] | None:
+def _checked_inputs(inputs: Sequence[np.ndarray] | np.ndarray | None) -> list[np.ndarray] | None:
+    """The caller's inputs as arrays, floating ones in float64."""
     if inputs is None:
         return None
     arrays = [np.asarray(x) for x in ([inputs] if isinstance(inputs, np.ndarray) else inputs)]
@@ -119,30 +121,3 @@ def _as_list(inputs: Sequence[np.ndarray] | np.ndarray | None) -> list[np.ndarra
     if any(x.dtype.kind == "f" and not np.isfinite(x).all() for x in arrays):
         raise UnusableInput("inputs hold NaN or infinity: nothing can be compared on them")
     return [x.astype(np.float64) if x.dtype.kind == "f" else x for x in arrays]
-
-
-def _worth_telling(findings: list[Finding]) -> list[Finding]:
-    """One finding per kind and layer; unexplained gradients count only where the values themselves agree."""
-    explained = any(finding.rung not in LEARNING for finding in findings)
-    once = {(finding.kind, finding.layer, finding.reference_layer): finding for finding in reversed(findings)}
-    return [f for f in reversed(once.values()) if not (explained and f.kind == "numeric" and f.rung in LEARNING)]
-
-
-def _first_divergence(rows: list[LayerRow], findings: list[Finding], checks: list[Check]) -> LayerRow | None:
-    """The first layer that is wrong by itself; failing that, the first that differs at all."""
-    failing = [row for row in rows if row.judgement == "fail"]
-    alone = {check.layer for check in checks if check.judgement == "fail" and not check.what.startswith("chained")}
-    culprits = [
-        row for row in failing if (row.reference_layer or row.layer) in alone and not row.note.startswith("right")
-    ]
-    named = {(f.layer, f.reference_layer) for f in findings}
-    blamed = [row for row in culprits if (row.layer, row.reference_layer) in named]
-    return next(iter(blamed or culprits or failing), None)
-
-
-def _output_judged(context: CheckContext, checks: list[Check]) -> bool:
-    if context.comparison.crash:
-        return False
-    if "measurements" not in vars(context) or not any(check.rung == "forward" for check in checks):
-        return True
-    return all(not r.chain_abstain for r in context.measurements.readings if r.match is None)

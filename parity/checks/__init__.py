@@ -1,1 +1,1 @@
-"""The rungs of the ladder, one family a file. Each takes a :class:`parity.checks.context.CheckContext` and judges it."""
+"""The rungs of the ladder, one family a file; :mod:`parity.checks.registry` is their table."""

@@ -1,22 +1,26 @@
-"""What a rung works on and what it hands back. Plain NumPy."""
+"""What the rungs of one verdict judge. Plain NumPy."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
-from functools import cached_property
+from dataclasses import dataclass
 
 from parity.checks.measurements import Measurements
-from parity.transfer.aligned_models import Comparison
+from parity.transfer.aligned_models import AlignedModels
 
 
-@dataclass
+@dataclass(frozen=True)
 class CheckContext:
-    """A prepared comparison with its measurements, shared by all rungs of one verdict."""
+    """Aligned models and what was measured of them.
 
-    comparison: Comparison
-    paddings: dict[str, tuple] = field(default_factory=dict)
+    ``measured`` is None where no rung asks for values (:attr:`parity.checks.registry.Rung.measures`) or the port does
+    not run to its end.
+    """
 
-    @cached_property
+    models: AlignedModels
+    measured: Measurements | None = None
+
+    @property
     def measurements(self) -> Measurements:
-        """Values of every layer, measured once."""
-        return Measurements(self.comparison)
+        """What was measured, for the rungs that ask for it, once they know that the port runs."""
+        assert self.measured is not None, "a rung that needs values sets `measures` in its row of the registry"
+        return self.measured

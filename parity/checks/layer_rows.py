@@ -2,145 +2,161 @@
 
 from __future__ import annotations
 
-from typing import Any
+from collections.abc import Sequence
+from typing import Literal
 
 import numpy as np
 
 from parity.capture.source_lines import SourceLines
 from parity.capture.steps import MOVEMENT, Step
+from parity.checks.climbing import Amounts, Climbed, Paddings
 from parity.checks.context import CheckContext
-from parity.checks.measurements import Condition, Measurements, Reading
-from parity.checks.values import evidence_for
+from parity.checks.layer_evidence import gather_evidence
+from parity.checks.measurements import LayerMeasurement, Measurements
+from parity.match.alignment import Match
 from parity.numerics.layouts import describe_order
+from parity.transfer.aligned_models import AlignedModels
 from parity.verdict import SEVERITY, Check, Coverage, Judgement, LayerRow
 
 MOVES = "moves data; judged with the next layer"
+LONE = "no counterpart; judged with the next layer"
+INHERITS = "right by itself; inherits the error of a layer before it"
+REORDERING = {"flatten", "reshape", "permute"}
 
 
-def layer_rows(context: CheckContext, checks: list[Check], sources: SourceLines) -> list[LayerRow]:
+def layer_rows(context: CheckContext, climbed: Climbed, sources: SourceLines) -> list[LayerRow]:
     """Rows in the reference's execution order; the port's own layers stand where it runs them."""
-    comparison = context.comparison
-    measured = context.measurements if not comparison.crash and "measurements" in vars(context) else None
-    by_reference = {match.reference.name: match for match in comparison.matching.matches}
-    matched_port = {match.port.name for match in comparison.matching.matches}
-    port_steps = list(comparison.port_trace.steps)
-    judgements = _judgements(checks)
+    models = context.models
+    by_reference = {match.reference.name: match for match in models.matching.matches}
+    matched_port = {match.port.name for match in models.matching.matches}
+    port_steps = list(models.port_trace.steps)
+    judgements = _judgements(climbed.checks)
     rows = []
-    for step in comparison.reference_trace.steps:
+    for step in models.reference_trace.steps:
         match = by_reference.get(step.name)
         if match is None:
             twin = _moving_twin(step, port_steps, matched_port)
-            rows.append(_lone_row(step, twin, "reference", judgements, sources))
+            rows.append(_lone_row(step, twin, judgements, sources))
             continue
         while port_steps and port_steps[0].name != match.port.name and match.in_order:
             lone = port_steps.pop(0)
             if lone.name not in matched_port:
-                rows.append(_lone_row(None, lone, "port", judgements, sources))
+                rows.append(_lone_row(None, lone, judgements, sources))
         port_steps = [other for other in port_steps if other.name != match.port.name]
-        rows.append(_row(context, match, measured, judgements, sources))
-    rows += [_lone_row(None, s, "port", judgements, sources) for s in port_steps if s.name not in matched_port]
+        row = _matched_row(match, judgements, climbed.paddings, sources)
+        if context.measured is not None:
+            _add_measured(row, models, match, context.measured)
+        rows.append(row)
+    rows += [_lone_row(None, step, judgements, sources) for step in port_steps if step.name not in matched_port]
     return rows
 
 
-def coverage(context: CheckContext, checks: list[Check]) -> Coverage:
-    """Layers judged by value (or, without value rungs, by what was asked) out of all layers that compute."""
-    comparison = context.comparison
-    matching = comparison.matching
-    alone = [*matching.only_reference, *matching.only_port]
-    abstained = dict(comparison.unmatchable)
-    if not comparison.crash and "measurements" in vars(context):
-        abstained |= {r.key: r.abstain for r in context.measurements.readings if r.abstain and r.match is not None}
-    elif comparison.crash:
+def coverage(context: CheckContext) -> Coverage:
+    """Layers judged by value (or, without rungs that measure, by what was asked) out of all layers that compute."""
+    models, matching = context.models, context.models.matching
+    abstained = dict(models.unmatched.reasons)
+    if models.crash:
         abstained |= {match.key: "the port does not run to its end" for match in matching.matches}
+    elif context.measured is not None:
+        abstained |= {x.key: x.abstain for x in context.measured.layers if x.abstain and x.match is not None}
+    alone = [*matching.only_reference, *matching.only_port]
     total = len(matching.matches) + len([step for step in alone if step.parametrised or step.kind == "dropout"])
     return Coverage(total - len(abstained), total, abstained)
 
 
-def _row(
-    context: CheckContext, match: Any, measured: Measurements | None, judgements: Any, sources: SourceLines
-) -> LayerRow:
+def output_judged(context: CheckContext, climbed: Climbed) -> bool:
+    """Whether the output of the whole network was among what was judged, where its values were asked for."""
+    if context.models.crash:
+        return False
+    if context.measured is None or "forward" not in climbed.results:
+        return True
+    return not any(layer.chain_abstain for layer in context.measured.layers if layer.match is None)
+
+
+def _matched_row(match: Match, judgements: dict[str, Judgement], paddings: Paddings, sources: SourceLines) -> LayerRow:
     a, b = match.reference, match.port
-    row = LayerRow(
+    own, other = paddings.get(a.name, (None, None))
+    return LayerRow(
         a.kind, a.name, b.name, list(a.output_shape), list(b.output_shape), sources.reference(a), sources.port(b),
-        a.size, dict(a.attributes), dict(b.attributes), judgement=judgements.get(a.name, "pass"),
+        a.size, dict(a.attributes), dict(b.attributes), _listed(own), _listed(other),
+        judgement=judgements.get(a.name, "pass"),
     )  # fmt: skip
-    if a.name in context.paddings:
-        own, other = context.paddings[a.name]
-        row.reference_padding = [list(pair) for pair in own] if own else None
-        row.padding = [list(pair) for pair in other] if other else None
-    if measured is None:
-        return row
-    readings = [reading for reading in measured.readings if reading.key == a.name]
-    row.float64 = _worst(readings, "chained")
-    row.isolated = _worst(readings, "isolated")
-    row.rounding = max((r.rounding for r in readings if r.rounding is not None), default=None)
-    row.note = next((r.abstain for r in readings if r.abstain), "") or _order(context, a)
-    if row.judgement == "fail" and _isolated_passes(readings):
-        row.note = row.note or "right by itself; inherits the error of a layer before it"
-    condition = _first_running(measured)
-    evidence = evidence_for(context, match, condition) if condition and a.visible else None
-    row.referee = evidence.verdict_of_referee() if evidence is not None else ""
-    return row
 
 
-def _order(context: CheckContext, step: Step) -> str:
+def _listed(amounts: Amounts) -> list[list[int]] | None:
+    return [list(pair) for pair in amounts] if amounts else None
+
+
+def _add_measured(row: LayerRow, models: AlignedModels, match: Match, measured: Measurements) -> None:
+    """Errors, the third referee's word, and what is to be said about the layer."""
+    layers = measured.of(match.key)
+    row.float64, row.isolated = _worst(layers, "chained"), _worst(layers, "isolated")
+    row.rounding = max((layer.rounding for layer in layers if layer.rounding is not None), default=None)
+    row.inherits = row.judgement == "fail" and _isolated_passes(layers)
+    abstain = next((layer.abstain for layer in layers if layer.abstain), "")
+    row.note = abstain or _order(models, match.reference) or INHERITS * row.inherits
+    if measured.running and match.reference.visible:
+        evidence = gather_evidence(models, match, measured.running[0])
+        row.referee = evidence.verdict_of_referee() if evidence is not None else ""
+
+
+def _order(models: AlignedModels, step: Step) -> str:
     """In which order the port flattens or unflattens the features of a dense layer, if not in the reference's."""
-    comparison = context.comparison
-    for side, orders in (("reads", comparison.layouts.into), ("writes", comparison.layouts.out_of)):
+    for side, orders in (("reads", models.layouts.into), ("writes", models.layouts.out_of)):
         order = orders.get(step.name)
-        images = [other.output_shape[1:] for other in comparison.reference_trace.steps if len(other.output_shape) > 2]
+        images = [other.output_shape[1:] for other in models.reference_trace.steps if len(other.output_shape) > 2]
         fitting = [shape for shape in images if order is not None and int(np.prod(shape)) == len(order)]
         if order is not None and fitting and step.kind == "dense":
             return f"{side} the image as {describe_order(order, fitting[0])}; weights reordered to match"
     return ""
 
 
-def _first_running(measured: Measurements) -> Condition | None:
-    return next((condition for condition in measured.conditions if not condition.refused), None)
+def _worst(layers: list[LayerMeasurement], which: Literal["chained", "isolated"]) -> float | None:
+    found = [layer.chained if which == "chained" else layer.isolated for layer in layers]
+    return max((one.relative for one in found if one is not None), default=None)
 
 
-def _worst(readings: list[Reading], which: str) -> float | None:
-    found = [getattr(reading, which) for reading in readings if getattr(reading, which) is not None]
-    return max((one.relative for one in found), default=None)
+def _isolated_passes(layers: list[LayerMeasurement]) -> bool:
+    return bool(layers) and all(x.isolated is not None and x.isolated.absolute <= x.limit for x in layers)
 
 
-def _isolated_passes(readings: list[Reading]) -> bool:
-    return bool(readings) and all(r.isolated is not None and r.isolated.absolute <= r.limit for r in readings)
-
-
-def _lone_row(own: Step | None, other: Step | None, side: str, judgements: Any, sources: SourceLines) -> LayerRow:
-    step = own or other
+def _lone_row(
+    reference: Step | None, port: Step | None, judgements: dict[str, Judgement], sources: SourceLines
+) -> LayerRow:
+    step = reference or port
     assert step is not None
-    note = MOVES if step.kind in MOVEMENT else "no counterpart; judged with the next layer"
+    judgement = judgements.get(step.name, "pass")
+    note = "" if judgement == "fail" else MOVES if step.kind in MOVEMENT else LONE
     return LayerRow(
         step.kind,
-        own.name if own else "",
-        other.name if other else "",
-        list(own.output_shape) if own else [],
-        list(other.output_shape) if other else [],
-        sources.reference(own) if own else "",
-        sources.port(other) if other else "",
+        reference.name if reference else "",
+        port.name if port else "",
+        list(reference.output_shape) if reference else [],
+        list(port.output_shape) if port else [],
+        sources.reference(reference) if reference else "",
+        sources.port(port) if port else "",
         step.size,
-        dict(own.attributes) if own else {},
-        dict(other.attributes) if other else {},
-        judgement=judgements.get(step.name, "pass"),
-        note="" if judgements.get(step.name, "pass") == "fail" else note,
+        dict(reference.attributes) if reference else {},
+        dict(port.attributes) if port else {},
+        judgement=judgement,
+        note=note,
     )
 
 
 def _moving_twin(step: Step, port_steps: list[Step], matched_port: set[str]) -> Step | None:
-    """The port's next step of the same moving kind, for display beside it."""
+    """The port's next step of the same moving kind, for display beside it; it is taken out of ``port_steps``."""
     if step.kind not in MOVEMENT:
         return None
     for place, other in enumerate(port_steps):
         if other.name in matched_port:
             return None
-        if other.kind == step.kind or {other.kind, step.kind} <= {"flatten", "reshape", "permute"}:
+        if other.kind == step.kind or {other.kind, step.kind} <= REORDERING:
             return port_steps.pop(place)
     return None
 
 
-def _judgements(checks: list[Check]) -> dict[str, Judgement]:
+def _judgements(checks: Sequence[Check]) -> dict[str, Judgement]:
+    """The gravest judgement of each layer; an abstaining check only counts where nothing else was judged before."""
     found: dict[str, Judgement] = {}
     for check in checks:
         if check.judgement == "abstain" and check.layer in found:

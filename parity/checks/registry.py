@@ -1,51 +1,31 @@
-"""The ladder: one table of rungs, and how one of them is climbed. Imports no framework.
+"""The ladder: one table of rungs, in climbing order. Imports no framework.
 
 :data:`NETWORK_RUNGS` are the rungs that any pair of networks climbs. Another package that has rungs of its own keeps
 them in a table of the same records and registers it with :func:`register`
-(:mod:`parity.systems.training.registry`); the report takes its words from here.
+(:mod:`parity.systems.training.registry`). The report takes its words from here; :mod:`parity.checks.climbing` climbs.
 """
 
 from __future__ import annotations
 
-import time
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
-from importlib import import_module
-from typing import Any, Literal
+from dataclasses import dataclass
+from typing import Literal
 
-from parity.verdict import Check, Finding, RungResult, UnusableInput, worst_judgement
-
-Amounts = list[tuple[int, int]] | None
-"""``(before, after)`` per spatial axis; None where no amount explains the values."""
-
-
-@dataclass
-class Outcome:
-    """A rung's checks and findings; ``message`` says what was judged, or why nothing could be.
-
-    ``paddings`` holds what the rung ``padding`` measured: by reference layer, the amounts of both sides.
-    """
-
-    checks: list[Check] = field(default_factory=list)
-    findings: list[Finding] = field(default_factory=list)
-    message: str = ""
-    paddings: dict[str, tuple[Amounts, Amounts]] = field(default_factory=dict)
-
-
-class Stopped(Exception):
-    """What a rung judges stopped with an error, which the text names; ``layer`` is where."""
-
-    layer = "trainer"
+from parity.verdict import UnusableInput
 
 
 @dataclass(frozen=True)
 class Rung:
     """One rung: its name, its words in the report, and the function that climbs it.
 
-    ``function`` is ``module:name``, imported when the rung is climbed, so that a table of rungs can be read without
-    importing what they judge with. It takes a context (of a network: :class:`parity.checks.context.CheckContext`) and
-    returns an :class:`Outcome`. ``measures``: whether it needs the values of both networks. ``headline``: whose message
-    stands for the rung, that of the first failing check or that of the first finding.
+    Args:
+        name: in English; ``chinese`` in Chinese.
+        why: what it shows, in one sentence; ``why_chinese`` in Chinese.
+        function: ``module:name``, imported when the rung is climbed, so that a table of rungs can be read without
+            importing what they judge with. It takes a context (of a network:
+            :class:`parity.checks.context.CheckContext`) and returns an :class:`parity.checks.climbing.Outcome`.
+        measures: whether it needs the values of both networks.
+        headline: whose message stands for the rung: that of the first failing check, or that of the first finding.
     """
 
     name: str
@@ -55,22 +35,6 @@ class Rung:
     function: str
     measures: bool = False
     headline: Literal["check", "finding"] = "check"
-
-    def climb(self, context: Any) -> Outcome:
-        """The outcome; a :class:`Stopped` subject fails the rung."""
-        module, _, name = self.function.partition(":")
-        try:
-            return getattr(import_module(module), name)(context)
-        except Stopped as stopped:
-            return Outcome([Check(self.name, stopped.layer, "run", "fail", message=str(stopped))])
-
-    def message(self, outcome: Outcome) -> str:
-        """One line for the whole rung."""
-        failed = [check.message for check in outcome.checks if check.judgement == "fail"]
-        if self.headline == "finding":
-            found = [finding.message for finding in outcome.findings]
-            return [*found, outcome.message][0] or next(iter(failed), "")
-        return (failed[0] if failed else "") or outcome.message
 
 
 Rungs = Mapping[str, Rung]
@@ -87,21 +51,21 @@ NETWORK_RUNGS: Rungs = table(
         "结构",
         "The same layers in the same order, with the same hyper-parameters.",
         "相同的层、相同的顺序、相同的超参数。",
-        "parity.checks.static:structure",
+        "parity.checks.structure:structure",
     ),
     Rung(
         "weights",
         "权重",
         "Every weight of one side has its place on the other, and survives the copy there and back.",
         "一边的每个权重在另一边都有对应位置，往返复制后保持不变。",
-        "parity.checks.static:weights",
+        "parity.checks.weights:weights",
     ),
     Rung(
         "shapes",
         "形状",
         "Every layer's output has the same shape, apart from the layout.",
         "除排列方式外，每层输出的形状相同。",
-        "parity.checks.static:shapes",
+        "parity.checks.shapes:shapes",
         measures=True,
     ),
     Rung(
@@ -109,7 +73,7 @@ NETWORK_RUNGS: Rungs = table(
         "填充",
         "Impulses show how much each layer pads or crops at each edge; both sides must agree.",
         "用脉冲测出每层在各边填充或裁剪多少，两边必须一致。",
-        "parity.checks.values:padding",
+        "parity.checks.padding:padding",
         measures=True,
     ),
     Rung(
@@ -117,7 +81,7 @@ NETWORK_RUNGS: Rungs = table(
         "前向",
         "The same values come out of every layer, in float64 and, within rounding, in float32.",
         "每层输出相同的数值：float64 下一致，float32 下差异不超过舍入误差。",
-        "parity.checks.values:forward",
+        "parity.checks.forward:forward",
         measures=True,
     ),
     Rung(
@@ -188,13 +152,3 @@ def select_rungs(rungs: Iterable[str] | str | None, valid: Sequence[str] = NETWO
             f"{what} rung {', '.join(map(repr, unknown)) or '(none given)'}{where}; valid: {', '.join(valid)}"
         )
     return [name for name in valid if name in wanted]
-
-
-def climb(rungs: Rungs, name: str, context: Any) -> tuple[RungResult, Outcome]:
-    """Climb one rung of a table: its result, timed, and its outcome."""
-    start = time.perf_counter()
-    rung = rungs[name]
-    outcome = rung.climb(context)
-    judgement = worst_judgement(outcome.checks)
-    seconds = time.perf_counter() - start
-    return RungResult(name, judgement, rung.message(outcome), outcome.checks, seconds), outcome

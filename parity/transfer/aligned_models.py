@@ -1,4 +1,4 @@
-"""A reference and its port, prepared for measuring: traced, matched, laid out, and given the same weights."""
+"""A reference and its port, aligned: captured, matched, laid out, and loaded with the same weights. Plain NumPy."""
 
 from __future__ import annotations
 
@@ -6,88 +6,115 @@ from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from functools import cached_property
-from typing import Any
 
 import numpy as np
 
 from parity.capture import drawn_inputs
-from parity.capture.dry_run import first_runs
+from parity.capture.adapter import ModelAdapter
+from parity.capture.dry_run import FirstRuns
 from parity.capture.steps import Trace
-from parity.match.alignment import Match, Matching, match_steps
-from parity.match.data_flow import Unknown, ends, everything, feeds, unknown_values
+from parity.match.alignment import Match, Matching
+from parity.match.data_flow import ends
+from parity.match.unmatched import Unmatched
+from parity.numerics.layouts import Layout, fitting
 from parity.transfer.layout_search import find_layouts
 from parity.transfer.layouts import Layouts
 from parity.transfer.mismatches import Conflict, find_conflicts, unclaimed
 from parity.verdict import UnusableInput
 
 Array = np.ndarray
+Weights = dict[tuple[str, str], Array]
 NEUTRAL = {"gamma": 1.0, "beta": 0.0, "bias": 0.0}
 
 
 @dataclass
-class Comparison:
-    """Everything that the rungs measure with.
+class AlignedModels:
+    """Everything that is measured with.
 
-    ``random`` is a random batch in the reference's layout; ``weights`` maps (reference step, slot) to the float64
-    value both sides are given, once in each of the precisions ``loaded``; those ``enlivened`` are not what the
-    reference held. ``crash`` is the port's error where it cannot run what the reference runs, ``stopped`` the module
-    that failed. A ``brief`` one draws one sample, and is measured on one batch in evaluation mode.
+    ``inputs`` is a batch in the reference's layout; ``weights`` maps (reference step, parameter) to the float64 value
+    that :meth:`load_weights` gives both sides. Those ``perturbed`` are not what the reference held. ``crash`` is the
+    port's error where it cannot run what the reference runs, ``stopped`` the module that failed. A ``brief`` pair is
+    measured on one batch in evaluation mode.
     """
 
-    reference: Any
-    port: Any
-    random: list[Array]
-    matching: Matching
-    layouts: Layouts
+    reference: ModelAdapter
+    port: ModelAdapter
+    inputs: list[Array]
     reference_trace: Trace
     port_trace: Trace
-    weights: dict[tuple[str, str], Array]
+    matching: Matching
+    layouts: Layouts
     conflicts: list[Conflict]
+    weights: Weights
+    perturbed: list[tuple[Match, str]] = field(default_factory=list)
     seed: int = 0
+    brief: bool = False
     crash: str = ""
     stopped: str = ""
-    enlivened: list[tuple[Match, str]] = field(default_factory=list)
-    brief: bool = False
-    loaded: list[str] = field(default_factory=list, init=False)
+    _loaded: list[str] = field(default_factory=list, init=False, repr=False)
+
+    def load_weights(self, dtype: str) -> None:
+        """Give both sides :attr:`weights` in ``dtype``; later calls do nothing.
+
+        Weights are transformed once: in a second precision the port takes over what it holds in the first, rounded.
+        """
+        if dtype in self._loaded:
+            return
+        with self._switched_to(dtype):
+            for match, slot in self.perturbed:
+                self.reference.write(match.reference, slot, self.weights[match.key, slot])
+            if self._loaded:
+                self.port.copy_weights_from(self._loaded[0])
+            else:
+                self._write_port()
+            self.reference.keep_state()
+            self.port.keep_state()
+        self._loaded.append(dtype)
 
     @contextmanager
-    def working(self, dtype: str) -> Iterator[None]:
-        """Both sides in ``dtype``, carrying the same weights."""
-        with ExitStack() as stack:
-            stack.enter_context(self.reference.working(dtype))
-            stack.enter_context(self.port.working(dtype))
-            if dtype not in self.loaded:
-                self._load()
-                self.loaded.append(dtype)
+    def precision(self, dtype: str) -> Iterator[None]:
+        """Within this context both sides compute in ``dtype``, on the weights that were loaded in it.
+
+        Raises:
+            RuntimeError: none were.
+        """
+        if dtype not in self._loaded:
+            raise RuntimeError(f"no weights are loaded in {dtype}: call load_weights({dtype!r}) first")
+        with self._switched_to(dtype):
             yield
 
-    def restore(self) -> None:
-        """Back to the running statistics that were loaded, after a run that did not come to its end."""
+    def restore_state(self) -> None:
+        """Put running statistics back to what was loaded, after a run that stopped."""
         self.reference.restore_state()
         self.port.restore_state()
 
-    def _load(self) -> None:
-        """Give both sides :attr:`weights`. They cross once; in another precision they are the same, rounded."""
-        for match, slot in self.enlivened:
-            self.reference.write(match.reference, slot, self.weights[match.key, slot])
-        if self.loaded:
-            self.port.adopt(self.loaded[0])
-        else:
-            self._cross()
-        self.reference.keep_state()
-        self.port.keep_state()
+    @contextmanager
+    def _switched_to(self, dtype: str) -> Iterator[None]:
+        with ExitStack() as stack:
+            stack.enter_context(self.reference.precision(dtype))
+            stack.enter_context(self.port.precision(dtype))
+            yield
 
-    def _cross(self) -> None:
-        """Write the port's weights; parameters that it alone has get their neutral value."""
-        blocked = {(conflict.reference_layer, conflict.slot) for conflict in self.conflicts}
+    def _write_port(self) -> None:
+        """Transform and write the port's weights; parameters that it alone has get their neutral value."""
         for match in self.matching.matches:
-            crossing = self.layouts.crossing(match)
+            transform = self.layouts.weight_transform(match)
             for slot in match.reference.shapes:
-                if slot in match.port.shapes and (match.key, slot) not in blocked:
-                    self.port.write(match.port, slot, crossing.to_torch(slot, self.weights[match.key, slot]))
+                if slot in match.port.shapes and (match.key, slot) not in self.blocked:
+                    self.port.write(match.port, slot, transform.to_torch(slot, self.weights[match.key, slot]))
             for slot in set(match.port.shapes) - set(match.reference.shapes):
                 if slot in NEUTRAL:
                     self.port.write(match.port, slot, np.full(match.port.shapes[slot], NEUTRAL[slot]))
+
+    @cached_property
+    def blocked(self) -> dict[tuple[str, str], Conflict]:
+        """The conflicts by reference step and parameter: what is not transferred."""
+        return {(conflict.reference_layer, conflict.slot): conflict for conflict in self.conflicts}
+
+    @cached_property
+    def unmatched(self) -> Unmatched:
+        """What cannot be judged for lack of a counterpart."""
+        return Unmatched(self.matching, self.reference_trace, self.port_trace)
 
     @cached_property
     def ends(self) -> list[list[str]]:
@@ -96,121 +123,100 @@ class Comparison:
         return [[name for name in names if name in keys] for names in ends(self.reference_trace, keys)]
 
     @cached_property
-    def unmatchable(self) -> dict[str, str]:
-        """Why lone layers cannot be judged: their weights follow no rule, or they stand where such a layer stands.
+    def mode_dependent(self) -> bool:
+        """Whether training mode differs from evaluation mode at all."""
+        return any(step.mode_dependent for step in (*self.reference_trace.steps, *self.port_trace.steps))
 
-        Lone layers that are not in it are missing on the other side.
-        """
-        found = {
-            step.name: "its own weights have no counterpart"
-            if step.kind == "own"
-            else f"{step.kind.removeprefix('opaque:')} has no counterpart of a known kind"
-            for step in (*self.matching.only_reference, *self.matching.only_port)
-            if step.foreign
-        }
-        partner = {match.key: match.port.name for match in self.matching.matches}
-        mine, theirs = feeds(self.reference_trace.steps, partner), feeds(self.port_trace.steps, partner.values())
-        for a in self.matching.only_reference:
-            here = {partner.get(name, name) for name in everything(mine[a.name])}
-            for b in self.matching.only_port:
-                if here == everything(theirs[b.name]) and a.foreign != b.foreign:
-                    plain, strange = (b, a) if a.foreign else (a, b)
-                    if plain.parametrised or plain.kind == "dropout":
-                        found[plain.name] = f"it may stand for {strange.name}: {found[strange.name]}"
-        return found
-
-    def unknown_input(self, match: Match | None, upstream: bool = False) -> str:
-        """Why what a layer is given (None: the network's output) cannot be judged; "" if it can.
-
-        It comes from a layer without a counterpart whose weights do not cross: directly, or with ``upstream`` through
-        layers that can be judged by themselves.
-        """
-        for unknown, name, steps in (
-            (self._unknown[0], match.key if match else "", self.matching.only_reference),
-            (self._unknown[1], match.port.name if match else "", self.matching.only_port),
-        ):
-            source = (unknown.upstream if upstream else unknown.given).get(name)
-            if source:
-                kind = next(step.kind for step in steps if step.name == source).removeprefix("opaque:")
-                what = f"{source} ({kind}), whose" if kind != "own" else f"{source}, whose own"
-                return f"fed by {what} weights no rule carries across"
-        return ""
-
-    @cached_property
-    def _unknown(self) -> tuple[Unknown, Unknown]:
-        visible = [match for match in self.matching.matches if match.reference.visible]
-        lone = self.matching.only_reference, self.matching.only_port
-        foreign = [[step.name for step in steps if step.foreign] for steps in lone]
-        return (
-            unknown_values(self.reference_trace, {match.key for match in visible}, foreign[0]),
-            unknown_values(self.port_trace, {match.port.name for match in visible}, foreign[1]),
-        )
+    @property
+    def modes(self) -> tuple[str, ...]:
+        """``evaluation``, and ``training`` where that differs and the pair is not brief."""
+        return ("evaluation", "training") if self.mode_dependent and not self.brief else ("evaluation",)
 
     def to_port(self, inputs: list[Array]) -> list[Array]:
         """Network inputs in the port's layout."""
         return [layout.to_port(x) for layout, x in zip(self.layouts.inputs, inputs, strict=True)]
 
+    def output_layout(self, number: int, expected: Array, got: Array) -> Layout | None:
+        """The layout of a network output; None if no layout turns one shape into the other."""
+        if number in self.layouts.results:
+            return self.layouts.results[number]
+        candidates = fitting(expected.shape, got.shape, self.layouts.mirrored)
+        keys = self.ends[number] if number < len(self.ends) else []
+        last = self.layouts.outputs[keys[0]] if keys else None
+        if last is not None and last.order is None and not last.channels_first:
+            candidates.reverse()
+        return next(iter(candidates), None)
 
-def prepare(
-    reference: Any,
-    port: Any,
-    inputs: list[Array] | None = None,
+
+def align(
+    reference: ModelAdapter,
+    port: ModelAdapter,
+    runs: FirstRuns,
+    matching: Matching,
     *,
     seed: int = 0,
-    mapping: dict[str, str] | None = None,
     mirrored: bool = False,
-    enliven: bool = True,
+    perturb: bool = True,
     brief: bool = False,
-) -> Comparison:
-    """Trace both sides in evaluation mode, match their layers, find every layout, and settle the weights.
+) -> AlignedModels:
+    """Find every layout, list the weights that do not correspond, and settle the value of each that does.
 
-    Raises:
-        UnusableInput: the reference cannot run the inputs, or a weight is NaN or infinite.
+    ``perturb`` gives constant weights a spread. Nothing is written: see :meth:`AlignedModels.load_weights`.
     """
-    _refuse_sick(reference, port)
-    random, reference_trace, trial = first_runs(reference, port, inputs, seed, mirrored, brief)
-    matching = match_steps(reference_trace, trial.trace, mapping)
-    layouts = Layouts(trial.layouts, mirrored=mirrored)
-    to_port = [layout.to_port(x) for layout, x in zip(trial.layouts, random, strict=True)]
-    if not trial.crash:
-        with reference.working("float64"), port.working("float64"):
-            layouts = find_layouts(
-                matching,
-                trial.layouts,
-                [(a.shape, b.shape) for a, b in zip(reference_trace.result, trial.trace.result, strict=False)],
-                lambda values: reference.run(random, replace=values),
-                lambda values: port.run(to_port, replace=values),
-                mirrored,
-                seed,
-            )
-    comparison = Comparison(
-        reference, port, random, matching, layouts, reference_trace, trial.trace, {}, [], seed, trial.crash,
-        trial.stopped, brief=brief,
+    layouts = Layouts(runs.port.layouts, mirrored=mirrored)
+    if not runs.port.crash:
+        layouts = _searched_layouts(reference, port, runs, matching, mirrored, seed)
+    conflicts = find_conflicts(matching, layouts, reference, port)
+    if not runs.port.crash:
+        conflicts += unclaimed(reference, runs.reference.steps, port, runs.port.trace.steps)
+    weights, perturbed = _settled_weights(reference, matching, seed, perturb)
+    return AlignedModels(
+        reference, port, runs.inputs, runs.reference, runs.port.trace, matching, layouts, conflicts, weights, perturbed,
+        seed, brief, runs.port.crash, runs.port.stopped,
     )  # fmt: skip
-    comparison.conflicts = find_conflicts(matching, layouts, reference, port)
-    if not trial.crash:
-        comparison.conflicts += unclaimed(reference, reference_trace.steps, port, trial.trace.steps)
-    _settle_weights(comparison, enliven)
-    return comparison
 
 
-def _settle_weights(comparison: Comparison, enliven: bool) -> None:
-    settled: dict[int, Array] = {}
-    for number, match in enumerate(comparison.matching.matches):
-        for slot in match.reference.shapes:
-            holder = comparison.reference.holder(match.reference, slot)
-            if holder not in settled:
-                value = comparison.reference.read(match.reference, slot).astype(np.float64)
-                rng = np.random.default_rng([comparison.seed, number, *slot.encode()])
-                settled[holder] = drawn_inputs.lively(slot, value, rng) if enliven else value
-                if settled[holder] is not value:
-                    comparison.enlivened.append((match, slot))
-            comparison.weights[match.key, slot] = settled[holder]
-
-
-def _refuse_sick(reference: Any, port: Any) -> None:
-    for side, name in ((reference, "reference"), (port, "port")):
-        if sick := side.sick():
+def check_finite(reference: ModelAdapter, port: ModelAdapter) -> None:
+    """Raise UnusableInput if a weight or running statistic of either side is NaN or infinite."""
+    for nonfinite, name in ((reference.nonfinite_variables(), "reference"), (port.nonfinite_variables(), "port")):
+        if nonfinite:
             raise UnusableInput(
-                f"the {name}'s weights hold NaN or infinity: {', '.join(sick)}; nothing can be compared"
+                f"the {name}'s weights hold NaN or infinity: {', '.join(nonfinite)}; nothing can be compared"
             )
+
+
+def _searched_layouts(
+    reference: ModelAdapter, port: ModelAdapter, runs: FirstRuns, matching: Matching, mirrored: bool, seed: int
+) -> Layouts:
+    port_inputs = [layout.to_port(x) for layout, x in zip(runs.port.layouts, runs.inputs, strict=True)]
+    results = zip(runs.reference.result, runs.port.trace.result, strict=False)
+    with reference.precision("float64"), port.precision("float64"):
+        return find_layouts(
+            matching,
+            runs.port.layouts,
+            [(expected.shape, got.shape) for expected, got in results],
+            lambda values: reference.run(runs.inputs, replace=values),
+            lambda values: port.run(port_inputs, replace=values),
+            mirrored,
+            seed,
+        )
+
+
+def _settled_weights(
+    reference: ModelAdapter, matching: Matching, seed: int, perturb: bool
+) -> tuple[Weights, list[tuple[Match, str]]]:
+    """The float64 value of every parameter of a matched layer, one for layers that share it; and which are new."""
+    weights: Weights = {}
+    perturbed: list[tuple[Match, str]] = []
+    settled: dict[int, Array] = {}
+    for number, match in enumerate(matching.matches):
+        for slot in match.reference.shapes:
+            variable = reference.variable_id(match.reference, slot)
+            if variable not in settled:
+                value = reference.read(match.reference, slot).astype(np.float64)
+                rng = np.random.default_rng([seed, number, *slot.encode()])
+                settled[variable] = drawn_inputs.perturb_constant(slot, value, rng) if perturb else value
+                if settled[variable] is not value:
+                    perturbed.append((match, slot))
+            weights[match.key, slot] = settled[variable]
+    return weights, perturbed

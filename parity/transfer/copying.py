@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from typing import Any
 
 import keras
 import numpy as np
 from torch import nn
 
-from parity.capture.keras_adapter import KerasSide
-from parity.capture.torch_adapter import TorchSide
-from parity.transfer.aligned_models import Comparison, prepare
+from parity.capture.dry_run import first_runs
+from parity.capture.keras_adapter import KerasAdapter
+from parity.capture.torch_adapter import TorchAdapter
+from parity.match.alignment import Match, match_steps
+from parity.transfer.aligned_models import AlignedModels, align, check_finite
 from parity.transfer.mismatches import WeightMismatch
 from parity.verdict import UnusableInput
 
@@ -34,14 +35,14 @@ def copy_to_torch(
         WeightMismatch: some key or shape has no counterpart; all of them are listed, and nothing was written.
         UnusableInput: the models cannot be run or compared at all.
     """
-    comparison = aligned(keras_model, torch_model, mirrored, inputs, mapping)
-    reference, port = comparison.reference, comparison.port
+    models = aligned(keras_model, torch_model, mirrored, inputs, mapping)
+    reference, port = models.reference, models.port
 
-    def write(match: Any, slot: str) -> None:
+    def write(match: Match, slot: str) -> None:
         value = reference.read(match.reference, slot)
-        port.write(match.port, slot, comparison.layouts.crossing(match).to_torch(slot, value))
+        port.write(match.port, slot, models.layouts.weight_transform(match).to_torch(slot, value))
 
-    _each(comparison, write)
+    _each(models, write)
 
 
 def copy_to_keras(
@@ -57,15 +58,15 @@ def copy_to_keras(
     The reverse of :func:`copy_to_torch`, with the same arguments (``mapping`` still goes from Keras names to torch
     names) and errors.
     """
-    comparison = aligned(keras_model, torch_model, mirrored, inputs, mapping)
-    reference, port = comparison.reference, comparison.port
+    models = aligned(keras_model, torch_model, mirrored, inputs, mapping)
+    reference, port = models.reference, models.port
 
-    def write(match: Any, slot: str) -> None:
+    def write(match: Match, slot: str) -> None:
         value = port.read(match.port, slot)
         shape = match.reference.shapes[slot]
-        reference.write(match.reference, slot, comparison.layouts.crossing(match).to_keras(slot, value, shape))
+        reference.write(match.reference, slot, models.layouts.weight_transform(match).to_keras(slot, value, shape))
 
-    _each(comparison, write)
+    _each(models, write)
 
 
 def aligned(
@@ -74,27 +75,23 @@ def aligned(
     mirrored: bool = False,
     inputs: list[np.ndarray] | None = None,
     mapping: Mapping[str, str] | None = None,
-) -> Comparison:
-    """Both models traced and matched, every layout found, nothing written; errors as in :func:`copy_to_torch`."""
-    comparison = prepare(
-        KerasSide(keras_model),
-        TorchSide(torch_model),
-        inputs,
-        mapping=dict(mapping or {}),
-        mirrored=mirrored,
-        enliven=False,
-        brief=True,
-    )
-    if comparison.conflicts:
-        listed = "\n  ".join(conflict.message for conflict in comparison.conflicts)
-        raise WeightMismatch(f"{len(comparison.conflicts)} weights do not correspond; nothing was copied:\n  {listed}")
-    if comparison.crash:
-        where = f" in {comparison.stopped}" if comparison.stopped else ""
-        raise UnusableInput(f"the torch module stops{where} on the Keras model's inputs: {comparison.crash}")
-    return comparison
+) -> AlignedModels:
+    """Both models captured and matched, every layout found, nothing written; errors as in :func:`copy_to_torch`."""
+    sides = KerasAdapter(keras_model), TorchAdapter(torch_model)
+    check_finite(*sides)
+    runs = first_runs(*sides, inputs, seed=0, mirrored=mirrored, brief=True)
+    matching = match_steps(runs.reference, runs.port.trace, dict(mapping or {}))
+    models = align(*sides, runs, matching, mirrored=mirrored, perturb=False, brief=True)
+    if models.conflicts:
+        listed = "\n  ".join(conflict.message for conflict in models.conflicts)
+        raise WeightMismatch(f"{len(models.conflicts)} weights do not correspond; nothing was copied:\n  {listed}")
+    if models.crash:
+        where = f" in {models.stopped}" if models.stopped else ""
+        raise UnusableInput(f"the torch module stops{where} on the Keras model's inputs: {models.crash}")
+    return models
 
 
-def _each(comparison: Comparison, write: Callable[[Any, str], None]) -> None:
-    for match in comparison.matching.matches:
+def _each(models: AlignedModels, write: Callable[[Match, str], None]) -> None:
+    for match in models.matching.matches:
         for slot in match.reference.shapes:
             write(match, slot)

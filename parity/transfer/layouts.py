@@ -29,9 +29,9 @@ class Layouts:
     results: dict[int, Layout] = field(default_factory=dict)
     mirrored: bool = False
 
-    def crossing(self, match: Match) -> WeightTransform:
+    def weight_transform(self, match: Match) -> WeightTransform:
         """How that layer's parameters cross."""
-        if match.reference.kind == "own":
+        if match.reference.own_weights:
             return WeightTransform("own", shapes=match.port.shapes)
         kernel = match.reference.layout
         output = self.outputs.get(match.key)

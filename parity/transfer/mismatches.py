@@ -45,11 +45,11 @@ def unclaimed(reference: Any, reference_steps: list[Step], port: Any, port_steps
     """Every parameter that belongs to no step."""
     conflicts = [
         Conflict("", path, "", f"{path} belongs to no layer that ran in the reference")
-        for path in reference.unclaimed(reference_steps)
+        for path in reference.unrecorded_parameters(reference_steps)
     ]
     return conflicts + [
         Conflict(path, "", "", f"{path} belongs to no layer that ran in the port")
-        for path in port.unclaimed(port_steps)
+        for path in port.unrecorded_parameters(port_steps)
     ]
 
 
@@ -61,7 +61,7 @@ def _within(match: Match, layouts: Layouts) -> Iterator[Conflict]:
         elif slot not in a.shapes:
             message = f"{b.name}.{slot} {b.shapes[slot]} has no counterpart in {a.name}"
         else:
-            crossed = layouts.crossing(match).shape(slot, a.shapes[slot])
+            crossed = layouts.weight_transform(match).shape(slot, a.shapes[slot])
             if crossed == tuple(b.shapes[slot]):
                 continue
             message = f"{a.name}.{slot} {a.shapes[slot]} becomes {crossed}, but {b.name} holds {b.shapes[slot]}"
@@ -73,7 +73,7 @@ def _uneven(matches: list[Match], reference: Any, port: Any) -> Iterator[Conflic
     partner: dict[tuple[str, int], tuple[int, str]] = {}
     for match in matches:
         for slot in (slot for slot in match.reference.shapes if slot in match.port.shapes):
-            mine, theirs = reference.holder(match.reference, slot), port.holder(match.port, slot)
+            mine, theirs = reference.variable_id(match.reference, slot), port.variable_id(match.port, slot)
             names = f"{match.key}.{slot}", f"{match.port.name}.{slot}"
             for side, here, there, (name, other) in (
                 ("reference", mine, theirs, names),

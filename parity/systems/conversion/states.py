@@ -96,7 +96,7 @@ def passages(model: ModelConfig, network: str) -> tuple[Passage, ...]:
             keras_shape=tuple(match.reference.shapes[slot]),
             torch_shape=tuple(match.port.shapes[slot]),
             slot=slot,
-            crossing=comparison.layouts.crossing(match),
+            crossing=comparison.layouts.weight_transform(match),
         )
         for match in comparison.matching.matches
         for slot, variable in (match.reference.handle or {}).items()

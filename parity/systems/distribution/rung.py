@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from parity.checks.registry import Outcome
-from parity.checks.values import describe
+from parity.checks.climbing import Outcome
+from parity.checks.messages import describe
 from parity.numerics.difference import difference
 from parity.systems.distribution.device_runs import APART, OWN, RESUMED, EngineFailed, Job, results_for
 from parity.systems.distribution.engines import DDP, ENGINES, Engine

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from parity.checks.registry import Outcome
+from parity.checks.climbing import Outcome
 from parity.numerics.difference import ROUNDING_LIMIT, TINY
 from parity.systems.conversion.states import OPTIMIZERS
 from parity.systems.training import lockstep

@@ -8,8 +8,8 @@ from pathlib import Path
 
 import numpy as np
 
-from parity.checks.registry import Outcome
-from parity.checks.values import describe
+from parity.checks.climbing import Outcome
+from parity.checks.messages import describe
 from parity.numerics.difference import Difference, difference
 from parity.systems.training import lockstep, trajectories
 from parity.systems.training.context import TrainingContext

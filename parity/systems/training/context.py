@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any
 
-from parity.checks.registry import Stopped
+from parity.checks.climbing import Stopped
 from parity.systems.training import drawn_data, lockstep, trajectories
 from parity.systems.training.first_difference import First, first
 from parity.systems.training.implementations import KERAS, TORCH, Implementation

@@ -6,8 +6,8 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from parity.checks.registry import Outcome
-from parity.checks.values import describe
+from parity.checks.climbing import Outcome
+from parity.checks.messages import describe
 from parity.numerics.difference import FLOAT64_ROUNDOFF, PRECISION_RATIO, SLACK, difference, float64_limit, scale
 from parity.systems.training.context import TrainingContext
 from parity.verdict import Check, Finding

@@ -6,7 +6,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from parity.checks.values import describe
+from parity.checks.messages import describe
 from parity.numerics.difference import difference
 from parity.systems.conversion.states import NETWORKS, passages
 from parity.systems.training.explain import explain

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from parity.checks.registry import Outcome
-from parity.checks.values import describe
+from parity.checks.climbing import Outcome
+from parity.checks.messages import describe
 from parity.systems.training.context import TrainingContext
 from parity.systems.training.trajectories import Series
 from parity.verdict import Check, Judgement

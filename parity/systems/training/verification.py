@@ -6,7 +6,8 @@ import math
 import time
 from collections.abc import Callable, Iterable
 
-from parity.checks.registry import climb, select_rungs
+from parity.checks.climbing import climb
+from parity.checks.registry import select_rungs
 from parity.systems.conversion.states import NETWORKS, passages
 from parity.systems.training.context import TrainingContext
 from parity.systems.training.first_difference import D_LOSSES, G_LOSSES, port_name

@@ -9,7 +9,7 @@ from types import SimpleNamespace
 import pytest
 import tensorflow as tf
 
-from parity.checks.registry import climb
+from parity.checks.climbing import climb
 from parity.cli import frameworks
 from parity.systems.distribution import device_runs, rung, worker
 from parity.systems.distribution.device_runs import APART, OWN, RESUMED, EngineFailed, Job, traced

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Iterator, Mapping
-from functools import lru_cache
+from functools import lru_cache, partial
 from typing import Any
 
 import numpy as np
 import pytest
 import torch
 
-from parity.checks.registry import climb
+from parity.checks.climbing import climb
 from parity.systems.distribution import device_runs
 from parity.systems.distribution import rung as many_devices
 from parity.systems.distribution.engines import ENGINES
@@ -28,6 +28,7 @@ from parity.systems.training.training_pair import TrainingPair
 from parity.systems.training.verification import verify_training
 from parity.verdict import Finding, RungResult, UnusableInput, Verdict
 from torch_impl.checkpoints import restore, state
+from torch_impl.networks import update_average
 
 
 @pytest.fixture(autouse=True)
@@ -79,18 +80,22 @@ def tried(words: str, fault: Fault, rung: str) -> tuple[RungResult, list[Finding
 class Summed(Trainer):
     """Adds the portions of a batch up instead of averaging them."""
 
-    def _averaged(self, learn: Any, *inputs: Any) -> Any:
-        gradients, metrics = super()._averaged(learn, *inputs)
-        return [gradient * self.config.training.accumulation for gradient in gradients], metrics
+    def __init__(self, *arguments: Any) -> None:
+        super().__init__(*arguments)
+        for optimizer in (self.d_optimizer, self.g_optimizer):
+            optimizer.apply = partial(self._apply_sum, optimizer.apply)
+
+    def _apply_sum(self, apply: Any, gradients: Any, lr: float) -> None:
+        apply([gradient * self.config.training.accumulation for gradient in gradients], lr)
 
 
 class OnceMore(Trainer):
     """Runs the generator once more in training mode after each step."""
 
-    def update_both(self, *arguments: Any) -> Any:
-        metrics = super().update_both(*arguments)
+    def joint_step(self, *arguments: Any) -> Any:
+        metrics = super().joint_step(*arguments)
         with torch.no_grad():
-            self.generator(arguments[1].z)
+            self.generator(arguments[0].z)
         return metrics
 
 
@@ -105,38 +110,40 @@ class StuckCount(Trainer):
 class SameLatents(Trainer):
     """Draws the same latents in every step."""
 
-    def _drawn(self, step: int, update: int) -> Any:
-        return super()._drawn(0, update)
+    def draw_inputs(self, step: int, update: int) -> Any:
+        return super().draw_inputs(0, update)
 
 
 class AveragedTwice(Trainer):
     """Averages the generator twice a step."""
 
-    def _average(self, ema: torch.nn.Module, *decay: float) -> None:
-        super()._average(ema, *decay)
-        super()._average(ema, *decay)
+    def generator_step(self, *arguments: Any) -> Any:
+        metrics = super().generator_step(*arguments)
+        update_average(self.ema, self.generator, self.config.training.ema)
+        return metrics
 
 
 class Mislabelled(Trainer):
     """Tells D and G the classes of other images."""
 
-    def _told(self, drawn: Any, real: Any, labels: torch.Tensor) -> Any:
-        return super()._told(drawn, real, labels.roll(1))
+    def next_batch(self, *arguments: Any) -> Any:
+        images, labels = super().next_batch(*arguments)
+        return images, labels.roll(1)
 
 
 class DropsOtherChannels(Trainer):
     """Drops by the numbers of another pass."""
 
-    def _drawn(self, step: int, update: int) -> Any:
-        drawn = super()._drawn(step, update)
-        return drawn._replace(dropout=drawn.dropout.flip(1))
+    def draw_inputs(self, step: int, update: int) -> Any:
+        inputs = super().draw_inputs(step, update)
+        return inputs._replace(dropout=inputs.dropout.flip(1))
 
 
 class Iterates(Trainer):
     """Makes another power iteration after each step."""
 
-    def update_both(self, *arguments: Any) -> Any:
-        metrics = super().update_both(*arguments)
+    def joint_step(self, *arguments: Any) -> Any:
+        metrics = super().joint_step(*arguments)
         for module in self.discriminator.modules():
             _ = getattr(module, "weight", None) if hasattr(module, "parametrizations") else None
         return metrics
@@ -145,8 +152,8 @@ class Iterates(Trainer):
 class Decaying(Trainer):
     """Lets D's weights decay."""
 
-    def _move_discriminator(self, *arguments: Any) -> Any:
-        metrics = super()._move_discriminator(*arguments)
+    def discriminator_step(self, *arguments: Any) -> Any:
+        metrics = super().discriminator_step(*arguments)
         with torch.no_grad():
             for parameter in self.discriminator.parameters():
                 parameter.mul_(1 - 1e-4)
@@ -307,9 +314,9 @@ class Counting(Trainer):
 
     asked = 0
 
-    def _drawn(self, step: int, update: int) -> Any:
+    def draw_inputs(self, step: int, update: int) -> Any:
         self.asked += 1
-        return super()._drawn(self.asked - 1, update)
+        return super().draw_inputs(self.asked - 1, update)
 
 
 @pytest.mark.parametrize(

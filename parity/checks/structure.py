@@ -1,20 +1,21 @@
-"""The rungs that need no arithmetic: structure, weights, shapes. Plain NumPy."""
+"""The rung ``structure``: the same layers in the same order, with the same settings. Plain NumPy."""
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
 
 from parity.capture.steps import Step
+from parity.checks.climbing import Outcome
 from parity.checks.context import CheckContext
-from parity.checks.registry import Outcome
 from parity.match.alignment import Match
 from parity.numerics.spectral_norm import KEPT, OVERWRITTEN
-from parity.transfer.aligned_models import Comparison
-from parity.verdict import Check, Finding, judge
+from parity.transfer.aligned_models import AlignedModels
+from parity.verdict import Check, Finding
 
-# attribute -> (finding kind, fix); a kind of None means that the layer's own kind decides.
+# setting -> (finding kind, fix)
 ATTRIBUTES: dict[str, tuple[str, str]] = {
     "kernel_size": ("kernel-size", "set kernel_size={0}"),
     "pool_size": ("kernel-size", "set kernel_size={0}"),
@@ -68,7 +69,7 @@ SPECTRAL_FIXES = {
 def structure(context: CheckContext) -> Outcome:
     """Same layers in the same order with the same settings."""
     outcome = Outcome()
-    matching = context.comparison.matching
+    matching = context.models.matching
     for match in matching.matches:
         differing = list(_differences(match))
         for attribute, expected, got in differing:
@@ -78,14 +79,15 @@ def structure(context: CheckContext) -> Outcome:
         if not differing:
             outcome.checks.append(Check("structure", match.key, match.reference.kind, "pass"))
     for step in matching.only_reference:
-        _alone(step, "reference", context.comparison, outcome)
+        _judge_lone(step, True, context.models, outcome)
     for step in matching.only_port:
-        _alone(step, "port", context.comparison, outcome)
+        _judge_lone(step, False, context.models, outcome)
     outcome.message = f"{len(matching.matches)} layers matched"
     return outcome
 
 
-def _differences(match: Match) -> Any:
+def _differences(match: Match) -> Iterator[tuple[str, Any, Any]]:
+    """``(setting, expected, got)`` of each setting that both layers have and that differs."""
     a, b = match.reference.attributes, match.port.attributes
     a, b = ({**{name: ABSENT[name] for name in ABSENT if name in other}, **own} for own, other in ((a, b), (b, a)))
     for attribute in a:
@@ -124,20 +126,22 @@ def _attribute_finding(match: Match, attribute: str, expected: Any, got: Any) ->
     )
 
 
-def _alone(step: Step, side: str, comparison: Comparison, outcome: Outcome) -> None:
-    here, there = ("reference", "port") if side == "reference" else ("port", "reference")
-    what = f"{step.name} ({step.kind.removeprefix('opaque:')})"
-    if step.name in comparison.unmatchable:
-        message = f"{what} of the {here}: {comparison.unmatchable[step.name]}; its {step.size:,} weights do not cross"
+def _judge_lone(step: Step, in_reference: bool, models: AlignedModels, outcome: Outcome) -> None:
+    """A layer without a counterpart: unknown, not reached, missing, extra, or judged with the layer after it."""
+    here, there = ("reference", "port") if in_reference else ("port", "reference")
+    what = f"{step.name} ({step.class_name})"
+    reason = models.unmatched.reasons.get(step.name)
+    if reason is not None:
+        message = f"{what} of the {here}: {reason}; its {step.size:,} weights do not cross"
         outcome.checks.append(Check("structure", step.name, "unknown kind", "abstain", message=message))
-    elif comparison.crash and side == "reference":
-        message = f"{what} of the {here} was not reached: the {there} stopped ({comparison.crash})"
+    elif models.crash and in_reference:
+        message = f"{what} of the {here} was not reached: the {there} stopped ({models.crash})"
         outcome.checks.append(Check("structure", step.name, "not reached", "abstain", message=message))
     elif step.parametrised or step.kind in STRUCTURAL:
-        kind = "missing-layer" if side == "reference" else "extra-layer"
+        kind = "missing-layer" if in_reference else "extra-layer"
         message = f"{what} of the {here} has no counterpart in the {there}"
-        fix = f"add it to the port, {_settings(step)}" if side == "reference" else "remove it from the port"
-        names = ("", step.name) if side == "reference" else (step.name, "")
+        fix = f"add it to the port, {_settings(step)}" if in_reference else "remove it from the port"
+        names = ("", step.name) if in_reference else (step.name, "")
         outcome.findings.append(Finding(kind, *names, message, fix, "structure", {"settings": step.attributes}))
         outcome.checks.append(Check("structure", step.name, kind, "fail", message=message))
     else:
@@ -147,83 +151,3 @@ def _alone(step: Step, side: str, comparison: Comparison, outcome: Outcome) -> N
 
 def _settings(step: Step) -> str:
     return ", ".join(f"{key}={value}" for key, value in step.attributes.items())
-
-
-def weights(context: CheckContext) -> Outcome:
-    """Every parameter crosses, none is left over, and what crossed comes back bit for bit."""
-    comparison = context.comparison
-    outcome = Outcome()
-    blocked = {(conflict.reference_layer, conflict.slot): conflict for conflict in comparison.conflicts}
-    for conflict in comparison.conflicts:
-        name = conflict.reference_layer or conflict.layer
-        judgement = judge(False, name in comparison.unmatchable or comparison.crash and not conflict.layer)
-        outcome.checks.append(Check("weights", name, conflict.slot, judgement, message=conflict.message))
-    count = 0
-    with comparison.working("float64"):
-        for match in comparison.matching.matches:
-            crossing = comparison.layouts.crossing(match)
-            for slot, value in ((s, comparison.weights[match.key, s]) for s in match.reference.shapes):
-                if (match.key, slot) in blocked:
-                    continue
-                back = crossing.to_keras(slot, comparison.port.read(match.port, slot), match.reference.shapes[slot])
-                same = back.shape == value.shape and bool((back == value).all())
-                message = "" if same else f"{match.key}.{slot} does not come back as it was sent"
-                outcome.checks.append(Check("weights", match.key, slot, judge(same), message=message))
-            count += match.reference.size
-    outcome.message = f"{count:,} parameters crossed and came back bit for bit"
-    if comparison.enlivened:
-        outcome.message += f"; {len(comparison.enlivened)} constant ones were given a spread first"
-    return outcome
-
-
-def shapes(context: CheckContext) -> Outcome:
-    """Every layer's output has the reference's shape, axes carried across."""
-    comparison = context.comparison
-    outcome = Outcome()
-    if comparison.crash:
-        _stopped(comparison, outcome)
-    for match in comparison.matching.matches:
-        if not match.reference.visible or comparison.crash and not match.port.output_shape:
-            continue
-        layout = comparison.layouts.outputs.get(match.key)
-        fits = layout is not None and layout.fits(match.reference.output_shape, match.port.output_shape)
-        if comparison.crash:
-            fits = sorted(match.reference.output_shape) == sorted(match.port.output_shape)
-        message = "" if fits else (
-            f"{match.label}: got {match.port.output_shape}, expected {match.reference.output_shape} "
-            "(the reference's) with its channels moved"
-        )  # fmt: skip
-        outcome.checks.append(Check("shapes", match.key, "output", judge(fits), message=message))
-    if not comparison.crash:
-        _output_shapes(context, outcome)
-    outcome.message = outcome.message or f"{len(outcome.checks)} shapes agree" * _all_pass(outcome)
-    return outcome
-
-
-def _stopped(comparison: Comparison, outcome: Outcome) -> None:
-    """Where the port stopped, and what it said."""
-    ran = [step.name for step in comparison.port_trace.steps if step.output_shape]
-    match = next((m for m in comparison.matching.matches if m.port.name == comparison.stopped), None)
-    layer, key = comparison.stopped or (ran[-1] if ran else "its first layer"), match.key if match else ""
-    message = f"the port stops {'in' if comparison.stopped else 'after'} {layer}: {comparison.crash}"
-    outcome.checks.append(Check("shapes", key or layer, "run", "fail", message=message))
-    fix = "compare the shapes of the layers up to there (rows above) and mend the first that differs"
-    outcome.findings.append(Finding("numeric", layer, key, message, fix, "shapes"))
-
-
-def _all_pass(outcome: Outcome) -> bool:
-    return all(check.judgement == "pass" for check in outcome.checks)
-
-
-def _output_shapes(context: CheckContext, outcome: Outcome) -> None:
-    expected, got = context.comparison.reference_trace.result, context.comparison.port_trace.result
-    if len(expected) != len(got):
-        message = f"the port returns {len(got)} outputs, expected {len(expected)}"
-        outcome.checks.append(Check("shapes", "output", "count", "fail", message=message))
-        return
-    for number, (a, b) in enumerate(zip(expected, got, strict=True)):
-        fits = context.measurements.output_layout(number, a, b) is not None
-        message = (
-            "" if fits else f"output {number}: got {b.shape}, expected {a.shape} (channels moved where it has any)"
-        )
-        outcome.checks.append(Check("shapes", "output", f"output {number}", judge(fits), message=message))
