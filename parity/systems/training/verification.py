@@ -6,7 +6,7 @@ import math
 import time
 from collections.abc import Callable, Iterable
 
-from parity.checks.climbing import climb
+from parity.checks.climbing import climb_all
 from parity.checks.registry import select_rungs
 from parity.systems.conversion.states import NETWORKS, passages
 from parity.systems.training.context import TrainingContext
@@ -22,7 +22,6 @@ from parity.verdict import (
     Finding,
     Judgement,
     LayerRow,
-    RungResult,
     Training,
     Verdict,
 )
@@ -54,23 +53,17 @@ def verify_training(
     wanted = select_rungs(rungs, TRAINING)
     context = TrainingContext(config, reference, port, fresh)
     ladder = TRAINING_RUNGS if context.exact else BFLOAT16_RUNGS
-    results: dict[str, RungResult] = {}
-    findings: list[Finding] = []
-    for rung in wanted:
-        if progress is not None:
-            progress(rung)
-        with one_thread():
-            results[rung], outcome = climb(ladder, rung, context)
-        findings += outcome.findings
-    checks = [check for result in results.values() for check in result.checks]
+    with one_thread():
+        climbed = climb_all(ladder, wanted, context, progress or (lambda rung: None))
+    checks = climbed.checks
     rows = _rows(context, checks)
     return Verdict(
         name or f"{config.model.system}.training",
-        results,
+        climbed.results,
         rows,
-        findings,
+        climbed.findings,
         _coverage(rows, checks),
-        _first_row(findings, rows),
+        _first_row(climbed.findings, rows),
         not any(check.layer in LOSSES and check.judgement == "abstain" for check in checks),
         config.training.seed,
         versions(),
