@@ -9,6 +9,7 @@ derivatives: so a derivative of any order is one of the three again. SAME paddin
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 import keras
@@ -24,9 +25,14 @@ LARGE = 2**23  # weights of a kernel from which on this is faster: 13e6 two to t
 def use_fast_path(network: keras.Model) -> keras.Model:
     """Let a network's very large layers be computed this way, where it is the faster one; changed in place."""
     for _, layer in layers_in(network):
-        if type(layer) in _FASTER and _is_worth_it(layer):
-            layer.__class__ = _FASTER[type(layer)]
+        if type(layer) in _FAST_CALLS and _is_faster(layer):
+            layer.call = _FastCall(_FAST_CALLS[type(layer)], layer)
     return network
+
+
+def on_fast_path(layer: Any) -> bool:
+    """Whether :func:`use_fast_path` has changed how the layer is computed."""
+    return isinstance(layer.call, _FastCall)
 
 
 def convolve(images: Tensor, kernel: Tensor) -> Tensor:
@@ -38,8 +44,8 @@ def convolve(images: Tensor, kernel: Tensor) -> Tensor:
         height, width = (-(-n // STRIDE) for n in images.shape[1:3])
         made = tf.matmul(_patches(images, side), tf.reshape(kernel, [-1, features]))
 
-        def back(slope: Tensor) -> tuple[Tensor, Tensor]:
-            return spread(slope, kernel, tuple(images.shape[1:3])), correlate(images, slope, side)
+        def back(cotangent: Tensor) -> tuple[Tensor, Tensor]:
+            return spread(cotangent, kernel, tuple(images.shape[1:3])), correlate(images, cotangent, side)
 
         return tf.reshape(made, [-1, height, width, features]), back
 
@@ -51,8 +57,8 @@ def spread(features: Tensor, kernel: Tensor, size: tuple[int, int]) -> Tensor:
 
     @tf.custom_gradient
     def bilinear(features: Tensor, kernel: Tensor) -> tuple[Tensor, Callable[[Tensor], Any]]:
-        def back(slope: Tensor) -> tuple[Tensor, Tensor]:
-            return convolve(slope, kernel), correlate(slope, features, kernel.shape[0])
+        def back(cotangent: Tensor) -> tuple[Tensor, Tensor]:
+            return convolve(cotangent, kernel), correlate(cotangent, features, kernel.shape[0])
 
         return _spread(features, kernel, size), back
 
@@ -67,40 +73,38 @@ def correlate(images: Tensor, features: Tensor, side: int) -> Tensor:
         channels, depth = images.shape[-1], features.shape[-1]
         made = tf.matmul(_patches(images, side), tf.reshape(features, [-1, depth]), transpose_a=True)
 
-        def back(slope: Tensor) -> tuple[Tensor, Tensor]:
-            return spread(features, slope, tuple(images.shape[1:3])), convolve(images, slope)
+        def back(cotangent: Tensor) -> tuple[Tensor, Tensor]:
+            return spread(features, cotangent, tuple(images.shape[1:3])), convolve(images, cotangent)
 
         return tf.reshape(made, [side, side, channels, depth]), back
 
     return bilinear(images, features)
 
 
-class LargeConv2d(keras.layers.Conv2D):
-    """As ``Conv2D``, by :func:`convolve`."""
-
-    def call(self, inputs: Tensor) -> Tensor:
-        """``[B, H, W, C]`` to ``[B, ceil(H / 2), ceil(W / 2), C']``."""
-        features = convolve(inputs, tf.convert_to_tensor(self.kernel))
-        return features + self.bias if self.use_bias else features
+def _call_convolution(layer: keras.layers.Conv2D, inputs: Tensor) -> Tensor:
+    """``[B, H, W, C]`` to ``[B, ceil(H / 2), ceil(W / 2), C']``."""
+    features = convolve(inputs, tf.convert_to_tensor(layer.kernel))
+    return features + layer.bias if layer.use_bias else features
 
 
-class LargeConvTranspose2d(keras.layers.Conv2DTranspose):
-    """As ``Conv2DTranspose``, by :func:`spread`."""
-
-    def call(self, inputs: Tensor) -> Tensor:
-        """``[B, H, W, C]`` to ``[B, 2 H, 2 W, C']``."""
-        size = (STRIDE * inputs.shape[1], STRIDE * inputs.shape[2])
-        features = spread(inputs, tf.convert_to_tensor(self.kernel), size)
-        return features + self.bias if self.use_bias else features
+def _call_transposed(layer: keras.layers.Conv2DTranspose, inputs: Tensor) -> Tensor:
+    """``[B, H, W, C]`` to ``[B, 2 H, 2 W, C']``."""
+    size = (STRIDE * inputs.shape[1], STRIDE * inputs.shape[2])
+    features = spread(inputs, tf.convert_to_tensor(layer.kernel), size)
+    return features + layer.bias if layer.use_bias else features
 
 
-_FASTER: dict[type, type] = {
-    keras.layers.Conv2D: LargeConv2d,
-    keras.layers.Conv2DTranspose: LargeConvTranspose2d,
+class _FastCall(partial):
+    """A layer's ``call`` by matrix products, instead of its class's."""
+
+
+_FAST_CALLS: dict[type, Callable[[Any, Tensor], Tensor]] = {
+    keras.layers.Conv2D: _call_convolution,
+    keras.layers.Conv2DTranspose: _call_transposed,
 }
 
 
-def _is_worth_it(layer: Any) -> bool:
+def _is_faster(layer: Any) -> bool:
     halves = layer.padding == "same" and layer.strides == (STRIDE, STRIDE)
     exact = layer.compute_dtype in ("float32", "float64")
     return halves and exact and layer.kernel.shape.num_elements() >= LARGE and not tf.config.get_visible_devices("GPU")

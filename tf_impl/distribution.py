@@ -13,6 +13,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager
+from functools import partial, wraps
 from typing import Any, Self
 
 import keras
@@ -42,6 +43,7 @@ class Replicas:
         self.config, self.asked = config, config.distribution
         self.workers, self.process, self.processes = [""], 0, 1
         self.strategy, self.local, self.size = tf.distribute.get_strategy(), 1, 1
+        self.running = False  # whether a function is being run, or traced, on every device
         self._patience: _Patience | None = None
 
     def __enter__(self) -> Self:
@@ -100,12 +102,47 @@ class Replicas:
     def run_each(self, function: Callable[..., Any], *arguments: Any) -> Any:
         """Call it on every device, each with its own part of the arguments; what each of them returns."""
         self._progress()
-        return self.strategy.run(function, arguments)
+        self.running = True
+        try:
+            return self.strategy.run(function, arguments)
+        finally:
+            self.running = False
+
+    @staticmethod
+    def on_every_device(method: Callable[..., Any]) -> Callable[..., Any]:
+        """A trainer's method as a graph that every device runs on its part of the arguments, compiled by XLA where
+        that is configured. Called within another such method it is a part of that one.
+        """
+
+        @tf.function(autograph=False)
+        def on_every_device(trainer: Any, *arguments: Any) -> Any:
+            own: Callable[..., Any] = partial(method, trainer)
+            if trainer.config.training.compile:
+                own = tf.function(own, autograph=False, jit_compile=True)
+            return trainer.replicas.run(own, *arguments)
+
+        @wraps(method)
+        def call(trainer: Any, *arguments: Any) -> Any:
+            if trainer.replicas.running:
+                return method(trainer, *arguments)
+            return on_every_device.__get__(trainer, type(trainer))(*arguments)
+
+        return call
 
     def average(self, values: Sequence[Tensor]) -> list[Tensor]:
         """Values averaged over all devices, each of which calls this."""
         self._progress()
         return average(values) if self.size > 1 else list(values)
+
+    def settle(self, *networks: keras.Model) -> None:
+        """Average the running statistics, which each device keeps of its own examples, over all devices, each of which
+        calls this.
+        """
+        statistics = [statistic for network in networks for statistic in network.non_trainable_variables]
+        if self.size > 1 and statistics:
+            means = self.average([tf.identity(statistic) for statistic in statistics])
+            for statistic, mean in zip(statistics, means, strict=True):
+                statistic.assign(mean)
 
     def synchronised(self, network: keras.Model) -> keras.Model:
         """The network with batch statistics of all devices' examples, changed in place."""

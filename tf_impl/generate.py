@@ -9,7 +9,7 @@ from shared_impl.config.presets import checked
 from shared_impl.config.schema import Config
 from shared_impl.storage.checkpoint_contents import generator_weights, spectrogram_moments
 from shared_impl.storage.checkpoints import Checkpoint, validate_arrays
-from shared_impl.training.growing import shown
+from shared_impl.training.growing import weights_after
 from tf_impl import build
 from tf_impl.checkpoints import weights
 from tf_impl.spectrogram import waveform
@@ -44,7 +44,7 @@ class Sampler:
         latents = tf.cast(z, tf.float32)
         inputs = [latents] if labels is None else [latents, tf.constant(labels)]
         if self.config.model.stages:
-            inputs.append(tf.cast(shown(self.config, self.step, len(z)), tf.float32))
+            inputs.append(tf.cast(weights_after(self.config, self.step, len(z)), tf.float32))
         return self.generator(inputs if len(inputs) > 1 else latents, training=False).numpy()
 
     def clips(self, images: Array, iterations: int = 16, inverse: str = "original") -> Array:

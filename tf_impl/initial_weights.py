@@ -3,11 +3,17 @@
 from __future__ import annotations
 
 import keras
-import numpy as np
 from keras.layers import BatchNormalization, Embedding
 
 from shared_impl.draws import Draws
-from shared_impl.training.initial_weights import embedding, kernel, scale, singular_vectors
+from shared_impl.training.initial_weights import (
+    attention_gain,
+    bias,
+    embedding,
+    kernel,
+    scale,
+    singular_vectors,
+)
 from tf_impl.layers import layers_in
 
 
@@ -29,6 +35,6 @@ def initialise(network: keras.Model, scope: str, distribution: str, draws: Draws
         elif isinstance(layer, BatchNormalization):
             layer.gamma.assign(scale(draws, distribution, name, tuple(layer.gamma.shape)))
         elif hasattr(layer, "gamma"):
-            layer.gamma.assign(np.zeros(layer.gamma.shape))
+            layer.gamma.assign(attention_gain(tuple(layer.gamma.shape)))
         if getattr(layer, "bias", None) is not None:
-            layer.bias.assign(np.zeros(layer.bias.shape))
+            layer.bias.assign(bias(tuple(layer.bias.shape)))

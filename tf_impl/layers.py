@@ -6,7 +6,6 @@ Convolutions need no class here: stock ``Conv2D`` and ``Conv2DTranspose`` with `
 from __future__ import annotations
 
 import math
-import threading
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
@@ -299,41 +298,3 @@ def _weights(size: int, even: dict[int, float], odd: dict[int, float]) -> np.nda
         for offset, weight in taps.items():
             found[way::2] += weight * np.eye(size)[np.clip(np.arange(size) + offset, 0, size - 1)]
     return found
-
-
-_GIVEN = threading.local()  # replicas of a MirroredStrategy run in threads of their own
-
-
-@contextmanager
-def dropping(numbers: Any) -> Iterator[None]:
-    """Within, dropout layers take their decisions from ``numbers`` ``[B, C]``, U[0, 1): the first one from the first
-    columns, a column a channel, the next one from those that follow.
-    """
-    _GIVEN.numbers = numbers
-    try:
-        yield
-    finally:
-        _GIVEN.numbers = None
-
-
-@keras.saving.register_keras_serializable(package="tf_impl")
-class ChannelDropout(keras.layers.SpatialDropout2D):
-    """Dropout of whole channels (Tompson et al. 2015, arXiv:1411.4280), decided by :func:`dropping`'s numbers where
-    there are any: a channel goes where its number is below ``rate``.
-    """
-
-    def __init__(self, rate: float, **kwargs: Any) -> None:
-        super().__init__(0.0, **kwargs)  # no generator of its own, whose state would be one of the network's variables
-        self.rate = rate
-
-    def call(self, inputs: Any, training: bool = False) -> Any:
-        """``[B, H, W, C]``, what stays divided by ``1 - rate``; in evaluation unchanged."""
-        if not training or not self.rate:
-            return inputs
-        numbers, channels = getattr(_GIVEN, "numbers", None), inputs.shape[-1]
-        if numbers is None:
-            numbers = tf.random.uniform([tf.shape(inputs)[0], channels], dtype=self.compute_dtype)
-        else:
-            _GIVEN.numbers = numbers[:, channels:]
-        kept = ops.cast(numbers[:, None, None, :channels] >= self.rate, inputs.dtype) / (1 - self.rate)
-        return inputs * kept

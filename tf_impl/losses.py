@@ -26,12 +26,12 @@ def g_loss(cfg: LossConfig, fake: Tensor) -> Tensor:
     return G_LOSSES[cfg.kind](fake)
 
 
-def auxiliary_loss(cfg: LossConfig, classes: Tensor, labels: Tensor) -> Tensor:
+def auxiliary_loss(cfg: LossConfig, class_logits: Tensor, labels: Tensor) -> Tensor:
     """Weighted mean cross-entropy of naming the class, from logits ``[B, K]`` and labels ``[B]`` of 0 ... K - 1.
 
     Odena et al. 2017, arXiv:1610.09585, equation 3.
     """
-    named = tf.nn.sparse_softmax_cross_entropy_with_logits(labels, classes)
+    named = tf.nn.sparse_softmax_cross_entropy_with_logits(labels, class_logits)
     return cfg.auxiliary_weight * tf.reduce_mean(named)
 
 

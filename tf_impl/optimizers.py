@@ -109,8 +109,13 @@ class RMSProp:
 OPTIMIZERS: dict[str, type[Adam] | type[RMSProp]] = {"adam": Adam, "rmsprop": RMSProp}
 
 
-def clip(gradients: Sequence[Tensor], most: float) -> list[Tensor]:
-    """``gradients``, scaled down together to a norm of ``most`` where it is larger (Pascanu et al. 2013)."""
+def clip(gradients: Sequence[Tensor], most: float | None) -> list[Tensor]:
+    """``gradients``, scaled down together to a norm of ``most`` where it is larger (Pascanu et al. 2013).
+
+    They stay as they are if ``most`` is None.
+    """
+    if most is None:
+        return list(gradients)
     norm = tf.norm(tf.stack([tf.norm(gradient) for gradient in gradients]))
     scale = most / tf.maximum(norm, tf.constant(most, norm.dtype))
     return [gradient * scale for gradient in gradients]

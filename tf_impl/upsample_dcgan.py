@@ -13,7 +13,8 @@ from keras.layers import Activation, Conv2D, Dense, Flatten, Reshape, ZeroPaddin
 
 from shared_impl.config.presets import checked
 from shared_impl.config.systems import UpsampleDCGANConfig
-from tf_impl.layers import KERNELS, SCALES, BatchNorm, Chain, ChannelDropout, LeakyReLU, Upsample
+from tf_impl.dropout import ChannelDropout
+from tf_impl.layers import KERNELS, SCALES, BatchNorm, Chain, LeakyReLU, Upsample
 
 
 class UpsampleDCGANGenerator(Chain):

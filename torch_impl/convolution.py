@@ -15,7 +15,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 from torch.autograd import Function
 
-from torch_impl.layers import Conv2d, ConvTranspose2d
+from torch_impl.layers import Conv2d, ConvTranspose2d, replace_modules
 
 STRIDE = 2
 LARGE = 2**23  # weights of a kernel from which on this is faster: 13e6 two to three times as fast, 3e6 no faster
@@ -23,10 +23,12 @@ LARGE = 2**23  # weights of a kernel from which on this is faster: 13e6 two to t
 
 def use_fast_path(network: nn.Module) -> nn.Module:
     """Let a network's very large layers be computed this way, where it is the faster one; changed in place."""
-    for module in network.modules():
-        if type(module) in _FASTER and _is_worth_it(module):
-            module.__class__ = _FASTER[type(module)]
-    return network
+    return replace_modules(network, _fast_version)
+
+
+def on_fast_path(layer: nn.Module) -> bool:
+    """Whether :func:`use_fast_path` has changed how the layer is computed."""
+    return isinstance(layer, (_FastConv2d, _FastConvTranspose2d))
 
 
 def convolve(images: Tensor, kernel: Tensor) -> Tensor:
@@ -44,7 +46,7 @@ def correlate(images: Tensor, features: Tensor, side: int) -> Tensor:
     return _Correlate.apply(images, features, side)
 
 
-class LargeConv2d(Conv2d):
+class _FastConv2d(Conv2d):
     """As :class:`Conv2d`, by :func:`convolve`."""
 
     def forward(self, input: Tensor) -> Tensor:
@@ -54,7 +56,7 @@ class LargeConv2d(Conv2d):
         return _with(self.bias, convolve(input, self.weight))
 
 
-class LargeConvTranspose2d(ConvTranspose2d):
+class _FastConvTranspose2d(ConvTranspose2d):
     """As :class:`ConvTranspose2d`, by :func:`spread`."""
 
     def forward(self, input: Tensor, output_size: list[int] | None = None) -> Tensor:
@@ -64,7 +66,18 @@ class LargeConvTranspose2d(ConvTranspose2d):
         return _with(self.bias, spread(input, self.weight, (STRIDE * input.shape[2], STRIDE * input.shape[3])))
 
 
-_FASTER: dict[type, type] = {Conv2d: LargeConv2d, ConvTranspose2d: LargeConvTranspose2d}
+_FAST_LAYERS: dict[type, type] = {Conv2d: _FastConv2d, ConvTranspose2d: _FastConvTranspose2d}
+
+
+def _fast_version(layer: nn.Module) -> nn.Module | None:
+    """A layer that computes with the same parameters by matrix products, where that is faster."""
+    if type(layer) not in _FAST_LAYERS or not _is_faster(layer):
+        return None
+    given: Any = layer
+    with torch.device("meta"):
+        fast = _FAST_LAYERS[type(layer)](given.in_channels, given.out_channels, given.kernel_size[0], STRIDE)
+    fast.weight, fast.bias = given.weight, given.bias
+    return fast.train(layer.training)
 
 
 class _Convolve(Function):
@@ -77,12 +90,12 @@ class _Convolve(Function):
         return made.view(len(images), height, width, -1).permute(0, 3, 1, 2)
 
     @staticmethod
-    def backward(context: Any, slope: Tensor) -> Any:
+    def backward(context: Any, cotangent: Tensor) -> Any:
         images, kernel = context.saved_tensors
         by_images, by_kernel = context.needs_input_grad
         return (
-            spread(slope, kernel, tuple(images.shape[2:])) if by_images else None,
-            correlate(images, slope, kernel.shape[-1]) if by_kernel else None,
+            spread(cotangent, kernel, tuple(images.shape[2:])) if by_images else None,
+            correlate(images, cotangent, kernel.shape[-1]) if by_kernel else None,
         )
 
 
@@ -105,12 +118,12 @@ class _Spread(Function):
         return whole[:, top : top + size[0], left : left + size[1]].permute(0, 3, 1, 2)
 
     @staticmethod
-    def backward(context: Any, slope: Tensor) -> Any:
+    def backward(context: Any, cotangent: Tensor) -> Any:
         features, kernel = context.saved_tensors
         by_features, by_kernel, _ = context.needs_input_grad
         return (
-            convolve(slope, kernel) if by_features else None,
-            correlate(slope, features, kernel.shape[-1]) if by_kernel else None,
+            convolve(cotangent, kernel) if by_features else None,
+            correlate(cotangent, features, kernel.shape[-1]) if by_kernel else None,
             None,
         )
 
@@ -124,17 +137,17 @@ class _Correlate(Function):
         return made.view(-1, side, side, images.shape[1]).permute(0, 3, 1, 2)
 
     @staticmethod
-    def backward(context: Any, slope: Tensor) -> Any:
+    def backward(context: Any, cotangent: Tensor) -> Any:
         images, features = context.saved_tensors
         by_images, by_features, _ = context.needs_input_grad
         return (
-            spread(features, slope, tuple(images.shape[2:])) if by_images else None,
-            convolve(images, slope) if by_features else None,
+            spread(features, cotangent, tuple(images.shape[2:])) if by_images else None,
+            convolve(images, cotangent) if by_features else None,
             None,
         )
 
 
-def _is_worth_it(layer: Any) -> bool:
+def _is_faster(layer: Any) -> bool:
     halves = layer.same and layer.stride == (STRIDE, STRIDE)
     return halves and layer.weight.numel() >= LARGE and layer.weight.device.type == "cpu"
 

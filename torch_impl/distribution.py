@@ -27,7 +27,7 @@ from shared_impl.config.presets import ConfigError
 from shared_impl.config.schema import Config
 from shared_impl.training.rendezvous import is_host_and_port, missing_workers, reject_occupied_port, wait_for_chief
 from shared_impl.training.replicas import WorkerLost, common_error, requested_devices, validate_even_split, worker_lost
-from torch_impl.layers import SyncBatchNorm2d
+from torch_impl.layers import SyncBatchNorm2d, batch_norm_like, replace_modules
 
 _BEAT = 1.0  # seconds between signs of life
 _MISSED = 4  # beats without which a worker counts as gone
@@ -75,11 +75,7 @@ class Replicas:
 
     def synchronised(self, network: nn.Module) -> nn.Module:
         """The network with batch statistics of all devices' examples, changed in place."""
-        if self.size > 1:
-            for module in network.modules():
-                if type(module) is nn.BatchNorm2d:
-                    module.__class__ = SyncBatchNorm2d
-        return network
+        return replace_modules(network, _synchronised) if self.size > 1 else network
 
     def joined(self, network: nn.Module) -> nn.Module:
         """The network as its own updates call it: with gradients averaged over all devices."""
@@ -93,14 +89,18 @@ class Replicas:
                 network, device_ids=devices, broadcast_buffers=False, gradient_as_bucket_view=True
             )
 
-    def quiet(self, network: nn.Module) -> AbstractContextManager[Any]:
-        """Within, gradients of a joined network are added up on each device alone."""
+    def averaged_gradients(self, network: nn.Module, now: bool) -> AbstractContextManager[Any]:
+        """Within, a backward pass through a joined network averages gradients over all devices if ``now``; otherwise
+        each device adds up its own.
+        """
         whole = getattr(network, "_orig_mod", network)  # what torch.compile has wrapped
-        return whole.no_sync() if isinstance(whole, DistributedDataParallel) else nullcontext()
+        return whole.no_sync() if isinstance(whole, DistributedDataParallel) and not now else nullcontext()
 
-    def settle(self, network: nn.Module) -> None:
+    def settle(self, *networks: nn.Module) -> None:
         """Average the running statistics, which each device keeps of its own examples, over all devices."""
-        if self.size > 1:
+        if self.size == 1:
+            return
+        for network in networks:
             for statistic in (buffer for buffer in network.buffers() if buffer.is_floating_point()):
                 dist.all_reduce(statistic.div_(self.size))
 
@@ -201,6 +201,11 @@ class Replicas:
                 f"distribution.devices={devices}: got {here} process(es) here, expected {count}: torch runs one "
                 f"for each device; start them with {_LAUNCH.format(count)}"
             )
+
+
+def _synchronised(norm: nn.Module) -> nn.Module | None:
+    """A stock batch norm's synchronised version."""
+    return batch_norm_like(norm, SyncBatchNorm2d) if type(norm) is nn.BatchNorm2d else None
 
 
 class _Pulse(threading.Thread):

@@ -9,7 +9,7 @@ from shared_impl.config.presets import checked
 from shared_impl.config.schema import Config
 from shared_impl.storage.checkpoint_contents import generator_weights, spectrogram_moments
 from shared_impl.storage.checkpoints import Checkpoint, validate_arrays
-from shared_impl.training.growing import shown
+from shared_impl.training.growing import weights_after
 from torch_impl import build
 from torch_impl.checkpoints import weights
 from torch_impl.spectrogram import waveform
@@ -45,7 +45,7 @@ class Sampler:
         latents = torch.from_numpy(z).float()
         inputs = [latents] if labels is None else [latents, torch.from_numpy(labels)]
         if self.config.model.stages:
-            inputs.append(torch.from_numpy(shown(self.config, self.step, len(z))).float())
+            inputs.append(torch.from_numpy(weights_after(self.config, self.step, len(z))).float())
         return self.generator(*inputs).movedim(1, -1).numpy()
 
     def clips(self, images: Array, iterations: int = 16, inverse: str = "original") -> Array:

@@ -117,7 +117,7 @@ def of_chain(chain: Sequential, network: str, model: ModelConfig) -> Module:
     return growing(chain, model.stages, model.init)
 
 
-def seen(images: Tensor, stages: Sequence[int], grown: Tensor) -> Tensor:
+def images_at_stage(images: Tensor, stages: Sequence[int], grown: Tensor) -> Tensor:
     """Real images ``[B, C, S, S]`` as they are at a stage: as coarse as G's, and as faded."""
     side, found = stages[-1], images
     for stage, size in enumerate(stages[: grown.shape[1] + 1]):

@@ -15,7 +15,14 @@ from torch import Tensor, nn
 from torch.nn.utils.parametrize import is_parametrized
 
 from shared_impl.draws import Draws
-from shared_impl.training.initial_weights import embedding, kernel, scale, singular_vectors
+from shared_impl.training.initial_weights import (
+    attention_gain,
+    bias,
+    embedding,
+    kernel,
+    scale,
+    singular_vectors,
+)
 from torch_impl.layers import stored
 
 
@@ -44,9 +51,9 @@ def initialise(network: nn.Module, scope: str, distribution: str, draws: Draws) 
         elif isinstance(module, nn.BatchNorm2d):
             _set(module.weight, scale(draws, distribution, name, tuple(module.weight.shape)))
         elif isinstance(gamma := getattr(module, "gamma", None), Tensor):
-            gamma.zero_()
-        if isinstance(bias := getattr(module, "bias", None), Tensor):
-            bias.zero_()
+            _set(gamma, attention_gain(tuple(gamma.shape)))
+        if isinstance(own_bias := getattr(module, "bias", None), Tensor):
+            _set(own_bias, bias(tuple(own_bias.shape)))
 
 
 def _layers(outer: nn.Module, path: str) -> Iterator[tuple[str, nn.Module, list[nn.Module], int]]:

@@ -6,9 +6,7 @@ Batch normalisation and LeakyReLU need no class here: stock torch keeps the unbi
 from __future__ import annotations
 
 import math
-import threading
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from typing import Any
 
 import torch
@@ -172,35 +170,23 @@ class SyncBatchNorm2d(nn.BatchNorm2d):
             self.num_batches_tracked.add_(1)
 
 
-_GIVEN = threading.local()
+def replace_modules(network: nn.Module, replacement: Callable[[nn.Module], nn.Module | None]) -> nn.Module:
+    """Put what ``replacement`` makes of a module, unless None, in its place and under its name; changed in place."""
+    for parent in list(network.modules()):
+        for name, module in list(parent.named_children()):
+            if (new := replacement(module)) is not None:
+                parent.add_module(name, new)
+    return network
 
 
-@contextmanager
-def dropping(numbers: Tensor) -> Iterator[None]:
-    """Within, dropout layers take their decisions from ``numbers`` ``[B, C]``, U[0, 1): the first one from the first
-    columns, a column a channel, the next one from those that follow.
-    """
-    _GIVEN.numbers = numbers
-    try:
-        yield
-    finally:
-        _GIVEN.numbers = None
-
-
-class ChannelDropout(nn.Dropout2d):
-    """Dropout of whole channels (Tompson et al. 2015, arXiv:1411.4280), decided by :func:`dropping`'s numbers where
-    there are any: a channel goes where its number is below ``p``.
-    """
-
-    def forward(self, input: Tensor) -> Tensor:
-        """``[B, C, H, W]``, what stays divided by ``1 - p``; in evaluation unchanged."""
-        numbers = getattr(_GIVEN, "numbers", None)
-        if not self.training or not self.p or numbers is None:
-            return super().forward(input)
-        channels = input.shape[1]
-        _GIVEN.numbers = numbers[:, channels:]
-        kept = (numbers[:, :channels, None, None] >= self.p).to(input.dtype) / (1 - self.p)
-        return input * kept
+def batch_norm_like(norm: nn.BatchNorm2d, kind: type[nn.BatchNorm2d]) -> nn.BatchNorm2d:
+    """A batch norm of another class with the very parameters and running statistics of ``norm``."""
+    tracks = norm.track_running_stats
+    found = kind(norm.num_features, norm.eps, norm.momentum, track_running_stats=tracks, device="meta")
+    found.weight, found.bias = norm.weight, norm.bias
+    for name, statistic in norm.named_buffers():
+        setattr(found, name, statistic)
+    return found.train(norm.training)
 
 
 def stored(module: nn.Module) -> Tensor:

@@ -27,12 +27,12 @@ def g_loss(cfg: LossConfig, fake: Tensor) -> Tensor:
     return G_LOSSES[cfg.kind](fake)
 
 
-def auxiliary_loss(cfg: LossConfig, classes: Tensor, labels: Tensor) -> Tensor:
+def auxiliary_loss(cfg: LossConfig, class_logits: Tensor, labels: Tensor) -> Tensor:
     """Weighted mean cross-entropy of naming the class, from logits ``[B, K]`` and labels ``[B]`` of 0 ... K - 1.
 
     Odena et al. 2017, arXiv:1610.09585, equation 3.
     """
-    return cfg.auxiliary_weight * F.cross_entropy(classes, labels.long())
+    return cfg.auxiliary_weight * F.cross_entropy(class_logits, labels.long())
 
 
 def gradient_penalty(

@@ -13,7 +13,8 @@ from torch.nn import BatchNorm2d, Conv2d, Flatten, LeakyReLU, Linear, Module, Si
 
 from shared_impl.config.presets import checked
 from shared_impl.config.systems import UpsampleDCGANConfig
-from torch_impl.layers import ChannelDropout, initialise
+from torch_impl.dropout import ChannelDropout
+from torch_impl.layers import initialise
 
 
 class UpsampleDCGANGenerator(nn.Sequential):

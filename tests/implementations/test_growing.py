@@ -98,21 +98,21 @@ def test_a_step_has_its_stage(step, stage, weights, side, portions):
     config = config_of()
     assert growing.stage(config, step) == stage and growing.weights(config, step) == pytest.approx(weights)
     assert (growing.side(config, step), growing.portions(config, step)) == (side, portions)
-    assert growing.begins(config, step) == (step in (4, 8))
-    assert growing.shown(config, step + 1, 2).tolist() == [[*growing.weights(config, step), 0.0, 0.0][:2]] * 2
+    assert growing.begins_stage(config, step) == (step in (4, 8))
+    assert growing.weights_after(config, step + 1, 2).tolist() == [[*growing.weights(config, step), 0.0, 0.0][:2]] * 2
 
 
 def test_what_does_not_grow_has_one_stage():
     config = configured("dcgan_tiny")
     for step in (0, 5000):
-        assert (growing.stage(config, step), growing.weights(config, step), growing.begins(config, step)) == (
+        assert (growing.stage(config, step), growing.weights(config, step), growing.begins_stage(config, step)) == (
             0,
             (),
             False,
         )
         assert (growing.side(config, step), growing.portions(config, step)) == (64, 1)
         assert growing.batches_before(config, step) == step * config.training.d_updates
-    assert growing.shown(config, 7, 3).shape == (3, 0)
+    assert growing.weights_after(config, 7, 3).shape == (3, 0)
 
 
 def test_a_run_knows_how_many_batches_it_has_taken_and_when_it_has_grown():
@@ -275,8 +275,9 @@ def test_real_images_are_as_coarse_and_as_faded_as_generated_ones():
         (share[:, 0, 0], (1 - share) * coarse(images, 4) + share * coarse(images, 8)),
         (np.c_[np.ones(2), share[:, 0, 0, 0]], (1 - share) * coarse(images, 8) + share * images),
     ):
-        got = tf_impl.growing.seen(tf.constant(images), (4, 8, 16), tf.constant(weights)).numpy()
-        port = torch_impl.growing.seen(torch.from_numpy(images).movedim(-1, 1), (4, 8, 16), torch.from_numpy(weights))
+        got = tf_impl.growing.images_at_stage(tf.constant(images), (4, 8, 16), tf.constant(weights)).numpy()
+        as_torch = torch.from_numpy(images).movedim(-1, 1)
+        port = torch_impl.growing.images_at_stage(as_torch, (4, 8, 16), torch.from_numpy(weights))
         np.testing.assert_allclose(got, expected, atol=1e-14)
         np.testing.assert_allclose(port.movedim(1, -1).numpy(), expected, atol=1e-14)
 

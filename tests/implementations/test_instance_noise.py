@@ -23,12 +23,12 @@ def plain(tensor):
 def judged(implementation, trainer, images, noise):
     """D's mean logit of images that got the noise."""
     images = images + (np.moveaxis(noise, -1, 1) if implementation == "torch_impl" else noise)
-    return float(plain(trainer._judged(trainer._tensor(images), trainer._drawn(0, 0), "real").scores).mean())
+    return float(plain(trainer.discriminate(trainer.tensor(images), trainer.draw_inputs(0, 0), "real").scores).mean())
 
 
 def generated(trainer, z):
     """G's images of latents."""
-    return plain(trainer._generated(trainer._drawn(0, 0)._replace(z=trainer._tensor(z))))
+    return plain(trainer.generate(trainer.draw_inputs(0, 0)._replace(z=trainer.tensor(z))))
 
 
 @pytest.mark.parametrize("implementation", ["tf_impl", "torch_impl"])

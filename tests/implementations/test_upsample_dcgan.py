@@ -1,4 +1,4 @@
-"""The DCGAN that upsamples, each implementation on its own: layers, statistics, dropout by numbers, bilinear doubling."""
+"""The DCGAN that upsamples, in each implementation: layers, statistics, dropout by numbers, bilinear doubling."""
 
 from __future__ import annotations
 
@@ -12,7 +12,6 @@ import torch.nn.functional as F
 import tf_impl
 import torch_impl
 from tf_impl import layers as ours
-from torch_impl import layers as port
 
 ROUNDING = 1e-14  # relative; sums of a few terms in float64 round to 1e-16
 
@@ -74,13 +73,13 @@ def test_numbers_decide_which_channels_go_layer_after_layer(float64):
     numbers = np.random.RandomState(1).uniform(size=(3, 7))
     kept = (numbers >= 0.25) / 0.75
     first, second = np.ones((3, 5, 4, 3)), np.ones((3, 2, 2, 4))
-    layers = [ours.ChannelDropout(0.25, name=name) for name in "ab"]
-    with ours.dropping(tf.constant(numbers)):
+    layers = [tf_impl.dropout.ChannelDropout(0.25, name=name) for name in "ab"]
+    with tf_impl.dropout.dropout_decided_by(tf.constant(numbers)):
         got = [layer(x, training=True).numpy() for layer, x in zip(layers, (first, second), strict=True)]
     np.testing.assert_array_equal(got[0], first * kept[:, None, None, :3])
     np.testing.assert_array_equal(got[1], second * kept[:, None, None, 3:])
-    modules = [port.ChannelDropout(0.25) for _ in "ab"]
-    with port.dropping(torch.from_numpy(numbers)):
+    modules = [torch_impl.dropout.ChannelDropout(0.25) for _ in "ab"]
+    with torch_impl.dropout.dropout_decided_by(torch.from_numpy(numbers)):
         twins = [m(torch.from_numpy(x).movedim(-1, 1)) for m, x in zip(modules, (first, second), strict=True)]
     for a, b in zip(got, twins, strict=True):
         np.testing.assert_array_equal(b.movedim(1, -1).numpy(), a)
@@ -89,15 +88,15 @@ def test_numbers_decide_which_channels_go_layer_after_layer(float64):
 def test_without_dropout_nothing_is_drawn_and_nothing_goes():
     nothing = np.empty((3, 0))  # what a trainer draws for a network that drops no channels
     x = np.random.RandomState(3).standard_normal((3, 5, 4, 3))
-    with ours.dropping(tf.constant(nothing)):
-        np.testing.assert_array_equal(ours.ChannelDropout(0.0, dtype="float64")(x, training=True), x)
-    with port.dropping(torch.from_numpy(nothing)):
-        assert torch.equal(port.ChannelDropout(0.0)(torch.from_numpy(x)), torch.from_numpy(x))
+    with tf_impl.dropout.dropout_decided_by(tf.constant(nothing)):
+        np.testing.assert_array_equal(tf_impl.dropout.ChannelDropout(0.0, dtype="float64")(x, training=True), x)
+    with torch_impl.dropout.dropout_decided_by(torch.from_numpy(nothing)):
+        assert torch.equal(torch_impl.dropout.ChannelDropout(0.0)(torch.from_numpy(x)), torch.from_numpy(x))
 
 
 def test_without_numbers_each_house_draws_its_own_and_in_evaluation_nothing_goes():
     x = np.ones((50, 2, 2, 40), np.float32)
-    layer, module = ours.ChannelDropout(0.25), port.ChannelDropout(0.25)
+    layer, module = tf_impl.dropout.ChannelDropout(0.25), torch_impl.dropout.ChannelDropout(0.25)
     for dropped in (layer(x, training=True).numpy(), module(torch.from_numpy(x).movedim(-1, 1)).movedim(1, -1).numpy()):
         share = (dropped[:, 0, 0] == 0).mean()
         assert abs(share - 0.25) < 0.05 and (dropped == dropped[:, :1, :1]).all()  # five deviations of 2,000 draws

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from torch_impl.trainer import Drawn, Trainer
+from torch_impl.trainer import Inputs, Trainer
 
 
 class Unshared(Trainer):
@@ -18,8 +18,9 @@ class Unshared(Trainer):
 class AllTheFirst(Trainer):
     """Draws the first device's latents and mixing weights on every device."""
 
-    def _drawn(self, step: int, update: int) -> Drawn:
+    def draw_inputs(self, step: int, update: int) -> Inputs:
+        """The inputs of an update, the first device's on each."""
         process, self.replicas.process = self.replicas.process, 0
-        drawn = super()._drawn(step, update)
+        inputs = super().draw_inputs(step, update)
         self.replicas.process = process
-        return drawn
+        return inputs

@@ -8,6 +8,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from torch_impl.layers import batch_norm_like, replace_modules
+
 
 class SlicedBatchNorm2d(nn.BatchNorm2d):
     """Normalises each of ``slices`` equal parts of a batch by the statistics of that part alone (Hoffer et al. 2017,
@@ -35,9 +37,14 @@ class SlicedBatchNorm2d(nn.BatchNorm2d):
 
 def slice_statistics(trainer: Any, slices: int) -> Any:
     """A torch trainer whose networks normalise as so many devices would, each by itself; changed in place."""
+
+    def sliced(module: nn.Module) -> nn.Module | None:
+        if not isinstance(module, nn.BatchNorm2d):
+            return None
+        norm = batch_norm_like(module, SlicedBatchNorm2d)
+        norm.slices = slices
+        return norm
+
     for network in (trainer.generator, trainer.discriminator):
-        for module in network.modules():
-            if isinstance(module, nn.BatchNorm2d):
-                module.__class__ = SlicedBatchNorm2d
-                vars(module)["slices"] = slices
+        replace_modules(network, sliced)
     return trainer

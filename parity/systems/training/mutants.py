@@ -14,7 +14,7 @@ from parity.systems.training.implementations import Implementation, TorchTrainer
 from shared_impl.config.schema import Config
 from shared_impl.data.moments import Moments
 from torch_impl.checkpoints import restore
-from torch_impl.trainer import Drawn
+from torch_impl.trainer import Inputs
 
 Array = np.ndarray
 Fault = Callable[[Implementation], Implementation]
@@ -64,24 +64,25 @@ def in_processes(trainer: str) -> Fault:
 class SwappedRates(TorchTrainer):
     """Gives each network the other's learning rate."""
 
-    def update_both(self, real: Tensor, drawn: Drawn, lr_d: float, lr_g: float) -> dict[str, Tensor]:
+    def joint_step(self, inputs: Inputs, lr_d: float, lr_g: float) -> dict[str, Tensor]:
         """One update of each, at the wrong rates."""
-        return super().update_both(real, drawn, lr_g, lr_d)
+        return super().joint_step(inputs, lr_g, lr_d)
 
 
 class ReusedMixing(TorchTrainer):
     """Mixes real and fake by the first update's weights in every update of a step."""
 
-    def _drawn(self, step: int, update: int) -> Drawn:
-        return super()._drawn(step, update)._replace(alpha=super()._drawn(step, 0).alpha)
+    def draw_inputs(self, step: int, update: int) -> Inputs:
+        """The inputs of an update, with its fault."""
+        return super().draw_inputs(step, update)._replace(alpha=super().draw_inputs(step, 0).alpha)
 
 
 class NoiseForDAlone(TorchTrainer):
     """Has D judge G's fakes without instance noise when G learns."""
 
-    def update_generator(self, drawn: Drawn, lr: float) -> dict[str, Tensor]:
+    def generator_step(self, inputs: Inputs, lr: float, made: Tensor | None = None) -> dict[str, Tensor]:
         """One update of G, by a D that sees more than it has learnt from."""
-        return super().update_generator(drawn._replace(noise=torch.zeros_like(drawn.noise)), lr)
+        return super().generator_step(inputs._replace(noise=torch.zeros_like(inputs.noise)), lr, made)
 
 
 class LateSchedule(TorchTrainer):
@@ -94,8 +95,9 @@ class LateSchedule(TorchTrainer):
         self.now = step
         return super().step(max(step - 1, 0), batches)
 
-    def _drawn(self, step: int, update: int) -> Drawn:
-        return super()._drawn(self.now, update)
+    def draw_inputs(self, step: int, update: int) -> Inputs:
+        """The inputs of an update, with its fault."""
+        return super().draw_inputs(self.now, update)
 
 
 def forgets_average(implementation: Implementation) -> Implementation:
