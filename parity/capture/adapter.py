@@ -1,28 +1,48 @@
 """What the engine asks of a model, whatever framework it is written in. Plain NumPy.
 
-:class:`ModelAdapter` is what both sides offer. The reference also says what inputs it takes, the port can be tried on
-inputs that it may refuse; :class:`parity.capture.keras_adapter.KerasSide` and
-:class:`parity.capture.torch_adapter.TorchSide` implement them.
+:class:`ModelAdapter` is implemented by :class:`parity.capture.keras_adapter.KerasAdapter` and
+:class:`parity.capture.torch_adapter.TorchAdapter`. Everything above this package works with the protocol alone, so
+either framework may stand on either side.
 """
 
 from __future__ import annotations
 
 from contextlib import AbstractContextManager
+from dataclasses import dataclass
 from typing import Any, Protocol
 
 import numpy as np
 
 from parity.capture.steps import Step, Trace
+from parity.verdict import first_line
 
 Array = np.ndarray
 Gradients = tuple[dict[tuple[str, str], Array], list[Array | None]]
 """Gradients by ``(step name, parameter)``, and by each input (None for integers), in the framework's own layout."""
 
 
-class ModelAdapter(Protocol):
-    """One model that can be run, differentiated, read and written, without any effect on the caller's own model.
+@dataclass(frozen=True)
+class Attempt:
+    """A run that may have failed: what ran before the error, the error, and the module in which it was raised.
 
-    Everything but :meth:`unclaimed`, :meth:`holder` and :meth:`sick` is meant for use inside :meth:`working`.
+    After an error the trace continues with the layers that did not run, in the order in which the model holds them,
+    without output shapes.
+    """
+
+    trace: Trace
+    error: Exception | None = None
+    failed_module: str = ""
+
+    @property
+    def message(self) -> str:
+        """The error in one line; empty if the run succeeded."""
+        return "" if self.error is None else first_line(self.error)
+
+
+class ModelAdapter(Protocol):
+    """One model that can be run, differentiated, read and written without any effect on the caller's own model.
+
+    Runs, gradients and writes are meant for use inside :meth:`precision`.
     """
 
     @property
@@ -31,10 +51,30 @@ class ModelAdapter(Protocol):
 
     @property
     def channels_first(self) -> bool:
-        """Whether images are ``[N, C, H, W]``."""
+        """Whether images are ``[N, C, *S]``."""
 
-    def working(self, dtype: str = "float64") -> AbstractContextManager[Any]:
-        """Within this context the model computes in ``dtype`` on a copy of its variables, with dropout inert."""
+    def precision(self, dtype: str = "float64") -> AbstractContextManager[Any]:
+        """Within this context the model computes in ``dtype`` on a copy of its variables, with dropout disabled.
+
+        The copy is made once per ``dtype`` and keeps what is written to it. On entry running statistics are restored
+        to the values last kept.
+        """
+
+    # Inputs
+
+    def input_specs(self) -> list[tuple[tuple[int | None, ...], str]] | None:
+        """``(shape, dtype)`` of each input, batch first; None if the model does not declare them."""
+
+    def input_names(self) -> list[str]:
+        """Names of the inputs in positional order; empty if the model does not declare them."""
+
+    def pass_inputs_by_name(self, names: list[str]) -> None:
+        """From now on inputs are passed in the order of ``names``, if the model knows exactly these names."""
+
+    def has_embedding(self) -> bool:
+        """Whether the model has an embedding, which limits the integers it accepts."""
+
+    # Running
 
     def run(
         self,
@@ -46,52 +86,16 @@ class ModelAdapter(Protocol):
     ) -> Trace:
         """Run once and record every step.
 
-        ``replace`` exchanges the outputs of the steps it names. Running statistics are put back unless ``keep_state``.
+        Args:
+            inputs: arrays in the framework's own layout.
+            training: run in training mode.
+            replace: outputs to substitute, by step name.
+            values: record inputs and outputs of steps, not only their shapes.
+            keep_state: leave running statistics as the run made them instead of restoring them.
         """
 
-    def gradients(
-        self,
-        inputs: list[Array],
-        cotangents: list[Array],
-        steps: list[Step],
-        training: bool = False,
-        penalty: bool = False,
-    ) -> Gradients:
-        """Gradients of ``sum(output * cotangent)``, or with ``penalty`` of its squared input gradient's mean."""
-
-    def read(self, step: Step, slot: str) -> Array:
-        """A parameter's or statistic's value, in the framework's layout."""
-
-    def write(self, step: Step, slot: str, value: Array) -> None:
-        """Set a parameter or statistic."""
-
-    def holder(self, step: Step, slot: str) -> int:
-        """Which variable holds a parameter: equal for layers that share it."""
-
-    def sick(self) -> list[str]:
-        """Names of the parameters and statistics that hold NaN or infinity."""
-
-    def unclaimed(self, steps: list[Step]) -> list[str]:
-        """Names of the parameters that no recorded step owns."""
-
-    def keep_state(self) -> None:
-        """Remember the running statistics as they are now; training-mode runs return to them."""
-
-    def restore_state(self) -> None:
-        """Put the running statistics back to where they were last kept."""
-
-
-class ReferenceAdapter(ModelAdapter, Protocol):
-    """A model that says what inputs it takes."""
-
-    def input_specs(self) -> list[tuple[tuple[int | None, ...], str]] | None:
-        """``(shape, dtype)`` of each input, batch first; None if the model does not tell."""
-
-    def input_names(self) -> list[str]:
-        """Names of the inputs in their order; empty if the model does not tell."""
-
-    def embeds(self) -> bool:
-        """Whether the model has an embedding, which limits what integers it takes."""
+    def attempt(self, inputs: list[Array]) -> Attempt:
+        """An evaluation-mode run without values that may fail; its error is returned, not raised."""
 
     def gradients(
         self,
@@ -102,25 +106,40 @@ class ReferenceAdapter(ModelAdapter, Protocol):
         penalty: bool = False,
         exact_moments: bool = False,
     ) -> Gradients:
-        """As :meth:`ModelAdapter.gradients`; ``exact_moments`` differentiates the mean inside a batch's variance."""
+        """Gradients of ``sum(output * cotangent)`` by every trainable parameter of ``steps`` and by every input.
 
-
-class PortAdapter(ModelAdapter, Protocol):
-    """A model that may not run at all on the reference's inputs."""
-
-    stopped: str
-
-    def take_names(self, names: list[str]) -> None:
-        """Pass inputs by these names from now on, if the model knows them."""
-
-    def attempt(self, inputs: list[Array]) -> tuple[Trace, str]:
-        """A run that may fail: what ran up to there, and the error in one line ("" if none).
-
-        :attr:`stopped` names the module that failed.
+        Args:
+            penalty: differentiate the mean over samples of the squared norm of that sum's input gradient instead,
+                which needs a double backward (the WGAN-GP term without its root, whose gradient is NaN at zero).
+            exact_moments: differentiate through the mean inside a batch's variance, where TensorFlow stops the
+                gradient; torch always does.
         """
 
-    def set_slope(self, step: Step, slope: float) -> None:
-        """Evaluate that step's leaky ReLU at this slope."""
+    def set_leaky_relu_slope(self, step: Step, slope: float) -> None:
+        """Evaluate that step's leaky ReLU with this negative slope from now on."""
 
-    def adopt(self, dtype: str) -> None:
-        """Take over the weights that the copy in ``dtype`` holds, and its statistics as they were last kept."""
+    # Weights and running statistics
+
+    def read(self, step: Step, slot: str) -> Array:
+        """A parameter's or running statistic's value, in the framework's layout."""
+
+    def write(self, step: Step, slot: str, value: Array) -> None:
+        """Set a parameter or running statistic; the caller has checked its shape."""
+
+    def variable_id(self, step: Step, slot: str) -> int:
+        """Identity of the variable that holds a parameter: equal for layers that share it."""
+
+    def nonfinite_variables(self) -> list[str]:
+        """Names of the parameters and running statistics that hold NaN or infinity."""
+
+    def unrecorded_parameters(self, steps: list[Step]) -> list[str]:
+        """Names of the parameters that belong to none of ``steps``."""
+
+    def copy_weights_from(self, dtype: str) -> None:
+        """Take over the weights of the copy in another ``dtype``, and its running statistics as last kept."""
+
+    def keep_state(self) -> None:
+        """Remember the running statistics as they are now; training-mode runs restore them."""
+
+    def restore_state(self) -> None:
+        """Restore the running statistics last kept."""

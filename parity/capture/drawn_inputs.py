@@ -1,4 +1,4 @@
-"""Inputs that leave a bug no place to hide: random values, impulses and index ramps; never constants. Plain NumPy."""
+"""Adversarial test inputs: random values, impulses and index ramps, never constants. Plain NumPy."""
 
 from __future__ import annotations
 
@@ -16,11 +16,12 @@ def draw(shapes: list[tuple[int | None, ...]], integers: list[int | None], batch
     """
     rng = np.random.default_rng([seed, batch])
     return [
-        _draw(closed(shape, batch, size), vocabulary, rng) for shape, vocabulary in zip(shapes, integers, strict=True)
+        _draw(full_shape(shape, batch, size), vocabulary, rng)
+        for shape, vocabulary in zip(shapes, integers, strict=True)
     ]
 
 
-def closed(shape: tuple[int | None, ...], batch: int, size: int) -> tuple[int, ...]:
+def full_shape(shape: tuple[int | None, ...], batch: int, size: int) -> tuple[int, ...]:
     """The shape with its batch and free dimensions filled in."""
     free = iter(FREE_SIZES[size])
     return (batch, *(int(n) if n is not None else next(free) for n in shape[1:]))
@@ -36,8 +37,8 @@ def adversarial(random: list[Array], brief: bool = False) -> list[Array]:
     """``random`` with an impulse and an index ramp, or if ``brief`` the impulse alone, appended to the batch of every
     floating input.
 
-    The impulse stands off-centre (a third down, a quarter across) and is different in every channel; the ramp runs
-    from -1 to 1 over all positions and so tells every position from every other.
+    The impulse is off-centre (a third down, a quarter across) and different in every channel; the ramp runs from -1 to
+    1 over all positions, so that no two positions hold the same value.
     """
     probes = (_impulse,) if brief else (_impulse, _ramp)
     return [
@@ -66,8 +67,8 @@ def _ramp(x: Array) -> Array:
     return np.linspace(-1.0, 1.0, max(count, 2))[:count].reshape(1, *x.shape[1:])
 
 
-def lively(name: str, value: Array, rng: np.random.Generator) -> Array:
-    """A parameter that hides no bug: constant ones (fresh biases, BN scales) get a spread of 0.1 around their value.
+def perturb_constant(name: str, value: Array, rng: np.random.Generator) -> Array:
+    """A constant parameter (a fresh bias, a BN scale) with noise of 0.1 around its value; any other as it is.
 
     A zero bias would hide a missing bias, a unit variance a wrong epsilon. Variances stay positive.
     """

@@ -1,4 +1,4 @@
-"""The first run of each side: on what inputs, in which layout, and how far the port gets. Plain NumPy."""
+"""Dry runs: on which inputs the reference runs, and in which layout the port accepts them. Plain NumPy."""
 
 from __future__ import annotations
 
@@ -6,11 +6,11 @@ import re
 from contextlib import suppress
 from dataclasses import dataclass
 from itertools import product
-from typing import Any
 
 import numpy as np
 
 from parity.capture import drawn_inputs
+from parity.capture.adapter import ModelAdapter
 from parity.capture.steps import Trace
 from parity.numerics.layouts import Layout, ordered
 from parity.verdict import UnusableInput, first_line
@@ -18,12 +18,13 @@ from parity.verdict import UnusableInput, first_line
 Array = np.ndarray
 IMAGE_FIRST = ("conv", "conv-transpose", "batchnorm", "pool", "global-pool", "upsample")
 ATTEMPTS = 16
-"""Ways of handing the inputs over that are tried at most: more than four inputs of open layout are rare."""
+"""Largest number of input layouts that are tried: more than four inputs of ambiguous layout are rare."""
 
 
 @dataclass(frozen=True)
-class Trial:
-    """A first run of the port; ``crash`` is its error where it stopped, in the module ``stopped``."""
+class DryRun:
+    """A run of the port on ``layouts`` of its inputs; ``crash`` is its error in one line, ``stopped`` the module that
+    raised it, both empty if it ran to its end."""
 
     layouts: list[Layout]
     trace: Trace
@@ -31,14 +32,22 @@ class Trial:
     stopped: str = ""
 
 
-def first_runs(
-    reference: Any, port: Any, inputs: list[Array] | None, seed: int, mirrored: bool, brief: bool
-) -> tuple[list[Array], Trace, Trial]:
-    """Both sides on the caller's inputs, or on two samples drawn for the reference (one if ``brief``): those inputs,
-    the reference's trace and the port's trial.
+@dataclass(frozen=True)
+class FirstRuns:
+    """Both sides' first runs on the same ``inputs``, which are in the reference's layout."""
 
-    They run in float64, in which they are measured; where that fails, in float32 too, which tells whether it is the
-    precision that they cannot take.
+    inputs: list[Array]
+    reference: Trace
+    port: DryRun
+
+
+def first_runs(
+    reference: ModelAdapter, port: ModelAdapter, inputs: list[Array] | None, seed: int, mirrored: bool, brief: bool
+) -> FirstRuns:
+    """Run both sides on the caller's inputs, or on two samples drawn for the reference (one if ``brief``).
+
+    Both run in float64, in which they are measured; if that fails, in float32 too, which shows whether float64 is the
+    reason.
 
     Raises:
         UnusableInput: the reference does not run.
@@ -46,72 +55,80 @@ def first_runs(
     samples = 1 if brief else 2
     with suppress(UnusableInput):
         random, trace = run_reference(reference, inputs, seed, samples, "float64")
-        trial = run_port(port, random, reference.input_names(), trace, mirrored, "float64")
-        if not trial.crash:
-            return random, trace, trial
+        dry_run = run_port(port, random, reference.input_names(), trace, mirrored, "float64")
+        if not dry_run.crash:
+            return FirstRuns(random, trace, dry_run)
     random, trace = run_reference(reference, inputs, seed, samples)
-    trial = run_port(port, random, reference.input_names(), trace, mirrored)
-    return random, trace, in_float64(reference, port, random, trial)
+    dry_run = run_port(port, random, reference.input_names(), trace, mirrored)
+    return FirstRuns(random, trace, in_float64(reference, port, random, dry_run))
 
 
 def run_reference(
-    reference: Any, inputs: list[Array] | None, seed: int, samples: int = 2, dtype: str = "float32"
+    reference: ModelAdapter, inputs: list[Array] | None, seed: int, samples: int = 2, dtype: str = "float32"
 ) -> tuple[list[Array], Trace]:
-    """The reference on the caller's inputs, or on so many samples drawn for its shapes.
+    """Run the reference on the caller's inputs, or on ``samples`` samples drawn for its input shapes.
 
     Raises:
-        UnusableInput: it does not run on them, or does not tell its input shape.
+        UnusableInput: it does not run on them, or does not declare its input shapes.
     """
-    with reference.working(dtype):
-        return _on_given(reference, inputs) if inputs is not None else _on_drawn(reference, seed, samples)
+    with reference.precision(dtype):
+        return _run_given(reference, inputs) if inputs is not None else _run_drawn(reference, seed, samples)
 
 
 def run_port(
-    port: Any, random: list[Array], names: list[str], reference_trace: Trace, mirrored: bool, dtype: str = "float32"
-) -> Trial:
-    """The port on the same inputs, in the layout that it accepts: the first under which its outputs fit, else the first
-    under which it runs, else the one under which it gets furthest. Inputs are passed in the reference's order, or by
-    their ``names`` where the port knows them."""
+    port: ModelAdapter,
+    random: list[Array],
+    names: list[str],
+    reference_trace: Trace,
+    mirrored: bool,
+    dtype: str = "float32",
+) -> DryRun:
+    """Run the port on the same inputs, in the layout that it accepts.
+
+    That is the first layout under which its output shapes fit, else the first under which it runs, else the one under
+    which most of its layers run. Inputs are passed in the reference's order, or by ``names`` if the port knows them.
+    """
     computing = next((step.kind for step in reference_trace.steps if step.matchable), "")
     images = any(x.ndim > 3 for x in random) or computing in IMAGE_FIRST
-    ways = product(*(_ways(x, images, mirrored) for x in random))
-    trials: list[tuple[tuple[int, int], Trial]] = []
-    port.take_names(names)
-    with port.working(dtype):
-        for _, way in zip(range(ATTEMPTS), ways, strict=False):
-            layouts = list(way)
-            trace, crash = port.attempt([layout.to_port(x) for layout, x in zip(layouts, random, strict=True)])
-            trial = Trial(layouts, trace, crash, port.stopped if crash else "")
-            if not crash and _fits(reference_trace, trace):
-                return trial
-            reached = sum(bool(step.output_shape) for step in trace.steps)
-            trials.append(((not crash, 0 if not crash else reached), trial))
-    return max(trials, key=lambda ranked: ranked[0])[1]
+    candidates = product(*(_input_layouts(x, images, mirrored) for x in random))
+    tried: list[tuple[tuple[int, int], DryRun]] = []
+    port.pass_inputs_by_name(names)
+    with port.precision(dtype):
+        for _, candidate in zip(range(ATTEMPTS), candidates, strict=False):
+            layouts = list(candidate)
+            attempt = port.attempt([layout.to_port(x) for layout, x in zip(layouts, random, strict=True)])
+            dry_run = DryRun(layouts, attempt.trace, attempt.message, attempt.failed_module)
+            if attempt.error is None and _shapes_fit(reference_trace, attempt.trace):
+                return dry_run
+            layers_run = sum(bool(step.output_shape) for step in attempt.trace.steps)
+            tried.append(((attempt.error is None, 0 if attempt.error is None else layers_run), dry_run))
+    return max(tried, key=lambda ranked: ranked[0])[1]
 
 
-def in_float64(reference: Any, port: Any, random: list[Array], trial: Trial) -> Trial:
-    """The same trial, or its failure where a side does not run in float64, in which everything is measured.
+def in_float64(reference: ModelAdapter, port: ModelAdapter, random: list[Array], dry_run: DryRun) -> DryRun:
+    """The dry run, replaced by its failure if the port does not run in float64, in which everything is measured.
 
     Raises:
-        UnusableInput: the reference does not.
+        UnusableInput: the reference does not run in float64.
     """
-    with reference.working("float64"):
-        try:
-            reference.run(random, values=False)
-        except Exception as error:
-            raise UnusableInput(
-                f"the reference does not run in float64, in which parity measures ({_reason(error)}): give "
-                "constants the dtype of what they meet (ops.cast(0.5, x.dtype))"
-            ) from error
-    if trial.crash:
-        return trial
-    with port.working("float64"):
-        trace, crash = port.attempt([layout.to_port(x) for layout, x in zip(trial.layouts, random, strict=True)])
-    return Trial(trial.layouts, trace, f"in float64: {crash}", port.stopped) if crash else trial
+    with reference.precision("float64"):
+        attempt = reference.attempt(random)
+    if attempt.error is not None:
+        raise UnusableInput(
+            f"the reference does not run in float64, in which parity measures ({_reason(attempt.error)}): give "
+            "constants the dtype of what they meet (ops.cast(0.5, x.dtype))"
+        ) from attempt.error
+    if dry_run.crash:
+        return dry_run
+    with port.precision("float64"):
+        attempt = port.attempt([layout.to_port(x) for layout, x in zip(dry_run.layouts, random, strict=True)])
+    if attempt.error is None:
+        return dry_run
+    return DryRun(dry_run.layouts, attempt.trace, f"in float64: {attempt.message}", attempt.failed_module)
 
 
-def _ways(x: Array, images: bool, mirrored: bool) -> list[Layout]:
-    """The layouts in which a port may take an input, the likeliest first."""
+def _input_layouts(x: Array, images: bool, mirrored: bool) -> list[Layout]:
+    """The layouts in which a port may accept an input, the likeliest first."""
     if x.ndim < 2 or x.ndim == 2 and x.dtype.kind != "f":
         return [Layout()]
     count = int(np.prod(x.shape[1:]))
@@ -119,33 +136,34 @@ def _ways(x: Array, images: bool, mirrored: bool) -> list[Layout]:
     if x.ndim == 2:
         return [Layout(), column]
     first, plain = Layout(channels_first=True, mirrored=mirrored), Layout(mirrored=mirrored)
-    ways = [first, plain] if images else [plain, first]
+    layouts = [first, plain] if images else [plain, first]
     if all(n == 1 for n in x.shape[1:-1]):
-        ways.append(ordered(np.arange(count), x.shape, (len(x), count)))
-    return ways
+        layouts.append(ordered(np.arange(count), x.shape, (len(x), count)))
+    return layouts
 
 
-def _fits(reference_trace: Trace, trace: Trace) -> bool:
+def _shapes_fit(reference_trace: Trace, trace: Trace) -> bool:
+    """Whether every output of the port has the shape of the reference's in one of both layouts."""
     pairs = zip(reference_trace.result, trace.result, strict=False)
     same = len(reference_trace.result) == len(trace.result)
     return same and all(any(Layout(first).fits(a.shape, b.shape) for first in (True, False)) for a, b in pairs)
 
 
-def _on_given(reference: Any, inputs: list[Array]) -> tuple[list[Array], Trace]:
+def _run_given(reference: ModelAdapter, inputs: list[Array]) -> tuple[list[Array], Trace]:
     expected = reference.input_specs()
     if expected is not None and len(expected) == len(inputs):
         inputs = [x if "int" in dtype else x.astype(np.float64) for x, (_, dtype) in zip(inputs, expected, strict=True)]
-    try:
-        return inputs, reference.run(inputs, values=False)
-    except Exception as error:
+    attempt = reference.attempt(inputs)
+    if attempt.error is not None:
         raise UnusableInput(
             f"the reference does not accept inputs of shape {[x.shape for x in inputs]}"
             + (f"; it expects {[shape for shape, _ in expected]}" if expected else "")
-            + f" (batch first, channels last): {_reason(error)}"
-        ) from error
+            + f" (batch first, channels last): {_reason(attempt.error)}"
+        ) from attempt.error
+    return inputs, attempt.trace
 
 
-def _on_drawn(reference: Any, seed: int, samples: int) -> tuple[list[Array], Trace]:
+def _run_drawn(reference: ModelAdapter, seed: int, samples: int) -> tuple[list[Array], Trace]:
     specs = reference.input_specs()
     if specs is None:
         raise UnusableInput(
@@ -156,8 +174,9 @@ def _on_drawn(reference: Any, seed: int, samples: int) -> tuple[list[Array], Tra
     error: Exception | None = None
     for size in range(len(drawn_inputs.FREE_SIZES)):
         try:
-            if reference.embeds():  # indices into an embedding are told by a run on what every embedding has
-                zeros = [np.zeros(drawn_inputs.closed(shape, samples, size), _kind(dtype)) for shape, dtype in specs]
+            if reference.has_embedding():  # a run on zeros, valid in every embedding, shows the vocabularies
+                zeros = [np.zeros(drawn_inputs.full_shape(shape, samples, size), _numpy_dtype(dtype))
+                         for shape, dtype in specs]  # fmt: skip
                 trace = reference.run(zeros, values=False)
                 return drawn_inputs.draw(shapes, _vocabularies(specs, trace), samples, seed, size), trace
             random = drawn_inputs.draw(shapes, _vocabularies(specs, Trace()), samples, seed, size)
@@ -172,18 +191,18 @@ def _on_drawn(reference: Any, seed: int, samples: int) -> tuple[list[Array], Tra
 
 
 def _reason(error: Exception | None) -> str:
-    """The error in one line, without Keras's frame around it."""
+    """The error in one line, without the text that Keras puts around it."""
     lines = [re.sub(r"\x1b\[\d*m", "", line).strip() for line in str(error).splitlines()]
-    telling = [line for line in lines if line and not line.startswith("Exception encountered when calling")]
-    return f"{type(error).__name__}: {telling[0]}" if telling else first_line(error)
+    relevant = [line for line in lines if line and not line.startswith("Exception encountered when calling")]
+    return f"{type(error).__name__}: {relevant[0]}" if relevant else first_line(error)
 
 
-def _kind(dtype: str) -> str:
+def _numpy_dtype(dtype: str) -> str:
     return "int64" if "int" in dtype else "float64"
 
 
-def _vocabularies(specs: list[Any], trace: Trace) -> list[int | None]:
-    """Of how many kinds the integers of each input are: indices into an embedding, or else 0 and 1."""
+def _vocabularies(specs: list[tuple[tuple[int | None, ...], str]], trace: Trace) -> list[int | None]:
+    """For each input the number of valid integers (an embedding's vocabulary, else 2); None for other inputs."""
     found: list[int | None] = []
     for number, (_, dtype) in enumerate(specs):
         sizes = [step.attributes["vocabulary"] for step in trace.steps

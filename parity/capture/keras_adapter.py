@@ -1,7 +1,7 @@
-"""The Keras side of a comparison: trace, gradients and weights of any Keras model, in float32 or float64.
+"""Runs, gradients and weights of any Keras model, in float32 or float64.
 
-The caller's model is lent, never changed: inside :meth:`KerasSide.working` every variable's value is exchanged for
-one of the adapter's own in the wanted precision, and put back afterwards, whatever happens.
+Inside :meth:`KerasAdapter.precision` every variable's value is replaced by the adapter's own copy in that precision,
+and restored afterwards, also after an error: the caller's model is never changed.
 """
 
 from __future__ import annotations
@@ -14,18 +14,17 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from parity.capture.keras_layer_kinds import overwritten_variables
+from parity.capture.adapter import Attempt, Gradients
+from parity.capture.keras_layer_kinds import classify, overwritten_variables
 from parity.capture.keras_recording import recording
-from parity.capture.keras_substitutes import exact_moments as moments_let_through
-from parity.capture.keras_substitutes import standing_in
+from parity.capture.keras_steps import SLOTS, layer_step
+from parity.capture.keras_substitutes import differentiable_moments, exact_kernels
 from parity.capture.steps import STATISTICS, Recorder, Step, Trace
 from parity.verdict import UnusableInput
 
-Gradients = tuple[dict[tuple[str, str], np.ndarray], list[np.ndarray | None]]
 
-
-class KerasSide:
-    """Adapter with the same verbs as :class:`parity.capture.torch_adapter.TorchSide`."""
+class KerasAdapter:
+    """A :class:`parity.capture.adapter.ModelAdapter` of a built ``keras.Model`` that works channels last."""
 
     framework = "Keras"
     channels_first = False
@@ -47,12 +46,14 @@ class KerasSide:
             raise UnusableInput(f"the Keras model '{model.name}' works channels first ({', '.join(first)}): build it "
                                 "with data_format='channels_last'")  # fmt: skip
         self.model = model
+        self._slopes: dict[str, float] = {}
+        self._order: list[int] = []
         self._copies: dict[tuple[str, int], tf.Variable] = {}
         self._states: dict[str, list[tuple[Any, np.ndarray]]] = {}
         self._dtype = ""
 
     def input_specs(self) -> list[tuple[tuple[int | None, ...], str]] | None:
-        """``(shape, dtype)`` of each input, batch first; None if the model does not tell (subclassed)."""
+        """``(shape, dtype)`` of each input, batch first; None if the model does not declare them (subclassed)."""
         inputs = getattr(self.model, "inputs", None)
         if inputs:
             return [(tuple(tensor.shape), str(tensor.dtype)) for tensor in inputs]
@@ -61,20 +62,21 @@ class KerasSide:
         return [((None, *shape[1:]), "float32") for shape in known] if len(known) == 1 else None
 
     def input_names(self) -> list[str]:
-        """Names of the inputs in the order in which they are passed here; empty if the model does not tell."""
+        """Names of the inputs in positional order; empty if the model does not declare them."""
         return [tensor.name for tensor in getattr(self.model, "inputs", None) or []]
 
-    def embeds(self) -> bool:
+    def pass_inputs_by_name(self, names: list[str]) -> None:
+        """From now on inputs are passed in the order of ``names``, if these are the model's inputs."""
+        own = self.input_names()
+        self._order = [names.index(name) for name in own] if sorted(names) == sorted(own) else []
+
+    def has_embedding(self) -> bool:
         """Whether the model has an embedding."""
         return any(isinstance(layer, keras.layers.Embedding) for layer in self.model._flatten_layers())
 
     @contextmanager
-    def working(self, dtype: str = "float64") -> Iterator[KerasSide]:
-        """Within this context the model computes in ``dtype`` on copies of its variables, with dropout inert.
-
-        The copies are made once for each ``dtype`` and keep what is written to them; running statistics are again as
-        they were last kept.
-        """
+    def precision(self, dtype: str = "float64") -> Iterator[KerasAdapter]:
+        """Within this context the model computes in ``dtype`` on copies of its variables, with dropout disabled."""
         floatx, policy = keras.config.floatx(), keras.config.dtype_policy()
         eager = tf.config.functions_run_eagerly()
         layers = self.model._flatten_layers()
@@ -82,7 +84,7 @@ class KerasSide:
         tensors = [tensor for layer in layers for tensor in (getattr(layer, "_inputs", None) or [])]
         undo: list[tuple[Any, str, Any]] = []
 
-        def exchange(holder: Any, name: str, value: Any) -> None:
+        def replace(holder: Any, name: str, value: Any) -> None:
             undo.append((vars(holder), name, vars(holder)[name]))
             vars(holder)[name] = value
 
@@ -92,19 +94,19 @@ class KerasSide:
             keras.config.set_dtype_policy(dtype)
             for layer in layers:
                 if keras.backend.is_float_dtype(layer.compute_dtype):
-                    exchange(layer, "_dtype_policy", keras.DTypePolicy(dtype))
+                    replace(layer, "_dtype_policy", keras.DTypePolicy(dtype))
             inputs = [layer for layer in layers if isinstance(layer, keras.layers.InputLayer)]
             for tensor in [*tensors, *inputs]:
                 if keras.backend.is_float_dtype(tensor.dtype):
-                    exchange(tensor, "_dtype", dtype)
+                    replace(tensor, "_dtype", dtype)
             for variable in self.model.variables:
                 floating = keras.backend.is_float_dtype(variable.dtype)
-                exchange(variable, "_value", self._copy(variable, dtype if floating else variable.dtype))
+                replace(variable, "_value", self._copy(variable, dtype if floating else variable.dtype))
                 if floating:
-                    exchange(variable, "_dtype", dtype)
+                    replace(variable, "_dtype", dtype)
             self._dtype = dtype
             self._begin()
-            with standing_in():
+            with exact_kernels():
                 yield self
         finally:
             for holder, name, value in reversed(undo):
@@ -122,18 +124,33 @@ class KerasSide:
         values: bool = True,
         keep_state: bool = False,
     ) -> Trace:
-        """Run once and record every step; running statistics are put back unless ``keep_state``."""
-        recorder = Recorder(
-            _array, lambda x, like: tf.constant(x, dtype=like.dtype), -1, replace=replace, values=values
-        )
+        """Run once and record every step; running statistics are restored unless ``keep_state``."""
+        recorder = self._recorder(replace, values)
         tensors = [self._tensor(x) for x in inputs]
         recorder.begin(tensors)
-        with recording(recorder):
+        with recording(recorder, self._slopes):
             result = self._call(tensors, training)
         recorder.end(_outputs(result))
         if training and not keep_state:
             self.restore_state()
         return recorder.trace
+
+    def attempt(self, inputs: list[np.ndarray]) -> Attempt:
+        """An evaluation-mode run without values that may fail; its error is returned, not raised."""
+        recorder = self._recorder(None, values=False)
+        tensors = [self._tensor(x) for x in inputs]
+        recorder.begin(tensors)
+        with recording(recorder, self._slopes) as observer:
+            try:
+                recorder.end(_outputs(self._call(tensors, training=False)))
+                return Attempt(recorder.trace)
+            except Exception as error:
+                ran = {step.owner for step in recorder.trace.steps}
+                for layer in self.model._flatten_layers(include_self=False):
+                    kind, _ = classify(layer)
+                    if kind in SLOTS and layer.built and layer.name not in ran:
+                        recorder.trace.steps.append(layer_step(layer, kind, layer.name))
+                return Attempt(recorder.trace, error, observer.failed_layer)
 
     def gradients(
         self,
@@ -144,17 +161,12 @@ class KerasSide:
         penalty: bool = False,
         exact_moments: bool = False,
     ) -> Gradients:
-        """Gradients of ``sum(output * cotangent)`` by every trainable slot of ``steps`` and by every input.
-
-        With ``penalty`` the scalar is the mean over samples of the squared norm of that sum's input gradient, so
-        that its gradient needs a double backward (the WGAN-GP term without its root, which NaNs at zero).
-        ``exact_moments`` lets the gradient through the mean inside ``tf.nn.moments``, where TensorFlow stops it.
-        """
+        """Gradients as defined by :meth:`parity.capture.adapter.ModelAdapter.gradients`."""
         slots = [(step.name, slot) for step in steps for slot in step.handle if slot not in STATISTICS]
         variables = [step.handle[slot].value for step in steps for slot in step.handle if (step.name, slot) in slots]
         tensors = [self._tensor(x) for x in inputs]
         floats = [x for x in tensors if x.dtype.is_floating]
-        with recording(None), moments_let_through(exact_moments), tf.GradientTape() as outer:
+        with recording(None, self._slopes), differentiable_moments(exact_moments), tf.GradientTape() as outer:
             outer.watch(variables)  # those of frozen layers too
             with tf.GradientTape() as inner:
                 for x in floats:
@@ -165,9 +177,9 @@ class KerasSide:
                     [tf.reduce_sum(y * tf.constant(c, y.dtype)) for y, c in zip(outputs, cotangents, strict=True)]
                 )
             if penalty:
-                slopes = inner.gradient(scalar, floats)
+                by_inputs = inner.gradient(scalar, floats)
                 batch = len(inputs[0])
-                scalar = tf.add_n([tf.reduce_sum(g * g) / batch for g in slopes if g is not None])
+                scalar = tf.add_n([tf.reduce_sum(g * g) / batch for g in by_inputs if g is not None])
         found = outer.gradient(scalar, variables + floats, unconnected_gradients="zero")
         dense = [tf.convert_to_tensor(g).numpy() for g in found]
         if training:
@@ -179,38 +191,53 @@ class KerasSide:
         )
 
     def read(self, step: Step, slot: str) -> np.ndarray:
-        """A parameter's current value in Keras's layout."""
+        """A parameter's or running statistic's value in Keras's layout."""
         return np.asarray(step.handle[slot].value)
 
     def write(self, step: Step, slot: str, value: np.ndarray) -> None:
-        """Set a parameter; shapes were checked by the caller."""
+        """Set a parameter or running statistic; the caller has checked its shape."""
         step.handle[slot].assign(value)
 
-    def holder(self, step: Step, slot: str) -> int:
-        """What holds a parameter: equal for layers that share it."""
+    def variable_id(self, step: Step, slot: str) -> int:
+        """Identity of the variable that holds a parameter: equal for layers that share it."""
         return id(step.handle[slot])
 
-    def sick(self) -> list[str]:
-        """Variables that hold NaN or infinity."""
+    def nonfinite_variables(self) -> list[str]:
+        """Paths of the variables that hold NaN or infinity."""
         floats = [v for v in self.model.variables if keras.backend.is_float_dtype(v.dtype)]
         return [v.path for v in floats if not tf.reduce_all(tf.math.is_finite(v.value))]
 
-    def unclaimed(self, steps: list[Step]) -> list[str]:
-        """Trainable variables that no recorded step owns."""
+    def unrecorded_parameters(self, steps: list[Step]) -> list[str]:
+        """Paths of the trainable variables that belong to none of ``steps``."""
         claimed = {id(variable) for step in steps for variable in (step.handle or {}).values()}
         claimed_paths = {path for step in steps for path in step.shapes}
         return [v.path for v in self.model.trainable_variables if id(v) not in claimed and v.path not in claimed_paths]
 
     def keep_state(self) -> None:
-        """Remember the running statistics as they are now; training-mode runs return to them."""
+        """Remember the running statistics as they are now; training-mode runs restore them."""
         overwritten = [v for part in self.model._flatten_layers() for v in overwritten_variables(part)]
         moving = [*self.model.non_trainable_variables, *overwritten]
         self._states[self._dtype] = [(variable, np.asarray(variable.value)) for variable in moving]
 
     def restore_state(self) -> None:
-        """Back to the running statistics last kept."""
+        """Restore the running statistics last kept."""
         for variable, value in self._states[self._dtype]:
             variable.assign(value)
+
+    def set_leaky_relu_slope(self, step: Step, slope: float) -> None:
+        """Evaluate that step's leaky ReLU layer with this negative slope from now on."""
+        self._slopes[step.name] = slope
+
+    def copy_weights_from(self, dtype: str) -> None:
+        """Take over the weights of the copy in another ``dtype``, and its running statistics as last kept."""
+        kept = {id(variable): value for variable, value in self._states[dtype]}
+        for variable in self.model.variables:
+            source = self._copies.get((dtype, id(variable)))
+            if source is not None:
+                variable.assign(tf.cast(kept.get(id(variable), source), variable.dtype))
+
+    def _recorder(self, replace: dict[str, np.ndarray] | None, values: bool) -> Recorder:
+        return Recorder(_array, lambda x, like: tf.constant(x, dtype=like.dtype), -1, replace=replace, values=values)
 
     def _begin(self) -> None:
         if self._dtype in self._states:
@@ -225,6 +252,7 @@ class KerasSide:
         return self._copies[key]
 
     def _call(self, tensors: list[Any], training: bool) -> Any:
+        tensors = [tensors[place] for place in self._order] or tensors
         structure = getattr(self.model, "_inputs_struct", None)
         if isinstance(structure, dict):
             return self.model(keras.tree.pack_sequence_as(structure, tensors), training=training)
@@ -235,7 +263,7 @@ class KerasSide:
 
 
 def _array(tensor: Any) -> np.ndarray:
-    """A tensor's own memory: TensorFlow never writes into it again. AttributeError for what is not dense."""
+    """A view of the tensor's memory, which TensorFlow never writes again; AttributeError for sparse tensors."""
     return np.asarray(tensor.__array__())
 
 

@@ -7,6 +7,7 @@ from typing import Any
 
 import keras
 
+from parity.capture.steps import is_unknown, unknown
 from parity.numerics.spectral_norm import INPUTS, KEPT, OUTPUTS, OVERWRITTEN, U_FIRST, V_FIRST, U, V
 
 ACTIVATION_NAMES = {"swish": "silu", "linear": "identity", "hard_swish": "hard_silu"}
@@ -147,13 +148,13 @@ def activation(function: Any) -> tuple[str, dict[str, Any]]:
     """``(kind, attributes)`` of an activation function such as ``keras.activations.relu``."""
     if isinstance(function, keras.Layer):
         kind, attributes = classify(function)
-        return kind or f"opaque:{type(function).__name__}", attributes
+        return kind or unknown(type(function).__name__), attributes
     name = getattr(function, "__name__", type(function).__name__)
     name = ACTIVATION_NAMES.get(name, name)
     if name == "identity":
         return "identity", {}
     if name not in FUNCTIONS:
-        return f"opaque:{name}", {}
+        return unknown(name), {}
     return "activation", {"function": name, **FUNCTIONS[name]}
 
 
@@ -240,7 +241,7 @@ def classify(layer: Any) -> tuple[str | None, dict[str, Any]]:
     layer = core(layer)
     if isinstance(layer, L.Activation):
         kind, attributes = activation(layer.activation)
-        return (None, {}) if kind.startswith("opaque") else (kind, attributes)
+        return (None, {}) if is_unknown(kind) else (kind, attributes)
     for classes, kind, read in KINDS:
         if isinstance(layer, classes):
             attributes = read(layer)

@@ -1,4 +1,4 @@
-"""Watching a Keras model run: its layers, the operations of a functional model, and which tensor comes from where."""
+"""Recording a Keras model's run: its layers, the operations of a functional model, and the origin of each tensor."""
 
 from __future__ import annotations
 
@@ -18,42 +18,52 @@ from parity.capture.keras_steps import (
     is_closed,
     is_named,
     kernel_step,
-    knows_all,
+    all_weights_known,
     layer_step,
-    opaque_step,
+    unknown_step,
     own_variables,
     separable_steps,
 )
-from parity.capture.steps import PLAIN, Recorder, Step
+from parity.capture.steps import OWN_WEIGHTS, PLAIN, Recorder, Step
 
 
 @contextmanager
-def recording(recorder: Recorder | None) -> Iterator[None]:
-    """Within this context every layer that runs is recorded, and dropout is inert (with no recorder: only that)."""
+def recording(recorder: Recorder | None, slopes: dict[str, float]) -> Iterator[KerasObserver]:
+    """Within this context every layer that runs is recorded, and dropout is disabled (without a recorder: only that).
+
+    ``slopes`` override the negative slopes of leaky ReLU steps by name.
+    """
     layer_call, operation_call = keras.Layer.__call__, keras.Operation.__call__
-    watch = _Watch(recorder, layer_call, operation_call)
-    watching = recorder is not None
-    keras.Layer.__call__ = lambda layer, *args, **kwargs: watch.layer(layer, args, kwargs)
-    keras.Operation.__call__ = lambda operation, *args, **kwargs: watch.operation(operation, args, kwargs)
+    observer = KerasObserver(recorder, slopes, layer_call, operation_call)
+    keras.Layer.__call__ = lambda layer, *args, **kwargs: observer.layer(layer, args, kwargs)
+    keras.Operation.__call__ = lambda operation, *args, **kwargs: observer.operation(operation, args, kwargs)
     try:
-        if watching:
-            op_callbacks.add_op_callback(watch.kernel)
-        yield
+        if recorder is not None:
+            op_callbacks.add_op_callback(observer.kernel)
+        yield observer
     finally:
         keras.Layer.__call__, keras.Operation.__call__ = layer_call, operation_call
-        if watching:
-            op_callbacks.remove_op_callback(watch.kernel)
+        if recorder is not None:
+            op_callbacks.remove_op_callback(observer.kernel)
 
 
-class _Watch:
-    """What runs instead of ``keras.Layer.__call__`` and ``keras.Operation.__call__``."""
+class KerasObserver:
+    """Replaces ``keras.Layer.__call__`` and ``keras.Operation.__call__``, and observes TensorFlow's operations.
 
-    def __init__(self, recorder: Recorder | None, layer_call: Callable, operation_call: Callable):
+    ``failed_layer`` is the path of the innermost layer that raised an error.
+    """
+
+    def __init__(
+        self, recorder: Recorder | None, slopes: dict[str, float], layer_call: Callable, operation_call: Callable
+    ):
         self.recorder, self.layer_call, self.operation_call = recorder, layer_call, operation_call
+        self.slopes = slopes
         self.path: list[str] = []
         self.inside_leaf = 0
+        self.failed_layer = ""
 
     def layer(self, layer: Any, args: Any, kwargs: Any) -> Any:
+        """A layer's call: recorded as one step, or through the steps inside it."""
         given = _tensors((args, kwargs))
         if not given or tf.is_symbolic_tensor(given[0]):
             return self.layer_call(layer, *args, **kwargs)
@@ -65,21 +75,30 @@ class _Watch:
         self.path.append(layer.name)
         try:
             if isinstance(layer, keras.layers.TimeDistributed) and type(layer.layer) is keras.layers.Dense:
-                return self.layer(layer.layer, args, {})  # the same on the last axis, seen whole
+                return self.layer(layer.layer, args, {})  # equivalent, and recorded as one dense layer
             if isinstance(layer, SEPARABLE):
                 return self._separable(layer, given, args, kwargs)
-            if kind is None or kind in SLOTS and not knows_all(layer, kind):
+            if kind is None or kind in SLOTS and not all_weights_known(layer, kind):
                 return self._container(layer, given, args, kwargs)
             return self._leaf(layer, kind, given, args, kwargs)
+        except Exception:
+            self.failed_layer = self.failed_layer or self._name()
+            raise
         finally:
             self.path.pop()
 
     def operation(self, operation: Any, args: Any, kwargs: Any) -> Any:
+        """The call of an operation of a functional model."""
         given = _tensors((args, kwargs))
         if isinstance(operation, keras.Layer) or self.recorder is None or self.inside_leaf or not given:
             return self.operation_call(operation, *args, **kwargs)
         known, attributes = classify_operation(operation, given[0].shape)
-        if known is None or tf.is_symbolic_tensor(given[0]) or known == "merge" and not self.recorder.flow.joins(given):
+        if (
+            known is None
+            or tf.is_symbolic_tensor(given[0])
+            or known == "merge"
+            and not self.recorder.origins.joins(given)
+        ):
             return self.operation_call(operation, *args, **kwargs)
         with self._closed():
             got = self.operation_call(operation, *args, **kwargs)
@@ -89,18 +108,18 @@ class _Watch:
     def kernel(
         self, kind: Any, inputs: Any, attributes: Any, outputs: Any, op_name: Any = None, graph: Any = None
     ) -> Any:
-        """Called by TensorFlow for every operation: passes on where tensors come from, and sees bare functions."""
+        """Called by TensorFlow for every operation: propagates the origins of tensors and records bare functions."""
         if graph is not None or not outputs:
             return None
         assert self.recorder is not None
         known = None if self.inside_leaf else kernel_step(kind, inputs, attributes, outputs)
-        if known is None or known.kind == "merge" and not self.recorder.flow.joins(inputs):
-            self.recorder.flow.passed(inputs, outputs)
+        if known is None or known.kind == "merge" and not self.recorder.origins.joins(inputs):
+            self.recorder.origins.propagate(inputs, outputs)
             return None
         known.name = self.recorder.unique(self._name(known.owner))
         given = inputs if known.kind == "merge" else inputs[:1]
         with self._closed():
-            return [self.recorder.record(known, [x for x in given if self.recorder.flow.of(x)], outputs[0])]
+            return [self.recorder.record(known, [x for x in given if self.recorder.origins.of(x)], outputs[0])]
 
     def _leaf(self, layer: Any, kind: str, given: list[Any], args: Any, kwargs: Any) -> Any:
         assert self.recorder is not None
@@ -108,21 +127,24 @@ class _Watch:
         after = activation_step(layer, main, vars(core(layer)).get("activation"))
         if kind == "dropout":
             return self.recorder.record(main, given, tf.identity(given[0]))
+        if main.name in self.slopes:
+            x = given[0]
+            return self.recorder.record(main, given, tf.maximum(x, self.slopes[main.name] * x))
         if after is None:
             with self._closed():
                 got = self.layer_call(layer, *args, **kwargs)
             return self.recorder.record(main, given, got)
-        with self._closed(), self._activation_seen(core(layer), main, after, given):
+        with self._closed(), self._activation_recorded(core(layer), main, after, given):
             return self.layer_call(layer, *args, **kwargs)
 
     def _separable(self, layer: Any, given: list[Any], args: Any, kwargs: Any) -> Any:
-        """Two steps: TensorFlow's separable convolution is taken apart where the layer calls it."""
+        """Record two steps by replacing TensorFlow's separable convolution with its two halves during the call."""
         assert self.recorder is not None
         recorder, stock = self.recorder, tf.nn.separable_conv2d
         first, second = separable_steps(layer, recorder.unique(self._name()))
         between: list[Any] = []
 
-        def apart(x: Any, depthwise: Any, pointwise: Any, strides: Any, padding: Any, **settings: Any) -> Any:
+        def in_halves(x: Any, depthwise: Any, pointwise: Any, strides: Any, padding: Any, **settings: Any) -> Any:
             y = tf.nn.depthwise_conv2d(x, depthwise, strides, padding, **settings)
             if layer.rank == 1:  # Keras runs it as an image of one row
                 y = tf.expand_dims(recorder.record(first, given, tf.squeeze(y, 1)), 1)
@@ -135,13 +157,13 @@ class _Watch:
             first.visible = False
             recorder.record(first, given, None)
         after = activation_step(layer, second, vars(layer).get("activation"))
-        tf.nn.separable_conv2d = apart
+        tf.nn.separable_conv2d = in_halves
         try:
             with self._closed():
                 if after is None:
                     got = self.layer_call(layer, *args, **kwargs)
                     return recorder.record(second, between, got)
-                with self._activation_seen(layer, second, after, between):
+                with self._activation_recorded(layer, second, after, between):
                     return self.layer_call(layer, *args, **kwargs)
         finally:
             tf.nn.separable_conv2d = stock
@@ -156,32 +178,32 @@ class _Watch:
             if own and tf.is_tensor(got):
                 shapes = {slot: tuple(variable.shape) for slot, variable in own.items()}
                 name = self.recorder.unique(self._name())
-                step = Step(name, "own", {}, shapes, handle=own, owner=layer.name, named=is_named(layer))
-                step.inside = self.recorder.fold_since(mark)
+                step = Step(name, OWN_WEIGHTS, {}, shapes, handle=own, owner=layer.name, named=is_named(layer))
+                step.inside = self.recorder.drop_after_last_weights(mark)
                 return self.recorder.record(step, given, got)
             return got
         nested = bool(layer._flatten_layers(include_self=False))
         if not layer.variables and (
-            root or nested and inner or self.recorder.tells(mark, given, got, plain_settings(layer))
+            root or nested and inner or self.recorder.explained_by_functions(mark, given, got, plain_settings(layer))
         ):
             return got
         self.recorder.drop_since(mark)
-        step = opaque_step(layer, self.recorder.unique(self._name()))
+        step = unknown_step(layer, self.recorder.unique(self._name()))
         if tf.is_tensor(got):
             return self.recorder.record(step, given, got)
         self.recorder.record_closed(step, given, _tensors(got))
         return got
 
     @contextmanager
-    def _activation_seen(self, layer: Any, main: Step, after: Step, given: list[Any]) -> Iterator[None]:
+    def _activation_recorded(self, layer: Any, main: Step, after: Step, given: list[Any]) -> Iterator[None]:
         recorder, function = self.recorder, vars(layer)["activation"]
         assert recorder is not None
 
-        def observed(x: Any) -> Any:
+        def recorded(x: Any) -> Any:
             y = recorder.record(main, given, x)
             return recorder.record(after, [y], function(y))
 
-        vars(layer)["activation"] = observed
+        vars(layer)["activation"] = recorded
         try:
             yield
         finally:

@@ -15,7 +15,7 @@ from parity.capture.keras_layer_kinds import (
     spectral_settings,
     spectral_vectors,
 )
-from parity.capture.steps import PARAMETRISED, Step
+from parity.capture.steps import PARAMETRISED, Step, class_name_of, unknown
 
 SLOTS = {
     "conv": ("kernel", "bias"),
@@ -79,7 +79,7 @@ def activation_step(layer: Any, main: Step, function: Any) -> Step | None:
     kind, attributes = activation(function)
     if kind == "identity":
         return None
-    word = attributes.get("function", kind.removeprefix("opaque:"))
+    word = attributes.get("function", class_name_of(kind))
     after = Step(f"{main.name}:{word}", kind, attributes, owner=layer.name, named=False)
     after.float32_slope = word == "leaky_relu"
     return after
@@ -124,24 +124,24 @@ def own_variables(layer: Any) -> dict[str, Any]:
     return {v.name: v for v in layer.variables if id(v) not in inner and keras.backend.is_float_dtype(v.dtype)}
 
 
-def knows_all(layer: Any, kind: str) -> bool:
-    """Whether a layer has no weights but those of its kind (a subclass may keep more, for ends of its own)."""
+def all_weights_known(layer: Any, kind: str) -> bool:
+    """Whether a layer has no weights but those of its kind (a subclass may hold more, which its ``call`` may use)."""
     known = {id(variable) for variable in layer_step(layer, kind, "").handle.values()}
     return all(id(v) in known for v in layer.variables if keras.backend.is_float_dtype(v.dtype))
 
 
-def opaque_step(layer: Any, name: str) -> Step:
+def unknown_step(layer: Any, name: str) -> Step:
     """The step that a layer of unknown class makes as a whole."""
     shapes = {variable.path: tuple(variable.shape) for variable in layer.variables}
-    kind = f"opaque:{type(layer).__name__}"
+    kind = unknown(type(layer).__name__)
     return Step(name, kind, plain_settings(layer), shapes, handle={}, owner=layer.name, named=is_named(layer))
 
 
 def is_closed(layer: Any, inner: list[Step]) -> bool:
-    """Whether one of Keras's own layers is a whole rather than its parts: recurrent ones, attention."""
+    """Whether one of Keras's own layers is recorded as a whole and not by its parts: recurrent ones, attention."""
     if isinstance(layer, keras.Model) or not type(layer).__module__.startswith("keras."):
         return False
-    return isinstance(layer, keras.layers.RNN) or all(step.foreign for step in inner if step.parametrised)
+    return isinstance(layer, keras.layers.RNN) or all(step.untransferable for step in inner if step.parametrised)
 
 
 def is_named(layer: Any) -> bool:

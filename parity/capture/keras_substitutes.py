@@ -1,9 +1,8 @@
-"""What TensorFlow cannot compute, or only with a rounded constant, computed by its definition instead.
+"""Exact float64 substitutes for TensorFlow functions that have no float64 kernel, or one with a rounded constant.
 
-In float64 these kernels do not exist or are not exact: bilinear resizing (always float32), 3-D pooling (float32 at
-most), GELU (sqrt(2) is held in float32), Python numbers that are cast (rounded to float32 first). Grouped convolutions
-have no gradient on the CPU. A stand-in never hides what Keras computes: in float32 the stock kernels run, and resizing
-is held against the stock one.
+Bilinear resizing always computes in float32, 3-D pooling in float32 at most, GELU holds sqrt(2) in float32, and Python
+numbers are rounded to float32 when they are cast. Grouped convolutions have no gradient on the CPU. A substitute never
+hides what Keras computes: in float32 the stock kernels run, and resizing is compared with the stock result.
 """
 
 from __future__ import annotations
@@ -24,25 +23,25 @@ STOCK_AGREES = 1e-5
 
 
 @contextmanager
-def standing_in() -> Iterator[None]:
-    """Within this context the stand-ins answer wherever TensorFlow's own kernel falls short."""
+def exact_kernels() -> Iterator[None]:
+    """Within this context the substitutes replace TensorFlow's functions."""
     with (
-        _exchanged(tf, cast=_cast),
-        _exchanged(tf.nn, gelu=_gelu, max_pool=_max_pool, avg_pool=_average_pool, convolution=_convolution),
-        _exchanged(tf.image, resize=_resize),
+        _replaced(tf, cast=_cast),
+        _replaced(tf.nn, gelu=_gelu, max_pool=_max_pool, avg_pool=_average_pool, convolution=_convolution),
+        _replaced(tf.image, resize=_resize),
     ):
         yield
 
 
 @contextmanager
-def exact_moments(wanted: bool) -> Iterator[None]:
-    """Let the gradient through the mean inside ``tf.nn.moments``, where TensorFlow stops it."""
-    with _exchanged(tf.nn, **({"moments": _moments} if wanted else {})):
+def differentiable_moments(enabled: bool) -> Iterator[None]:
+    """If ``enabled``, differentiate through the mean inside ``tf.nn.moments``, where TensorFlow stops the gradient."""
+    with _replaced(tf.nn, **({"moments": _moments} if enabled else {})):
         yield
 
 
 @contextmanager
-def _exchanged(module: Any, **functions: Callable) -> Iterator[None]:
+def _replaced(module: Any, **functions: Callable) -> Iterator[None]:
     stock = {name: getattr(module, name) for name in functions}
     for name, function in functions.items():
         setattr(module, name, _bound(function, stock[name]))
@@ -96,7 +95,7 @@ def _average_pool(
 
 
 def _windows(x: Any, ksize: Any, strides: Any, padding: str, filler: float) -> Any:
-    """``[k, N, D, H, W, C]``: for each place in the window, what it sees at each position of the output."""
+    """``[k, N, D, H, W, C]``: for each tap of the window, its input at each position of the output."""
     size, step = ([int(n) for n in np.broadcast_to(value, 3)] for value in (ksize, strides))
     edges = [same_amounts(int(n), k, s) if padding == "SAME" else (0, 0)
              for n, k, s in zip(x.shape[1:4], size, step, strict=True)]  # fmt: skip

@@ -1,4 +1,4 @@
-"""One vocabulary for both frameworks: a network's run is a list of steps of known kinds. Imports no framework."""
+"""The vocabulary shared by both frameworks: a network's run is a list of steps of known kinds. Plain NumPy."""
 
 from __future__ import annotations
 
@@ -16,24 +16,49 @@ CHANNELS_FIRST = ("conv", "conv-transpose", "batchnorm", "groupnorm", "pool", "g
 MOVEMENT = ("flatten", "reshape", "permute", "padding", "crop", "identity")
 STATISTICS = ("moving_mean", "moving_variance", "singular_u", "singular_v")
 MODE_DEPENDENT = ("batchnorm", "dropout")
-# A crop right behind one of these belongs to it: `conv(x)[..., :-1]` is one layer written in two lines.
+OWN_WEIGHTS = "own"
+"""Kind of a block that holds parameters of its own beside its layers."""
+_UNKNOWN = "opaque:"
+# A crop directly after one of these belongs to it: `conv(x)[..., :-1]` is one layer written in two lines.
 CROPPED = ("conv", "conv-transpose", "pool", "upsample")
 COMMUTATIVE = ("add", "multiply", "average", "maximum", "minimum")
 PLAIN = frozenset({bool, int, float, str, type(None)})  # types of most arguments that are no tensors
 Sources = tuple[tuple[str, ...], ...]
 
 
+def unknown(class_name: str) -> str:
+    """The kind of a layer or function whose class is not in the tables."""
+    return _UNKNOWN + class_name
+
+
+def is_unknown(kind: str) -> bool:
+    """Whether a kind is one that :func:`unknown` made."""
+    return kind.startswith(_UNKNOWN)
+
+
+def class_name_of(kind: str) -> str:
+    """The class name in an unknown kind; any other kind as it is."""
+    return kind.removeprefix(_UNKNOWN)
+
+
 @dataclass
 class Step:
     """One call of one layer.
 
-    ``name`` is the layer's path in its model (``block/conv`` or ``block.conv``; ``#2`` marks a second call); ``named``
-    is False where Keras made it up. ``attributes`` hold the layer's settings in canonical terms, Keras's conventions
-    where the frameworks differ. ``shapes`` gives each parameter's shape in its own framework. ``layout`` names the
-    kernel layout of :data:`parity.numerics.weight_axes.LAYOUTS`. A step whose value cannot be seen (the depthwise half of a
-    separable convolution) is not ``visible``. ``sources`` names, for each tensor the step was given, the steps whose
-    outputs it was computed from (``input 0`` is the network's first input). A block with parameters of its own beside
-    its layers is a step of kind ``own``: what it does behind the last layer with weights among the steps ``inside``.
+    Attributes:
+        name: the layer's path in its model (``block/conv`` or ``block.conv``; ``#2`` marks a second call).
+        kind: one of the kinds above, :data:`OWN_WEIGHTS`, or an :func:`unknown` one.
+        attributes: the layer's settings in canonical terms, Keras's conventions where the frameworks differ.
+        shapes: each parameter's shape in its own framework, by slot (``kernel``, ``bias``, ``gamma`` ...).
+        layout: the kernel layout, a key of :data:`parity.numerics.weight_axes.LAYOUTS`.
+        visible: False if its value cannot be recorded (the depthwise half of some separable convolutions).
+        owner: the module or function that made the step.
+        handle: where the adapter finds each parameter, by slot.
+        float32_slope: a leaky ReLU whose framework holds the slope in float32.
+        named: False if Keras generated the name.
+        sources: for each input tensor, the steps whose outputs it was computed from (``input 0``: the network's first).
+        inside: of a block with weights of its own, the recorded steps in it; the block itself stands for what it
+            computes after the last of them that has weights.
     """
 
     name: str
@@ -53,7 +78,7 @@ class Step:
 
     @property
     def matchable(self) -> bool:
-        """Steps that only move data are judged with the next layer that computes."""
+        """Whether the step computes; steps that only move data are judged with the next one that does."""
         return self.kind not in MOVEMENT
 
     @property
@@ -62,13 +87,28 @@ class Step:
         return bool(self.shapes)
 
     @property
-    def foreign(self) -> bool:
-        """Whether the step has weights that no rule carries across."""
-        return self.parametrised and (self.kind == "own" or self.kind.startswith("opaque"))
+    def unknown_kind(self) -> bool:
+        """Whether the layer's class is not in the tables."""
+        return is_unknown(self.kind)
+
+    @property
+    def own_weights(self) -> bool:
+        """Whether the step is a block with parameters of its own beside its layers."""
+        return self.kind == OWN_WEIGHTS
+
+    @property
+    def class_name(self) -> str:
+        """The class name of a layer of unknown kind; the kind of any other."""
+        return class_name_of(self.kind)
+
+    @property
+    def untransferable(self) -> bool:
+        """Whether the step has weights that no rule transfers."""
+        return self.parametrised and (self.own_weights or self.unknown_kind)
 
     @property
     def pointwise(self) -> bool:
-        """Whether the step mixes channels only, as a dense layer and a convolution of ones do alike."""
+        """Whether the step mixes channels only: a dense layer, or a convolution whose kernel and strides are 1."""
         if self.kind != "conv":
             return self.kind == "dense"
         settings = (self.attributes.get(name, [0]) for name in ("kernel_size", "strides"))
@@ -76,8 +116,8 @@ class Step:
 
     @property
     def mode_dependent(self) -> bool:
-        """Whether the step computes something else in training than in evaluation."""
-        return self.kind in MODE_DEPENDENT or self.kind.startswith("opaque") or "spectral_norm" in self.attributes
+        """Whether the step may compute something else in training than in evaluation."""
+        return self.kind in MODE_DEPENDENT or self.unknown_kind or "spectral_norm" in self.attributes
 
     @property
     def commutative(self) -> bool:
@@ -86,7 +126,7 @@ class Step:
 
     @property
     def products(self) -> int:
-        """How many products each of the step's values adds up at most, by its kernel in Keras's layout."""
+        """Largest number of products summed for one output value, from the kernel in Keras's layout."""
         kernel = self.shapes.get("kernel", (1,))
         if self.layout != "conv-transpose":
             outputs = 2 if self.layout == "depthwise" else 1
@@ -104,8 +144,12 @@ class Step:
 class Trace:
     """A recorded run: steps in execution order, their inputs and outputs as NumPy arrays.
 
-    ``inputs`` holds each step's first input, ``others`` the further ones of steps that join several. ``ends`` names the
-    steps that each network output was computed from.
+    Attributes:
+        inputs: each step's first input, by step name.
+        others: the further inputs of merging steps.
+        outputs: each step's output.
+        result: the network's outputs.
+        ends: for each network output, the steps it was computed from.
     """
 
     steps: list[Step] = field(default_factory=list)
@@ -120,37 +164,37 @@ class Trace:
         return next(step for step in self.steps if step.name == name)
 
 
-class Flow:
-    """From which steps each tensor was computed."""
+class TensorOrigins:
+    """The steps that each tensor was computed from."""
 
     def __init__(self) -> None:
         self._origin: dict[int, tuple[weakref.ref, tuple[str, ...]]] = {}
 
     def of(self, tensor: Any) -> tuple[str, ...]:
-        """The nearest recorded steps behind a tensor."""
+        """The nearest recorded steps that a tensor was computed from."""
         known = self._origin.get(id(tensor))
         return known[1] if known is not None and known[0]() is tensor else ()
 
     def set(self, tensor: Any, names: tuple[str, ...]) -> None:
-        """Say where a tensor comes from."""
+        """Set the steps that a tensor was computed from."""
         self._origin[id(tensor)] = (weakref.ref(tensor), names)
 
-    def passed(self, given: Iterable[Any], got: Iterable[Any]) -> None:
-        """An operation between the steps: its results come from wherever its arguments do."""
-        names = tuple(dict.fromkeys(name for x in given for name in self.of(x)))
-        for x in got if names else ():
+    def propagate(self, arguments: Iterable[Any], results: Iterable[Any]) -> None:
+        """Give the results of an unrecorded operation the origins of all its arguments."""
+        names = tuple(dict.fromkeys(name for x in arguments for name in self.of(x)))
+        for x in results if names else ():
             self.set(x, names)
 
-    def joins(self, given: Iterable[Any]) -> bool:
+    def joins(self, arguments: Iterable[Any]) -> bool:
         """Whether two or more of these are computed from the network's inputs (not weights, not constants)."""
-        return sum(bool(self.of(x)) for x in given) > 1
+        return sum(bool(self.of(x)) for x in arguments) > 1
 
 
 class Recorder:
-    """Collects steps while a model runs; both sides' tracers feed it.
+    """Collects steps while a model runs; used by the observers of both frameworks.
 
-    ``replace`` maps a step's name to the value (own framework's layout) that its output is exchanged for, so that
-    whatever follows is measured on that value. ``channels`` is the axis that a crop of an image leaves alone.
+    ``replace`` maps a step's name to the value (own framework's layout) that replaces its output, so that the steps
+    after it are measured on that value. ``channels`` is the channel axis, which a crop of an image leaves alone.
     """
 
     def __init__(
@@ -164,7 +208,7 @@ class Recorder:
         self.trace = Trace()
         self.replace = replace or {}
         self.values = values
-        self.flow = Flow()
+        self.origins = TensorOrigins()
         self._to_numpy = to_numpy
         self._from_numpy = from_numpy
         self._channels = channels
@@ -177,21 +221,21 @@ class Recorder:
         return name if count == 1 else f"{name}#{count}"
 
     def begin(self, inputs: list[Any]) -> None:
-        """The network's inputs, before it runs."""
+        """Register the network's inputs, before it runs."""
         for number, x in enumerate(inputs):
-            self.flow.set(x, (f"input {number}",))
+            self.origins.set(x, (f"input {number}",))
 
     def end(self, outputs: list[Any]) -> None:
-        """The network's outputs, after it ran."""
+        """Register the network's outputs, after it ran."""
         self.trace.result = [self._to_numpy(x) for x in outputs]
-        self.trace.ends = tuple(self.flow.of(x) for x in outputs)
+        self.trace.ends = tuple(self.origins.of(x) for x in outputs)
 
     def record(self, step: Step, given: list[Any], got: Any) -> Any:
-        """Note a step's inputs and its output; returns the output, or its replacement."""
+        """Record a step with its inputs and output; returns the output, or its replacement."""
         step.input_shape = _shape(given[0]) if given else ()
         step.output_shape = _shape(got)
         host = self._host(step, given)
-        step.sources = tuple(self.flow.of(x) for x in given)
+        step.sources = tuple(self.origins.of(x) for x in given)
         self.trace.steps.append(step)
         if self.values and step.visible and given:
             self.trace.inputs[step.name] = self._to_numpy(given[0])
@@ -199,26 +243,26 @@ class Recorder:
                 self.trace.others[step.name] = [self._to_numpy(x) for x in given[1:]]
         self._latest = got = self._observed(step if host is None else host, got)
         if got is not None:
-            self.flow.set(got, ((step if host is None else host).name,))
+            self.origins.set(got, ((step if host is None else host).name,))
         return got
 
     def record_closed(self, step: Step, given: list[Any], results: list[Any]) -> None:
-        """Note a layer that returns several tensors, none of which is compared."""
+        """Record a layer that returns several tensors, none of which is compared."""
         step.input_shape, step.output_shape = _shape(given[0]) if given else (), _shape(results[0]) if results else ()
-        step.sources = tuple(self.flow.of(x) for x in given)
+        step.sources = tuple(self.origins.of(x) for x in given)
         self.trace.steps.append(step)
         for x in results:
-            self.flow.set(x, (step.name,))
+            self.origins.set(x, (step.name,))
 
     def since(self, mark: int) -> list[Step]:
         """Steps recorded after the first ``mark`` ones."""
         return self.trace.steps[mark:]
 
-    def tells(self, mark: int, given: list[Any], got: Any, settings: dict[str, Any]) -> bool:
-        """Whether the functions seen since ``mark`` tell what a layer without weights of its own does.
+    def explained_by_functions(self, mark: int, given: list[Any], got: Any, settings: dict[str, Any]) -> bool:
+        """Whether the functions recorded since ``mark`` are all that a layer without weights computes.
 
-        One function does; so do crops, and any movement in a layer without settings. Otherwise it is one closed layer,
-        to be compared as a whole.
+        True for one computing function, for crops, and for any data movement in a layer without settings. Otherwise
+        the layer is recorded as one step of unknown kind and compared as a whole.
         """
         inner = self.since(mark)
         computed = [step.kind for step in inner if step.matchable]
@@ -228,23 +272,23 @@ class Recorder:
         return bool(inner) and (cropped or not settings)
 
     def drop_since(self, mark: int) -> None:
-        """Forget those steps: they turned out to be the inside of one layer."""
+        """Remove these steps: they are the inside of one layer."""
         for step in self.since(mark):
             for table in (self.trace.inputs, self.trace.others, self.trace.outputs):
                 table.pop(step.name, None)
         del self.trace.steps[mark:]
 
-    def fold_since(self, mark: int) -> tuple[str, ...]:
-        """Forget the steps behind the last one with weights, which a block with its own parameters does as a whole.
+    def drop_after_last_weights(self, mark: int) -> tuple[str, ...]:
+        """Remove the steps after the last one with weights, which a block with weights of its own computes as a whole.
 
-        Returns the names of those that stay.
+        Returns the names of the steps since ``mark`` that remain.
         """
         last = max(place for place, step in enumerate(self.trace.steps) if place >= mark and step.parametrised)
         self.drop_since(last + 1)
         return tuple(step.name for step in self.since(mark))
 
     def _host(self, step: Step, given: list[Any]) -> Step | None:
-        """The layer that a crop belongs to, if it stands right behind one."""
+        """The layer that a crop belongs to, if it directly follows one."""
         if step.kind != "crop" or not given or given[0] is not self._latest or not self.trace.steps:
             return None
         host = next((s for s in reversed(self.trace.steps) if s.kind != "crop"), None)

@@ -1,7 +1,7 @@
-"""The torch side of a comparison: trace, gradients and weights of any ``nn.Module``, in float32 or float64.
+"""Runs, gradients and weights of any ``nn.Module``, in float32 or float64.
 
-The caller's module is deep-copied and everything runs on the copies; outside :meth:`TorchSide.working`, weights are
-read from and written to the module itself.
+The caller's module is deep-copied and everything runs on the copies; outside :meth:`TorchAdapter.precision`, weights
+are read from and written to the module itself.
 """
 
 from __future__ import annotations
@@ -15,18 +15,17 @@ import numpy as np
 import torch
 from torch import nn
 
+from parity.capture.adapter import Attempt, Gradients
 from parity.capture.steps import STATISTICS, Recorder, Step, Trace
-from parity.capture.torch_copies import DTYPES, copied, refuse_unready
+from parity.capture.torch_copies import DTYPES, deep_copy, validate_weights
 from parity.capture.torch_layer_kinds import PARAMETERS
 from parity.capture.torch_recording import kind_of, module_step, recording, tensors
 from parity.capture.torch_views import Views
-from parity.verdict import UnusableInput, first_line
-
-Gradients = tuple[dict[tuple[str, str], np.ndarray], list[np.ndarray | None]]
+from parity.verdict import UnusableInput
 
 
-class TorchSide:
-    """Adapter with the same verbs as :class:`parity.capture.keras_adapter.KerasSide`."""
+class TorchAdapter:
+    """A :class:`parity.capture.adapter.ModelAdapter` of an ``nn.Module`` that works channels first."""
 
     framework = "torch"
     channels_first = True
@@ -34,30 +33,35 @@ class TorchSide:
     def __init__(self, model: nn.Module):
         if not isinstance(model, nn.Module):
             raise UnusableInput(f"got a {type(model).__name__} where a torch.nn.Module is expected")
-        refuse_unready(model)
+        validate_weights(model)
         self.model = self.original = model
-        self.slopes: dict[str, float] = {}
-        self.stopped = ""
-        self.names: list[str] = []
+        self._slopes: dict[str, float] = {}
+        self._input_names: list[str] = []
         self._copies: dict[str, nn.Module] = {}
         self._states: dict[str, dict[str, torch.Tensor]] = {}
         self._views = Views()
         self._dtype = ""
 
-    def take_names(self, names: list[str]) -> None:
-        """Pass inputs by these names from now on, if that is what ``forward`` calls them."""
-        taken = inspect.signature(self.original.forward).parameters
-        self.names = names if len(names) > 1 and set(names) <= set(taken) else []
+    def input_specs(self) -> None:
+        """None: a torch module does not declare the shapes of its inputs."""
+
+    def input_names(self) -> list[str]:
+        """Names of the parameters of ``forward``."""
+        return list(inspect.signature(self.original.forward).parameters)
+
+    def pass_inputs_by_name(self, names: list[str]) -> None:
+        """From now on inputs are passed as keyword arguments ``names``, if ``forward`` has these parameters."""
+        self._input_names = names if len(names) > 1 and set(names) <= set(self.input_names()) else []
+
+    def has_embedding(self) -> bool:
+        """Whether the model has an embedding."""
+        return any(isinstance(module, nn.Embedding) for module in self.original.modules())
 
     @contextmanager
-    def working(self, dtype: str = "float64") -> Iterator[TorchSide]:
-        """Within this context the adapter works on a copy in ``dtype``, with dropout inert.
-
-        The copy is made once for each ``dtype`` and keeps what is written to it; running statistics are again as they
-        were last kept.
-        """
+    def precision(self, dtype: str = "float64") -> Iterator[TorchAdapter]:
+        """Within this context the adapter uses a copy of the module in ``dtype``, with dropout disabled."""
         if dtype not in self._copies:
-            self._copies[dtype] = copied(self.original, dtype)
+            self._copies[dtype] = deep_copy(self.original, dtype)
         default = torch.get_default_dtype()
         self.model, self._dtype = self._copies[dtype], dtype
         self._begin()
@@ -76,35 +80,31 @@ class TorchSide:
         values: bool = True,
         keep_state: bool = False,
     ) -> Trace:
-        """Run once and record every step; running statistics are put back unless ``keep_state``."""
+        """Run once and record every step; running statistics are restored unless ``keep_state``."""
         before = self._buffers() if training else {}
         recorder = self._recorder(replace, values)
-        self._observed_run(recorder, inputs, training)
-        if self._views.spoiled(self.model):
-            self._put(before)
+        self._recorded_run(recorder, inputs, training)
+        if self._views.overwritten(self.model):
+            self._assign(before)
             return self.run(inputs, training, replace, values, keep_state)
         if training and not keep_state:
             self.restore_state()
         return recorder.trace
 
-    def attempt(self, inputs: list[np.ndarray]) -> tuple[Trace, str]:
-        """An evaluation-mode run that may fail: what ran up to there, without values, and the error in one line ("" if
-        none).
-
-        After an error the trace goes on with the layers that did not run, in the order in which the module holds
-        them, without shapes of their outputs; :attr:`stopped` names the module that failed.
-        """
-        recorder, crash = self._recorder(None, values=False), ""
+    def attempt(self, inputs: list[np.ndarray]) -> Attempt:
+        """An evaluation-mode run without values that may fail; its error is returned, not raised."""
+        recorder = self._recorder(None, values=False)
+        path: list[str] = []
         try:
-            self._observed_run(recorder, inputs, training=False)
+            self._recorded_run(recorder, inputs, training=False, path=path)
+            return Attempt(recorder.trace)
         except Exception as error:
-            crash = first_line(error)
-        ran = {step.owner for step in recorder.trace.steps}
-        for name, module in self.model.named_modules() if crash else ():
-            kind = kind_of(module)
-            if kind in PARAMETERS and name not in ran:
-                recorder.trace.steps.append(module_step(module, kind, name, name))
-        return recorder.trace, crash
+            ran = {step.owner for step in recorder.trace.steps}
+            for name, module in self.model.named_modules():
+                kind = kind_of(module)
+                if kind in PARAMETERS and name not in ran:
+                    recorder.trace.steps.append(module_step(module, kind, name, name))
+            return Attempt(recorder.trace, error, path[-1] if path else "")
 
     def gradients(
         self,
@@ -113,8 +113,9 @@ class TorchSide:
         steps: list[Step],
         training: bool = False,
         penalty: bool = False,
+        exact_moments: bool = False,
     ) -> Gradients:
-        """The twin of :meth:`KerasSide.gradients`: same scalar, same keys, torch's layouts."""
+        """Gradients as defined by :meth:`parity.capture.adapter.ModelAdapter.gradients`; moments are always exact."""
         slots = [(step.name, slot) for step in steps for slot in step.handle if slot not in STATISTICS]
         parameters = [self.model.get_parameter(step.handle[slot]) for step in steps for slot in step.handle
                       if (step.name, slot) in slots]  # fmt: skip
@@ -125,15 +126,15 @@ class TorchSide:
             parameter.requires_grad_(True)
         recorder = self._recorder(None, values=False)
         recorder.begin(given)
-        with self._mode(training), recording(self.model, recorder, self.slopes, exact=not penalty):
+        with self._mode(training), recording(self.model, recorder, self._slopes, exact=not penalty):
             outputs = _outputs(self._call(given))
             projected = [
                 (y * torch.as_tensor(c, dtype=y.dtype)).sum() for y, c in zip(outputs, cotangents, strict=True)
             ]
             scalar = torch.stack(projected).sum()
             if penalty:
-                slopes = torch.autograd.grad(scalar, floats, create_graph=True, allow_unused=True)
-                scalar = torch.stack([(g * g).sum() for g in slopes if g is not None]).sum() / len(inputs[0])
+                by_inputs = torch.autograd.grad(scalar, floats, create_graph=True, allow_unused=True)
+                scalar = torch.stack([(g * g).sum() for g in by_inputs if g is not None]).sum() / len(inputs[0])
             found = torch.autograd.grad(scalar, parameters + floats, allow_unused=True)
         for parameter in frozen:
             parameter.requires_grad_(False)
@@ -150,30 +151,30 @@ class TorchSide:
         )
 
     def read(self, step: Step, slot: str) -> np.ndarray:
-        """A parameter's or buffer's current value in torch's layout."""
+        """A parameter's or running statistic's value in torch's layout."""
         return self._held(step, slot).detach().cpu().numpy().copy()
 
     def write(self, step: Step, slot: str, value: np.ndarray) -> None:
-        """Set a parameter or buffer in place; shapes were checked by the caller."""
+        """Set a parameter or running statistic in place; the caller has checked its shape."""
         with torch.no_grad():
             self._held(step, slot).copy_(torch.from_numpy(np.require(value, requirements=["C", "W"])))
 
-    def holder(self, step: Step, slot: str) -> int:
-        """What holds a parameter: equal for layers that share it."""
+    def variable_id(self, step: Step, slot: str) -> int:
+        """Identity of the tensor that holds a parameter: equal for layers that share it."""
         return id(self._held(step, slot))
 
-    def sick(self) -> list[str]:
-        """Parameters and running statistics that hold NaN or infinity."""
+    def nonfinite_variables(self) -> list[str]:
+        """Names of the parameters and running statistics that hold NaN or infinity."""
         held: dict[str, torch.Tensor] = dict(self.model.named_parameters())
         held |= {name: x for name, x in self.model.named_buffers() if "running_" in name or name.endswith(("_u", "_v"))}
         return [name for name, x in held.items() if x.is_floating_point() and not torch.isfinite(x).all()]
 
-    def set_slope(self, step: Step, slope: float) -> None:
-        """Evaluate that step's leaky ReLU at this slope (on the copies only)."""
-        self.slopes[step.name] = slope
+    def set_leaky_relu_slope(self, step: Step, slope: float) -> None:
+        """Evaluate that step's leaky ReLU with this negative slope from now on (on the copies only)."""
+        self._slopes[step.name] = slope
 
-    def unclaimed(self, steps: list[Step]) -> list[str]:
-        """Parameters that no recorded step owns."""
+    def unrecorded_parameters(self, steps: list[Step]) -> list[str]:
+        """Names of the parameters that belong to none of ``steps``."""
         claimed = {name for step in steps for name in (step.handle or {}).values()}
         claimed |= {name for step in steps for name in step.shapes}
         held = dict(self.model.named_parameters(remove_duplicate=False))
@@ -181,25 +182,26 @@ class TorchSide:
         return [name for name, parameter in self.model.named_parameters() if id(parameter) not in known]
 
     def keep_state(self) -> None:
-        """Remember the running statistics as they are now; training-mode runs return to them."""
+        """Remember the running statistics as they are now; training-mode runs restore them."""
         self._states[self._dtype] = self._buffers()
 
     def restore_state(self) -> None:
-        """Back to the running statistics last kept."""
-        self._put(self._states[self._dtype])
+        """Restore the running statistics last kept."""
+        self._assign(self._states[self._dtype])
 
-    def adopt(self, dtype: str) -> None:
-        """Take over what the copy in ``dtype`` holds, its buffers as they were last kept; not those that it has made as
-        it ran.
+    def copy_weights_from(self, dtype: str) -> None:
+        """Take over the weights of the copy in another ``dtype``, and its running statistics as last kept.
+
+        Buffers that either copy registered while it ran are left alone.
         """
         there = dict(self._copies[dtype].named_parameters()) | self._states[dtype]
         here = {name for held in (self.model.named_parameters(), self.model.named_buffers()) for name, _ in held}
-        self._put({name: value for name, value in there.items() if name in here})
+        self._assign({name: value for name, value in there.items() if name in here})
 
     def _buffers(self) -> dict[str, torch.Tensor]:
         return {name: buffer.clone() for name, buffer in self.model.named_buffers()}
 
-    def _put(self, values: dict[str, torch.Tensor]) -> None:
+    def _assign(self, values: dict[str, torch.Tensor]) -> None:
         held: dict[str, torch.Tensor] = dict(self.model.named_parameters()) | dict(self.model.named_buffers())
         with torch.no_grad():
             for name, value in values.items():
@@ -221,19 +223,20 @@ class TorchSide:
             values=values,
         )
 
-    def _observed_run(self, recorder: Recorder, inputs: list[np.ndarray], training: bool) -> None:
+    def _recorded_run(
+        self, recorder: Recorder, inputs: list[np.ndarray], training: bool, path: list[str] | None = None
+    ) -> None:
+        """Run under ``recorder``; after an error ``path`` holds the names of the modules that were running."""
         given = [self._tensor(x) for x in inputs]
         recorder.begin(given)
-        with torch.no_grad(), self._mode(training), recording(self.model, recorder, self.slopes) as path:
-            try:
-                result = self._call(given)
-            except Exception:
-                self.stopped = path[-1] if path else ""
-                raise
+        with torch.no_grad(), self._mode(training), recording(self.model, recorder, self._slopes, path=path):
+            result = self._call(given)
         recorder.end(_outputs(result))
 
     def _call(self, given: list[torch.Tensor]) -> Any:
-        return self.model(**dict(zip(self.names, given, strict=True))) if self.names else self.model(*given)
+        return (
+            self.model(**dict(zip(self._input_names, given, strict=True))) if self._input_names else self.model(*given)
+        )
 
     @contextmanager
     def _mode(self, training: bool) -> Iterator[None]:

@@ -1,4 +1,4 @@
-"""Copies of a torch module in another precision, sharing nothing with the caller's, and what cannot be copied."""
+"""Deep copies of a torch module in another precision, and which modules cannot be copied."""
 
 from __future__ import annotations
 
@@ -14,10 +14,10 @@ from parity.verdict import UnusableInput
 DTYPES = {"float64": torch.float64, "float32": torch.float32}
 
 
-def copied(model: nn.Module, dtype: str) -> nn.Module:
+def deep_copy(model: nn.Module, dtype: str) -> nn.Module:
     """A deep copy on the CPU in float32 or float64, tensors that are plain attributes included.
 
-    A ``forward`` exchanged on an instance (``net.forward = lambda x: net.conv(x)``) calls the copy's layers, not the
+    A ``forward`` replaced on an instance (``net.forward = lambda x: net.conv(x)``) calls the copy's layers, not the
     caller's.
 
     Raises:
@@ -40,12 +40,16 @@ def copied(model: nn.Module, dtype: str) -> nn.Module:
             if isinstance(value, torch.Tensor) and value.is_floating_point():
                 vars(module)[name] = value.to(device="cpu", dtype=DTYPES[dtype])
             elif isinstance(value, FunctionType):
-                vars(module)[name] = _rebound(value, memo)
+                vars(module)[name] = _with_copied_modules(value, memo)
     return twin
 
 
-def refuse_unready(model: nn.Module) -> None:
-    """Raise UnusableInput for modules whose weights cannot be compared as they are."""
+def validate_weights(model: nn.Module) -> None:
+    """Reject modules whose weights have no values yet, or are held in half precision.
+
+    Raises:
+        UnusableInput: lazy layers, tensors on the meta device, or weights that are neither float32 nor float64.
+    """
     held = [*model.named_parameters(), *model.named_buffers()]
     kind = type(model).__name__
     lazy = [name for name, x in held if nn.parameter.is_lazy(x)]
@@ -65,11 +69,11 @@ def refuse_unready(model: nn.Module) -> None:
         )
 
 
-def _rebound(function: FunctionType, memo: dict[int, Any]) -> FunctionType:
-    """The function with every module that it refers to exchanged for its copy."""
+def _with_copied_modules(function: FunctionType, memo: dict[int, Any]) -> FunctionType:
+    """The function with every module that it refers to replaced by its copy."""
     used = {name: function.__globals__[name] for name in function.__code__.co_names if name in function.__globals__}
-    moved = {name: _exchanged(value, memo) for name, value in used.items()}
-    cells = tuple(CellType(_exchanged(cell.cell_contents, memo)) for cell in function.__closure__ or ())
+    moved = {name: _with_copies(value, memo) for name, value in used.items()}
+    cells = tuple(CellType(_with_copies(cell.cell_contents, memo)) for cell in function.__closure__ or ())
     twin = FunctionType(
         function.__code__,
         {**function.__globals__, **moved},
@@ -81,9 +85,9 @@ def _rebound(function: FunctionType, memo: dict[int, Any]) -> FunctionType:
     return twin
 
 
-def _exchanged(value: Any, memo: dict[int, Any]) -> Any:
+def _with_copies(value: Any, memo: dict[int, Any]) -> Any:
     if isinstance(value, MethodType) and isinstance(value.__self__, nn.Module):
-        return MethodType(value.__func__, _exchanged(value.__self__, memo))
+        return MethodType(value.__func__, _with_copies(value.__self__, memo))
     if isinstance(value, FunctionType) and value.__closure__:
-        return _rebound(value, memo)
+        return _with_copied_modules(value, memo)
     return memo.get(id(value), value) if isinstance(value, nn.Module) else value

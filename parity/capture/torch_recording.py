@@ -1,4 +1,4 @@
-"""Watching a torch module run: its modules by hooks, the functions called in ``forward`` by a function mode."""
+"""Recording a torch module's run: its modules by hooks, the functions called in ``forward`` by a function mode."""
 
 from __future__ import annotations
 
@@ -12,13 +12,13 @@ from torch import nn
 from torch.overrides import TorchFunctionMode
 from torch.utils._pytree import tree_leaves
 
-from parity.capture.steps import PLAIN, Recorder, Step
+from parity.capture.steps import OWN_WEIGHTS, PLAIN, Recorder, Step, unknown
 from parity.capture.torch_functional_layers import functional_step
 from parity.capture.torch_functions import DROPOUTS, Call, classify_call
 from parity.capture.torch_layer_kinds import PARAMETERS, classify, parameters, plain_settings, spectral_settings
 
 # Kernels whose backward pass holds a float32 constant even in float64 (ATen/native/cpu/Activation.cpp: 1.0f / 6.0f).
-STAND_INS: dict[str, Callable[[torch.Tensor], torch.Tensor]] = {
+EXACT_SUBSTITUTES: dict[str, Callable[[torch.Tensor], torch.Tensor]] = {
     "hardsigmoid": lambda x: F.relu6(x + 3) / 6,
     "hardswish": lambda x: x * F.relu6(x + 3) / 6,
 }
@@ -26,32 +26,36 @@ STAND_INS: dict[str, Callable[[torch.Tensor], torch.Tensor]] = {
 
 @contextmanager
 def recording(
-    model: nn.Module, recorder: Recorder, slopes: dict[str, float], exact: bool = True
-) -> Iterator[list[str]]:
-    """Within this context everything that runs in ``model`` is recorded, and dropout is inert.
+    model: nn.Module,
+    recorder: Recorder,
+    slopes: dict[str, float],
+    exact: bool = True,
+    path: list[str] | None = None,
+) -> Iterator[None]:
+    """Within this context everything that runs in ``model`` is recorded, and dropout is disabled.
 
-    ``slopes`` overrule the negative slopes of named steps. With ``exact``, :data:`STAND_INS` answer for kernels with
-    rounded constants. Yields the path of modules that are running: after an error, where it happened.
+    ``slopes`` override the negative slopes of leaky ReLU steps by name. With ``exact``, :data:`EXACT_SUBSTITUTES`
+    replace kernels with rounded constants. ``path`` receives the names of the modules that are running: after an
+    error, its last item is the module that raised it.
     """
-    watch = _Watch(model, recorder, slopes)
+    observer = _ModuleObserver(model, recorder, slopes, [] if path is None else path)
     handles = []
     for module in model.modules():
-        handles.append(module.register_forward_pre_hook(watch.enter, with_kwargs=True))
-        handles.append(module.register_forward_hook(watch.leave, with_kwargs=True))
+        handles.append(module.register_forward_pre_hook(observer.enter, with_kwargs=True))
+        handles.append(module.register_forward_hook(observer.leave, with_kwargs=True))
     try:
-        with _Functions(watch, exact):
-            yield watch.path
+        with _FunctionObserver(observer, exact):
+            yield
     finally:
         for handle in handles:
             handle.remove()
 
 
-class _Watch:
+class _ModuleObserver:
     """Hooks that keep the path of running modules and record them as steps."""
 
-    def __init__(self, model: nn.Module, recorder: Recorder, slopes: dict[str, float]):
-        self.model, self.recorder, self.slopes = model, recorder, slopes
-        self.path: list[str] = []
+    def __init__(self, model: nn.Module, recorder: Recorder, slopes: dict[str, float], path: list[str]):
+        self.model, self.recorder, self.slopes, self.path = model, recorder, slopes, path
         self.inside_leaf = 0
         self.names = {module: name for name, module in model.named_modules()}
         self.held = {id(x): name for held in (model.named_parameters, model.named_buffers) for name, x in held()}
@@ -81,33 +85,33 @@ class _Watch:
         if any(step.parametrised for step in inner) and not hasattr(module, "parametrizations"):
             if not own or not isinstance(got, torch.Tensor):
                 return None
-            step = _own(own, self.recorder.unique(name), path)
-            step.inside = self.recorder.fold_since(mark)
+            step = _block_step(own, self.recorder.unique(name), path)
+            step.inside = self.recorder.drop_after_last_weights(mark)
             return self.recorder.record(step, given, got)
         if self._transparent(module, mark, given, got):
             return None
         self.recorder.drop_since(mark)
-        step = _opaque(module, self.recorder.unique(name), path)
+        step = _unknown_step(module, self.recorder.unique(name), path)
         if isinstance(got, torch.Tensor):
             return self.recorder.record(step, given, got)
         self.recorder.record_closed(step, given, tensors(got))
         return None
 
     def _transparent(self, module: nn.Module, mark: int, given: list[torch.Tensor], got: Any) -> bool:
-        """Whether a module without known layers is told by what ran inside it."""
+        """Whether a module without known layers is described by the steps that ran inside it."""
         if any(True for _ in module.parameters()):
             return False
         if module is self.model or any(True for _ in module.children()):
             return module is self.model or bool(self.recorder.since(mark))
-        return self.recorder.tells(mark, given, got, plain_settings(module))
+        return self.recorder.explained_by_functions(mark, given, got, plain_settings(module))
 
 
-class _Functions(TorchFunctionMode):
-    """Sees every torch function: passes on where tensors come from, and records those of known kinds."""
+class _FunctionObserver(TorchFunctionMode):
+    """Observes every torch function: propagates the origins of tensors and records functions of known kinds."""
 
-    def __init__(self, watch: _Watch, exact: bool):
+    def __init__(self, modules: _ModuleObserver, exact: bool):
         super().__init__()
-        self.watch, self.exact = watch, exact
+        self.modules, self.exact = modules, exact
 
     def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
         kwargs = kwargs or {}
@@ -118,42 +122,44 @@ class _Functions(TorchFunctionMode):
             func, args, kwargs = _in_float64(func, args, kwargs)
         if word in DROPOUTS:
             func, args, kwargs = torch.clone, given[:1], {}
-        elif self.exact and word in STAND_INS and given[0].dtype == torch.float64:
-            func, args, kwargs = STAND_INS[word], given[:1], {}
-        recorder = self.watch.recorder
-        layer = None if self.watch.inside_leaf else functional_step(word, Call(args, kwargs, given), self.watch.held)
+        elif self.exact and word in EXACT_SUBSTITUTES and given[0].dtype == torch.float64:
+            func, args, kwargs = EXACT_SUBSTITUTES[word], given[:1], {}
+        recorder = self.modules.recorder
+        layer = (
+            None if self.modules.inside_leaf else functional_step(word, Call(args, kwargs, given), self.modules.held)
+        )
         if layer is not None:
             layer.name = recorder.unique(self._name(word))
             return recorder.record(layer, given[:1], func(*args, **kwargs))
         if kind is None:
             got = func(*args, **kwargs)
-            recorder.flow.passed(given, tensors(got))
+            recorder.origins.propagate(given, tensors(got))
             return got
         name = recorder.unique(self._name(word))
-        if name in self.watch.slopes:
-            args, kwargs = (given[0], self.watch.slopes[name]), {}
+        if name in self.modules.slopes:
+            args, kwargs = (given[0], self.modules.slopes[name]), {}
         got = func(*args, **kwargs)
         if not isinstance(got, torch.Tensor):
             return got
         if kind == "crop" and got.ndim != given[0].ndim:
             kind = "reshape"
-        fed = [x for x in given if recorder.flow.of(x)] if kind == "merge" else given[:1]
+        fed = [x for x in given if recorder.origins.of(x)] if kind == "merge" else given[:1]
         return recorder.record(Step(name, kind, attributes, owner=word), fed, got)
 
     def _name(self, word: str) -> str:
-        return ".".join([*self.watch.path[-1:], word]).lstrip(".")
+        return ".".join([*self.modules.path[-1:], word]).lstrip(".")
 
     def _classified(self, word: str, args: Any, kwargs: Any, given: list[torch.Tensor]) -> tuple[str | None, Any]:
-        if self.watch.inside_leaf or not given:
+        if self.modules.inside_leaf or not given:
             return None, {}
         kind, attributes = classify_call(word, Call(args, kwargs, given))
-        if kind == "merge" and not self.watch.recorder.flow.joins(given):
+        if kind == "merge" and not self.modules.recorder.origins.joins(given):
             return None, {}
         return kind, attributes
 
 
 def _in_float64(func: Any, args: Any, kwargs: Any) -> tuple[Any, Any, Any]:
-    """A call that asks for float32 by name (``x.float()``, ``dtype=torch.float32``) means full precision here."""
+    """A call that asks for float32 by name (``x.float()``, ``dtype=torch.float32``), asking for float64 instead."""
     exchanged = {torch.float32: torch.float64, "torch.FloatTensor": torch.float64}
     moved = tuple(exchanged.get(x, x) if isinstance(x, (torch.dtype, str)) else x for x in args)
     named = {key: exchanged.get(x, x) if isinstance(x, torch.dtype) else x for key, x in kwargs.items()}
@@ -195,15 +201,15 @@ def _own_parameters(module: nn.Module) -> dict[str, nn.Parameter]:
     return own
 
 
-def _own(parameters: dict[str, nn.Parameter], name: str, path: str) -> Step:
+def _block_step(parameters: dict[str, nn.Parameter], name: str, path: str) -> Step:
     shapes = {key: tuple(parameter.shape) for key, parameter in parameters.items()}
-    return Step(name, "own", {}, shapes, handle={key: _joined(path, key) for key in shapes}, owner=path)
+    return Step(name, OWN_WEIGHTS, {}, shapes, handle={key: _joined(path, key) for key in shapes}, owner=path)
 
 
-def _opaque(module: nn.Module, name: str, path: str) -> Step:
+def _unknown_step(module: nn.Module, name: str, path: str) -> Step:
     shapes = {_joined(path, key): tuple(tensor.shape) for key, tensor in module.named_parameters()}
     computed = " with computed weights" if classify(module)[0] is not None else ""
-    kind = f"opaque:{type(module).__name__}{computed}"
+    kind = unknown(f"{type(module).__name__}{computed}")
     return Step(name, kind, plain_settings(module), shapes, handle={}, owner=path)
 
 

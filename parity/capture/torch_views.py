@@ -1,4 +1,4 @@
-"""NumPy's view of what a torch module computes: copied only where something writes into it."""
+"""NumPy views of a torch module's outputs, copied only if the module overwrites them."""
 
 from __future__ import annotations
 
@@ -12,44 +12,44 @@ BOOKKEEPING = frozenset(vars(nn.Module())) - {"_parameters", "_buffers"}
 
 
 class Views:
-    """Arrays that share the memory of the tensors of a module's run, as long as nothing can write into them later.
+    """Converts the tensors of one run to arrays that share their memory, unless the module writes into them later.
 
     A network at full size makes gigabytes of values, and few modules compute in place.
     """
 
     def __init__(self) -> None:
         self._copying = False
-        self._seen: list[tuple[torch.Tensor, int]] = []
+        self._viewed: list[tuple[torch.Tensor, int]] = []
 
     def begin(self) -> None:
-        """Another run: what was seen of one that came to no end does not count."""
-        self._seen.clear()
+        """Start a new run; views of one that failed are forgotten."""
+        self._viewed.clear()
 
     def __call__(self, tensor: torch.Tensor) -> np.ndarray:
-        """What a tensor holds now."""
+        """The tensor's current values."""
         x = tensor.detach().cpu()
         if self._copying or x.is_inference():
             return x.numpy().copy()
-        self._seen.append((x, x._version))
+        self._viewed.append((x, x._version))
         return x.numpy()
 
-    def spoiled(self, module: nn.Module) -> bool:
-        """Whether the module's run has written into what was seen of it, or has kept that: it is to be taken again.
+    def overwritten(self, module: nn.Module) -> bool:
+        """Whether the run has written into a viewed tensor, or the module keeps one: the run must be repeated.
 
-        From then on everything is copied.
+        From then on every tensor is copied.
         """
-        kept = _held(module)
-        spoiled = any(x._version != version or _place(x) in kept for x, version in self._seen)
-        self._seen.clear()
-        self._copying |= spoiled
-        return spoiled
+        kept = _kept_storages(module)
+        overwritten = any(x._version != version or _storage(x) in kept for x, version in self._viewed)
+        self._viewed.clear()
+        self._copying |= overwritten
+        return overwritten
 
 
-def _held(module: nn.Module) -> set[int]:
-    """Where the tensors are that outlive a run: weights, statistics, and whatever else modules keep."""
+def _kept_storages(module: nn.Module) -> set[int]:
+    """Storages of tensors that outlive a run: weights, statistics, and whatever else modules keep as attributes."""
     kept = [value for part in module.modules() for name, value in vars(part).items() if name not in BOOKKEEPING]
-    return {_place(x) for x in tensors(kept)}
+    return {_storage(x) for x in tensors(kept)}
 
 
-def _place(tensor: torch.Tensor) -> int:
+def _storage(tensor: torch.Tensor) -> int:
     return tensor.untyped_storage().data_ptr()

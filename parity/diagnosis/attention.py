@@ -10,7 +10,7 @@ from parity.numerics.attention import RIGHT, VARIANTS, solved, usual_factors
 
 def attention_scale(evidence: Evidence) -> Answer:
     """Self-attention whose logits are multiplied by another factor."""
-    form = evidence.attention if evidence.kind == "own" and evidence.agrees_on_shape else None
+    form = evidence.attention if evidence.match.reference.own_weights and evidence.agrees_on_shape else None
     factor = None if form is None or evidence.got is None else solved(form, evidence.got)
     if form is None or factor is None or not evidence.agrees(evidence.predict(factor=factor)):
         return None
@@ -23,7 +23,7 @@ def attention_scale(evidence: Evidence) -> Answer:
 
 def attention_axis(evidence: Evidence) -> Answer:
     """Self-attention whose softmax runs along another axis, or whose weights are transposed."""
-    form = evidence.attention if evidence.kind == "own" and evidence.agrees_on_shape else None
+    form = evidence.attention if evidence.match.reference.own_weights and evidence.agrees_on_shape else None
     for softmax, factor in product(VARIANTS, usual_factors(form).values()) if form is not None else ():
         if softmax != RIGHT and evidence.agrees(evidence.predict(softmax=softmax, factor=factor)):
             return f"the port's softmax runs {softmax}, the reference's {RIGHT}", (

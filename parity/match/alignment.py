@@ -94,7 +94,7 @@ def _completed(pairing: Pairing) -> Matching:
 
 def _renamed(a: Step, b: Step) -> Step:
     """The port's step with the names that the reference's block gives to the parameters of its own."""
-    names = counterparts(a, b) if a.kind == "own" else None
+    names = counterparts(a, b) if a.own_weights else None
     if not names:
         return b
     shapes, handle = ({mine: table[other] for mine, other in names.items()} for table in (b.shapes, b.handle))
@@ -115,12 +115,9 @@ def _mapped(reference: Sequence[Step], port: Sequence[Step], mapping: dict[str, 
     for a, b in mapping.items():
         one, other = by_reference[a], by_port[b]
         weighty = one.parametrised or other.parametrised
-        open_own = one.kind == other.kind == "own" and counterparts(one, other) is None
+        open_own = one.own_weights and other.own_weights and counterparts(one, other) is None
         if weighty and (
-            one.kind.startswith("opaque")
-            or open_own
-            or one.kind != other.kind
-            and not (one.pointwise and other.pointwise)
+            one.unknown_kind or open_own or one.kind != other.kind and not (one.pointwise and other.pointwise)
         ):
             raise UnusableInput(
                 f"the mapping pairs {a} ({_kind(one)}) with {b} ({_kind(other)}), and no rule carries weights from one "
@@ -169,4 +166,4 @@ def _leftovers(left: list[Step], right: list[Step], pairing: Pairing) -> list[tu
 
 
 def _kind(step: Step) -> str:
-    return step.kind.removeprefix("opaque:")
+    return step.class_name

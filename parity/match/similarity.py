@@ -21,12 +21,7 @@ def similarity(a: Step, b: Step) -> float:
         return 2.0 * (fits and same_size(a.output_shape, b.output_shape))
     if a.attributes.get("rank") != b.attributes.get("rank"):
         return 0.0
-    if (
-        a.kind == "own"
-        and counterparts(a, b) is None
-        or a.kind.startswith("opaque")
-        and (a.parametrised or b.parametrised)
-    ):
+    if a.own_weights and counterparts(a, b) is None or a.unknown_kind and (a.parametrised or b.parametrised):
         return 0.0
     if a.parametrised != b.parametrised:
         return 1.0 if a.kind in NORMALISATIONS else 0.0
@@ -51,7 +46,7 @@ def name_likeness(a: Step, b: Step) -> float:
 
 def same_shapes(a: Step, b: Step) -> bool:
     """Whether every parameter of ``a`` has the shape of ``b``'s once it has crossed."""
-    if a.kind == "own":
+    if a.own_weights:
         return counterparts(a, b) is not None
     shared = (set(a.shapes) & set(b.shapes)) - {"singular_u", "singular_v"}
     return bool(shared) and all(crossed(a.layout, slot, a.shapes[slot]) == tuple(b.shapes[slot]) for slot in shared)

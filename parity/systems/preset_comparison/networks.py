@@ -72,11 +72,11 @@ class Seen:
 def read(model: Any, network: str) -> Seen:
     """Build a model section's network at its own width and run it once, on zeros."""
     import tf_impl
-    from parity.capture.keras_adapter import KerasSide
+    from parity.capture.keras_adapter import KerasAdapter
 
     built = tf_impl.build(model, network)
-    side = KerasSide(built)
-    with side.working("float32"):
+    side = KerasAdapter(built)
+    with side.precision("float32"):
         sizes = [([size or 1 for size in shape], dtype) for shape, dtype in side.input_specs() or []]
         trace = side.run([np.zeros(shape, dtype) for shape, dtype in sizes], values=False)
     kernels = {id(layer.kernel) for layer in built._flatten_layers() if hasattr(layer, "power_iterations")}
@@ -131,8 +131,8 @@ def _resizing(seen: Seen) -> Words:
         elif step.kind == "pool":
             mode = step.attributes["mode"]
             found.append((f"{mode} pooling", f"{mode} 池化"))
-        elif step.kind.startswith("opaque") and step.input_shape[1:3] != step.output_shape[1:3]:
-            name = " ".join([step.kind.partition(":")[2], *map(str, step.attributes.values())])
+        elif step.unknown_kind and step.input_shape[1:3] != step.output_shape[1:3]:
+            name = " ".join([step.class_name, *map(str, step.attributes.values())])
             found.append((f"{name}, then convolution", f"{name}，再卷积"))
     return _counted(found)
 

@@ -12,13 +12,13 @@ from torch import nn
 
 from parity import UnusableInput, verify
 from parity.capture.dry_run import run_reference
-from parity.capture.keras_adapter import KerasSide
+from parity.capture.keras_adapter import KerasAdapter
 
 WORDS = 7
 
 
 def drawn(model: keras.Model, samples: int = 2) -> np.ndarray:
-    (x,), _ = run_reference(KerasSide(model), None, 0, samples)
+    (x,), _ = run_reference(KerasAdapter(model), None, 0, samples)
     return x
 
 

@@ -14,8 +14,8 @@ from torch import nn
 
 import parity
 from parity import UnusableInput, copy_to_torch
-from parity.capture.keras_adapter import KerasSide
-from parity.capture.torch_adapter import TorchSide
+from parity.capture.keras_adapter import KerasAdapter
+from parity.capture.torch_adapter import TorchAdapter
 from tests.cases.layers import LAYERS, Does, chain
 from tests.cases.models import MODELS, KerasBlock, TorchBlock
 
@@ -167,16 +167,19 @@ def test_the_reference_can_be_trained_and_used_afterwards():
 @pytest.mark.parametrize("framework", ["Keras", "torch"])
 def test_a_second_time_finds_its_weights_and_the_statistics_as_they_were_kept(framework):
     if framework == "Keras":
-        side, x = KerasSide(keras.Sequential([keras.Input((4, 4, 3)), L.BatchNormalization()])), np.ones((2, 4, 4, 3))
+        side, x = (
+            KerasAdapter(keras.Sequential([keras.Input((4, 4, 3)), L.BatchNormalization()])),
+            np.ones((2, 4, 4, 3)),
+        )
     else:
-        side, x = TorchSide(nn.Sequential(nn.BatchNorm2d(3))), np.ones((2, 3, 4, 4))
-    with side.working("float64"):
+        side, x = TorchAdapter(nn.Sequential(nn.BatchNorm2d(3))), np.ones((2, 3, 4, 4))
+    with side.precision("float64"):
         step = side.run([x]).steps[0]
         side.write(step, "gamma", np.array([5.0, 6.0, 7.0]))
         side.run([x], training=True, keep_state=True)
         assert side.read(step, "moving_mean").all()
     for dtype, gamma in (("float64", [5.0, 6.0, 7.0]), ("float32", [1.0, 1.0, 1.0])):
-        with side.working(dtype):
+        with side.precision(dtype):
             assert side.read(step, "gamma").tolist() == gamma
             assert not side.read(step, "moving_mean").any()
 
@@ -194,7 +197,7 @@ def test_a_mixed_precision_reference_is_compared_in_full_precision():
 
 
 def steps(side, inputs) -> list[tuple[str, str]]:
-    with side.working("float32"):
+    with side.precision("float32"):
         return [(step.name, step.kind) for step in side.run(inputs).steps]
 
 
@@ -210,7 +213,7 @@ def test_keras_layers_operations_and_bare_functions_are_seen():
 
     given = keras.Input((6, 5, 3))
     reference = keras.Model(given, keras.ops.mean(Block()(given), axis=(1, 2)))
-    seen = steps(KerasSide(reference), [np.zeros((2, 6, 5, 3))])
+    seen = steps(KerasAdapter(reference), [np.zeros((2, 6, 5, 3))])
     assert seen == [
         ("block/conv", "conv"), ("block/conv:relu", "activation"), ("block/addv2", "merge"),
         ("block/concatv2", "merge"), ("block/leakyrelu", "activation"), ("block/stridedslice", "crop"),
@@ -229,7 +232,7 @@ def test_torch_modules_and_functions_are_seen():
             return F.leaky_relu(torch.cat([h, h + h * 2.0], 1), 0.1)[:, :, :-1]
 
     port = Does(lambda self, x: self.block(x).mean((2, 3)), block=Block())
-    assert steps(TorchSide(port), [np.zeros((2, 3, 6, 5))]) == [
+    assert steps(TorchAdapter(port), [np.zeros((2, 3, 6, 5))]) == [
         ("block.conv", "conv"), ("block.relu", "activation"), ("block.add", "merge"), ("block.cat", "merge"),
         ("block.leaky_relu", "activation"), ("block.getitem", "crop"), ("mean", "global-pool"),
     ]  # fmt: skip
@@ -237,30 +240,30 @@ def test_torch_modules_and_functions_are_seen():
 
 def test_a_crop_right_behind_a_layer_belongs_to_it():
     port = Does(lambda self, x: self.up(x)[..., 1:-2].narrow(2, 1, 4), up=nn.ConvTranspose2d(3, 2, 5, stride=2))
-    side = TorchSide(port)
-    with side.working("float32"):
+    side = TorchAdapter(port)
+    with side.precision("float32"):
         trace = side.run([np.zeros((1, 3, 4, 3))])
     assert trace.step("up").output_shape == (1, 2, 4, 6) == trace.outputs["up"].shape == trace.result[0].shape
     value = np.ones((1, 2, 4, 6))
-    with side.working("float32"):
+    with side.precision("float32"):
         assert np.array_equal(side.run([np.zeros((1, 3, 4, 3))], replace={"up": value}).result[0], value)
 
 
 def test_a_layer_called_twice_has_two_names():
     shared = nn.Linear(3, 3)
-    side = TorchSide(Does(lambda self, x: self.a(F.relu(self.b(x))), a=shared, b=shared))
+    side = TorchAdapter(Does(lambda self, x: self.a(F.relu(self.b(x))), a=shared, b=shared))
     assert [name for name, _ in steps(side, [np.zeros((1, 3))])] == ["a", "relu", "a#2"]
     dense = L.Dense(3, name="dense")
-    side = KerasSide(chain((3,), dense, L.ReLU(name="relu"), dense))
+    side = KerasAdapter(chain((3,), dense, L.ReLU(name="relu"), dense))
     assert [name for name, _ in steps(side, [np.zeros((1, 3))])] == ["dense", "relu", "dense#2"]
 
 
 @pytest.mark.parametrize("name", ["upsampling_bilinear", "pooling_3d", "dense_on_sequences", "conv2d_dilated_grouped"])
 def test_a_stand_in_computes_what_tensorflow_does(name):
     case = {**LAYERS, **MODELS}[name]()
-    side = KerasSide(case.reference)
+    side = KerasAdapter(case.reference)
     x = np.random.default_rng(0).standard_normal((2, *case.reference.input_shape[1:]))
-    with side.working("float64"):
+    with side.precision("float64"):
         exact = side.run([x]).result[0]
     stock = np.asarray(case.reference(x.astype("float32")))
     assert exact.dtype == np.float64
@@ -271,6 +274,6 @@ def test_a_stand_in_computes_what_tensorflow_does(name):
 def test_max_pooling_of_volumes_stands_in_for_same_padding_too():
     reference = chain((5, 6, 7, 2), L.MaxPooling3D((3, 2, 2), strides=(2, 1, 2), padding="same"))
     x = np.random.default_rng(0).standard_normal((2, 5, 6, 7, 2)).astype("float32")
-    side = KerasSide(reference)
-    with side.working("float64"):
+    side = KerasAdapter(reference)
+    with side.precision("float64"):
         assert np.array_equal(side.run([x]).result[0].astype("float32"), np.asarray(reference(x)))

@@ -9,7 +9,7 @@ import pytest
 import torch
 from torch import nn
 
-from parity.capture.torch_adapter import TorchSide
+from parity.capture.torch_adapter import TorchAdapter
 
 X = np.random.default_rng(0).standard_normal((3, 2))
 
@@ -56,8 +56,8 @@ def chain(*after: nn.Module) -> nn.Sequential:
 
 
 def seen(port: nn.Module, **asked: Any) -> dict[str, np.ndarray]:
-    side = TorchSide(port)
-    with side.working("float64"):
+    side = TorchAdapter(port)
+    with side.precision("float64"):
         return side.run([X], **asked).outputs
 
 
@@ -78,8 +78,8 @@ def test_stock_layers_that_compute_in_place(layer: nn.Module) -> None:
 def test_statistics_move_once_in_a_run_that_has_to_be_taken_again() -> None:
     moved = []
     for after in (InPlace(()), InPlace((True,))):
-        side = TorchSide(chain(after, nn.BatchNorm1d(5)))
-        with side.working("float64"):
+        side = TorchAdapter(chain(after, nn.BatchNorm1d(5)))
+        with side.precision("float64"):
             for _ in range(2):
                 side.run([X], training=True, keep_state=True)
             moved.append({name: value.clone() for name, value in side.model.named_buffers()})
@@ -89,8 +89,8 @@ def test_statistics_move_once_in_a_run_that_has_to_be_taken_again() -> None:
 
 
 def test_weights_that_are_written_later_do_not_change_what_was_seen() -> None:
-    side = TorchSide(Own())
-    with side.working("float64"):
+    side = TorchAdapter(Own())
+    with side.precision("float64"):
         trace = side.run([X])
         before = trace.inputs["activation"].copy()
         with torch.no_grad():
@@ -99,8 +99,8 @@ def test_weights_that_are_written_later_do_not_change_what_was_seen() -> None:
 
 
 def test_what_a_module_keeps_is_seen_as_it_was() -> None:
-    side = TorchSide(Remembering())
-    with side.working("float64"):
+    side = TorchAdapter(Remembering())
+    with side.precision("float64"):
         trace = side.run([X])
         before = trace.outputs["linear"].copy()
         side.run([X])
@@ -109,5 +109,5 @@ def test_what_a_module_keeps_is_seen_as_it_was() -> None:
 
 
 def test_what_nothing_writes_into_is_not_copied() -> None:
-    trace = TorchSide(chain(nn.Flatten(), nn.Tanh())).run([X])
+    trace = TorchAdapter(chain(nn.Flatten(), nn.Tanh())).run([X])
     assert np.shares_memory(trace.outputs["0"], trace.inputs["2"])

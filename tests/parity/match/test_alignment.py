@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from parity.capture.steps import Flow, Step, Trace
+from parity.capture.steps import Step, TensorOrigins, Trace
 from parity.match.alignment import match_steps
 from parity.match.data_flow import everything, feeds, order_of_need, unknown_values
 from parity.match.similarity import crossed, name_likeness, similarity
@@ -150,7 +150,7 @@ def test_layers_with_free_weights_are_matched_only_beyond_doubt():
     assert similarity(own(place=(6, 5, 4)), own(place=(4, 6, 5))) > 0
     assert similarity(own(w=(4, 4)), own(w=(4, 4))) == 0
     strange = Step("lstm", "opaque:LSTM", {}, {"kernel": (4, 4)})
-    assert strange.foreign and similarity(strange, strange) == 0
+    assert strange.untransferable and similarity(strange, strange) == 0
 
 
 def test_shapes_cross_without_arrays_of_their_size():
@@ -190,12 +190,12 @@ def test_a_tensor_comes_from_its_nearest_steps():
     class Tensor:
         pass
 
-    flow, x, y, z = Flow(), Tensor(), Tensor(), Tensor()
-    flow.set(x, ("a",))
-    flow.set(y, ("b",))
-    flow.passed([x, y], [z])
-    assert flow.of(z) == ("a", "b") and flow.joins([x, z]) and not flow.joins([x, Tensor()])
+    origins, x, y, z = TensorOrigins(), Tensor(), Tensor(), Tensor()
+    origins.set(x, ("a",))
+    origins.set(y, ("b",))
+    origins.propagate([x, y], [z])
+    assert origins.of(z) == ("a", "b") and origins.joins([x, z]) and not origins.joins([x, Tensor()])
     number = id(x)
     del x
     fresh = [Tensor() for _ in range(100)]
-    assert all(flow.of(tensor) == () for tensor in fresh), number
+    assert all(origins.of(tensor) == () for tensor in fresh), number

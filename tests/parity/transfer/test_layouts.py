@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from parity.capture.drawn_inputs import adversarial, closed, draw, lively
+from parity.capture.drawn_inputs import adversarial, draw, full_shape, perturb_constant
 from parity.capture.steps import Step, Trace
 from parity.match.alignment import Match, Matching
 from parity.numerics.layouts import Layout, crossed_shape, describe_order, ordered
@@ -166,12 +166,12 @@ def test_where_sizes_do_not_tell_values_do():
 
 
 def test_drawn_inputs_have_unequal_sides_and_hide_nothing():
-    assert closed((None, None, None, 3), 2, 0) == (2, 37, 29, 3)
+    assert full_shape((None, None, None, 3), 2, 0) == (2, 37, 29, 3)
     image, words = draw([(None, None, None, 3), (None, 7)], [None, 11], 2, 0, 0)
     assert image.shape == (2, 37, 29, 3) and words.max() < 11 and words.dtype.kind == "i"
     batch = adversarial([image, words])
     assert [len(x) for x in batch] == [4, 4]
     assert np.count_nonzero(batch[0][2]) == 3 and np.unique(batch[0][3]).size == batch[0][3].size
-    bias = lively("bias", np.zeros(5), RNG)
-    assert np.ptp(bias) > 0 and lively("bias", bias, RNG) is bias
-    assert (lively("moving_variance", np.ones(5), RNG) > 1).all()
+    bias = perturb_constant("bias", np.zeros(5), RNG)
+    assert np.ptp(bias) > 0 and perturb_constant("bias", bias, RNG) is bias
+    assert (perturb_constant("moving_variance", np.ones(5), RNG) > 1).all()
