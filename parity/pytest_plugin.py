@@ -80,7 +80,7 @@ def parity_check(
     """
 
     def check(keras_model: Any, torch_model: Any, inputs: Any = None, **options: Any) -> Verdict:
-        from parity.cli import frameworks
+        from parity.systems import frameworks
 
         frameworks.load()
         from parity.verification import verify

@@ -66,20 +66,26 @@ def verify(
     start = time.perf_counter()
     wanted, begin = select_rungs(rungs), progress or _silent
     _check_types(reference, port)
-    sides = KerasAdapter(reference), TorchAdapter(port)
-    check_finite(*sides)
     begin("tracing")
+    sides, given = (KerasAdapter(reference), TorchAdapter(port)), _checked_inputs(inputs)
+    check_finite(*sides)
 
-    runs = first_runs(*sides, _checked_inputs(inputs), seed, mirrored, brief)  # capture
+    # capture
+    runs = first_runs(*sides, given, seed, mirrored, brief)
+    # match
     matching = match_steps(runs.reference, runs.port.trace, dict(mapping or {}))
+    # transfer weights
     models = align(*sides, runs, matching, seed=seed, mirrored=mirrored, brief=brief)
-    models.load_weights("float64")  # transfer
-    needed = any(NETWORK_RUNGS[rung].measures for rung in wanted)
-    context = CheckContext(models, measure(models) if needed and not models.crash else None)
-    climbed = climb_all(NETWORK_RUNGS, wanted, context, begin)  # check
+    models.load_weights("float64")
+    # measure
+    needed = any(NETWORK_RUNGS[rung].measures for rung in wanted) and not models.crash
+    context = CheckContext(models, measure(models) if needed else None)
+    # check, and explain each layer that fails
+    climbed = climb_all(NETWORK_RUNGS, wanted, context, begin)
+    # diagnose
     rows = layer_rows(context, climbed, SourceLines(reference, port))
     diagnosis = diagnose(climbed.findings, climbed.checks, rows)
-
+    # report
     return Verdict(
         name or f"{reference.name} / {type(port).__name__}",
         climbed.results,

@@ -39,7 +39,7 @@ def test_links_and_pictures_exist(page):
 
 
 def test_the_output_shown_is_what_the_example_prints():
-    from parity.cli import frameworks
+    from parity.systems import frameworks
 
     frameworks.load()
     from contextlib import redirect_stdout

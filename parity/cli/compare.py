@@ -28,12 +28,12 @@ def compare(
     as_json: JsonFile = None,
 ) -> int:
     """Verify your own pair, for example: parity compare models.py:keras_net models.py:torch_net"""
-    from parity.checks.registry import NETWORK, select_rungs
-
-    wanted = select_rungs(rungs, NETWORK)
-    from parity.cli import frameworks, terminal
+    from parity.checks.registry import select_rungs
+    from parity.cli import terminal
     from parity.cli.json_file import validate_target, write_json
+    from parity.systems import frameworks
 
+    wanted = select_rungs(rungs)
     validate_target(as_json)
     frameworks.load()
     verdict = verify_models(

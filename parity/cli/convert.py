@@ -33,7 +33,7 @@ def convert(
     runs: Annotated[Path, typer.Option(help="where runs are kept", metavar="FOLDER")] = Path("runs"),
 ) -> int:
     """Carry a training state into the other framework, or a network into a file; all is checked before it stays."""
-    from parity.cli import frameworks
+    from parity.systems import frameworks
 
     frameworks.load()
     from parity.cli.conversion import conversion

@@ -12,7 +12,7 @@ def golden(
     folder: Annotated[Path | None, typer.Argument(help="records to check; default: the project's own")] = None,
 ) -> int:
     """Check both implementations against records of the original code."""
-    from parity.cli import frameworks
+    from parity.systems import frameworks
     from parity.systems.golden import check, render
 
     frameworks.load()

@@ -41,8 +41,9 @@ def report(
     out = out or Path("report")
     validate_folder(out)
     selected = select(pairs) if pairs else registry()
-    from parity.cli import frameworks, terminal
+    from parity.cli import terminal
     from parity.cli.verify import verify_all
+    from parity.systems import frameworks
     from parity.systems.exhibits import exhibits
 
     verdicts = verify_all(selected, None, seed, jobs)
@@ -61,7 +62,8 @@ def report(
 
 def _print_comparison(a: str, b: str) -> int:
     """Print what two presets have in common and what differs."""
-    from parity.cli import frameworks, terminal
+    from parity.cli import terminal
+    from parity.systems import frameworks
     from parity.systems.preset_comparison import compare
 
     frameworks.load()

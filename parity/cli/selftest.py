@@ -5,8 +5,9 @@ from __future__ import annotations
 
 def selftest() -> int:
     """Break a faithful port in many ways, one at a time, and see every fault caught where it is, and named."""
-    from parity.cli import frameworks, terminal
+    from parity.cli import terminal
     from parity.cli.progress import progress
+    from parity.systems import frameworks
 
     frameworks.load()
     from parity.systems.mutants import MUTANTS

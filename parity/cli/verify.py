@@ -59,9 +59,8 @@ def verify_all(
     pairs: Sequence[AnyPair], rungs: Sequence[str] | None, seed: int, jobs: int | None = None
 ) -> list[Verdict]:
     """Verify every pair on those of ``rungs`` (None: all) that it has, ``jobs`` at a time; progress goes to stderr."""
-    from parity.cli import frameworks
     from parity.cli.progress import progress
-    from parity.systems import worker_pool
+    from parity.systems import frameworks, worker_pool
 
     jobs = jobs or worker_pool.workers(len(pairs))
     if jobs == 1:

@@ -8,8 +8,7 @@ from typing import Any
 
 import pytest
 
-from parity.cli import frameworks
-from parity.systems import worker_pool
+from parity.systems import frameworks, worker_pool
 from parity.systems.exhibits import exhibits
 from parity.systems.registry import AnyPair
 from parity.verdict import Verdict

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from parity.cli import frameworks
+from parity.systems import frameworks
 from parity.systems.network_pair import NETWORKS
 from parity.systems.selection import select
 from parity.verdict import Verdict

@@ -87,7 +87,7 @@ def crew(jobs: int) -> Iterator[tuple[Callable[..., Future[Verdict]], Callable[[
     Raises UnusableInput if a process ends before its work is done.
     """
     context, others = worker_processes.context(), set(multiprocessing.active_children())
-    worker_processes.await_forks(context)
+    worker_processes.await_imports(context)
     said = context.Queue()
     with tempfile.TemporaryDirectory(prefix="parity-crew-") as folder:
         executor = ProcessPoolExecutor(jobs, context, _enlist, (jobs, device_runs.announced(), said, folder))
@@ -120,7 +120,7 @@ def _enlist(jobs: int, known: list[Any], said: Any, folder: str) -> None:
     global _said
     worker_processes.end_with_parent()
     tempfile.tempdir = folder
-    from parity.cli import frameworks
+    from parity.systems import frameworks
 
     frameworks.load(threads=max(1, cores() // jobs))
     device_runs.join(known)

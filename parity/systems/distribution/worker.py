@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from parity.cli import frameworks
+from parity.systems import frameworks
 from parity.systems.distribution.tasks import Task, read_result, read_tasks, write_result
 from parity.systems.training import drawn_data
 from shared_impl.config.schema import Config

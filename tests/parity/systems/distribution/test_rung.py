@@ -10,7 +10,7 @@ import pytest
 import tensorflow as tf
 
 from parity.checks.climbing import climb
-from parity.cli import frameworks
+from parity.systems import frameworks
 from parity.systems.distribution import device_runs, rung, worker
 from parity.systems.distribution.device_runs import APART, OWN, RESUMED, EngineFailed, Job, traced
 from parity.systems.distribution.engines import DDP, ENGINES, Engine, environments
