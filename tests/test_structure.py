@@ -1,4 +1,4 @@
-"""The rules of the implementation: who may import whom, twins that stay twins, requirements that are pinned."""
+"""The rules of the tree: who may import whom, no cycles, twins that stay twins, requirements that are pinned."""
 
 from __future__ import annotations
 
@@ -7,62 +7,121 @@ import configparser
 import json
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 import pytest
 from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
 
-ROOT = Path(__file__).resolve().parents[1]
-FRAMEWORKS = {"tensorflow", "keras", "torch"}
-IMPLEMENTATIONS = ("tf_impl", "torch_impl")
-IMPORTERS = {"importlib.import_module", "import_module", "__import__"}
-PROMISE = "Plain NumPy."  # in a module's docstring: kept like the walls below
-WITHOUT = FRAMEWORKS | {*IMPLEMENTATIONS, "tests"}
-PLAIN = ("padding", "weights", "compare", "referee", "verdict", "report")
+from tests.import_graph import Edge, cycles, folder, folders, import_graph, imported, without
 
-# configs <- common <- {tf_impl, torch_impl} <- parity <- tests: for each pattern, what stands to its right or beside it
-WALLS = {
-    "common/**/*.py": FRAMEWORKS | {"tf_impl", "torch_impl", "parity", "tests"},
-    "tf_impl/**/*.py": {"torch", "torch_impl", "parity", "tests"},
-    "torch_impl/**/*.py": {"tensorflow", "keras", "tf_impl", "parity", "tests"},
-    "parity/**/*.py": {"tests"},
-    **{f"parity/{name}.py": WITHOUT for name in PLAIN},
-    **{f"parity/{name}/**/*.py": WITHOUT for name in PLAIN},
+ROOT = Path(__file__).resolve().parents[1]
+FRAMEWORKS = ("tensorflow", "keras", "torch")
+IMPLEMENTATIONS = ("tf_impl", "torch_impl")
+ABOVE_ALL = ("tests", "benchmarks")
+SYSTEMS = ("shared_impl", *IMPLEMENTATIONS, "parity.systems", "parity.cli")
+
+# configs <- shared_impl <- {tf_impl, torch_impl} <- parity/systems <- parity/cli; the rest of parity imports none of
+# these. For each pattern, what may not be imported there.
+ENGINE = ("numerics", "padding", "capture", "match", "transfer", "diagnosis", "checks", "report")
+PLAIN = ("numerics", "padding", "match", "transfer", "diagnosis", "checks", "report")
+FORBIDDEN: list[tuple[str, tuple[str, ...]]] = [
+    ("shared_impl/**/*.py", (*FRAMEWORKS, *IMPLEMENTATIONS, "parity", *ABOVE_ALL)),
+    ("tf_impl/**/*.py", ("torch", "torch_impl", "parity", *ABOVE_ALL)),
+    ("torch_impl/**/*.py", ("tensorflow", "keras", "tf_impl", "parity", *ABOVE_ALL)),
+    ("parity/**/*.py", ABOVE_ALL),
+    ("parity/systems/**/*.py", ("parity.cli",)),
+    *((f"parity/{name}/**/*.py", SYSTEMS) for name in ENGINE),
+    *((f"parity/{name}/**/*.py", FRAMEWORKS) for name in PLAIN),
+    *((f"parity/{name}.py", SYSTEMS) for name in ("__init__", "verdict", "verification")),
+]
+PROMISE = "Plain NumPy."  # in a module's docstring: kept like the rules above
+OPENS_MODELS = {"parity/transfer/copying.py": "copy_to_torch and copy_to_keras take the frameworks' own models"}
+
+# The stages of the engine: each imports from those before it alone.
+STAGES = (
+    "verdict",
+    "numerics",
+    "padding",
+    "capture",
+    "match",
+    "transfer",
+    "diagnosis",
+    "checks",
+    "report",
+    "verification",
+)
+# Imports that close a circle, or go against the order of the stages, each with its reason.
+BACKWARDS: dict[Edge, str] = {
+    (
+        "parity.verdict",
+        "parity.report.markdown",
+    ): "Verdict.to_markdown is public; the report is imported as it is called",
 }
 
 
-def imported(tree: ast.AST) -> Iterator[tuple[int, str]]:
-    """Line and top-level name of everything that a module imports, at its top or inside a function."""
-    for node in ast.walk(tree):
-        if isinstance(node, ast.Import):
-            yield from ((node.lineno, alias.name.split(".")[0]) for alias in node.names)
-        elif isinstance(node, ast.ImportFrom) and node.level == 0 and node.module:
-            yield node.lineno, node.module.split(".")[0]
-        elif (
-            isinstance(node, ast.Call)
-            and ast.unparse(node.func) in IMPORTERS
-            and isinstance(node.args[0], ast.Constant)
-        ):
-            yield node.lineno, str(node.args[0].value).split(".")[0]
-
-
 def breaches(root: Path) -> list[str]:
-    """Every import in the tree below ``root`` that a wall forbids, as ``file:line imports name``."""
+    """Every import in the tree below ``root`` that is forbidden, as ``file:line imports name``."""
     found = {f"{path.relative_to(root)}: configs holds no code" for path in root.glob("configs/**/*.py")}
-    for pattern, forbidden in WALLS.items():
+    for pattern, forbidden in FORBIDDEN:
         for path in root.glob(pattern):
+            name = path.relative_to(root).as_posix()
             tree = ast.parse(path.read_text(encoding="utf-8"))
-            promised = WITHOUT if PROMISE in (ast.get_docstring(tree) or "") else set()
-            for line, name in imported(tree):
-                if name in forbidden | promised:
-                    found.add(f"{path.relative_to(root)}:{line} imports {name}")
+            promised = PROMISE in (ast.get_docstring(tree) or "")
+            rejected = {*forbidden, *(FRAMEWORKS if promised else ())}
+            if name in OPENS_MODELS:
+                rejected -= {*FRAMEWORKS}
+            found |= {f"{name}:{line} imports {other}" for line, other in _within(imported(tree), rejected)}
     return sorted(found)
 
 
-def test_every_wall_stands():
+def _within(names: Iterable[tuple[int, str]], packages: Iterable[str]) -> Iterator[tuple[int, str]]:
+    """The packages among these that are imported, with their lines."""
+    for line, name in names:
+        yield from ((line, package) for package in packages if f"{name}.".startswith(f"{package}."))
+
+
+def backwards(root: Path) -> list[str]:
+    """Every import of the engine that goes to a later stage."""
+    graph = without(import_graph(root, "parity"), BACKWARDS)
+    place = {f"parity.{name}": number for number, name in enumerate(STAGES)}
+    pairs = sorted((module, other) for module, others in graph.items() for other in others)
+    return [
+        f"{module} imports {other}"
+        for module, other in pairs
+        if folder(module) in place and folder(other) in place and place[folder(module)] < place[folder(other)]
+    ]
+
+
+def test_nothing_is_imported_that_is_forbidden():
     assert breaches(ROOT) == []
+
+
+def test_each_stage_imports_from_earlier_ones_alone():
+    assert backwards(ROOT) == []
+
+
+def test_the_engine_is_all_there():
+    """A folder of parity that no rule names would be free to import anything."""
+    here = {path.name for path in (ROOT / "parity").iterdir() if path.is_dir() and (path / "__init__.py").is_file()}
+    assert here == {*ENGINE, "systems", "cli"}
+    assert {*STAGES} == {*ENGINE, "verdict", "verification"}
+
+
+@pytest.mark.parametrize("package", ["parity", "shared_impl", *IMPLEMENTATIONS])
+def test_no_file_imports_itself_in_a_circle(package):
+    assert cycles(without(import_graph(ROOT, package), BACKWARDS)) == []
+
+
+def test_no_folder_of_parity_imports_itself_in_a_circle():
+    assert cycles(folders(without(import_graph(ROOT, "parity"), BACKWARDS))) == []
+
+
+def test_every_exception_is_needed():
+    graph = import_graph(ROOT, "parity")
+    assert [edge for edge in BACKWARDS if edge[1] not in graph[edge[0]]] == []
+    assert [name for name in OPENS_MODELS if not (ROOT / name).is_file()] == []
 
 
 @pytest.mark.parametrize(
@@ -77,41 +136,103 @@ def test_every_wall_stands():
             "import importlib\nimportlib.import_module('parity.numerics.weight_axes')",
             "shared_impl/config/presets.py:2 imports parity",
         ),
-        ("parity/padding.py", "__import__('tensorflow')", "parity/padding.py:1 imports tensorflow"),
-        ("parity/report/html.py", "import torch", "parity/report/html.py:1 imports torch"),
+        ("parity/padding/axis.py", "__import__('tensorflow')", "parity/padding/axis.py:1 imports tensorflow"),
+        ("parity/report/page.py", "import torch", "parity/report/page.py:1 imports torch"),
+        ("parity/report/page.py", "from parity import systems", "parity/report/page.py:1 imports parity.systems"),
+        (
+            "parity/checks/state.py",
+            "def f():\n    from parity.systems.registry import registry",
+            "parity/checks/state.py:2 imports parity.systems",
+        ),
+        ("parity/verification.py", "import shared_impl.draws", "parity/verification.py:1 imports shared_impl"),
+        (
+            "parity/systems/registry.py",
+            "from parity.cli import verify",
+            "parity/systems/registry.py:1 imports parity.cli",
+        ),
         (
             "parity/capture/drawn_inputs.py",
-            "'Probes. Plain NumPy.'\nimport keras",
+            "'Test inputs. Plain NumPy.'\nimport keras",
             "parity/capture/drawn_inputs.py:2 imports keras",
         ),
-        ("parity/checks/ladder.py", "from tests import test_implementation", "parity/checks/ladder.py:1 imports tests"),
+        ("parity/cli/verify.py", "from tests import import_graph", "parity/cli/verify.py:1 imports tests"),
         ("configs/specgan.py", "", "configs/specgan.py: configs holds no code"),
     ],
 )
-def test_a_breach_is_seen(tmp_path, path, source, breach):
-    (tmp_path / path).parent.mkdir(parents=True)
-    (tmp_path / path).write_text(source)
+def test_a_forbidden_import_is_reported(tmp_path, path, source, breach):
+    write(tmp_path, {path: source})
     assert breaches(tmp_path) == [breach]
 
 
-def test_a_tree_within_its_walls_is_clean(tmp_path):
-    for path, source in {
-        "tf_impl/a.py": "import keras\nimport tensorflow as tf\nfrom common import config",
-        "torch_impl/a.py": "from . import layers\nimport torch",
-        "parity/checks/ladder.py": "import keras, torch, tf_impl",
-    }.items():
-        (tmp_path / path).parent.mkdir()
-        (tmp_path / path).write_text(source)
-    assert breaches(tmp_path) == []
+def test_a_tree_that_keeps_the_rules_is_clean(tmp_path):
+    write(
+        tmp_path,
+        {
+            "tf_impl/a.py": "import keras\nimport tensorflow as tf\nfrom shared_impl.config import schema",
+            "torch_impl/a.py": "from . import layers\nimport torch",
+            "parity/capture/a.py": "import keras, torch\nimport torchvision_of_theirs",
+            "parity/systems/a.py": "import keras, torch, tf_impl",
+            "parity/checks/a.py": "from typing import TYPE_CHECKING\nif TYPE_CHECKING:\n    import keras",
+        },
+    )
+    assert breaches(tmp_path) == backwards(tmp_path) == []
+
+
+CIRCLES = {
+    "two files": ({"checks/a.py": "from parity.checks import b", "checks/b.py": "import parity.checks.a"}, 1, 0),
+    "a later import": (
+        {"checks/a.py": "from parity.checks.b import x", "checks/b.py": "def f():\n    from parity.checks.a import y"},
+        1,
+        0,
+    ),
+    "for type checkers": (
+        {
+            "checks/a.py": "from parity.checks import b",
+            "checks/b.py": "from typing import TYPE_CHECKING\nif TYPE_CHECKING:\n    from parity.checks import a",
+        },
+        0,
+        0,
+    ),
+    "two folders through four files": (
+        {
+            "match/a.py": "from parity.transfer.a import x",
+            "match/b.py": "",
+            "transfer/a.py": "",
+            "transfer/b.py": "import parity.match.b",
+        },
+        0,
+        1,
+    ),
+}
+
+
+@pytest.mark.parametrize(("sources", "of_files", "of_folders"), CIRCLES.values(), ids=CIRCLES)
+def test_a_circle_of_imports_is_reported(tmp_path, sources, of_files, of_folders):
+    write(tmp_path, {f"parity/{path}": source for path, source in sources.items()})
+    graph = import_graph(tmp_path, "parity")
+    assert (len(cycles(graph)), len(cycles(folders(graph)))) == (of_files, of_folders)
+
+
+def test_an_import_of_a_later_stage_is_reported(tmp_path):
+    write(tmp_path, {"parity/capture/a.py": "from parity.transfer import b", "parity/transfer/b.py": ""})
+    assert backwards(tmp_path) == ["parity.capture.a imports parity.transfer.b"]
+
+
+def write(root: Path, sources: dict[str, str]) -> None:
+    """Write files into a tree of one's own."""
+    for path, source in sources.items():
+        (root / path).parent.mkdir(parents=True, exist_ok=True)
+        (root / path).write_text(source)
 
 
 @pytest.mark.parametrize(
     ("modules", "forbidden"),
     [
         (
-            "parity parity.padding parity.numerics.weight_axes parity.numerics.difference parity.numerics.reference_ops parity.verdict parity.report",
+            "parity parity.padding parity.numerics.difference parity.verdict parity.report parity.checks.state",
             FRAMEWORKS,
         ),
+        ("parity.checks.registry parity.systems.training.registry parity.systems.registry", FRAMEWORKS),
         ("parity.__main__ parity.pytest_plugin", FRAMEWORKS),
         ("shared_impl.config.presets", FRAMEWORKS),
         ("tf_impl tf_impl.specgan tf_impl.dcgan", {"torch", "torch_impl", "parity"}),
@@ -122,7 +243,7 @@ def test_importing_loads_no_more_than_it_may(modules, forbidden):
     code = f"import json, sys\nfor name in {modules.split()}: __import__(name)\nprint(json.dumps(sorted(sys.modules)))"
     run = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=False)
     assert run.returncode == 0, run.stderr
-    assert forbidden & set(json.loads(run.stdout.splitlines()[-1])) == set()
+    assert {*forbidden} & set(json.loads(run.stdout.splitlines()[-1])) == set()
 
 
 # Arguments that only one implementation has, each with its reason.
@@ -151,7 +272,7 @@ def public(path: Path) -> dict[str, list[str]]:
 
 
 def untwinned(root: Path) -> list[str]:
-    """Where the two implementations differ in file names, in public names, or in the order of either, or of arguments."""
+    """Where the implementations differ in file names, in public names, or in the order of either, or of arguments."""
     files = [
         {path.relative_to(root / implementation).as_posix() for path in (root / implementation).rglob("*.py")}
         for implementation in IMPLEMENTATIONS
@@ -169,7 +290,7 @@ def untwinned(root: Path) -> list[str]:
     return found
 
 
-def test_the_houses_are_twins():
+def test_the_implementations_are_twins():
     assert untwinned(ROOT) == []
 
 
@@ -186,7 +307,7 @@ def test_the_houses_are_twins():
         ("def f(*, a): ...", "def f(*, b): ...", "specgan.py: f(a) in tf_impl, f(b) in torch_impl"),
     ],
 )
-def test_a_lost_twin_is_seen(tmp_path, tf_file, torch_file, difference):
+def test_a_difference_between_twins_is_reported(tmp_path, tf_file, torch_file, difference):
     for implementation, source in zip(IMPLEMENTATIONS, (tf_file, torch_file), strict=True):
         (tmp_path / implementation).mkdir()
         (tmp_path / implementation / "specgan.py").write_text(source)
