@@ -10,7 +10,8 @@ from keras import ops
 from keras.layers import Conv2D
 from tensorflow import Tensor
 
-from tf_impl.layers import KERNELS
+from tf_impl.framework_draws import FrameworkDraws
+from tf_impl.initial_weights import initialise
 
 
 @keras.saving.register_keras_serializable(package="tf_impl")
@@ -29,9 +30,9 @@ class SelfAttention(keras.layers.Layer):
         super().__init__(**kwargs)
         self.channels, self.init, self.rows = channels, init, rows
         d = max(channels // 8, 1)
-        self.query = Conv2D(d, 1, kernel_initializer=KERNELS[init](), dtype=self.dtype_policy, name="query")
-        self.key = Conv2D(d, 1, kernel_initializer=KERNELS[init](), dtype=self.dtype_policy, name="key")
-        self.value = Conv2D(channels, 1, kernel_initializer=KERNELS[init](), dtype=self.dtype_policy, name="value")
+        self.query = Conv2D(d, 1, dtype=self.dtype_policy, name="query")
+        self.key = Conv2D(d, 1, dtype=self.dtype_policy, name="key")
+        self.value = Conv2D(channels, 1, dtype=self.dtype_policy, name="value")
 
     def build(self, input_shape: tuple[int | None, ...]) -> None:
         """Create the convolutions' weights and ``gamma`` ``[]``."""
@@ -40,6 +41,7 @@ class SelfAttention(keras.layers.Layer):
         for convolution in (self.query, self.key, self.value):
             convolution.build(input_shape)
         self.gamma = self.add_weight(shape=(), name="gamma", initializer="zeros")
+        initialise(self, "", self.init, FrameworkDraws())
 
     def call(self, inputs: Tensor) -> Tensor:
         """``[B, H, W, C]`` to the same shape."""

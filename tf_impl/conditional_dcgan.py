@@ -29,8 +29,10 @@ from keras.layers import (
 from shared_impl.config.presets import checked
 from shared_impl.config.systems import ConditionalDCGANConfig
 from tf_impl.attention import SelfAttention
+from tf_impl.framework_draws import FrameworkDraws
 from tf_impl.growing import GrowingDiscriminator, GrowingGenerator
-from tf_impl.layers import KERNELS, SCALES, BatchNorm, Graph, LeakyReLU
+from tf_impl.initial_weights import initialise
+from tf_impl.layers import BatchNorm, Graph, LeakyReLU
 from tf_impl.spectral import SpectralConv2D, SpectralConv2DTranspose
 
 
@@ -68,6 +70,7 @@ class ConditionalDCGANGenerator(Graph):
             super().__init__([z, label, grown], body([told, grown]))  # [B, S, S, nc]
         else:
             super().__init__([z, label], body(told))  # [B, S, S, nc]
+        initialise(self, "", cfg.init, FrameworkDraws())
 
 
 class ConditionalDCGANDiscriminator(Graph):
@@ -113,6 +116,7 @@ class ConditionalDCGANDiscriminator(Graph):
             super().__init__([x, *given], Reshape([], name="squeeze")(judged[0]))  # [B]
         else:
             super().__init__([x, *given], Concatenate(name="scores")(judged))  # [B, scales]
+        initialise(self, "", cfg.init, FrameworkDraws())
 
 
 def _scale(cfg: ConditionalDCGANConfig, size: int, name: str) -> keras.Model:
@@ -144,7 +148,7 @@ def _drawing(cfg: ConditionalDCGANConfig) -> list[Layer]:
     while size < cfg.image_size:
         name = f"upconv_{i}"
         layers.append(_up(cfg, width, *((2, "same") if i else (1, "valid")), name=name))  # [B, size, size, width]
-        layers += [_norm(cfg, f"{name}_bn"), ReLU(name=f"{name}_relu")]
+        layers += [_norm(f"{name}_bn"), ReLU(name=f"{name}_relu")]
         if size in cfg.attention_at:
             layers.append(SelfAttention(width, cfg.init, name=f"attention_{size}"))
         width, size, i = width // 2, 2 * size, i + 1
@@ -157,9 +161,11 @@ def _seeing(cfg: ConditionalDCGANConfig, size: int) -> list[Layer]:
     layers: list[Layer] = []
     while size >= 4:
         name = f"downconv_{i}"
-        layers.append(SpectralConv2D(width, 4, 2, "same", name=name, **_drawn(cfg)))  # [B, size, size, width]
+        layers.append(
+            SpectralConv2D(width, 4, 2, "same", name=name, use_bias=not cfg.batchnorm_d)
+        )  # [B, size, size, width]
         if cfg.batchnorm_d and i:
-            layers.append(_norm(cfg, f"{name}_bn"))
+            layers.append(_norm(f"{name}_bn"))
         layers.append(LeakyReLU(0.2, name=f"{name}_lrelu"))
         if size in cfg.attention_d:
             layers.append(SelfAttention(width, cfg.init, name=f"attention_{size}"))
@@ -174,8 +180,7 @@ def _planes(cfg: ConditionalDCGANConfig, size: int) -> list[Layer]:
     if cfg.label == "replicated":
         return [*layers, Reshape([1, 1, features], name="pixel"), UpSampling2D(size, name="repeated")]
     if cfg.label == "projected":
-        initial = {"kernel_initializer": KERNELS[cfg.init](), "bias_initializer": "zeros"}
-        layers += [Dense(size * size, name="projection", **initial), LeakyReLU(0.2, name="projection_lrelu")]
+        layers += [Dense(size * size, name="projection"), LeakyReLU(0.2, name="projection_lrelu")]
     return [*layers, Reshape([size, size, 1], name="plane")]
 
 
@@ -187,7 +192,7 @@ def _half(i: int, images: Any) -> Any:
 def _up(cfg: ConditionalDCGANConfig, channels: int, stride: int, padding: str, name: str) -> Layer:
     """A transposed convolution without bias."""
     conv = SpectralConv2DTranspose if cfg.spectral_norm_g else Conv2DTranspose
-    return conv(channels, 4, stride, padding, use_bias=False, kernel_initializer=KERNELS[cfg.init](), name=name)
+    return conv(channels, 4, stride, padding, use_bias=False, name=name)
 
 
 def _conv(cfg: ConditionalDCGANConfig) -> type[Layer]:
@@ -198,14 +203,11 @@ def _conv(cfg: ConditionalDCGANConfig) -> type[Layer]:
 def _head(cfg: ConditionalDCGANConfig, channels: int, name: str) -> Sequential:
     """From 4x4 features to ``[B, channels]``."""
     conv = Conv2D if cfg.batchnorm_d else SpectralConv2D
-    return Sequential([conv(channels, 4, 1, "valid", name="conv", **_drawn(cfg)), Flatten(name="flatten")], name=name)
+    return Sequential(
+        [conv(channels, 4, 1, "valid", name="conv", use_bias=not cfg.batchnorm_d), Flatten(name="flatten")], name=name
+    )
 
 
-def _drawn(cfg: ConditionalDCGANConfig) -> dict[str, Any]:
-    """Keyword arguments of D's convolutions."""
-    return {"use_bias": not cfg.batchnorm_d, "kernel_initializer": KERNELS[cfg.init]()}
-
-
-def _norm(cfg: ConditionalDCGANConfig, name: str) -> BatchNorm:
+def _norm(name: str) -> BatchNorm:
     """Batch norm with torch's defaults: eps 1e-5, the weight 0.9 of the old running value."""
-    return BatchNorm(momentum=0.9, epsilon=1e-5, gamma_initializer=SCALES[cfg.init](), name=name)
+    return BatchNorm(momentum=0.9, epsilon=1e-5, name=name)

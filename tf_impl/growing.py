@@ -20,7 +20,9 @@ from tensorflow import Tensor
 
 from shared_impl.config.systems import ModelConfig
 from shared_impl.training.growing import sections
-from tf_impl.layers import KERNELS, LeakyReLU
+from tf_impl.framework_draws import FrameworkDraws
+from tf_impl.initial_weights import initialise
+from tf_impl.layers import LeakyReLU
 
 
 class GrowingGenerator(keras.Model):
@@ -40,15 +42,14 @@ class GrowingGenerator(keras.Model):
         for size, names in zip(sizes, self.sections, strict=True):
             if size in self.stages[:-1]:
                 head = [
-                    _built(
-                        _pixelwise(conv, channels, init, f"to_{size}"), _features(self, names)
-                    ),  # [B, size, size, nc]
+                    _built(conv(channels, 1, name=f"to_{size}"), _features(self, names)),  # [B, size, size, nc]
                     Activation("tanh", name=f"to_{size}_tanh"),
                     UpSampling2D(side // size, interpolation="nearest", name=f"to_{size}_resize"),
                 ]
                 self.parts.update({layer.name: layer for layer in head})
         self.sizes = sizes
         _called(self, chain)
+        initialise(self, "", init, FrameworkDraws())
 
     def call(self, inputs: Sequence[Tensor]) -> Tensor:
         """Generate."""
@@ -91,14 +92,13 @@ class GrowingDiscriminator(keras.Model):
             if (half := size // 2) in self.stages:
                 head = [
                     AveragePooling2D(side // half, name=f"from_{half}_pool"),  # [B, half, half, C]
-                    _built(
-                        _pixelwise(conv, _features(self, names), init, f"from_{half}"), channels
-                    ),  # [B, half, half, d]
+                    _built(conv(_features(self, names), 1, name=f"from_{half}"), channels),  # [B, half, half, d]
                     LeakyReLU(0.2, name=f"from_{half}_lrelu"),
                 ]
                 self.parts.update({layer.name: layer for layer in head})
         self.sizes = sizes
         _called(self, chain)
+        initialise(self, "", init, FrameworkDraws())
 
     def call(self, inputs: Sequence[Tensor]) -> Tensor:
         """Judge."""
@@ -185,10 +185,6 @@ def _features(network: Any, names: Sequence[str]) -> int:
     """Channels that a group of layers makes."""
     layers = [network.parts[name] for name in names]
     return [layer.filters for layer in layers if hasattr(layer, "filters")][-1]
-
-
-def _pixelwise(conv: Any, channels: int, init: str, name: str) -> Layer:
-    return conv(channels, 1, kernel_initializer=KERNELS[init](), name=name)
 
 
 def _built(layer: Layer, channels: int) -> Layer:

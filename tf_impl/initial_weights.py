@@ -1,4 +1,4 @@
-"""Weights that a run starts from, in Keras; twin of torch_impl/initial_weights.py."""
+"""Initial values given to a network's parameters, in Keras; twin of torch_impl/initial_weights.py."""
 
 from __future__ import annotations
 

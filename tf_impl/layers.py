@@ -1,4 +1,4 @@
-"""The layers that stock Keras lacks or rounds, NHWC, and the initial distributions; twin of torch_impl/layers.py.
+"""The layers that stock Keras lacks or rounds, NHWC; twin of torch_impl/layers.py.
 
 Convolutions need no class here: stock ``Conv2D`` and ``Conv2DTranspose`` with ``padding="same"`` are TF's SAME.
 """
@@ -13,20 +13,8 @@ from typing import Any
 import keras
 import numpy as np
 import tensorflow as tf
-from keras import initializers, ops
+from keras import ops
 
-KERNELS: dict[str, Callable[[], initializers.Initializer]] = {
-    "glorot": lambda: initializers.GlorotUniform(),  # TF 1's and Keras's layer default
-    "normal": lambda: initializers.RandomNormal(mean=0.0, stddev=0.02),  # Radford et al. 2015, section 4
-    "framework": lambda: initializers.VarianceScaling(
-        1 / 3, "fan_in", "uniform"
-    ),  # torch's default: U(+-1/sqrt(fan_in))
-}
-SCALES: dict[str, Callable[[], initializers.Initializer]] = {
-    "glorot": lambda: initializers.Ones(),
-    "normal": lambda: initializers.RandomNormal(mean=1.0, stddev=0.02),
-    "framework": lambda: initializers.Ones(),
-}
 # Weights of the samples x[i + offset] that make up out[2i + 1]; out[2i] is x[i]. The cubic kernel has a = -0.75.
 TAPS: dict[str, dict[int, float]] = {
     "nearest": {0: 1.0},

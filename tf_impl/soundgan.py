@@ -7,14 +7,14 @@ kernel of 4 at stride 2 makes SAME symmetric: it is torch's ``padding=1``.
 
 from __future__ import annotations
 
-from typing import Any
-
 from keras import Input
 from keras.layers import Activation, Conv2D, Conv2DTranspose, Reshape
 
 from shared_impl.config.presets import checked
 from shared_impl.config.systems import SoundGANConfig
-from tf_impl.layers import KERNELS, Chain, LeakyReLU
+from tf_impl.framework_draws import FrameworkDraws
+from tf_impl.initial_weights import initialise
+from tf_impl.layers import Chain, LeakyReLU
 
 PATCH = 128  # pixels to a side that the original's six convolutions turn into one score
 
@@ -35,19 +35,22 @@ class SoundGANGenerator(Chain):
         layers = [
             Input([nz], name="z"),  # [B, nz]
             Reshape([1, 1, nz], name="z_reshape"),  # [B, 1, 1, nz]
-            Conv2DTranspose(widths[0], 4, 1, "valid", **_plain(cfg, "upconv_0")),  # [B, 4, 4, g S/8]
+            Conv2DTranspose(widths[0], 4, 1, "valid", use_bias=False, name="upconv_0"),  # [B, 4, 4, g S/8]
             LeakyReLU(0.2, name="upconv_0_lrelu"),
         ]
         for i, width in enumerate(widths[1:], 1):
             layers += [
-                Conv2DTranspose(width, 4, 2, "same", **_plain(cfg, f"upconv_{i}")),  # [B, 4 2^i, 4 2^i, g S/8 / 2^i]
+                Conv2DTranspose(
+                    width, 4, 2, "same", use_bias=False, name=f"upconv_{i}"
+                ),  # [B, 4 2^i, 4 2^i, g S/8/2^i]
                 LeakyReLU(0.2, name=f"upconv_{i}_lrelu"),
             ]
         layers += [
-            Conv2DTranspose(nc, 4, 2, "same", **_plain(cfg, f"upconv_{len(widths)}")),  # [B, S, S, nc]
+            Conv2DTranspose(nc, 4, 2, "same", use_bias=False, name=f"upconv_{len(widths)}"),  # [B, S, S, nc]
             Activation("tanh", name=f"upconv_{len(widths)}_tanh"),
         ]
         super().__init__(layers)
+        initialise(self, "", cfg.init, FrameworkDraws())
 
 
 class SoundGANDiscriminator(Chain):
@@ -66,21 +69,19 @@ class SoundGANDiscriminator(Chain):
         layers = [Input([image_size, image_size, nc], name="x")]  # [B, S, S, nc]
         for i, width in enumerate(widths):
             layers += [
-                Conv2D(width, 4, 2, "same", **_plain(cfg, f"downconv_{i}")),  # [B, S/2 / 2^i, S/2 / 2^i, d 2^i]
+                Conv2D(width, 4, 2, "same", use_bias=False, name=f"downconv_{i}"),  # [B, S/2 / 2^i, S/2 / 2^i, d 2^i]
                 LeakyReLU(0.2, name=f"downconv_{i}_lrelu"),
             ]
         layers += [
-            Conv2D(1, 4, 1, "valid", **_plain(cfg, "output")),  # [B, 1, 1, 1], of patches [B, S/32 - 3, S/32 - 3, 1]
+            Conv2D(
+                1, 4, 1, "valid", use_bias=False, name="output"
+            ),  # [B, 1, 1, 1], of patches [B, S/32 - 3, S/32 - 3, 1]
             Reshape([-1] if patch else [], name="squeeze"),  # [B], of patches [B, (S/32 - 3)^2]
         ]
         super().__init__(layers)
+        initialise(self, "", cfg.init, FrameworkDraws())
 
 
 def _widths(base: int, size: int) -> list[int]:
     """Channels of a layer for each halving of ``size`` down to 4, doubling from ``base``."""
     return [base << i for i in range(size.bit_length() - 3)]
-
-
-def _plain(cfg: SoundGANConfig, name: str) -> dict[str, Any]:
-    """Keyword arguments of every convolution: no bias, the chosen initial distribution."""
-    return {"use_bias": False, "kernel_initializer": KERNELS[cfg.init](), "name": name}

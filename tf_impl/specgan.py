@@ -5,14 +5,14 @@ Lines are those of ``specgan.py`` in github.com/chrisdonahue/wavegan at 40e85e8 
 
 from __future__ import annotations
 
-from typing import Any
-
 from keras import Input, Layer
 from keras.layers import Activation, Conv2D, Conv2DTranspose, Dense, Flatten, ReLU, Reshape
 
 from shared_impl.config.presets import checked
 from shared_impl.config.systems import SpecGANConfig
-from tf_impl.layers import KERNELS, SCALES, BatchNorm, Chain, LeakyReLU, LegacyUpsample
+from tf_impl.framework_draws import FrameworkDraws
+from tf_impl.initial_weights import initialise
+from tf_impl.layers import BatchNorm, Chain, LeakyReLU, LegacyUpsample
 
 
 class SpecGANGenerator(Chain):
@@ -39,7 +39,7 @@ class SpecGANGenerator(Chain):
         super().__init__(
             [
                 Input([nz], name="z"),  # [B, nz]
-                Dense(16 * d * 4 * 4, name="z_project", **_initial(cfg)),  # [B, 256d], line 65
+                Dense(16 * d * 4 * 4, name="z_project"),  # [B, 256d], line 65
                 Reshape([4, 4, 16 * d], name="z_project_reshape"),  # [B, 4, 4, 16d], line 66
                 *_norm_relu(cfg, "z_project"),
                 *_up(8 * d, cfg, "upconv_0"),  # [B, 8, 8, 8d], line 73
@@ -54,6 +54,7 @@ class SpecGANGenerator(Chain):
                 Activation("tanh", name="upconv_4_tanh"),
             ]
         )
+        initialise(self, "", cfg.init, FrameworkDraws())
 
 
 class SpecGANDiscriminator(Chain):
@@ -89,39 +90,35 @@ class SpecGANDiscriminator(Chain):
                 *_down(16 * d, cfg, "downconv_4"),  # [B, 4, 4, 16d], line 165
                 *_norm_lrelu(cfg, "downconv_4"),
                 Flatten(name="flatten"),  # [B, 256d], line 170
-                Dense(1, name="output", **_initial(cfg)),  # [B, 1], line 174
+                Dense(1, name="output"),  # [B, 1], line 174
                 Reshape([], name="squeeze"),  # [B], line 174
             ]
         )
+        initialise(self, "", cfg.init, FrameworkDraws())
 
 
 def _up(channels: int, cfg: SpecGANConfig, name: str) -> list[Layer]:
     """Twice the size: a transposed convolution, or a resize and a convolution at stride 1 (lines 4-40)."""
     if cfg.upsample == "zeros":
-        return [Conv2DTranspose(channels, cfg.kernel_len, strides=2, padding="same", name=name, **_initial(cfg))]
+        return [Conv2DTranspose(channels, cfg.kernel_len, strides=2, padding="same", name=name)]
     return [
         LegacyUpsample(cfg.upsample, name=f"{name}_resize"),
-        Conv2D(channels, cfg.kernel_len, strides=1, padding="same", name=name, **_initial(cfg)),
+        Conv2D(channels, cfg.kernel_len, strides=1, padding="same", name=name),
     ]
 
 
 def _down(channels: int, cfg: SpecGANConfig, name: str) -> list[Layer]:
     """Half the size: a SAME convolution at stride 2."""
-    return [Conv2D(channels, cfg.kernel_len, strides=2, padding="same", name=name, **_initial(cfg))]
-
-
-def _initial(cfg: SpecGANConfig) -> dict[str, Any]:
-    """The chosen initial distribution, as keyword arguments of a layer."""
-    return {"kernel_initializer": KERNELS[cfg.init](), "bias_initializer": "zeros"}
+    return [Conv2D(channels, cfg.kernel_len, strides=2, padding="same", name=name)]
 
 
 def _norm_relu(cfg: SpecGANConfig, name: str) -> list[Layer]:
     """The generator's optional batch norm, and ReLU."""
-    norm = BatchNorm(momentum=0.99, epsilon=1e-3, gamma_initializer=SCALES[cfg.init](), name=f"{name}_bn")
+    norm = BatchNorm(momentum=0.99, epsilon=1e-3, name=f"{name}_bn")
     return [*([norm] if cfg.use_batchnorm else []), ReLU(name=f"{name}_relu")]
 
 
 def _norm_lrelu(cfg: SpecGANConfig, name: str) -> list[Layer]:
     """The discriminator's optional batch norm without running statistics, and LeakyReLU 0.2 (lines 114-115)."""
-    norm = BatchNorm(momentum=0.99, epsilon=1e-3, track=False, gamma_initializer=SCALES[cfg.init](), name=f"{name}_bn")
+    norm = BatchNorm(momentum=0.99, epsilon=1e-3, track=False, name=f"{name}_bn")
     return [*([norm] if cfg.use_batchnorm else []), LeakyReLU(0.2, name=f"{name}_lrelu")]

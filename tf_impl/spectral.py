@@ -8,15 +8,18 @@ call in training, its gradient ignores sigma, and of a transposed convolution it
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import keras
+import numpy as np
 import tensorflow as tf
-from keras import initializers, ops
+from keras import ops
 from keras.layers import Conv2D, Conv2DTranspose, Dense
 from tensorflow import Tensor
 
-from shared_impl.training.initial_weights import FIRST_ITERATIONS
+from shared_impl.training.initial_weights import singular_vectors
+from tf_impl.framework_draws import FrameworkDraws
 
 
 class _Spectral(keras.layers.Layer):
@@ -45,15 +48,11 @@ class _Spectral(keras.layers.Layer):
         shape = list(self.kernel.shape)
         out = shape.pop(self.outputs)
         # Each device moves its own copy: they stay equal, as the kernels do.
-        self.u = self.add_weight(shape=[out], name="u", initializer=self._first, trainable=False)
-        self.v = self.add_weight(shape=shape, name="v", initializer=self._fitting, trainable=False)
-
-    def _first(self, shape: Any, dtype: Any) -> Tensor:
-        matrix, u = self._matrix(tf.convert_to_tensor(self.kernel)), initializers.RandomNormal(stddev=1.0)(shape, dtype)
-        return self._iterated(matrix, u, self._back(matrix, u), FIRST_ITERATIONS)[0]
-
-    def _fitting(self, shape: Any, dtype: Any) -> Tensor:
-        return tf.reshape(self._back(self._matrix(tf.convert_to_tensor(self.kernel)), self.u), shape)
+        with tf.init_scope():
+            kernel = tf.convert_to_tensor(self.kernel).numpy()
+        u, v = singular_vectors(FrameworkDraws(), self.name, kernel, self.outputs)
+        self.u = self.add_weight(shape=[out], name="u", initializer=_value(u), trainable=False)
+        self.v = self.add_weight(shape=shape, name="v", initializer=_value(v), trainable=False)
 
     def add_weight(self, *args: Any, **kwargs: Any) -> Any:
         """As stock; whatever the layer computes in, sigma is found in the weights' own precision."""
@@ -118,6 +117,11 @@ class _Spectral(keras.layers.Layer):
     def get_config(self) -> dict[str, Any]:
         """Stock configuration, ``power_iterations`` and ``epsilon``."""
         return {**super().get_config(), "power_iterations": self.power_iterations, "epsilon": self.epsilon}
+
+
+def _value(array: np.ndarray) -> Callable[..., Tensor]:
+    """An initialiser that gives these values."""
+    return lambda shape, dtype: tf.convert_to_tensor(array, dtype)
 
 
 def _times(matrix: Tensor, vector: Tensor, turned: bool) -> Tensor:

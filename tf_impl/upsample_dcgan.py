@@ -6,15 +6,15 @@ the bottom right alone: here it is padded explicitly.
 
 from __future__ import annotations
 
-from typing import Any
-
 from keras import Input, Layer
 from keras.layers import Activation, Conv2D, Dense, Flatten, Reshape, ZeroPadding2D
 
 from shared_impl.config.presets import checked
 from shared_impl.config.systems import UpsampleDCGANConfig
 from tf_impl.dropout import ChannelDropout
-from tf_impl.layers import KERNELS, SCALES, BatchNorm, Chain, LeakyReLU, Upsample
+from tf_impl.framework_draws import FrameworkDraws
+from tf_impl.initial_weights import initialise
+from tf_impl.layers import BatchNorm, Chain, LeakyReLU, Upsample
 
 
 class UpsampleDCGANGenerator(Chain):
@@ -39,7 +39,7 @@ class UpsampleDCGANGenerator(Chain):
         super().__init__(
             [
                 Input([nz], name="z"),  # [B, nz]
-                Dense(4 * 4 * 8 * g, name="z_project", **_initial(cfg)),  # [B, 128g]
+                Dense(4 * 4 * 8 * g, name="z_project"),  # [B, 128g]
                 Reshape([4, 4, 8 * g], name="z_project_reshape"),  # [B, 4, 4, 8g]
                 *_up(4 * g, cfg, "upconv_0"),  # [B, 8, 8, 4g]
                 *_norm_lrelu(cfg, "upconv_0"),
@@ -51,6 +51,7 @@ class UpsampleDCGANGenerator(Chain):
                 Activation("tanh", name="upconv_3_tanh"),
             ]
         )
+        initialise(self, "", cfg.init, FrameworkDraws())
 
 
 class UpsampleDCGANDiscriminator(Chain):
@@ -88,18 +89,19 @@ class UpsampleDCGANDiscriminator(Chain):
                 *_norm_lrelu(cfg, "downconv_3"),
                 ChannelDropout(cfg.dropout, name="downconv_3_dropout"),
                 Flatten(name="flatten"),  # [B, 128d]
-                Dense(1, name="output", **_initial(cfg)),  # [B, 1]
+                Dense(1, name="output"),  # [B, 1]
                 Reshape([], name="squeeze"),  # [B]
                 *([Activation("sigmoid", name="output_sigmoid")] if cfg.probabilities else []),
             ]
         )
+        initialise(self, "", cfg.init, FrameworkDraws())
 
 
 def _up(channels: int, cfg: UpsampleDCGANConfig, name: str) -> list[Layer]:
     """Twice the size: a resize and a convolution at stride 1."""
     return [
         Upsample(cfg.upsample, name=f"{name}_resize"),
-        Conv2D(channels, 3, 1, "same", name=name, **_initial(cfg)),
+        Conv2D(channels, 3, 1, "same", name=name),
     ]
 
 
@@ -107,19 +109,13 @@ def _down(channels: int, cfg: UpsampleDCGANConfig, name: str) -> list[Layer]:
     """Half the size: a convolution at stride 2, padded by one on every side."""
     return [
         ZeroPadding2D(1, name=f"{name}_pad"),
-        Conv2D(channels, 3, 2, "valid", name=name, **_initial(cfg)),
+        Conv2D(channels, 3, 2, "valid", name=name),
     ]
-
-
-def _initial(cfg: UpsampleDCGANConfig) -> dict[str, Any]:
-    """The chosen initial distribution, as keyword arguments of a layer."""
-    return {"kernel_initializer": KERNELS[cfg.init](), "bias_initializer": "zeros"}
 
 
 def _norm_lrelu(cfg: UpsampleDCGANConfig, name: str) -> list[Layer]:
     """Batch norm, eps 1e-5, and LeakyReLU 0.2; Keras's momentum is the weight of the old running value."""
-    gamma = SCALES[cfg.init]()
     return [
-        BatchNorm(momentum=1 - cfg.momentum, epsilon=1e-5, gamma_initializer=gamma, name=f"{name}_bn"),
+        BatchNorm(momentum=1 - cfg.momentum, epsilon=1e-5, name=f"{name}_bn"),
         LeakyReLU(0.2, name=f"{name}_lrelu"),
     ]

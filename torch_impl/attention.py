@@ -6,7 +6,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn import Conv2d
 
-from torch_impl.layers import initialise
+from torch_impl.framework_draws import FrameworkDraws
+from torch_impl.initial_weights import initialise
 
 
 class SelfAttention(nn.Module):
@@ -28,7 +29,7 @@ class SelfAttention(nn.Module):
         self.key = Conv2d(channels, d, 1)
         self.value = Conv2d(channels, channels, 1)
         self.gamma = nn.Parameter(torch.zeros(()))
-        initialise(self, init)
+        initialise(self, "", init, FrameworkDraws())
 
     def forward(self, input: Tensor) -> Tensor:
         """``[B, C, H, W]`` to the same shape."""

@@ -32,8 +32,9 @@ from torch.nn import (
 from shared_impl.config.presets import checked
 from shared_impl.config.systems import ConditionalDCGANConfig
 from torch_impl.attention import SelfAttention
+from torch_impl.framework_draws import FrameworkDraws
 from torch_impl.growing import GrowingDiscriminator, GrowingGenerator
-from torch_impl.layers import initialise
+from torch_impl.initial_weights import initialise
 from torch_impl.spectral import SpectralConv2D, SpectralConv2DTranspose
 
 
@@ -67,7 +68,7 @@ class ConditionalDCGANGenerator(Module):
         self.body: Module = Sequential(_drawing(cfg))
         if cfg.stages:
             self.body = GrowingGenerator(self.body, cfg.stages, cfg.init, _conv(cfg))
-        initialise(self, cfg.init)
+        initialise(self, "", cfg.init, FrameworkDraws())
 
     def forward(self, z: Tensor, label: Tensor, grown: Tensor | None = None) -> Tensor:
         """Generate."""
@@ -110,7 +111,7 @@ class ConditionalDCGANDiscriminator(Module):
             if i:
                 self.add_module(f"half_{i}", AvgPool2d(3, 2, 1))  # counts the zeros around the image
             self.add_module(f"scale_{i}", _Scale(cfg, image_size // 2**i))
-        initialise(self, cfg.init)
+        initialise(self, "", cfg.init, FrameworkDraws())
 
     def forward(self, x: Tensor, label: Tensor | None = None, grown: Tensor | None = None) -> Any:
         """Judge."""

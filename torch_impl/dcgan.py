@@ -13,7 +13,8 @@ from torch.nn import BatchNorm2d, Conv2d, ConvTranspose2d, Flatten, LeakyReLU, R
 
 from shared_impl.config.presets import checked
 from shared_impl.config.systems import DCGANConfig
-from torch_impl.layers import initialise
+from torch_impl.framework_draws import FrameworkDraws
+from torch_impl.initial_weights import initialise
 
 
 class DCGANGenerator(nn.Sequential):
@@ -45,7 +46,7 @@ class DCGANGenerator(nn.Sequential):
                 upconv_4_tanh=Tanh(),
             )
         )
-        initialise(self, cfg.init)
+        initialise(self, "", cfg.init, FrameworkDraws())
 
     def forward(self, input: Tensor) -> Tensor:
         """Generate; ``[B, nz, 1, 1]`` is taken as ``[B, nz]``."""
@@ -75,7 +76,7 @@ class DCGANDiscriminator(nn.Sequential):
                 squeeze=Flatten(0),  # [B]
             )
         )
-        initialise(self, cfg.init)
+        initialise(self, "", cfg.init, FrameworkDraws())
 
 
 def _norm(channels: int) -> BatchNorm2d:

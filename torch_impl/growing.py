@@ -18,7 +18,8 @@ from torch.nn import AvgPool2d, Conv2d, LeakyReLU, Module, Sequential, Tanh, Ups
 
 from shared_impl.config.systems import ModelConfig
 from shared_impl.training.growing import sections
-from torch_impl.layers import initialise
+from torch_impl.framework_draws import FrameworkDraws
+from torch_impl.initial_weights import initialise
 
 
 class GrowingGenerator(Module):
@@ -41,7 +42,7 @@ class GrowingGenerator(Module):
                 self.add_module(f"to_{size}_tanh", Tanh())
                 self.add_module(f"to_{size}_resize", Upsample(scale_factor=side // size, mode="nearest"))
         self.sizes = sizes
-        initialise(self, init)
+        initialise(self, "", init, FrameworkDraws())
 
     def forward(self, x: Tensor, grown: Tensor) -> Tensor:
         """Generate."""
@@ -85,7 +86,7 @@ class GrowingDiscriminator(Module):
                 self.add_module(f"from_{half}", conv(channels, _features(self, names), 1))  # [B, d, half, half]
                 self.add_module(f"from_{half}_lrelu", LeakyReLU(0.2))
         self.sizes = sizes
-        initialise(self, init)
+        initialise(self, "", init, FrameworkDraws())
 
     def forward(self, x: Tensor, grown: Tensor) -> Tensor:
         """Judge."""

@@ -1,4 +1,4 @@
-"""Weights that a run starts from, in torch; twin of tf_impl/initial_weights.py.
+"""Initial values given to a network's parameters, in torch; twin of tf_impl/initial_weights.py.
 
 The draws come in Keras's layout: kernels ``(h, w, in, out)``, transposed ``(h, w, out, in)``, dense ``(in, out)`` with
 images flattened as ``(h, w, c)``.
@@ -23,7 +23,6 @@ from shared_impl.training.initial_weights import (
     scale,
     singular_vectors,
 )
-from torch_impl.layers import stored
 
 
 @torch.no_grad()
@@ -34,15 +33,15 @@ def initialise(network: nn.Module, scope: str, distribution: str, draws: Draws) 
     """
     for name, module, siblings, i in _layers(network, scope):
         if isinstance(module, (nn.Conv2d, nn.ConvTranspose2d)):
-            drawn = kernel(draws, distribution, name, tuple(stored(module).shape[axis] for axis in (2, 3, 1, 0)))
-            _set(stored(module), drawn.transpose(3, 2, 0, 1))
+            drawn = kernel(draws, distribution, name, tuple(_stored(module).shape[axis] for axis in (2, 3, 1, 0)))
+            _set(_stored(module), drawn.transpose(3, 2, 0, 1))
             if is_parametrized(module):
                 u, v = singular_vectors(draws, name, drawn, -2 if isinstance(module, nn.ConvTranspose2d) else -1)
                 _set_vectors(module, u, np.moveaxis(v, -1, 0).reshape(-1))
         elif isinstance(module, nn.Linear):
             drawn = kernel(draws, distribution, name, (module.in_features, module.out_features))
             inputs, outputs = _order_in(module, siblings[:i]), _order_out(module, siblings[i + 1 :])
-            _set(stored(module), drawn[inputs][:, outputs].T)
+            _set(_stored(module), drawn[inputs][:, outputs].T)
             if is_parametrized(module):
                 u, v = singular_vectors(draws, name, drawn, -1)
                 _set_vectors(module, u[outputs], v[inputs])
@@ -63,6 +62,11 @@ def _layers(outer: nn.Module, path: str) -> Iterator[tuple[str, nn.Module, list[
     for i, (name, module) in enumerate(zip(names, siblings, strict=True)):
         yield f"{path}/{name}", module, siblings, i
         yield from _layers(module, f"{path}/{name}")
+
+
+def _stored(module: nn.Module) -> Tensor:
+    """The weight that a module keeps: where it is computed from another (spectral norm), that other one."""
+    return module.parametrizations.weight.original if is_parametrized(module, "weight") else module.weight  # type: ignore
 
 
 def _set(tensor: Tensor, values: np.ndarray) -> None:

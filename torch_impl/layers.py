@@ -1,4 +1,4 @@
-"""The layers that stock torch lacks, NCHW, and the initial distributions; twin of tf_impl/layers.py.
+"""The layers that stock torch lacks, NCHW; twin of tf_impl/layers.py.
 
 Batch normalisation and LeakyReLU need no class here: stock torch keeps the unbiased variance and the exact slope.
 """
@@ -7,28 +7,13 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
-from typing import Any
 
 import torch
 import torch.distributed as dist
 import torch.nn.functional as F
 from torch import Tensor, nn
 from torch.distributed.nn.functional import all_reduce
-from torch.nn import init
-from torch.nn.utils.parametrize import is_parametrized
 
-from shared_impl.training.initial_weights import EMBEDDINGS, FIRST_ITERATIONS
-
-KERNELS: dict[str, Callable[[Tensor], Any]] = {
-    "glorot": init.xavier_uniform_,  # TF 1's and Keras's layer default
-    "normal": lambda weight: init.normal_(weight, 0.0, 0.02),  # Radford et al. 2015, section 4
-    "framework": lambda weight: init.kaiming_uniform_(weight, a=math.sqrt(5)),  # torch's default: U(+-1/sqrt(fan_in))
-}
-SCALES: dict[str, Callable[[Tensor], Any]] = {
-    "glorot": init.ones_,
-    "normal": lambda weight: init.normal_(weight, 1.0, 0.02),
-    "framework": init.ones_,
-}
 # Weights of the samples x[i + offset] that make up out[2i + 1]; out[2i] is x[i]. The cubic kernel has a = -0.75.
 TAPS: dict[str, dict[int, float]] = {
     "nearest": {0: 1.0},
@@ -187,32 +172,6 @@ def batch_norm_like(norm: nn.BatchNorm2d, kind: type[nn.BatchNorm2d]) -> nn.Batc
     for name, statistic in norm.named_buffers():
         setattr(found, name, statistic)
     return found.train(norm.training)
-
-
-def stored(module: nn.Module) -> Tensor:
-    """The weight that a module keeps: where it is computed from another (spectral norm), that other one."""
-    return module.parametrizations.weight.original if is_parametrized(module, "weight") else module.weight  # type: ignore
-
-
-@torch.no_grad()
-def initialise(network: nn.Module, distribution: str) -> None:
-    """Draw all kernels, embeddings and batch-norm scales of ``network`` anew; set all biases to zero."""
-    for module in network.modules():
-        if isinstance(module, (nn.Linear, nn.Conv2d, nn.ConvTranspose2d)):
-            KERNELS[distribution](stored(module))
-            _fit(module)
-        elif isinstance(module, nn.Embedding):
-            init.normal_(module.weight, 0.0, EMBEDDINGS[distribution])
-        elif isinstance(module, nn.BatchNorm2d):
-            SCALES[distribution](module.weight)
-        if isinstance(bias := getattr(module, "bias", None), Tensor):
-            init.zeros_(bias)
-
-
-def _fit(module: nn.Module) -> None:
-    """Bring the vectors of a spectral normalisation to a new weight."""
-    for _ in range(FIRST_ITERATIONS if is_parametrized(module, "weight") else 0):
-        _ = module.weight  # makes a power iteration whenever it is read in training mode
 
 
 def _averaged(values: Tensor) -> Tensor:

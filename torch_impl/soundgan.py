@@ -15,7 +15,8 @@ from torch.nn import Conv2d, ConvTranspose2d, Flatten, LeakyReLU, Tanh, Unflatte
 
 from shared_impl.config.presets import checked
 from shared_impl.config.systems import SoundGANConfig
-from torch_impl.layers import initialise
+from torch_impl.framework_draws import FrameworkDraws
+from torch_impl.initial_weights import initialise
 
 PATCH = 128  # pixels to a side that the original's six convolutions turn into one score
 
@@ -48,7 +49,7 @@ class SoundGANGenerator(nn.Sequential):
             f"upconv_{len(widths)}_tanh": Tanh(),
         }
         super().__init__(layers)
-        initialise(self, cfg.init)
+        initialise(self, "", cfg.init, FrameworkDraws())
 
     def forward(self, input: Tensor) -> Tensor:
         """Generate; ``[B, nz, 1, 1]`` is taken as ``[B, nz]``."""
@@ -79,7 +80,7 @@ class SoundGANDiscriminator(nn.Sequential):
             "squeeze": Flatten(1 if patch else 0),  # [B], of patches [B, (S/32 - 3)^2]
         }
         super().__init__(layers)
-        initialise(self, cfg.init)
+        initialise(self, "", cfg.init, FrameworkDraws())
 
 
 def _widths(base: int, size: int) -> list[int]:

@@ -12,7 +12,9 @@ from torch.nn import BatchNorm2d, Flatten, LeakyReLU, Linear, Module, ReLU, Tanh
 
 from shared_impl.config.presets import checked
 from shared_impl.config.systems import SpecGANConfig
-from torch_impl.layers import Conv2d, ConvTranspose2d, LegacyUpsample, initialise
+from torch_impl.framework_draws import FrameworkDraws
+from torch_impl.initial_weights import initialise
+from torch_impl.layers import Conv2d, ConvTranspose2d, LegacyUpsample
 
 
 class SpecGANGenerator(nn.Sequential):
@@ -54,7 +56,7 @@ class SpecGANGenerator(nn.Sequential):
                 upconv_4_tanh=Tanh(),
             )
         )
-        initialise(self, cfg.init)
+        initialise(self, "", cfg.init, FrameworkDraws())
 
     def forward(self, input: Tensor) -> Tensor:
         """Generate; ``[B, nz, 1, 1]`` is taken as ``[B, nz]``."""
@@ -98,7 +100,7 @@ class SpecGANDiscriminator(nn.Sequential):
                 squeeze=Flatten(0),  # [B], line 174
             )
         )
-        initialise(self, cfg.init)
+        initialise(self, "", cfg.init, FrameworkDraws())
 
 
 def _up(channels_in: int, channels: int, cfg: SpecGANConfig, name: str) -> dict[str, Module]:

@@ -14,7 +14,8 @@ from torch.nn import BatchNorm2d, Conv2d, Flatten, LeakyReLU, Linear, Module, Si
 from shared_impl.config.presets import checked
 from shared_impl.config.systems import UpsampleDCGANConfig
 from torch_impl.dropout import ChannelDropout
-from torch_impl.layers import initialise
+from torch_impl.framework_draws import FrameworkDraws
+from torch_impl.initial_weights import initialise
 
 
 class UpsampleDCGANGenerator(nn.Sequential):
@@ -50,7 +51,7 @@ class UpsampleDCGANGenerator(nn.Sequential):
                 upconv_3_tanh=Tanh(),
             )
         )
-        initialise(self, cfg.init)
+        initialise(self, "", cfg.init, FrameworkDraws())
 
     def forward(self, input: Tensor) -> Tensor:
         """Generate; ``[B, nz, 1, 1]`` is taken as ``[B, nz]``."""
@@ -96,7 +97,7 @@ class UpsampleDCGANDiscriminator(nn.Sequential):
                 **({"output_sigmoid": Sigmoid()} if cfg.probabilities else {}),
             )
         )
-        initialise(self, cfg.init)
+        initialise(self, "", cfg.init, FrameworkDraws())
 
 
 def _up(channels: int, features: int, cfg: UpsampleDCGANConfig, name: str) -> dict[str, Module]:

@@ -21,6 +21,7 @@ import torch_impl.spectral
 from shared_impl.draws import Draws
 from shared_impl.training.initial_weights import FIRST_ITERATIONS, singular_vectors
 from tf_impl.layers import precision
+from torch_impl.framework_draws import FrameworkDraws
 
 ROOT = Path(__file__).resolve().parents[2]
 SAME = 1e-12  # relative; sums in another order round to 1e-15 here
@@ -191,7 +192,7 @@ def test_new_kernels_get_vectors_that_fit():
     """The torch implementation draws its kernels anew after construction."""
     port = nn.Sequential(torch_impl.spectral.SpectralConv2D(3, 6, 4))
     before = port[0].parametrizations.weight.original.clone()
-    torch_impl.layers.initialise(port, "normal")
+    torch_impl.initial_weights.initialise(port, "", "normal", FrameworkDraws())
     weight, norm = port[0].parametrizations.weight.original, port[0].parametrizations.weight[0]
     assert not torch.equal(weight, before) and weight.std().item() == pytest.approx(0.02, rel=0.2)
     assert (norm._u @ weight.flatten(1) @ norm._v).item() > 0.9 * torch.linalg.matrix_norm(weight.flatten(1), 2).item()
