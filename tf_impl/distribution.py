@@ -6,7 +6,6 @@ Variables are mirrored: every device computes the same new value of them from th
 
 from __future__ import annotations
 
-import json
 import os
 import sys
 import threading
@@ -23,11 +22,11 @@ from tensorflow import Tensor
 
 from shared_impl.config.presets import ConfigError
 from shared_impl.config.schema import Config
-from shared_impl.training.rendezvous import is_host_and_port, is_listening, wait_for_all_workers
+from shared_impl.training.rendezvous import is_listening, wait_for_all_workers
 from shared_impl.training.replicas import common_error, requested_devices, validate_even_split, worker_lost
 from tf_impl.layers import average
+from tf_impl.placement import find_devices, find_workers, validate
 
-_JOBS = ("chief", "worker")  # of TF_CONFIG that train, in the order of their numbers
 _WORD = 8  # bytes of an integer
 _GRACE = 3.0  # seconds that a worker stays after a failure, for the others to see that it is not the dead one
 
@@ -44,13 +43,13 @@ class Replicas:
         self.workers, self.process, self.processes = [""], 0, 1
         self.strategy, self.local, self.size = tf.distribute.get_strategy(), 1, 1
         self.running = False  # whether a function is being run, or traced, on every device
-        self._patience: _Patience | None = None
+        self._watchdog: _Watchdog | None = None
 
     def __enter__(self) -> Self:
-        self.workers, self.process = _cluster()
+        self.workers, self.process = find_workers()
         self.processes = len(self.workers)
-        self._refuse_impossible()
-        devices = self._devices()
+        validate(self.asked, self.processes)
+        devices = find_devices(self.asked)
         self.local = 1 if self.asked.strategy == "one" else len(devices)
         self.size = self.processes * self.local
         validate_even_split(self.config, self.size)
@@ -62,14 +61,14 @@ class Replicas:
         elif self.processes > 1 and devices[0].startswith("GPU"):
             tf.config.set_visible_devices(tf.config.list_physical_devices("GPU")[: self.local], "GPU")
         if self.processes > 1:
-            self._meet()
+            self._join_workers()
         elif self.local > 1:
             self.strategy = tf.distribute.MirroredStrategy(devices)
         return self
 
     def __exit__(self, *_: object) -> None:
-        if self._patience is not None:
-            self._patience.end()
+        if self._watchdog is not None:
+            self._watchdog.end()
 
     @property
     def chief(self) -> bool:
@@ -95,13 +94,13 @@ class Replicas:
         )
 
     def run(self, function: Callable[..., Any], *arguments: Any) -> Any:
-        """Call it on every device, each with its own part of the arguments; what the first one here returns."""
+        """Call the function on every device with its part of the arguments; the result of the first device here."""
         returned = self.run_each(function, *arguments)
         return tf.nest.map_structure(lambda value: self.strategy.experimental_local_results(value)[0], returned)
 
     def run_each(self, function: Callable[..., Any], *arguments: Any) -> Any:
-        """Call it on every device, each with its own part of the arguments; what each of them returns."""
-        self._progress()
+        """Call the function on every device with its part of the arguments; the results of all."""
+        self._note_progress()
         self.running = True
         try:
             return self.strategy.run(function, arguments)
@@ -131,7 +130,7 @@ class Replicas:
 
     def average(self, values: Sequence[Tensor]) -> list[Tensor]:
         """Values averaged over all devices, each of which calls this."""
-        self._progress()
+        self._note_progress()
         return average(values) if self.size > 1 else list(values)
 
     def settle(self, *networks: keras.Model) -> None:
@@ -153,24 +152,24 @@ class Replicas:
         return network
 
     def gather(self, own: bytes) -> list[bytes]:
-        """What each process gives, in their order."""
+        """The bytes of each process, in the order of their numbers."""
         sizes = self._sum([len(own) * (i == self.process) for i in range(self.processes)])
         table = np.zeros((self.processes, -(-max(sizes) // _WORD)), np.int64)
         table[self.process] = _words(own, table.shape[1])
         return [row.tobytes()[:size] for row, size in zip(self._sum(table), sizes, strict=True)]
 
     def from_chief(self, content: bytes) -> bytes:
-        """What the chief gives, whatever the others do."""
+        """The chief's bytes, for every process."""
         size = int(self._sum([len(content) * self.chief])[0])
         words = -(-size // _WORD)
         return self._sum(_words(content, words) if self.chief else np.zeros(words, np.int64)).tobytes()[:size]
 
     def any(self, flag: bool) -> bool:
-        """Whether it is so in any process."""
+        """Whether the flag is set in any process."""
         if self.processes == 1:
             return flag
         raised = bool(self._sum([int(flag)])[0])
-        self._progress()
+        self._note_progress()
         return raised
 
     def mean(self, metrics: Mapping[str, Tensor]) -> dict[str, float]:
@@ -179,7 +178,7 @@ class Replicas:
 
     @contextmanager
     def failures(self) -> Iterator[None]:
-        """Errors of the engine that come of another worker's death are told as that."""
+        """Turn errors of TensorFlow that another worker's death has caused into :class:`WorkerLost`, which names it."""
         try:
             yield
         except tf.errors.OpError as error:
@@ -192,81 +191,28 @@ class Replicas:
             workers = [f"worker {i} of {self.processes} ({self.workers[i]})" for i in silent]
             raise worker_lost(workers, _reason(str(error))) from error
 
-    def _progress(self) -> None:
-        """A step has come to its end, or a part of its graph, which is built before the first."""
-        if self._patience is not None:
-            self._patience.renew()
+    def _note_progress(self) -> None:
+        """Restart the watchdog: a step, or the tracing of a part of its graph, has come to its end."""
+        if self._watchdog is not None:
+            self._watchdog.renew()
 
-    def _stuck(self) -> str:
+    def _problem(self) -> str:
         seconds = self.asked.timeout
-        return f"no step has come to its end for {seconds:g} s: {', '.join(self._others())} or the network is stuck"
+        others = ", ".join(self._other_workers())
+        return f"no step has come to its end for {seconds:g} s: {others} or the network is stuck"
 
-    def _others(self) -> list[str]:
+    def _other_workers(self) -> list[str]:
         return [f"worker {i} ({place})" for i, place in enumerate(self.workers) if i != self.process]
 
     def _sum(self, own: Any) -> np.ndarray:
         """Integers added up over the processes."""
         return self.strategy.reduce(tf.distribute.ReduceOp.SUM, tf.constant(own, tf.int64), axis=None).numpy()
 
-    def _devices(self) -> list[str]:
-        """The devices of this process that the configuration asks for."""
-        kind, count = requested_devices(self.asked)
-        gpus = tf.config.list_physical_devices("GPU") if kind != "cpu" else []
-        if kind == "cpu":
-            return [f"CPU:{i}" for i in range(count or 1)]
-        if kind == "gpu" and len(gpus) < (count or 1):
-            raise ConfigError(
-                f"distribution.devices={self.asked.devices}: got {len(gpus)} GPU(s) here, expected {count or 1}; "
-                "use cpu:N to try N devices out"
-            )
-        return [f"GPU:{i}" for i in range(count or len(gpus))] or ["CPU:0"]
-
-    def _refuse_impossible(self) -> None:
-        strategy, (kind, count) = self.asked.strategy, requested_devices(self.asked)
-        if strategy == "one" and self.processes > 1:
-            raise common_error(f"distribution.strategy=one: but TF_CONFIG names {self.processes} workers")
-        if strategy == "mirrored" and self.processes > 1:
-            raise common_error(
-                f"distribution.strategy=mirrored is for the devices of one process: but TF_CONFIG names "
-                f"{self.processes} workers; use multi_worker or auto"
-            )
-        if strategy == "multi_worker" and self.processes == 1:
-            raise common_error(
-                "distribution.strategy=multi_worker: TF_CONFIG must name two workers or more, and which one this is: "
-                '{"cluster": {"worker": ["HOST:PORT", "HOST:PORT"]}, "task": {"type": "worker", "index": 0}}'
-            )
-        if self.processes > 1 and kind == "cpu" and (count or 1) > 1:
-            raise common_error(
-                f"distribution.devices={self.asked.devices}: a worker of several has one processor; start {count} "
-                "workers instead"
-            )
-
-    def _meet(self) -> None:
+    def _join_workers(self) -> None:
         wait_for_all_workers(self.workers, self.process, self.asked.timeout, "TF_CONFIG")
         self.strategy = tf.distribute.MultiWorkerMirroredStrategy()
-        self._patience = _Patience(self.asked.timeout, self._stuck)
-        self._patience.start()
-
-
-def _cluster() -> tuple[list[str], int]:
-    """The addresses of the workers that TF_CONFIG names, and which of them this one is."""
-    text = os.environ.get("TF_CONFIG", "")
-    if not text:
-        return [""], 0
-    try:
-        content = json.loads(text)
-        jobs = content.get("cluster", {})
-        places = [(job, i, place) for job in _JOBS for i, place in enumerate(jobs.get(job, []))]
-        task = content.get("task", {"type": places[0][0], "index": 0} if len(places) == 1 else {})
-        numbers = [n for n, (job, i, _) in enumerate(places) if (job, i) == (task.get("type"), task.get("index"))]
-        workers = [str(place) for _, _, place in places]
-    except (ValueError, AttributeError, TypeError) as error:
-        raise ConfigError(f"TF_CONFIG: cannot be read: {error}; got {text!r}") from error
-    if not workers:
-        return [""], 0
-    if not numbers or not all(map(is_host_and_port, workers)):
-        raise ConfigError(f"TF_CONFIG: got {text!r}, expected HOST:PORT for each worker and the task of this one")
-    return workers, numbers[0]
+        self._watchdog = _Watchdog(self.asked.timeout, self._problem)
+        self._watchdog.start()
 
 
 def _use_processors(count: int, asked: str) -> None:
@@ -281,36 +227,37 @@ def _use_processors(count: int, asked: str) -> None:
 
 
 def _words(content: bytes, count: int) -> np.ndarray:
-    """Bytes as so many integers, the last ones zero."""
+    """Bytes as ``count`` integers, padded with zeros."""
     return np.frombuffer(content.ljust(_WORD * count, b"\0"), np.int64)
 
 
-class _Patience(threading.Thread):
-    """Ends the process, with a word on the problem, where TensorFlow waits for others and nothing can interrupt it."""
+class _Watchdog(threading.Thread):
+    """Ends the process with a message if no step ends in time: TensorFlow cannot be interrupted while it waits."""
 
     def __init__(self, seconds: float, problem: Callable[[], str]) -> None:
         super().__init__(daemon=True)
         self._seconds, self._problem = seconds, problem
-        self._until = time.monotonic() + seconds
-        self._over = threading.Event()
+        self._deadline = time.monotonic() + seconds
+        self._ended = threading.Event()
 
     def run(self) -> None:
-        """Wait for the end of the run, or of the time."""
-        while not self._over.wait(max(self._until - time.monotonic(), 0.1)):
-            if time.monotonic() > self._until:
+        """Wait for the end of the run or of the time."""
+        while not self._ended.wait(max(self._deadline - time.monotonic(), 0.1)):
+            if time.monotonic() > self._deadline:
                 print(f"tf_impl: {self._problem()}", file=sys.stderr, flush=True)
                 os._exit(1)
 
     def renew(self) -> None:
-        """There is progress: begin to wait anew."""
-        self._until = time.monotonic() + self._seconds
+        """Start the time anew."""
+        self._deadline = time.monotonic() + self._seconds
 
     def end(self) -> None:
-        """Wait for nothing any more."""
-        self._over.set()
+        """Stop watching."""
+        self._ended.set()
 
 
-def _reason(told: str) -> str:
-    """The line of TensorFlow's that says what happened."""
-    lines = [line.strip() for line in told.splitlines() if "abort" in line or "Deadline" in line or "imed out" in line]
-    return (lines or [told.strip().splitlines()[0]])[0]
+def _reason(message: str) -> str:
+    """The line of TensorFlow's error message that names the cause."""
+    telling = ("abort", "Deadline", "imed out")
+    lines = [line.strip() for line in message.splitlines() if any(word in line for word in telling)]
+    return (lines or [message.strip().splitlines()[0]])[0]

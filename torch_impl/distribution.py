@@ -26,12 +26,12 @@ from torch.nn.parallel import DistributedDataParallel
 from shared_impl.config.presets import ConfigError
 from shared_impl.config.schema import Config
 from shared_impl.training.rendezvous import is_host_and_port, missing_workers, reject_occupied_port, wait_for_chief
-from shared_impl.training.replicas import WorkerLost, common_error, requested_devices, validate_even_split, worker_lost
+from shared_impl.training.replicas import WorkerLost, validate_even_split, worker_lost
 from torch_impl.layers import SyncBatchNorm2d, batch_norm_like, replace_modules
+from torch_impl.placement import find_devices, find_workers, validate
 
-_BEAT = 1.0  # seconds between signs of life
-_MISSED = 4  # beats without which a worker counts as gone
-_LAUNCH = "torchrun --nproc-per-node {} -m torch_impl train PRESET"
+_INTERVAL = 1.0  # seconds between heartbeats
+_MISSED_LIMIT = 4  # heartbeats after which a worker counts as gone
 
 
 class Replicas:
@@ -45,23 +45,23 @@ class Replicas:
     def __init__(self, config: Config) -> None:
         self.config, self.asked = config, config.distribution
         self.process, self.processes, self.size = 0, 1, 1
-        self.device = self._device()
-        self._pulse: _Pulse | None = None
+        self.device = find_devices(self.asked)[0]
+        self._heartbeat: _Heartbeat | None = None
 
     def __enter__(self) -> Self:
-        self.process, self.processes = int(os.environ.get("RANK", 0)), int(os.environ.get("WORLD_SIZE", 1))
-        self._refuse_impossible()
+        self.processes, self.process = find_workers()
+        validate(self.asked, self.processes)
         self.size = self.processes
         validate_even_split(self.config, self.size)
         if self.size > 1:
-            self._meet()
+            self._join_workers()
         return self
 
     def __exit__(self, kind: Any, error: Any, trace: Any) -> None:
-        if self._pulse is not None:
-            self._pulse.end()
+        if self._heartbeat is not None:
+            self._heartbeat.end()
             if kind is None or not issubclass(kind, RuntimeError):
-                _part()
+                _leave()
 
     @property
     def chief(self) -> bool:
@@ -105,19 +105,19 @@ class Replicas:
                 dist.all_reduce(statistic.div_(self.size))
 
     def gather(self, own: bytes) -> list[bytes]:
-        """What each process gives, in their order."""
+        """The bytes of each process, in the order of their numbers."""
         found: list[bytes] = [b""] * self.processes
         dist.all_gather_object(found, own)
         return found
 
     def from_chief(self, content: bytes) -> bytes:
-        """What the chief gives, whatever the others do."""
+        """The chief's bytes, for every process."""
         found = [content]
         dist.broadcast_object_list(found)
         return found[0]
 
     def any(self, flag: bool) -> bool:
-        """Whether it is so in any process; asked on the processors, so that no GPU has to be waited for."""
+        """Whether the flag is set in any process; exchanged on the processors, so that no GPU has to be waited for."""
         if self.size == 1:
             return flag
         raised = torch.tensor(int(flag))
@@ -133,44 +133,28 @@ class Replicas:
 
     @contextmanager
     def failures(self) -> Iterator[None]:
-        """Errors of the engine that come of another worker's death are told as that."""
+        """Turn errors of torch that another worker's death has caused into :class:`WorkerLost`, which names it."""
         try:
             yield
         except RuntimeError as error:
-            silent = self._pulse.silent() if self._pulse else []
+            silent = self._heartbeat.silent() if self._heartbeat else []
             if not silent and not isinstance(error, dist.DistError):
                 raise
             workers = [f"worker {number} of {self.size}" for number in silent]
             if self.chief and silent:
-                time.sleep(_MISSED * _BEAT)  # the others count in the store that this one may hold
+                time.sleep(_MISSED_LIMIT * _INTERVAL)  # the others count in the store that this one may hold
             if not workers:
                 raise WorkerLost(f"the processes cannot exchange data: {_reason(str(error))}") from error
             raise worker_lost(workers, _reason(str(error))) from error
 
-    def _device(self) -> torch.device:
-        """Where this process computes: its own GPU if it has one."""
-        kind, _ = requested_devices(self.asked)
-        if kind == "gpu" and not torch.cuda.is_available():
-            raise ConfigError(f"distribution.devices={self.asked.devices}: there is no GPU here; use cpu or auto")
-        if kind == "cpu" or not torch.cuda.is_available():
-            return torch.device("cpu")
-        device, there = torch.device("cuda", int(os.environ.get("LOCAL_RANK", 0))), torch.cuda.device_count()
-        if device.index >= there:
-            raise ConfigError(
-                f"process {device.index} of this machine has no GPU of its own: there are {there}; start as many "
-                "processes, or train on the processor with distribution.devices=cpu"
-            )
-        torch.cuda.set_device(device)
-        return device
-
-    def _meet(self) -> None:
+    def _join_workers(self) -> None:
         seconds = self.asked.timeout
         timeout = timedelta(seconds=seconds)
-        place = _place()
+        address = _rendezvous_address()
         if not self.chief:
-            wait_for_chief(self.process, place, seconds, "MASTER_ADDR and MASTER_PORT")
+            wait_for_chief(self.process, address, seconds, "MASTER_ADDR and MASTER_PORT")
         elif os.environ.get("TORCHELASTIC_USE_AGENT_STORE") != "True":
-            reject_occupied_port(0, place, "MASTER_PORT")
+            reject_occupied_port(0, address, "MASTER_PORT")
         backend = "cpu:gloo,cuda:nccl" if self.device.type == "cuda" else "gloo"
         try:
             store, _, _ = next(dist.rendezvous("env://", timeout=timeout))
@@ -181,26 +165,8 @@ class Replicas:
             raise ConfigError(
                 f"{missing_workers(self.process, missing, seconds)} ({str(error).strip().splitlines()[0]})"
             ) from error
-        self._pulse = _Pulse(dist.PrefixStore("pulse", store.clone()), self.process, self.processes)
-        self._pulse.start()
-
-    def _refuse_impossible(self) -> None:
-        strategy, devices = self.asked.strategy, self.asked.devices
-        _, count = requested_devices(self.asked)
-        here = int(os.environ.get("LOCAL_WORLD_SIZE", self.processes))
-        launched = "RANK" in os.environ and "WORLD_SIZE" in os.environ
-        if strategy == "one" and self.processes > 1:
-            raise common_error(f"distribution.strategy=one: but torchrun has started {self.processes} processes")
-        if strategy in ("mirrored", "multi_worker") and not launched:
-            raise common_error(
-                f"distribution.strategy={strategy}: torch runs a process for each device; start them with "
-                + _LAUNCH.format(count or "N")
-            )
-        if count is not None and count != here:
-            raise common_error(
-                f"distribution.devices={devices}: got {here} process(es) here, expected {count}: torch runs one "
-                f"for each device; start them with {_LAUNCH.format(count)}"
-            )
+        self._heartbeat = _Heartbeat(dist.PrefixStore("pulse", store.clone()), self.process, self.processes)
+        self._heartbeat.start()
 
 
 def _synchronised(norm: nn.Module) -> nn.Module | None:
@@ -208,32 +174,32 @@ def _synchronised(norm: nn.Module) -> nn.Module | None:
     return batch_norm_like(norm, SyncBatchNorm2d) if type(norm) is nn.BatchNorm2d else None
 
 
-class _Pulse(threading.Thread):
-    """Signs of life of every process, counted in the store at which they have met."""
+class _Heartbeat(threading.Thread):
+    """Counts heartbeats of every process in the store of their rendezvous."""
 
     def __init__(self, store: dist.Store, process: int, processes: int) -> None:
         super().__init__(daemon=True)
         self._store, self._own, self._processes = store, process, processes
-        self._over = threading.Event()
+        self._ended = threading.Event()
 
     def run(self) -> None:
-        """Count until the end of the run."""
+        """Count heartbeats until the end of the run."""
         try:
-            while not self._over.wait(_BEAT):
+            while not self._ended.wait(_INTERVAL):
                 self._store.add(str(self._own), 1)
         except RuntimeError:
             return  # the store is gone, and with it the run
 
     def end(self) -> None:
-        """Stop counting; a store that answers no more is waited for as long as a beat."""
-        self._over.set()
-        self.join(_BEAT)
+        """Stop counting; a store that no longer answers is waited for during one interval."""
+        self._ended.set()
+        self.join(_INTERVAL)
 
     def silent(self) -> list[int]:
-        """The processes that count no more."""
+        """The processes whose heartbeats have stopped."""
         try:
             before = self._counts()
-            time.sleep(_MISSED * _BEAT)
+            time.sleep(_MISSED_LIMIT * _INTERVAL)
             now = self._counts()
         except RuntimeError:
             return [0]  # held the store
@@ -243,7 +209,7 @@ class _Pulse(threading.Thread):
         return [self._store.add(str(number), 0) for number in range(self._processes)]
 
 
-def _part() -> None:
+def _leave() -> None:
     """Destroy the process group, whose threads end with the process.
 
     Whoever lets go of gloo's part of it last joins its threads, and one of these may still be about to drop the tensors
@@ -262,20 +228,20 @@ def _end_threads(last: list[object]) -> None:
     last.clear()
 
 
-def _reason(told: str) -> str:
-    """What the engine says has happened, without where in its source and what it advises."""
-    return re.sub(r"^\[[^]]*\]\s*", "", told.strip().rpartition("\n")[2]).partition(". ")[0]
+def _reason(message: str) -> str:
+    """The cause in torch's error message, without the place in its source and its advice."""
+    return re.sub(r"^\[[^]]*\]\s*", "", message.strip().rpartition("\n")[2]).partition(". ")[0]
 
 
-def _place() -> str:
-    """Where the processes meet, as torchrun has told each of them."""
+def _rendezvous_address() -> str:
+    """Host and port of the rendezvous, from the variables that torchrun sets; ConfigError without them."""
     try:
-        place = f"{os.environ['MASTER_ADDR']}:{os.environ['MASTER_PORT']}"
+        address = f"{os.environ['MASTER_ADDR']}:{os.environ['MASTER_PORT']}"
     except KeyError as error:
-        place = f"without {error}"
-    if not is_host_and_port(place):
+        address = f"without {error}"
+    if not is_host_and_port(address):
         raise ConfigError(
             "WORLD_SIZE names several processes: MASTER_ADDR must be the host of the first and MASTER_PORT a free port "
-            f"of it, the same for all, got {place}; torchrun sets them"
+            f"of it, the same for all, got {address}; torchrun sets them"
         )
-    return place
+    return address

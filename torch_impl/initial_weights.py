@@ -70,7 +70,7 @@ def _stored(module: nn.Module) -> Tensor:
 
 
 def _set(tensor: Tensor, values: np.ndarray) -> None:
-    tensor.copy_(torch.from_numpy(np.ascontiguousarray(values)))
+    tensor.copy_(torch.from_numpy(np.ascontiguousarray(values).reshape(values.shape)))
 
 
 def _set_vectors(module: nn.Module, u: np.ndarray, v: np.ndarray) -> None:
