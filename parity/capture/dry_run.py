@@ -12,7 +12,7 @@ import numpy as np
 from parity.capture import drawn_inputs
 from parity.capture.adapter import ModelAdapter
 from parity.capture.steps import Trace
-from parity.numerics.layouts import Layout, ordered
+from parity.numerics.layouts import Layout, reordered
 from parity.verdict import UnusableInput, first_line
 
 Array = np.ndarray
@@ -132,13 +132,13 @@ def _input_layouts(x: Array, images: bool, mirrored: bool) -> list[Layout]:
     if x.ndim < 2 or x.ndim == 2 and x.dtype.kind != "f":
         return [Layout()]
     count = int(np.prod(x.shape[1:]))
-    column = ordered(np.arange(count), x.shape, (len(x), count, 1, 1))
+    column = reordered(np.arange(count), x.shape, (len(x), count, 1, 1))
     if x.ndim == 2:
         return [Layout(), column]
     first, plain = Layout(channels_first=True, mirrored=mirrored), Layout(mirrored=mirrored)
     layouts = [first, plain] if images else [plain, first]
     if all(n == 1 for n in x.shape[1:-1]):
-        layouts.append(ordered(np.arange(count), x.shape, (len(x), count)))
+        layouts.append(reordered(np.arange(count), x.shape, (len(x), count)))
     return layouts
 
 

@@ -15,11 +15,13 @@ import numpy as np
 import tensorflow as tf
 
 from parity.capture.adapter import Attempt, Gradients
-from parity.capture.keras_layer_kinds import classify, overwritten_variables
+from parity.capture.keras_layer_kinds import classify
 from parity.capture.keras_recording import recording
+from parity.capture.keras_spectral_norm import overwritten_variables
 from parity.capture.keras_steps import SLOTS, layer_step
 from parity.capture.keras_substitutes import differentiable_moments, exact_kernels
-from parity.capture.steps import STATISTICS, Recorder, Step, Trace
+from parity.capture.recorder import Recorder
+from parity.capture.steps import STATISTICS, Step, Trace
 from parity.verdict import UnusableInput
 
 

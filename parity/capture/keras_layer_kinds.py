@@ -1,4 +1,10 @@
-"""What each Keras layer is, in canonical terms: the reading half of the vocabulary for Keras."""
+"""The kind and settings of each Keras layer in canonical terms.
+
+To add a layer kind: a row in :data:`KINDS` here and in :mod:`parity.capture.torch_layer_kinds`; if it has weights, a
+row in :data:`parity.capture.keras_steps.SLOTS`, in :data:`parity.capture.torch_layer_kinds.PARAMETERS` and in
+:data:`parity.numerics.weight_axes.AXIS_RULES`; if it is written as an operation, a row in
+:data:`parity.capture.keras_operations.OPERATIONS`.
+"""
 
 from __future__ import annotations
 
@@ -7,11 +13,11 @@ from typing import Any
 
 import keras
 
+from parity.capture.keras_spectral_norm import inner_layer
 from parity.capture.steps import is_unknown, unknown
-from parity.numerics.spectral_norm import INPUTS, KEPT, OUTPUTS, OVERWRITTEN, U_FIRST, V_FIRST, U, V
 
 ACTIVATION_NAMES = {"swish": "silu", "linear": "identity", "hard_swish": "hard_silu"}
-# Activation functions that both vocabularies know, with the settings that Keras gives them.
+# Activation functions known in both frameworks, with Keras's default settings.
 FUNCTIONS: dict[str, dict[str, Any]] = {
     **{name: {} for name in ("relu", "relu6", "tanh", "sigmoid", "silu", "softplus", "softsign", "softmax")},
     **{name: {} for name in ("log_softmax", "log_sigmoid", "selu", "mish", "exponential")},
@@ -201,44 +207,10 @@ KINDS: list[tuple[Any, str, Callable[[Any], dict[str, Any]]]] = [
     (L.Identity, "identity", _nothing),
 ]
 
-# Bare operations of a functional model (`keras.ops.relu(x)`, `x + y`), by the operation's class name.
-OPERATION_SETTINGS = {
-    "LeakyRelu": ("leaky_relu", "slope", "negative_slope"),
-    "Elu": ("elu", "slope", "alpha"),
-    "Gelu": ("gelu", "approximate", "approximate"),
-}
-REDUCTIONS = {"Mean": "average", "Max": "max"}
-OPERATIONS: dict[str, tuple[str, dict[str, Any]]] = {
-    "Relu": ("activation", {"function": "relu"}),
-    "Relu6": ("activation", {"function": "relu6"}),
-    "Tanh": ("activation", {"function": "tanh"}),
-    "Sigmoid": ("activation", {"function": "sigmoid"}),
-    "Silu": ("activation", {"function": "silu"}),
-    "Softplus": ("activation", {"function": "softplus"}),
-    "Softmax": ("activation", {"function": "softmax"}),
-    "LogSoftmax": ("activation", {"function": "log_softmax"}),
-    "Selu": ("activation", {"function": "selu"}),
-    "Softsign": ("activation", {"function": "softsign"}),
-    "Add": ("merge", {"operation": "add"}),
-    "Subtract": ("merge", {"operation": "subtract"}),
-    "Multiply": ("merge", {"operation": "multiply"}),
-    "Divide": ("merge", {"operation": "divide"}),
-    "TrueDivide": ("merge", {"operation": "divide"}),
-    "Maximum": ("merge", {"operation": "maximum"}),
-    "Minimum": ("merge", {"operation": "minimum"}),
-    "Concatenate": ("merge", {"operation": "concatenate"}),
-    "Reshape": ("reshape", {}),
-    "Transpose": ("permute", {}),
-    "Squeeze": ("reshape", {}),
-    "ExpandDims": ("reshape", {}),
-    "Pad": ("padding", {}),
-    "GetItem": ("crop", {}),
-}
-
 
 def classify(layer: Any) -> tuple[str | None, dict[str, Any]]:
     """``(kind, attributes)`` of a layer, or ``(None, {})`` if its class is not in :data:`KINDS`."""
-    layer = core(layer)
+    layer = inner_layer(layer)
     if isinstance(layer, L.Activation):
         kind, attributes = activation(layer.activation)
         return (None, {}) if is_unknown(kind) else (kind, attributes)
@@ -247,53 +219,6 @@ def classify(layer: Any) -> tuple[str | None, dict[str, Any]]:
             attributes = read(layer)
             return ("identity", {}) if attributes.get("rate") == 0 else (kind, attributes)
     return None, {}
-
-
-def core(layer: Any) -> Any:
-    """The layer that computes: the one inside a ``SpectralNormalization``, else the layer itself."""
-    return layer.layer if isinstance(layer, L.SpectralNormalization) else layer
-
-
-def spectral_vectors(layer: Any) -> dict[str, Any]:
-    """The variables of a layer's spectral normalisation by slot; empty if it has none that is known."""
-    if isinstance(layer, L.SpectralNormalization):
-        return {U: layer.vector_u}
-    if all(hasattr(layer, name) for name in ("u", "v", "power_iterations", "kernel")):
-        return {U: layer.u, V: layer.v}
-    return {}
-
-
-def overwritten_variables(layer: Any) -> list[Any]:
-    """Trainable variables that a layer changes by itself when it runs in training."""
-    return [core(layer).kernel] if isinstance(layer, L.SpectralNormalization) else []
-
-
-def spectral_settings(layer: Any) -> dict[str, Any]:
-    """How a layer normalises its kernel spectrally; empty if it does not."""
-    if not spectral_vectors(layer):
-        return {}
-    stock = isinstance(layer, L.SpectralNormalization)
-    last_is_input = isinstance(core(layer), (L.Conv1DTranspose, L.Conv2DTranspose, L.Conv3DTranspose))
-    return {
-        "spectral_norm": OVERWRITTEN if stock else KEPT,
-        "power_iterations": layer.power_iterations,
-        "spectral_axis": INPUTS if stock and last_is_input else OUTPUTS,
-        "spectral_order": V_FIRST if stock else U_FIRST,
-    }
-
-
-def classify_operation(operation: Any, shape: Any) -> tuple[str | None, dict[str, Any]]:
-    """``(kind, attributes)`` of a bare operation given a tensor of that shape, or ``(None, {})``."""
-    word = type(operation).__name__
-    if word in REDUCTIONS:
-        axes = operation.axis if isinstance(operation.axis, (tuple, list)) else [operation.axis]
-        spatial = None not in axes and sorted(axis % len(shape) for axis in axes) == list(range(1, len(shape) - 1))
-        return ("global-pool", {"mode": REDUCTIONS[word]}) if spatial else (None, {})
-    if word in OPERATION_SETTINGS:
-        function, setting, attribute = OPERATION_SETTINGS[word]
-        return "activation", {"function": function, setting: getattr(operation, attribute)}
-    kind, attributes = OPERATIONS.get(word, (None, {}))
-    return kind, dict(attributes)
 
 
 def plain_settings(layer: Any) -> dict[str, Any]:

@@ -10,21 +10,24 @@ import keras
 import tensorflow as tf
 from tensorflow.python.framework import op_callbacks
 
-from parity.capture.keras_layer_kinds import classify, classify_operation, core, plain_settings
+from parity.capture.keras_layer_kinds import classify, plain_settings
+from parity.capture.keras_operations import classify_operation
+from parity.capture.keras_spectral_norm import inner_layer
 from parity.capture.keras_steps import (
     SEPARABLE,
     SLOTS,
     activation_step,
+    all_weights_known,
     is_closed,
     is_named,
     kernel_step,
-    all_weights_known,
     layer_step,
-    unknown_step,
     own_variables,
     separable_steps,
+    unknown_step,
 )
-from parity.capture.steps import OWN_WEIGHTS, PLAIN, Recorder, Step
+from parity.capture.recorder import Recorder
+from parity.capture.steps import OWN_WEIGHTS, PLAIN, Step
 
 
 @contextmanager
@@ -124,7 +127,7 @@ class KerasObserver:
     def _leaf(self, layer: Any, kind: str, given: list[Any], args: Any, kwargs: Any) -> Any:
         assert self.recorder is not None
         main = layer_step(layer, kind, self.recorder.unique(self._name()))
-        after = activation_step(layer, main, vars(core(layer)).get("activation"))
+        after = activation_step(layer, main, vars(inner_layer(layer)).get("activation"))
         if kind == "dropout":
             return self.recorder.record(main, given, tf.identity(given[0]))
         if main.name in self.slopes:
@@ -134,7 +137,7 @@ class KerasObserver:
             with self._closed():
                 got = self.layer_call(layer, *args, **kwargs)
             return self.recorder.record(main, given, got)
-        with self._closed(), self._activation_recorded(core(layer), main, after, given):
+        with self._closed(), self._activation_recorded(inner_layer(layer), main, after, given):
             return self.layer_call(layer, *args, **kwargs)
 
     def _separable(self, layer: Any, given: list[Any], args: Any, kwargs: Any) -> Any:

@@ -7,14 +7,8 @@ from typing import Any
 
 import keras
 
-from parity.capture.keras_layer_kinds import (
-    activation,
-    classify,
-    core,
-    plain_settings,
-    spectral_settings,
-    spectral_vectors,
-)
+from parity.capture.keras_layer_kinds import activation, classify, plain_settings
+from parity.capture.keras_spectral_norm import inner_layer, spectral_settings, spectral_vectors
 from parity.capture.steps import PARAMETRISED, Step, class_name_of, unknown
 
 SLOTS = {
@@ -60,7 +54,7 @@ def layer_step(layer: Any, kind: str, name: str) -> Step:
     """The step that a layer of known kind makes."""
     _, attributes = classify(layer)
     slots = SLOTS.get(kind, ()) if attributes.get("tracked", True) else ("gamma", "beta")
-    inner = core(layer)
+    inner = inner_layer(layer)
     handle = {slot: getattr(inner, slot) for slot in slots if getattr(inner, slot, None) is not None}
     if kind in KERNELS_OF:
         handle |= spectral_vectors(layer)

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import math
-import weakref
-from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -19,8 +17,6 @@ MODE_DEPENDENT = ("batchnorm", "dropout")
 OWN_WEIGHTS = "own"
 """Kind of a block that holds parameters of its own beside its layers."""
 _UNKNOWN = "opaque:"
-# A crop directly after one of these belongs to it: `conv(x)[..., :-1]` is one layer written in two lines.
-CROPPED = ("conv", "conv-transpose", "pool", "upsample")
 COMMUTATIVE = ("add", "multiply", "average", "maximum", "minimum")
 PLAIN = frozenset({bool, int, float, str, type(None)})  # types of most arguments that are no tensors
 Sources = tuple[tuple[str, ...], ...]
@@ -50,7 +46,7 @@ class Step:
         kind: one of the kinds above, :data:`OWN_WEIGHTS`, or an :func:`unknown` one.
         attributes: the layer's settings in canonical terms, Keras's conventions where the frameworks differ.
         shapes: each parameter's shape in its own framework, by slot (``kernel``, ``bias``, ``gamma`` ...).
-        layout: the kernel layout, a key of :data:`parity.numerics.weight_axes.LAYOUTS`.
+        layout: the kernel layout, a key of :data:`parity.numerics.weight_axes.AXIS_RULES`.
         visible: False if its value cannot be recorded (the depthwise half of some separable convolutions).
         owner: the module or function that made the step.
         handle: where the adapter finds each parameter, by slot.
@@ -162,150 +158,3 @@ class Trace:
     def step(self, name: str) -> Step:
         """The step of that name."""
         return next(step for step in self.steps if step.name == name)
-
-
-class TensorOrigins:
-    """The steps that each tensor was computed from."""
-
-    def __init__(self) -> None:
-        self._origin: dict[int, tuple[weakref.ref, tuple[str, ...]]] = {}
-
-    def of(self, tensor: Any) -> tuple[str, ...]:
-        """The nearest recorded steps that a tensor was computed from."""
-        known = self._origin.get(id(tensor))
-        return known[1] if known is not None and known[0]() is tensor else ()
-
-    def set(self, tensor: Any, names: tuple[str, ...]) -> None:
-        """Set the steps that a tensor was computed from."""
-        self._origin[id(tensor)] = (weakref.ref(tensor), names)
-
-    def propagate(self, arguments: Iterable[Any], results: Iterable[Any]) -> None:
-        """Give the results of an unrecorded operation the origins of all its arguments."""
-        names = tuple(dict.fromkeys(name for x in arguments for name in self.of(x)))
-        for x in results if names else ():
-            self.set(x, names)
-
-    def joins(self, arguments: Iterable[Any]) -> bool:
-        """Whether two or more of these are computed from the network's inputs (not weights, not constants)."""
-        return sum(bool(self.of(x)) for x in arguments) > 1
-
-
-class Recorder:
-    """Collects steps while a model runs; used by the observers of both frameworks.
-
-    ``replace`` maps a step's name to the value (own framework's layout) that replaces its output, so that the steps
-    after it are measured on that value. ``channels`` is the channel axis, which a crop of an image leaves alone.
-    """
-
-    def __init__(
-        self,
-        to_numpy: Callable[[Any], np.ndarray],
-        from_numpy: Callable[[np.ndarray, Any], Any],
-        channels: int,
-        replace: dict[str, np.ndarray] | None = None,
-        values: bool = True,
-    ):
-        self.trace = Trace()
-        self.replace = replace or {}
-        self.values = values
-        self.origins = TensorOrigins()
-        self._to_numpy = to_numpy
-        self._from_numpy = from_numpy
-        self._channels = channels
-        self._calls: dict[str, int] = {}
-        self._latest: Any = None
-
-    def unique(self, name: str) -> str:
-        """``name``, or ``name#2`` at its second call, and so on."""
-        count = self._calls[name] = self._calls.get(name, 0) + 1
-        return name if count == 1 else f"{name}#{count}"
-
-    def begin(self, inputs: list[Any]) -> None:
-        """Register the network's inputs, before it runs."""
-        for number, x in enumerate(inputs):
-            self.origins.set(x, (f"input {number}",))
-
-    def end(self, outputs: list[Any]) -> None:
-        """Register the network's outputs, after it ran."""
-        self.trace.result = [self._to_numpy(x) for x in outputs]
-        self.trace.ends = tuple(self.origins.of(x) for x in outputs)
-
-    def record(self, step: Step, given: list[Any], got: Any) -> Any:
-        """Record a step with its inputs and output; returns the output, or its replacement."""
-        step.input_shape = _shape(given[0]) if given else ()
-        step.output_shape = _shape(got)
-        host = self._host(step, given)
-        step.sources = tuple(self.origins.of(x) for x in given)
-        self.trace.steps.append(step)
-        if self.values and step.visible and given:
-            self.trace.inputs[step.name] = self._to_numpy(given[0])
-            if step.kind == "merge":
-                self.trace.others[step.name] = [self._to_numpy(x) for x in given[1:]]
-        self._latest = got = self._observed(step if host is None else host, got)
-        if got is not None:
-            self.origins.set(got, ((step if host is None else host).name,))
-        return got
-
-    def record_closed(self, step: Step, given: list[Any], results: list[Any]) -> None:
-        """Record a layer that returns several tensors, none of which is compared."""
-        step.input_shape, step.output_shape = _shape(given[0]) if given else (), _shape(results[0]) if results else ()
-        step.sources = tuple(self.origins.of(x) for x in given)
-        self.trace.steps.append(step)
-        for x in results:
-            self.origins.set(x, (step.name,))
-
-    def since(self, mark: int) -> list[Step]:
-        """Steps recorded after the first ``mark`` ones."""
-        return self.trace.steps[mark:]
-
-    def explained_by_functions(self, mark: int, given: list[Any], got: Any, settings: dict[str, Any]) -> bool:
-        """Whether the functions recorded since ``mark`` are all that a layer without weights computes.
-
-        True for one computing function, for crops, and for any data movement in a layer without settings. Otherwise
-        the layer is recorded as one step of unknown kind and compared as a whole.
-        """
-        inner = self.since(mark)
-        computed = [step.kind for step in inner if step.matchable]
-        if computed:
-            return len(computed) == 1 and (computed[0] != "merge" or len(given) > 1)
-        cropped = all(step.kind == "crop" for step in inner) and got is self._latest
-        return bool(inner) and (cropped or not settings)
-
-    def drop_since(self, mark: int) -> None:
-        """Remove these steps: they are the inside of one layer."""
-        for step in self.since(mark):
-            for table in (self.trace.inputs, self.trace.others, self.trace.outputs):
-                table.pop(step.name, None)
-        del self.trace.steps[mark:]
-
-    def drop_after_last_weights(self, mark: int) -> tuple[str, ...]:
-        """Remove the steps after the last one with weights, which a block with weights of its own computes as a whole.
-
-        Returns the names of the steps since ``mark`` that remain.
-        """
-        last = max(place for place, step in enumerate(self.trace.steps) if place >= mark and step.parametrised)
-        self.drop_since(last + 1)
-        return tuple(step.name for step in self.since(mark))
-
-    def _host(self, step: Step, given: list[Any]) -> Step | None:
-        """The layer that a crop belongs to, if it directly follows one."""
-        if step.kind != "crop" or not given or given[0] is not self._latest or not self.trace.steps:
-            return None
-        host = next((s for s in reversed(self.trace.steps) if s.kind != "crop"), None)
-        before, after = step.input_shape, step.output_shape
-        if host is None or host.kind not in CROPPED or len(before) != len(after) or len(after) < 3:
-            return None
-        if before[0] != after[0] or before[self._channels] != after[self._channels]:
-            return None
-        host.output_shape = after
-        return host
-
-    def _observed(self, step: Step, got: Any) -> Any:
-        if self.values and step.visible:
-            self.trace.outputs[step.name] = self._to_numpy(got)
-        value = self.replace.get(step.name)
-        return got if value is None or value.shape != _shape(got) else self._from_numpy(value, got)
-
-
-def _shape(tensor: Any) -> tuple[int, ...]:
-    return tuple(int(n) for n in getattr(tensor, "shape", ()))

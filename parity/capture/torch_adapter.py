@@ -16,7 +16,8 @@ import torch
 from torch import nn
 
 from parity.capture.adapter import Attempt, Gradients
-from parity.capture.steps import STATISTICS, Recorder, Step, Trace
+from parity.capture.recorder import Recorder
+from parity.capture.steps import STATISTICS, Step, Trace
 from parity.capture.torch_copies import DTYPES, deep_copy, validate_weights
 from parity.capture.torch_layer_kinds import PARAMETERS
 from parity.capture.torch_recording import kind_of, module_step, recording, tensors

@@ -1,18 +1,19 @@
-"""What each torch function called in ``forward`` is, in canonical terms, as a ``TorchFunctionMode`` sees it."""
+"""The kind and settings of each torch function called in ``forward``, as a ``TorchFunctionMode`` observes it."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
 from typing import Any
 
-from parity.capture.torch_layer_kinds import all_ones, numbers, resize_mode, spread
+from parity.capture.torch_layer_kinds import all_ones, numbers, spread
+from parity.numerics import resize_modes
 
 Attributes = dict[str, Any]
 Reader = Callable[["Call"], "Attributes | None"]
 
 
 class Call:
-    """One function call: its arguments by place or by name, its tensors, and what it returned."""
+    """One function call: its arguments, by position or by name, and the tensors among them."""
 
     def __init__(self, args: Any, kwargs: Any, tensors: list[Any]):
         self.args, self.kwargs, self.tensors = args, kwargs, tensors
@@ -82,7 +83,7 @@ def _reduced(mode: str) -> Reader:
 
 def _resize(call: Call) -> Attributes:
     factor, size = call.argument(2, "scale_factor"), call.argument(1, "size")
-    mode = resize_mode(call.argument(3, "mode", "nearest"), call.argument(4, "align_corners"))
+    mode = resize_modes.from_torch(call.argument(3, "mode", "nearest"), call.argument(4, "align_corners"))
     if factor is None:
         shape = [int(n) for n in call.tensors[0].shape[2:]]
         factor = [target / n for target, n in zip(spread(size, len(shape)), shape, strict=True)]

@@ -1,4 +1,10 @@
-"""What each torch module and function is, in canonical terms: the reading half of the vocabulary for torch."""
+"""The kind and settings of each torch module in canonical terms.
+
+To add a layer kind: a row in :data:`KINDS` here and in :mod:`parity.capture.keras_layer_kinds`; if it has weights, a
+row in :data:`PARAMETERS`, in :data:`parity.capture.keras_steps.SLOTS` and in
+:data:`parity.numerics.weight_axes.AXIS_RULES`; for a function called in ``forward``, a row in
+:data:`parity.capture.torch_functions.FUNCTIONS`.
+"""
 
 from __future__ import annotations
 
@@ -6,11 +12,9 @@ from collections.abc import Callable
 from typing import Any
 
 from torch import nn
-from torch.nn.utils.parametrizations import _SpectralNorm
-from torch.nn.utils.parametrize import is_parametrized
-from torch.nn.utils.spectral_norm import SpectralNorm
 
-from parity.numerics.spectral_norm import INPUTS, KEPT, OUTPUTS, U_FIRST, V_FIRST
+from parity.capture.torch_spectral_norm import spectral_slots
+from parity.numerics import resize_modes
 
 
 def spread(value: Any, rank: int = 1) -> list[int]:
@@ -79,16 +83,10 @@ def all_ones(size: Any) -> bool:
     return all(n == 1 for n in spread(size))
 
 
-def resize_mode(mode: str, align_corners: bool | None) -> str:
-    """Keras's name of an interpolation: nearest, bilinear, or torch's own with its corner rule."""
-    known = {"nearest": "nearest", "nearest-exact": "nearest", "bilinear": "bilinear", "linear": "bilinear"}
-    return known.get(mode, mode) + (" (align_corners=True)" if align_corners else "")
-
-
 def _upsample(module: Any) -> dict[str, Any]:
     return {
         **({} if module.scale_factor is None else {"factor": numbers(module.scale_factor)}),
-        "mode": resize_mode(module.mode, module.align_corners),
+        "mode": resize_modes.from_torch(module.mode, module.align_corners),
     }
 
 
@@ -211,45 +209,13 @@ def classify(module: Any) -> tuple[str | None, dict[str, Any]]:
 
 
 def parameters(module: Any, kind: str) -> dict[str, str] | None:
-    """Where a module of known kind keeps each parameter; None if it computes one of them in a way of its own."""
+    """The name of each parameter in a module of known kind, by slot; None if it computes one of them from others."""
     found = dict(PARAMETERS.get(kind, {}))
-    norm = _spectral_norm(module)
-    if norm is not None and isinstance(norm, _SpectralNorm):
-        inner = "parametrizations.weight.0"
-        found |= {
-            "kernel": "parametrizations.weight.original",
-            "singular_u": f"{inner}._u",
-            "singular_v": f"{inner}._v",
-        }
-    elif norm is not None:
-        found |= {"kernel": "weight_orig", "singular_u": "weight_u", "singular_v": "weight_v"}
+    normalised = spectral_slots(module)
+    found |= normalised
     held = {**module._parameters, **module._buffers}
-    plain = (name for slot, name in found.items() if norm is None or slot == "bias")
+    plain = (name for slot, name in found.items() if not normalised or slot == "bias")
     return found if all(name in held for name in plain) else None
-
-
-def spectral_settings(module: Any) -> dict[str, Any]:
-    """How a module normalises its weight spectrally; empty if it does not."""
-    norm = _spectral_norm(module)
-    if norm is None:
-        return {}
-    outputs = int(isinstance(module, (nn.ConvTranspose1d, nn.ConvTranspose2d, nn.ConvTranspose3d)))
-    return {
-        "spectral_norm": KEPT,
-        "power_iterations": norm.n_power_iterations,
-        "spectral_axis": OUTPUTS if norm.dim == outputs else INPUTS,
-        "spectral_order": U_FIRST if isinstance(norm, _SpectralNorm) else V_FIRST,
-    }
-
-
-def _spectral_norm(module: Any) -> Any:
-    """The spectral normalisation of a module's weight, of either make, if that is all that happens to it."""
-    if is_parametrized(module, "weight"):
-        (first, *others) = module.parametrizations.weight
-        alone = len(module.parametrizations) == 1 and not others
-        return first if alone and isinstance(first, _SpectralNorm) and hasattr(first, "_u") else None
-    hooks = [hook for hook in module._forward_pre_hooks.values() if isinstance(hook, SpectralNorm)]
-    return hooks[0] if hooks and hooks[0].name == "weight" else None
 
 
 def plain_settings(module: Any) -> dict[str, Any]:

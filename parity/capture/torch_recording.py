@@ -12,10 +12,12 @@ from torch import nn
 from torch.overrides import TorchFunctionMode
 from torch.utils._pytree import tree_leaves
 
-from parity.capture.steps import OWN_WEIGHTS, PLAIN, Recorder, Step, unknown
+from parity.capture.recorder import Recorder
+from parity.capture.steps import OWN_WEIGHTS, PLAIN, Step, unknown
 from parity.capture.torch_functional_layers import functional_step
 from parity.capture.torch_functions import DROPOUTS, Call, classify_call
-from parity.capture.torch_layer_kinds import PARAMETERS, classify, parameters, plain_settings, spectral_settings
+from parity.capture.torch_layer_kinds import PARAMETERS, classify, parameters, plain_settings
+from parity.capture.torch_spectral_norm import spectral_settings
 
 # Kernels whose backward pass holds a float32 constant even in float64 (ATen/native/cpu/Activation.cpp: 1.0f / 6.0f).
 EXACT_SUBSTITUTES: dict[str, Callable[[torch.Tensor], torch.Tensor]] = {

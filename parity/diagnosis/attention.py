@@ -5,13 +5,13 @@ from __future__ import annotations
 from itertools import product
 
 from parity.diagnosis.evidence import FIT, Answer, Evidence
-from parity.numerics.attention import RIGHT, VARIANTS, solved, usual_factors
+from parity.numerics.attention_forms import CORRECT, VARIANTS, solve_factor, usual_factors
 
 
 def attention_scale(evidence: Evidence) -> Answer:
     """Self-attention whose logits are multiplied by another factor."""
     form = evidence.attention if evidence.match.reference.own_weights and evidence.agrees_on_shape else None
-    factor = None if form is None or evidence.got is None else solved(form, evidence.got)
+    factor = None if form is None or evidence.got is None else solve_factor(form, evidence.got)
     if form is None or factor is None or not evidence.agrees(evidence.predict(factor=factor)):
         return None
     names = [name for name, value in usual_factors(form).items() if abs(factor / value - 1) < FIT]
@@ -25,8 +25,8 @@ def attention_axis(evidence: Evidence) -> Answer:
     """Self-attention whose softmax runs along another axis, or whose weights are transposed."""
     form = evidence.attention if evidence.match.reference.own_weights and evidence.agrees_on_shape else None
     for softmax, factor in product(VARIANTS, usual_factors(form).values()) if form is not None else ():
-        if softmax != RIGHT and evidence.agrees(evidence.predict(softmax=softmax, factor=factor)):
-            return f"the port's softmax runs {softmax}, the reference's {RIGHT}", (
+        if softmax != CORRECT and evidence.agrees(evidence.predict(softmax=softmax, factor=factor)):
+            return f"the port's softmax runs {softmax}, the reference's {CORRECT}", (
                 "let each query's weights over all keys sum to one: logits [B, queries, keys], softmax(dim=-1), then "
                 "weights @ values"
             )

@@ -16,7 +16,7 @@ import numpy as np
 from parity.capture.steps import Trace
 from parity.match.alignment import Match, Matching
 from parity.numerics import reference_ops
-from parity.numerics.attention import Form, find_form
+from parity.numerics.attention_forms import Form, find_form
 from parity.numerics.difference import difference
 from parity.padding import measure_amounts, same_pads
 from parity.verdict import UnusableInput

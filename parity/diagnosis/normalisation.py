@@ -6,7 +6,7 @@ import numpy as np
 
 from parity.diagnosis.evidence import FIT, Answer, Evidence
 from parity.numerics.difference import TINY
-from parity.numerics.spectral_norm import MOST_ITERATIONS, U_FIRST, V_FIRST, sigma
+from parity.numerics.spectral_norm import MAX_ITERATIONS, U_FIRST, V_FIRST, sigma
 
 Array = np.ndarray
 
@@ -68,7 +68,7 @@ def spectral_norm(evidence: Evidence) -> Answer:
     if "spectral_norm" not in settings:
         return f"the port divides its kernel by {used:.6g}, the reference does not", "remove the spectral normalisation"
     for order in (U_FIRST, V_FIRST) if evidence.training else ():
-        for times in range(MOST_ITERATIONS + 1):
+        for times in range(MAX_ITERATIONS + 1):
             divisor = sigma(kept, evidence.weights, evidence.kind, settings, times, order)
             if divisor is not None and abs(divisor / used - 1) < FIT:
                 return (

@@ -5,14 +5,14 @@ from __future__ import annotations
 from itertools import product
 
 from parity.diagnosis.evidence import Answer, Evidence
-from parity.numerics.reference_ops import UPSAMPLING
+from parity.numerics.resize_modes import RESIZE_MODES
 
 
 def resize_mode(evidence: Evidence) -> Answer:
     """Another interpolation."""
     if evidence.kind != "upsample":
         return None
-    for mode in UPSAMPLING:
+    for mode in RESIZE_MODES:
         if mode != evidence.settings["mode"] and evidence.agrees(evidence.predict(mode=mode)):
             return f"the port resizes by {mode}", f"resize by {evidence.settings['mode']}"
     return None

@@ -8,7 +8,7 @@ from functools import lru_cache
 import numpy as np
 
 from parity.capture.steps import Step
-from parity.numerics.weight_axes import WeightTransform, own_way
+from parity.numerics.weight_axes import WeightTransform, own_parameter_axes
 
 NORMALISATIONS = ("batchnorm", "layernorm", "groupnorm")
 
@@ -78,7 +78,8 @@ def counterparts(a: Step, b: Step) -> dict[str, str] | None:
         return None
     named = {slot: slot for slot in a.shapes}
     fitting = {
-        slot: [other for other, theirs in b.shapes.items() if own_way(mine, theirs)] for slot, mine in a.shapes.items()
+        slot: [other for other, theirs in b.shapes.items() if own_parameter_axes(mine, theirs)]
+        for slot, mine in a.shapes.items()
     }
     found = (
         named
@@ -87,7 +88,9 @@ def counterparts(a: Step, b: Step) -> dict[str, str] | None:
     )
     complete = len(set(found.values())) == len(a.shapes)
     return (
-        found if complete and all(own_way(a.shapes[mine], b.shapes[other]) for mine, other in found.items()) else None
+        found
+        if complete and all(own_parameter_axes(a.shapes[mine], b.shapes[other]) for mine, other in found.items())
+        else None
     )
 
 

@@ -1,4 +1,7 @@
-"""How an array of the reference maps onto the port's: channels first, mirrored, in another order. Plain NumPy."""
+"""Layouts: how an array of the reference becomes an array of the port. Plain NumPy.
+
+Channels moved first, the spatial axes mirrored, or flat features in another order.
+"""
 
 from __future__ import annotations
 
@@ -12,7 +15,7 @@ Array = np.ndarray
 
 @dataclass(frozen=True)
 class Layout:
-    """A tensor's way across. ``order`` (with ``port_shape``, batch excluded) overrules the axes: the port's flat
+    """How one tensor is mapped. ``order`` (with ``port_shape``, batch excluded) overrides the axes: the port's flat
     feature ``i`` is the reference's flat feature ``order[i]``."""
 
     channels_first: bool = False
@@ -46,21 +49,23 @@ class Layout:
         """Whether a reference tensor of that shape becomes a port tensor of the other."""
         if self.order is not None:
             return reference_shape[1:] == self.reference_shape and port_shape[1:] == self.port_shape
-        return crossed_shape(reference_shape, self.channels_first) == tuple(port_shape)
+        return to_port_shape(reference_shape, self.channels_first) == tuple(port_shape)
 
 
-def ordered(order: Array, reference_shape: tuple[int, ...], port_shape: tuple[int, ...]) -> Layout:
+def reordered(order: Array, reference_shape: tuple[int, ...], port_shape: tuple[int, ...]) -> Layout:
     """The layout of a tensor whose features stand in that flat order; shapes with their batch."""
     return Layout(order=order, reference_shape=tuple(reference_shape[1:]), port_shape=tuple(port_shape[1:]))
 
 
-def fitting(reference_shape: tuple[int, ...], port_shape: tuple[int, ...], mirrored: bool = False) -> list[Layout]:
+def fitting_layouts(
+    reference_shape: tuple[int, ...], port_shape: tuple[int, ...], mirrored: bool = False
+) -> list[Layout]:
     """The layouts, channels first or not, under which one shape becomes the other."""
     both = (Layout(channels_first=True, mirrored=mirrored), Layout())
     return [layout for layout in both if layout.fits(reference_shape, port_shape)]
 
 
-def crossed_shape(shape: tuple[int, ...], channels_first: bool) -> tuple[int, ...]:
+def to_port_shape(shape: tuple[int, ...], channels_first: bool) -> tuple[int, ...]:
     """A reference shape in the port's axes, batch first."""
     if channels_first and len(shape) > 2:
         return (shape[0], shape[-1], *shape[1:-1])
@@ -72,7 +77,9 @@ def describe_order(order: Array, shape: tuple[int, ...]) -> str:
     axes = "dhwc"[-len(shape) :]
     index = np.arange(int(np.prod(shape))).reshape(shape)
     mirrored = np.flip(index, tuple(range(len(shape) - 1)))
-    for way, (image, how) in product(permutations(range(len(shape))), ((index, ""), (mirrored, ", mirrored"))):
-        if (image.transpose(way).reshape(-1) == order).all():
-            return f"({', '.join(axes[i] for i in way)}){how}"
+    for axis_order, (image, suffix) in product(
+        permutations(range(len(shape))), ((index, ""), (mirrored, ", mirrored"))
+    ):
+        if (image.transpose(axis_order).reshape(-1) == order).all():
+            return f"({', '.join(axes[i] for i in axis_order)}){suffix}"
     return "an order of its own"

@@ -1,7 +1,7 @@
-"""How each parameter changes its axes between Keras and torch. Plain NumPy.
+"""How the axes of each parameter are ordered in Keras and in torch. Plain NumPy.
 
 Kernels: HWIO -> OIHW and transposed HWOI -> IOHW are the same permutation (last, last but one, then the spatial
-axes). A mirrored copy flips the spatial axes besides.
+axes). A mirrored copy also flips the spatial axes. To correct or add an axis order: a row in :data:`AXIS_RULES`.
 """
 
 from __future__ import annotations
@@ -15,8 +15,8 @@ Array = np.ndarray
 
 
 @dataclass(frozen=True)
-class Layout:
-    """``to_torch(array)`` and ``to_keras(array, keras_shape)``; ``spatial`` axes (in Keras) flip in a mirror."""
+class AxisRule:
+    """``to_torch(array)``, ``to_keras(array, keras_shape)``; a mirrored copy flips the ``spatial`` axes (in Keras)."""
 
     to_torch: Callable[[Array], Array]
     to_keras: Callable[[Array, tuple[int, ...]], Array]
@@ -65,41 +65,47 @@ def _kernel_rest(shape: tuple[int, ...]) -> tuple[int, ...]:
     return tuple(range(len(shape) - 1))
 
 
-FLAT = Layout(lambda array: array.reshape(-1), lambda array, shape: array.reshape(shape))
-PLAIN = Layout(lambda array: array, lambda array, shape: array)
-CONV = Layout(_kernel_to_torch, _kernel_to_keras, _kernel_axes)
-ROWS = ("kernel", "singular_v")  # of a dense layer have a row for each feature that comes in
-LAYOUTS: dict[tuple[str, str], Layout] = {
+FLAT = AxisRule(lambda array: array.reshape(-1), lambda array, shape: array.reshape(shape))
+PLAIN = AxisRule(lambda array: array, lambda array, shape: array)
+CONV = AxisRule(_kernel_to_torch, _kernel_to_keras, _kernel_axes)
+ROW_PER_INPUT = ("kernel", "singular_v")
+"""Slots of a dense layer that have one row per input feature."""
+AXIS_RULES: dict[tuple[str, str], AxisRule] = {
     ("conv", "kernel"): CONV,
     ("conv-transpose", "kernel"): CONV,
-    ("depthwise", "kernel"): Layout(_depthwise_to_torch, _depthwise_to_keras, _kernel_axes),
-    ("dense", "kernel"): Layout(lambda kernel: kernel.T, lambda weight, shape: weight.T),
-    ("prelu", "alpha"): Layout(_per_channel_to_torch, _per_channel_to_keras),
-    ("layernorm", "gamma"): Layout(lambda g: np.moveaxis(g, -1, 0), lambda w, shape: np.moveaxis(w, 0, -1)),
+    ("depthwise", "kernel"): AxisRule(_depthwise_to_torch, _depthwise_to_keras, _kernel_axes),
+    ("dense", "kernel"): AxisRule(lambda kernel: kernel.T, lambda weight, shape: weight.T),
+    ("prelu", "alpha"): AxisRule(_per_channel_to_torch, _per_channel_to_keras),
+    ("layernorm", "gamma"): AxisRule(lambda g: np.moveaxis(g, -1, 0), lambda w, shape: np.moveaxis(w, 0, -1)),
     **{(layout, "singular_u"): FLAT for layout in ("conv", "conv-transpose", "depthwise", "dense")},
     **{
-        (layout, "singular_v"): Layout(_rest_to_torch, _rest_to_keras, _kernel_rest)
+        (layout, "singular_v"): AxisRule(_rest_to_torch, _rest_to_keras, _kernel_rest)
         for layout in ("conv", "conv-transpose", "dense")
     },
-    ("layernorm", "beta"): Layout(lambda b: np.moveaxis(b, -1, 0), lambda w, shape: np.moveaxis(w, 0, -1)),
+    ("layernorm", "beta"): AxisRule(lambda b: np.moveaxis(b, -1, 0), lambda w, shape: np.moveaxis(w, 0, -1)),
 }
 
 
-def own_way(mine: tuple[int, ...], theirs: tuple[int, ...]) -> str:
-    """How a block's own parameter crosses: "plain", "moved" (channels last to first), or "" if that is open."""
-    a, b = ([n for n in shape if n != 1] for shape in (mine, theirs))
-    ways = ["plain"] * (a == b) + ["moved"] * (len(a) > 1 and [a[-1], *a[:-1]] == b)
-    return ways[0] if len(ways) == 1 else ""
+def own_parameter_axes(keras_shape: tuple[int, ...], torch_shape: tuple[int, ...]) -> str:
+    """Axis order of a block's own parameter: "plain", "moved" (channels last to first), or "" if it is ambiguous."""
+    a, b = ([n for n in shape if n != 1] for shape in (keras_shape, torch_shape))
+    fitting = ["plain"] * (a == b) + ["moved"] * (len(a) > 1 and [a[-1], *a[:-1]] == b)
+    return fitting[0] if len(fitting) == 1 else ""
 
 
 @dataclass(frozen=True)
 class WeightTransform:
-    """How one layer's parameters cross: the kernel layout, feature orders in and out, mirrored or not.
+    """How one layer's parameters are transferred.
 
-    ``inputs[i]`` is the reference feature that the port's input feature ``i`` holds, ``outputs`` the same for its
-    output features; None means the same order. Both matter where an image was flattened or is about to be reshaped.
-    ``ones`` is the number of axes of length one that the port's kernel has more (a 1 x 1 convolution for a dense layer)
-    or, negative, fewer. ``shapes`` are the port's shapes of a block's own parameters, which follow no kind's layout.
+    Attributes:
+        layout: the kernel layout, a key of :data:`AXIS_RULES`.
+        inputs: ``inputs[i]`` is the reference feature that the port's input feature ``i`` holds; None: the same order.
+            Differs where the port flattens an image in another order.
+        outputs: the same for output features; differs where the port reshapes them to an image.
+        mirrored: flip the spatial axes of kernels.
+        ones: how many more axes of length one the port's kernel has (a 1 x 1 convolution for a dense layer), or,
+            negative, how many fewer.
+        shapes: the port's shapes of a block's own parameters, which no axis rule covers.
     """
 
     layout: str
@@ -112,12 +118,10 @@ class WeightTransform:
     def to_torch(self, slot: str, array: Array) -> Array:
         """A Keras parameter as torch stores it."""
         if slot in self.shapes:
-            way = own_way(array.shape, self.shapes[slot])
-            return np.asarray(np.moveaxis(array, -1, 0) if way == "moved" else array, order="C").reshape(
-                self.shapes[slot]
-            )
+            moved = own_parameter_axes(array.shape, self.shapes[slot]) == "moved"
+            return np.asarray(np.moveaxis(array, -1, 0) if moved else array, order="C").reshape(self.shapes[slot])
         array = self._flipped(slot, array)
-        if self.layout == "dense" and slot in ROWS and self.inputs is not None:
+        if self.layout == "dense" and slot in ROW_PER_INPUT and self.inputs is not None:
             array = array[self.inputs]
         if self.outputs is not None and slot != "singular_v":
             array = np.take(array, self.outputs, axis=-1)
@@ -127,7 +131,7 @@ class WeightTransform:
     def to_keras(self, slot: str, array: Array, shape: tuple[int, ...]) -> Array:
         """A torch parameter as Keras stores it; ``shape`` is the shape that Keras expects."""
         if slot in self.shapes:
-            moved = own_way(shape, array.shape) == "moved"
+            moved = own_parameter_axes(shape, array.shape) == "moved"
             array = np.moveaxis(array.reshape(shape[-1], *shape[:-1]), 0, -1) if moved else array
             return np.asarray(array, order="C").reshape(shape)
         if self.ones and slot == "kernel":
@@ -135,19 +139,19 @@ class WeightTransform:
         array = self._rule(slot).to_keras(array, shape)
         if self.outputs is not None and slot != "singular_v":
             array = np.take(array, np.argsort(self.outputs), axis=-1)
-        if self.layout == "dense" and slot in ROWS and self.inputs is not None:
+        if self.layout == "dense" and slot in ROW_PER_INPUT and self.inputs is not None:
             array = array[np.argsort(self.inputs)]
         return np.asarray(self._flipped(slot, array), order="C")
 
     def shape(self, slot: str, shape: tuple[int, ...]) -> tuple[int, ...] | None:
-        """The shape in which torch stores a Keras parameter of that shape; None where it cannot cross."""
+        """The shape in which torch stores a Keras parameter of that shape; None if the rule does not apply to it."""
         try:
             return self.to_torch(slot, np.empty(shape, np.int8)).shape
         except (IndexError, ValueError):
             return None
 
-    def _rule(self, slot: str) -> Layout:
-        return LAYOUTS.get((self.layout, slot), PLAIN)
+    def _rule(self, slot: str) -> AxisRule:
+        return AXIS_RULES.get((self.layout, slot), PLAIN)
 
     def _flipped(self, slot: str, array: Array) -> Array:
         return np.flip(array, self._rule(slot).spatial(array.shape)) if self.mirrored else array

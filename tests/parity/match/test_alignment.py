@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from parity.capture.steps import Step, TensorOrigins, Trace
+from parity.capture.recorder import TensorOrigins
+from parity.capture.steps import Step, Trace
 from parity.match.alignment import match_steps
 from parity.match.data_flow import everything, feeds, order_of_need, unknown_values
 from parity.match.similarity import crossed, name_likeness, similarity

@@ -8,7 +8,7 @@ import pytest
 from parity.capture.drawn_inputs import adversarial, draw, full_shape, perturb_constant
 from parity.capture.steps import Step, Trace
 from parity.match.alignment import Match, Matching
-from parity.numerics.layouts import Layout, crossed_shape, describe_order, ordered
+from parity.numerics.layouts import Layout, describe_order, reordered, to_port_shape
 from parity.numerics.weight_axes import WeightTransform
 from parity.transfer.layout_search import find_layouts
 from parity.transfer.layouts import Layouts
@@ -24,8 +24,8 @@ RNG = np.random.default_rng(0)
         Layout(),
         Layout(channels_first=True),
         Layout(channels_first=True, mirrored=True),
-        ordered(RNG.permutation(24), SHAPE, (2, 24)),
-        ordered(FIRST, SHAPE, (2, 2, 4, 3)),
+        reordered(RNG.permutation(24), SHAPE, (2, 24)),
+        reordered(FIRST, SHAPE, (2, 2, 4, 3)),
     ],
 )
 def test_there_and_back(layout):
@@ -37,8 +37,8 @@ def test_there_and_back(layout):
 
 def test_the_channels_first_order_is_that_of_the_axes():
     x = RNG.standard_normal(SHAPE)
-    assert np.array_equal(ordered(FIRST, SHAPE, (2, 2, 4, 3)).to_port(x), Layout(channels_first=True).to_port(x))
-    assert crossed_shape((5, 4, 3, 2), True) == (5, 2, 4, 3) and crossed_shape((5, 4), True) == (5, 4)
+    assert np.array_equal(reordered(FIRST, SHAPE, (2, 2, 4, 3)).to_port(x), Layout(channels_first=True).to_port(x))
+    assert to_port_shape((5, 4, 3, 2), True) == (5, 2, 4, 3) and to_port_shape((5, 4), True) == (5, 4)
     assert not Layout(channels_first=True).fits((2, 4, 3, 2), (2, 4, 3, 2))
 
 
