@@ -13,7 +13,8 @@ from parity.checks.climbing import Outcome
 from parity.checks.context import CheckContext
 from parity.checks.messages import STOPPED, describe
 from parity.match.alignment import Match
-from parity.numerics.difference import PRECISION_RATIO, SLACK, TINY, difference, float64_limit, scale, typical_rounding
+from parity.numerics.difference import TINY, difference, scale
+from parity.numerics.tolerance import PRECISION_RATIO, SLACK, float64_limit, typical_rounding
 from parity.transfer.aligned_models import AlignedModels
 from parity.verdict import Check, Finding, first_line, judge
 

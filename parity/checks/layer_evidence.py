@@ -8,7 +8,7 @@ from parity.capture.steps import Step, Trace
 from parity.checks.conditions import Condition
 from parity.diagnosis.evidence import Evidence
 from parity.match.alignment import Match
-from parity.numerics.spectral_norm import effective
+from parity.numerics.spectral_norm import effective_kernel
 from parity.transfer.aligned_models import AlignedModels
 
 Array = np.ndarray
@@ -34,7 +34,7 @@ def effective_weights(step: Step, weights: dict[str, Array], training: bool) -> 
     """The weights that a layer computes with: a spectrally normalised kernel, with the kept one as ``original``."""
     if "spectral_norm" not in step.attributes:
         return weights
-    kernel = effective(weights["kernel"], weights, step.kind, step.attributes, training)
+    kernel = effective_kernel(weights["kernel"], weights, step.kind, step.attributes, training)
     return {**weights, "original": weights["kernel"], **({} if kernel is None else {"kernel": kernel})}
 
 

@@ -9,17 +9,9 @@ import numpy as np
 
 from parity.checks.conditions import Condition, run_conditions
 from parity.match.alignment import Match
-from parity.numerics.difference import (
-    ROUNDING_LIMIT,
-    Difference,
-    difference,
-    float64_limit,
-    own_rounding,
-    rounding_limit,
-    scale,
-    typical_rounding,
-)
-from parity.numerics.layouts import Layout, crossed_shape
+from parity.numerics.difference import Difference, difference, scale
+from parity.numerics.layouts import Layout, to_port_shape
+from parity.numerics.tolerance import ROUNDING_LIMIT, float64_limit, own_rounding, rounding_limit, typical_rounding
 from parity.transfer.aligned_models import AlignedModels
 
 Array = np.ndarray
@@ -139,7 +131,7 @@ def _compared_layer(models: AlignedModels, match: Match, condition: Condition, t
     expected, got = condition.reference64.outputs[match.key], condition.port64.outputs.get(name)
     layer = LayerMeasurement(match.key, condition.name, match, None, scale(expected))
     if got is None or not layout.fits(expected.shape, got.shape):
-        due = crossed_shape(expected.shape, layout.channels_first)
+        due = to_port_shape(expected.shape, layout.channels_first)
         return replace(layer, mismatch=f"got {None if got is None else got.shape}, expected {due}")
     isolated = condition.isolated.outputs.get(name)
     rounded = condition.reference32.outputs[match.key], condition.port32.outputs[name]

@@ -14,8 +14,9 @@ from parity.checks.conditions import Condition, forced_outputs
 from parity.checks.context import CheckContext
 from parity.checks.messages import STOPPED, describe
 from parity.match.alignment import Match
-from parity.numerics.difference import TINY, difference, float64_limit, scale
-from parity.numerics.spectral_norm import MOST_ITERATIONS, U_FIRST, V_FIRST, U, V, iterated, matrix
+from parity.numerics.difference import TINY, difference, scale
+from parity.numerics.spectral_norm import MAX_ITERATIONS, U_FIRST, V_FIRST, U, V, kernel_matrix, power_iterations
+from parity.numerics.tolerance import float64_limit
 from parity.transfer.aligned_models import AlignedModels
 from parity.verdict import Check, Finding, Judgement, judge
 
@@ -167,12 +168,12 @@ def _spectral_finding(models: AlignedModels, match: Match, slot: str, got: Array
     """How many power iterations the port makes, and in which order, solved for from its vectors after one pass."""
     settings, layer, cause = match.reference.attributes, match.port.name, ""
     vectors = {name: models.weights[match.key, name] for name in (U, V) if name in match.reference.shapes}
-    weight = matrix(models.weights[match.key, "kernel"], match.reference.kind, settings["spectral_axis"])
+    weight = kernel_matrix(models.weights[match.key, "kernel"], match.reference.kind, settings["spectral_axis"])
     u, v = (vectors[name].reshape(-1) if name in vectors else np.zeros(0) for name in (U, V))
-    for order, times in product((U_FIRST, V_FIRST), range(MOST_ITERATIONS + 1)):
+    for order, times in product((U_FIRST, V_FIRST), range(MAX_ITERATIONS + 1)):
         if (len(u), len(v)) != weight.shape:
             break
-        after = dict(zip((U, V), iterated(weight, u, v, times, order), strict=True))
+        after = dict(zip((U, V), power_iterations(weight, u, v, times, order), strict=True))
         if difference(got.reshape(-1), after[slot]).absolute <= RATIO_LIMIT:
             cause = f"the port makes {times} power iterations a pass ({order})"
             break

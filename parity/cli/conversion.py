@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from parity.cli.json_file import validate_target
-from parity.numerics.difference import ROUNDING_LIMIT
+from parity.numerics.tolerance import ROUNDING_LIMIT
 from parity.systems.conversion.exports import INPUTS, Export, export
 from parity.systems.conversion.features import COUNT, SIDE, carry_features
 from parity.systems.conversion.formats import FORMATS

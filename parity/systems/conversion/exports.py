@@ -10,15 +10,8 @@ import numpy as np
 import torch
 
 import torch_impl
-from parity.numerics.difference import (
-    FLOAT64_ROUNDOFF,
-    PRECISION_RATIO,
-    ROUNDING_LIMIT,
-    TINY,
-    difference,
-    float64_limit,
-    scale,
-)
+from parity.numerics.difference import TINY, difference, scale
+from parity.numerics.tolerance import FLOAT64_ROUNDOFF, PRECISION_RATIO, ROUNDING_LIMIT, float64_limit
 from parity.systems.conversion.formats import FORMATS, Format, held
 from parity.systems.conversion.networks import WORDS, Source, channels_first, source
 from parity.systems.conversion.states import advice
@@ -36,8 +29,8 @@ FLOAT32_ROUNDOFF = FLOAT64_ROUNDOFF / PRECISION_RATIO
 class Export:
     """What was written, and how far it is from the run's own network in float64, over the largest output.
 
-    ``limit`` in float32 is :data:`parity.numerics.difference.ROUNDING_LIMIT` times the rounding that the run's own network shows,
-    in float64 :func:`parity.numerics.difference.float64_limit`. ``exact`` of ``arrays`` arrays came back bit for bit.
+    ``limit`` in float32 is :data:`parity.numerics.tolerance.ROUNDING_LIMIT` times the rounding that the run's own network shows,
+    in float64 :func:`parity.numerics.tolerance.float64_limit`. ``exact`` of ``arrays`` arrays came back bit for bit.
     """
 
     path: Path

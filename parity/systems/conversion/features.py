@@ -15,7 +15,8 @@ import torch
 
 import tf_impl.features
 import torch_impl.features
-from parity.numerics.difference import TINY, difference, float64_limit, scale
+from parity.numerics.difference import TINY, difference, scale
+from parity.numerics.tolerance import float64_limit
 from parity.systems.conversion.networks import channels_first, channels_last
 from parity.verdict import NotFaithful, UnusableInput, first_line
 from shared_impl import files
@@ -30,7 +31,7 @@ SIDE, COUNT = 32, 2  # of the images whose features are compared
 @dataclass(frozen=True)
 class Written:
     """What was written, and how far its features in torch are from those of the source in Keras, in float64, over the
-    largest; ``limit`` is :func:`parity.numerics.difference.float64_limit`.
+    largest; ``limit`` is :func:`parity.numerics.tolerance.float64_limit`.
     """
 
     path: Path

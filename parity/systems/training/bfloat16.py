@@ -11,7 +11,8 @@ from __future__ import annotations
 import numpy as np
 
 from parity.checks.climbing import Outcome
-from parity.numerics.difference import ROUNDING_LIMIT, TINY
+from parity.numerics.difference import TINY
+from parity.numerics.tolerance import ROUNDING_LIMIT
 from parity.systems.conversion.states import OPTIMIZERS
 from parity.systems.training import lockstep
 from parity.systems.training.context import TrainingContext

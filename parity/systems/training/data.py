@@ -8,7 +8,8 @@ import numpy as np
 
 from parity.checks.climbing import Outcome
 from parity.checks.messages import describe
-from parity.numerics.difference import FLOAT64_ROUNDOFF, PRECISION_RATIO, SLACK, difference, float64_limit, scale
+from parity.numerics.difference import difference, scale
+from parity.numerics.tolerance import FLOAT64_ROUNDOFF, PRECISION_RATIO, SLACK, float64_limit
 from parity.systems.training.context import TrainingContext
 from parity.verdict import Check, Finding
 from shared_impl.config.schema import Config
@@ -128,7 +129,7 @@ def _moments(logs: Array, config: Config) -> Moments:
 
 
 def _rounded(outcome: Outcome, layer: str, what: str, values: Sequence[Array]) -> None:
-    """The reference's and the port's, held against the reference's own in float32, as in :mod:`parity.numerics.difference`."""
+    """The reference's and the port's, held against the reference's own in float32, as in :mod:`parity.numerics.tolerance`."""
     expected, got, single = values
     limit = float64_limit(expected, single.astype(np.float64)) if single.shape == expected.shape else 0.0
     _compare(outcome, layer, what, expected, got, limit)

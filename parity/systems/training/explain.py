@@ -11,7 +11,7 @@ from collections.abc import Callable
 import numpy as np
 
 from parity.numerics.difference import scale
-from parity.numerics.spectral_norm import MOST_ITERATIONS, OUTPUTS, iterated, matrix
+from parity.numerics.spectral_norm import MAX_ITERATIONS, OUTPUTS, kernel_matrix, power_iterations
 from parity.systems.training.update_case import REST, Array, Case, Told, explains, solved
 from shared_impl.training.schedules import learning_rates
 
@@ -153,7 +153,7 @@ def _iterations(case: Case) -> Told | None:
     if slot not in ("u", "v") or f"{layer}/kernel" not in case.expected:
         return None
     reference, port = ([state[f"{layer}/{one}"] for one in ("u", "v")] for state in (case.expected, case.got))
-    for more in range(1, MOST_ITERATIONS):
+    for more in range(1, MAX_ITERATIONS):
         for start, end, word in ((reference, port, "more"), (port, reference, "fewer")):
             if _reaches(case.expected[f"{layer}/kernel"], start, end, more):
                 message = f"is reproduced by {more} power iteration(s) {word} than the reference makes"
@@ -165,9 +165,9 @@ def _iterations(case: Case) -> Told | None:
 def _reaches(kernel: Array, start: list[Array], end: list[Array], times: int) -> bool:
     (u, v), (wanted, _) = start, end
     for kind in ("conv", "conv-transpose", "dense"):
-        weight = matrix(kernel, kind, OUTPUTS)
+        weight = kernel_matrix(kernel, kind, OUTPUTS)
         if weight.shape == (u.size, v.size):
-            found, _ = iterated(weight, u, v.reshape(-1), times)
+            found, _ = power_iterations(weight, u, v.reshape(-1), times)
             if explains(wanted, found, u):
                 return True
     return False
