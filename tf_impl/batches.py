@@ -22,11 +22,6 @@ from tf_impl.spectrogram import spectrogram
 Array = np.ndarray
 
 
-def to_tensor(values: Array, dtype: tf.DType) -> Tensor:
-    """Numbers as a tensor of that type; class numbers stay int64."""
-    return tf.constant(values, tf.int64 if values.dtype == np.int64 else dtype)
-
-
 class Batches:
     """Prepares the stream's batches for one trainer, whose ``tensor`` takes arrays to its precision.
 

@@ -18,7 +18,7 @@ from shared_impl.training import growing, step_inputs
 from shared_impl.training.schedules import learning_rates
 from shared_impl.training.step_inputs import NO_LABELS, PASSES, StepInputs
 from tf_impl import build, features, losses, optimizers
-from tf_impl.batches import Batches, to_tensor
+from tf_impl.batches import Batches
 from tf_impl.convolution import use_fast_path
 from tf_impl.distribution import Replicas
 from tf_impl.dropout import dropout_decided_by
@@ -30,7 +30,7 @@ from tf_impl.spectrogram import waveform
 Array = np.ndarray
 Inputs = StepInputs[Tensor]
 Metrics = dict[str, Tensor]
-Recorded = tuple[Tensor, tf.GradientTape]  # fakes, and the tape that knows how they depend on G's parameters
+_Recorded = tuple[Tensor, tf.GradientTape]  # fakes, and the tape that knows how they depend on G's parameters
 DTYPES = {"float32": tf.float32, "bfloat16": tf.float32, "float64": tf.float64}
 
 
@@ -52,7 +52,7 @@ class Trainer:
         self.draws = Draws(config.training.seed)
         self.replicas = replicas or Replicas(config)
         self.dtype = DTYPES[config.training.precision]
-        self.tensor = partial(to_tensor, dtype=self.dtype)
+        self.tensor = partial(_to_tensor, dtype=self.dtype)
         self.batches = Batches(config, moments, self.replicas, self.tensor)
         with self.replicas.scope():
             self.generator = self._network("generator")
@@ -112,7 +112,7 @@ class Trainer:
         return metrics
 
     @Replicas.on_every_device
-    def generator_step(self, inputs: Inputs, lr: Tensor, made: Recorded | None = None) -> Metrics:
+    def generator_step(self, inputs: Inputs, lr: Tensor, made: _Recorded | None = None) -> Metrics:
         """One update of G, on the images ``made`` ``[B, H, W, C]`` that it has made of the inputs, or on new ones."""
         cfg, portions = self.config, self.config.training.accumulation
         parameters, found = list(self.g_optimizer.parameters.values()), []
@@ -148,7 +148,7 @@ class Trainer:
         given = network_inputs(self.config.model, inputs.z, inputs.labels, inputs.grown)
         return tf.cast(self.generator(given, training=True), self.dtype)
 
-    def _generate_recorded(self, inputs: Inputs) -> Recorded:
+    def _generate_recorded(self, inputs: Inputs) -> _Recorded:
         with tf.GradientTape(watch_accessed_variables=False) as tape:
             tape.watch(list(self.g_optimizer.parameters.values()))
             fake = self.generate(inputs)
@@ -226,6 +226,11 @@ class Trainer:
         metrics = {name: _average([metrics[name] for _, metrics in found]) for name in found[0][1]}
         averaged = self.replicas.average([*gradients, *metrics.values()])
         return averaged[: len(gradients)], dict(zip(metrics, averaged[len(gradients) :], strict=True))
+
+
+def _to_tensor(values: Array, dtype: tf.DType) -> Tensor:
+    """Numbers as a tensor of that type; class numbers stay int64."""
+    return tf.constant(values, tf.int64 if values.dtype == np.int64 else dtype)
 
 
 def _gradients(

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 
 import numpy as np
-import torch
 from torch import Tensor
 
 from shared_impl.config.schema import Config
@@ -19,12 +18,6 @@ from torch_impl.growing import images_at_stage
 from torch_impl.spectrogram import spectrogram
 
 Array = np.ndarray
-
-
-def to_tensor(values: Array, dtype: torch.dtype, device: torch.device) -> Tensor:
-    """Numbers as a tensor of that type; class numbers stay int64."""
-    tensor = torch.from_numpy(np.ascontiguousarray(values)).to(device)
-    return tensor if values.dtype == np.int64 else tensor.to(dtype)
 
 
 class Batches:

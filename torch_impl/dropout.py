@@ -26,12 +26,15 @@ def dropout_decided_by(numbers: Tensor) -> Iterator[None]:
 class ChannelDropout(nn.Dropout2d):
     """Dropout of whole channels (Tompson et al. 2015, arXiv:1411.4280).
 
-    A channel is dropped where its number is below ``p``; numbers are those of :func:`dropout_decided_by`, or drawn
+    A channel is dropped where its number is below ``rate``; numbers are those of :func:`dropout_decided_by`, or drawn
     by the framework outside of it.
     """
 
+    def __init__(self, rate: float) -> None:
+        super().__init__(rate)
+
     def forward(self, input: Tensor) -> Tensor:
-        """``[B, C, H, W]``, what stays divided by ``1 - p``; in evaluation unchanged."""
+        """``[B, C, H, W]``, what stays divided by ``1 - rate``; in evaluation unchanged."""
         numbers = getattr(_decisions, "numbers", None)
         if not self.training or not self.p or numbers is None:
             return super().forward(input)

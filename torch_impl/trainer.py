@@ -19,7 +19,7 @@ from shared_impl.training import growing, step_inputs
 from shared_impl.training.schedules import learning_rates
 from shared_impl.training.step_inputs import NO_LABELS, PASSES, StepInputs
 from torch_impl import build, features, losses, optimizers
-from torch_impl.batches import Batches, to_tensor
+from torch_impl.batches import Batches
 from torch_impl.convolution import use_fast_path
 from torch_impl.distribution import Replicas
 from torch_impl.dropout import dropout_decided_by
@@ -54,7 +54,7 @@ class Trainer:
         self.device = self.replicas.device
         keep_freed_memory()
         self.dtype = DTYPES[config.training.precision]
-        self.tensor = partial(to_tensor, dtype=self.dtype, device=self.device)
+        self.tensor = partial(_to_tensor, dtype=self.dtype, device=self.device)
         self.batches = Batches(config, moments, self.replicas, self.tensor)
         self.generator = self._network("generator")
         self.discriminator = self._network("discriminator")
@@ -229,6 +229,12 @@ class Trainer:
         """bfloat16 where the configuration asks for it."""
         mixed = self.config.training.precision == "bfloat16"
         return torch.autocast(self.device.type, torch.bfloat16, enabled=mixed)
+
+
+def _to_tensor(values: Array, dtype: torch.dtype, device: torch.device) -> Tensor:
+    """Numbers as a tensor of that type; class numbers stay int64."""
+    tensor = torch.from_numpy(np.ascontiguousarray(values)).to(device)
+    return tensor if values.dtype == np.int64 else tensor.to(dtype)
 
 
 def _gradients(parameters: list[nn.Parameter]) -> list[Tensor]:
