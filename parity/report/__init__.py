@@ -99,11 +99,13 @@ def render(report: dict[str, Any]) -> dict[str, str]:
 
 def _comparisons(against: dict[str, Any] | None) -> dict[str, str]:
     from parity.report.formats import printable
-    from parity.report.markdown import compared
+    from parity.report.markdown import comparison
 
     if against is None:
         return {}
-    return {name: printable(compared(against, language)) for name, language in zip(COMPARISONS, LANGUAGES, strict=True)}
+    return {
+        name: printable(comparison(against, language)) for name, language in zip(COMPARISONS, LANGUAGES, strict=True)
+    }
 
 
 def _plain_report(report: dict[str, Any]) -> dict[str, Any]:

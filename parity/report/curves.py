@@ -33,7 +33,7 @@ def loss_plot(curve: dict[str, Any]) -> Markup:
     return _plot(len(expected), y, ticks, lines)
 
 
-def drift_plot(training: dict[str, Any]) -> Markup:
+def deviation_plot(training: dict[str, Any]) -> Markup:
     """The largest relative distance of the two states by step, and by how much rounding alone moves the reference.
 
     Logarithmic; exact agreement is drawn on the floor. Empty where single values cannot be judged.

@@ -9,7 +9,8 @@ from typing import Any
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup, escape
 
-from parity.report import curves, figures, formats, images, markdown, study, views
+from parity.report import curves, figures, formats, images, study, views
+from parity.report.sentences import coverage_sentence, grid_caption
 from parity.report.strings import LANGUAGES, known, text
 
 TEMPLATES = Path(__file__).parent / "templates"
@@ -27,7 +28,7 @@ def page(report: dict[str, Any]) -> str:
     )
     environment.globals.update(
         t=_both,
-        say=_spoken,
+        localised=_localised,
         word=_word,
         breakable=_breakable,
         attribute=lambda key: {language: text(key, language) for language in LANGUAGES},
@@ -38,16 +39,16 @@ def page(report: dict[str, Any]) -> str:
         figures=figures,
         curves=curves,
         known=known,
-        caption=lambda grid: _spoken({language: markdown.grid_caption(grid, language) for language in LANGUAGES}),
+        caption=lambda grid: _localised({language: grid_caption(grid, language) for language in LANGUAGES}),
     )
     verdicts = report["verdicts"]
-    figures_of_all = views.totals(verdicts)
+    totals = views.totals(verdicts)
     return environment.get_template("index.html.j2").render(
         report=report,
         sections=[name for name in SECTIONS if name != "against" or report["against"]],
-        totals=figures_of_all,
-        state=views.state(figures_of_all),
-        coverage={language: markdown.coverage(figures_of_all, language) for language in LANGUAGES},
+        totals=totals,
+        state=views.state(totals),
+        coverage={language: coverage_sentence(totals, language) for language in LANGUAGES},
         rungs=views.rungs_run(verdicts),
         ladders=[
             (name, [_pair(verdict) for verdict in some], views.rungs_run(some))
@@ -78,10 +79,10 @@ def _pair(verdict: dict[str, Any]) -> dict[str, Any]:
 
 def _both(key: str, **values: object) -> Markup:
     """The string in every language, of which the style sheet shows one."""
-    return _spoken({language: text(key, language, **values) for language in LANGUAGES})
+    return _localised({language: text(key, language, **values) for language in LANGUAGES})
 
 
-def _spoken(words: Any) -> Markup:
+def _localised(words: Any) -> Markup:
     """A text or ``{"en": …, "zh": …}`` from data, escaped."""
     if not isinstance(words, dict):
         return escape(words)

@@ -64,7 +64,7 @@ def anchor(name: str) -> str:
 def totals(verdicts: list[dict[str, Any]]) -> dict[str, Any]:
     """Figures over all pairs: faithful and total pairs, judged and total layers, checks, largest errors, abstained.
 
-    ``trained`` counts training runs, ``parameters`` and ``followed`` all and judged parameters in them; ``drift``
+    ``trained`` counts training runs, ``parameters`` and ``followed`` all and judged parameters in them; ``deviation``
     is the largest relative distance that any judged array came to.
     """
     networks = [verdict for verdict in verdicts if not trains(verdict)]
@@ -83,7 +83,7 @@ def totals(verdicts: list[dict[str, Any]]) -> dict[str, Any]:
         "trained": len(runs),
         "followed": sum(verdict["coverage"]["judged"] for verdict in exact),
         "parameters": sum(verdict["coverage"]["total"] for verdict in exact),
-        "drift": _largest(
+        "deviation": _largest(
             value for verdict in exact if verdict.get("training") for value in verdict["training"]["apart"]
         ),
     }

@@ -6,8 +6,6 @@ import json
 
 import pytest
 
-from parity.systems import frameworks
-
 pytest_plugins = ["pytester"]
 
 PORT = """
@@ -26,10 +24,15 @@ def test_shifted(parity_check):
 """
 
 
-def test_the_fixture_passes_and_fails_with_the_explanation(pytester: pytest.Pytester) -> None:
-    frameworks.load()  # before the inner run, which forgets the modules that it imports
+# A process of its own that imports both frameworks: an inner run in this one forgets the modules that it has imported.
+@pytest.mark.slow
+def test_the_fixture_passes_and_fails_with_the_explanation_and_the_report_is_written(
+    pytester: pytest.Pytester,
+) -> None:
+    claims = [{"id": "x", "title": "Of the folder", "claims": []}]
+    pytester.makeconftest(f"def pytest_parity_exhibits(verdicts):\n    return {{'claims': {claims} * len(verdicts)}}\n")
     pytester.makepyfile(test_port=PORT)
-    result = pytester.runpytest_inprocess("--parity-report", "found")
+    result = pytester.runpytest_subprocess("--parity-report", "found")
     result.assert_outcomes(passed=1, failed=1)
     result.stdout.fnmatch_lines(["*NotFaithful*test_shifted*padding fails*", "*padding-alignment*", "*fix:*"])
     result.stdout.fnmatch_lines(["parity report: *found/index.html"])
@@ -38,29 +41,21 @@ def test_the_fixture_passes_and_fails_with_the_explanation(pytester: pytest.Pyte
         ("test_faithful", True),
         ("test_shifted", False),
     ]
+    assert report["claims"] == claims * 2  # what the folder's conftest.py adds
 
 
 def test_an_unusable_report_folder_is_a_usage_error_before_the_first_test(pytester: pytest.Pytester) -> None:
     pytester.makepyfile("def test_nothing(): pass")
     pytester.path.joinpath("used").mkdir()
     pytester.path.joinpath("used", "thesis.txt").write_text("do not overwrite")
-    result = pytester.runpytest_inprocess("--parity-report", "used")
+    result = pytester.runpytest_subprocess("--parity-report", "used")
     assert result.ret == pytest.ExitCode.USAGE_ERROR
     result.stderr.fnmatch_lines(["*--parity-report*thesis.txt*"])
 
 
 def test_a_run_without_verdicts_writes_no_report(pytester: pytest.Pytester) -> None:
     pytester.makepyfile("def test_nothing(): pass")
-    result = pytester.runpytest_inprocess("--parity-report", "found")
+    result = pytester.runpytest_subprocess("--parity-report", "found")
     result.assert_outcomes(passed=1)
     result.stdout.fnmatch_lines(["parity report: not written*"])
     assert not pytester.path.joinpath("found").exists()
-
-
-def test_a_conftest_may_add_exhibits_to_the_report(pytester: pytest.Pytester) -> None:
-    frameworks.load()
-    claims = [{"id": "x", "title": "Of the folder", "claims": []}]
-    pytester.makeconftest(f"def pytest_parity_exhibits(verdicts):\n    return {{'claims': {claims} * len(verdicts)}}\n")
-    pytester.makepyfile(test_port=PORT)
-    pytester.runpytest_inprocess("--parity-report", "found", "-k", "faithful").assert_outcomes(passed=1, deselected=1)
-    assert json.loads((pytester.path / "found" / "report.json").read_text())["claims"] == claims

@@ -9,15 +9,15 @@
     const [first, ...rest] = decodeURIComponent(hash.slice(1)).split("/");
     return first === "zh" || first === "en" ? [first, rest.join("/")] : ["en", first];
   };
-  const hashOf = (tongue, section) =>
-    "#" + (tongue === "zh" ? ["zh", section] : [section || "en"]).filter(Boolean).join("/");
+  const hashOf = (wanted, section) =>
+    "#" + (wanted === "zh" ? ["zh", section] : [section || "en"]).filter(Boolean).join("/");
 
-  function speak(tongue) {
-    root.dataset.language = tongue;
-    root.lang = tongue === "zh" ? "zh-Hans" : "en";
-    for (const button of all("[data-set]")) button.setAttribute("aria-pressed", button.dataset.set === tongue);
+  function setLanguage(wanted) {
+    root.dataset.language = wanted;
+    root.lang = wanted === "zh" ? "zh-Hans" : "en";
+    for (const button of all("[data-set]")) button.setAttribute("aria-pressed", button.dataset.set === wanted);
     for (const element of all("[data-en]")) {
-      const words = element.dataset[tongue];
+      const words = element.dataset[wanted];
       if (element.matches("input")) element.placeholder = words;
       if (element.matches("option, title")) element.textContent = words;
       else if (!element.matches("output")) element.setAttribute("aria-label", words);
@@ -29,14 +29,14 @@
     const target = section && document.getElementById(section);
     if (!target) return;
     for (let element = target; element; element = element.parentElement) if (element.matches("details")) element.open = true;
-    target.scrollIntoView();
+    target.scrollIntoView(); // at once: a smooth scroll over a long page takes seconds, in which a click seems dead
     if (!target.hasAttribute("tabindex")) target.tabIndex = -1;
     target.focus({ preventScroll: true });
   }
 
-  function follow() {
-    const [tongue, section] = parse(location.hash);
-    if (tongue !== language()) speak(tongue);
+  function followHash() {
+    const [wanted, section] = parse(location.hash);
+    if (wanted !== language()) setLanguage(wanted);
     show(section);
   }
 
@@ -51,8 +51,8 @@
     const wanted = filters.querySelector(".filter-text").value.trim().toLowerCase();
     const verdict = filters.querySelector(".filter-verdict").value;
     for (const row of all("tbody tr", document.getElementById(filters.dataset.table))) {
-      const judged = row.dataset.judgement;
-      const fits = !verdict || judged === verdict || judged.split(" ").includes(verdict);
+      const judgement = row.dataset.judgement;
+      const fits = !verdict || judgement === verdict || judgement.split(" ").includes(verdict);
       row.hidden = !fits || !row.textContent.toLowerCase().includes(wanted);
     }
     count(filters);
@@ -93,7 +93,7 @@
     const button = event.target.closest("button");
     const link = event.target.closest('a[href^="#"]');
     if (button?.matches("[data-set]")) {
-      speak(button.dataset.set);
+      setLanguage(button.dataset.set);
       history.replaceState(null, "", hashOf(language(), parse(location.hash)[1]));
     }
     if (button?.matches(".sort")) sort(button);
@@ -101,7 +101,7 @@
     if (link) {
       event.preventDefault();
       const hash = hashOf(language(), link.hash.slice(1));
-      if (location.hash === hash) follow();
+      if (location.hash === hash) followHash();
       else location.hash = hash;
     }
   });
@@ -109,7 +109,7 @@
     const filters = event.target.closest(".filters");
     if (filters) filter(filters);
   });
-  addEventListener("hashchange", follow);
+  addEventListener("hashchange", followHash);
   all(".filters").forEach(count);
-  follow();
+  followHash();
 })();

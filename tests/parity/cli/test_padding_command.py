@@ -1,4 +1,4 @@
-"""``parity padding`` as a user meets it: one process, its output, its exit status."""
+"""``parity padding``: its output and exit status, and what happens to a process of it."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ def parity(*arguments: str) -> subprocess.CompletedProcess:
 
 
 def run(capsys: pytest.CaptureFixture, *arguments: str) -> tuple[int, str, str]:
-    """The same without a process of its own."""
+    """Status, stdout and stderr of a command, in this process."""
     status = cli.run(list(arguments))
     return status, *capsys.readouterr()
 
@@ -84,10 +84,17 @@ def test_exit_status_follows_the_verdict(capsys, arguments: list[str], status: i
         (["nonsense"], "nonsense"),
     ],
 )
-def test_unusable_input_is_one_line_and_status_2(arguments: list[str], message: str) -> None:
-    result = parity(*arguments)
-    assert (result.returncode, result.stdout) == (2, "")
-    assert result.stderr.count("\n") == 1 and message in result.stderr and result.stderr.startswith("parity: ")
+def test_unusable_input_is_one_line_and_status_2(capsys, arguments: list[str], message: str) -> None:  # noqa: ANN001
+    status, out, err = run(capsys, *arguments)
+    assert (status, out) == (2, "")
+    assert err.count("\n") == 1 and message in err and err.startswith("parity: ")
+
+
+def test_the_process_exits_with_the_commands_status() -> None:
+    wrong = parity("padding", *SPECGAN_DOWN, "--torch-padding", "2")
+    assert (wrong.returncode, wrong.stderr) == (1, "") and "equal in a mirror" in wrong.stdout
+    unusable = parity("padding", *SPECGAN_DOWN, "--nonsense")
+    assert (unusable.returncode, unusable.stdout) == (2, "") and "Traceback" not in unusable.stderr
 
 
 def test_no_arguments_explain_themselves() -> None:

@@ -528,7 +528,7 @@ def test_totals_keep_layers_and_training_apart():
     figures_of = views.totals([item.to_dict() for item in (verdict(), trained(), trained(broken=True))])
     assert (figures_of["judged"], figures_of["layers"]) == (11, 12)
     assert (figures_of["followed"], figures_of["parameters"], figures_of["trained"]) == (2, 4, 2)
-    assert figures_of["drift"] == 2.1e-3 and figures_of["float64"] < 1e-13
+    assert figures_of["deviation"] == 2.1e-3 and figures_of["float64"] < 1e-13
 
 
 def test_a_loss_that_is_not_finite_leaves_a_gap():
@@ -538,7 +538,7 @@ def test_a_loss_that_is_not_finite_leaves_a_gap():
     assert math.isnan(views.largest_gap(curve))
     constant = curves.loss_plot({"name": "penalty", "reference": [2.0, 2.0], "port": [2.0, 2.0]})
     assert "nan" not in constant
-    assert curves.drift_plot({"apart": [], "rounding": []}) == ""
+    assert curves.deviation_plot({"apart": [], "rounding": []}) == ""
 
 
 def test_a_verdict_without_a_run_still_shows(html):

@@ -11,6 +11,8 @@ from playwright.sync_api import Browser, BrowserContext, Page, expect, sync_play
 from parity.report import write
 from tests.parity.report.samples import report, verdict
 
+pytestmark = pytest.mark.browser
+
 PHONE = {"width": 390, "height": 844}
 LONG = "specgan.generator:upsample=linear,init=normal,use_batchnorm=true"
 DESKTOP = {"width": 1280, "height": 900}
@@ -198,6 +200,16 @@ def test_a_pair_of_the_matrix_opens_its_section(visit):
     ).get_attribute("open") is not None  # fmt: skip
 
 
+@pytest.mark.parametrize("motion", ["no-preference", "reduce"])
+def test_navigation_jumps_to_a_section_of_a_long_page_at_once(visit, motion):
+    page = visit(reduced_motion=motion)
+    assert page.evaluate("document.documentElement.scrollHeight") > 10 * DESKTOP["height"]
+    for section in ("claims", "summary", "reproduce", "networks"):
+        frames = page.evaluate(FRAMES, section)
+        assert len(set(frames)) == 2, (section, frames)  # where it was and where it is now
+        expect(page.locator(f"#{section} h2").first).to_be_in_viewport()
+
+
 def test_the_fix_and_the_command_can_be_copied(visit):
     page = visit(permissions=["clipboard-read", "clipboard-write"])
     page.locator("#pair-dcgan-generator .copy").first.click()
@@ -244,6 +256,22 @@ def test_a_missing_browser_fails_with_the_way_to_install_it(monkeypatch):
     with pytest.raises(pytest.fail.Exception, match="apt-get install chromium"):
         chromium()
 
+
+# Clicks on a section's entry in the navigation; where the page is scrolled to in each frame until the section's heading
+# is in view. A smooth scroll passes through many places, a jump through none.
+FRAMES = """(section) => new Promise((resolve) => {
+  const heading = document.querySelector(`#${section} h2`);
+  const frames = [scrollY];
+  const look = () => {
+    frames.push(scrollY);
+    const place = heading.getBoundingClientRect();
+    const arrived = place.top >= 0 && place.bottom <= innerHeight;
+    if (arrived || frames.length > 600) resolve(frames);
+    else requestAnimationFrame(look);
+  };
+  document.querySelector(`nav a[href="#${section}"]`).click();
+  requestAnimationFrame(look);
+})"""
 
 # Contrast of every kind of text against what is painted behind it (WCAG 2: 4.5 for body text).
 CONTRASTS = """() => {

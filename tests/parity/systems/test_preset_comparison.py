@@ -7,7 +7,7 @@ import json
 import pytest
 
 from parity.__main__ import run
-from parity.report import COMPARISONS, FILES, validate_folder, render, write
+from parity.report import COMPARISONS, FILES, render, validate_folder, write
 from parity.systems.preset_comparison import compare, configurations
 from parity.systems.preset_comparison.networks import ROWS, read
 from parity.systems.preset_comparison.training import INITIAL, LATENTS, LOSSES, OPTIMIZERS
