@@ -8,7 +8,7 @@ from itertools import cycle
 
 import numpy as np
 
-from parity.systems.golden.records import DCGANSetting, SpecGANSetting, SpecGANTrainingSetting
+from parity.systems.golden.settings import DCGANSetting, SpecGANSetting, SpecGANTrainingSetting
 
 Drawn = list[tuple[str, np.ndarray]]
 
@@ -62,11 +62,11 @@ def _dcgan_step(rs: np.random.RandomState, setting: DCGANSetting) -> tuple[np.nd
 
 @dataclass(frozen=True)
 class Fed:
-    """What a training record was fed, update by update: real ``[U, B, ...]``, latents ``[U, B, latent]`` and mixing
+    """The inputs of a training record, update by update: real ``[U, B, ...]``, latents ``[U, B, latent]`` and mixing
     weights ``[U, B]``; a step is ``per_step`` updates.
 
-    It stands in for the ``shared_impl.draws.Draws`` of a trainer. Beyond the last update it starts again: an implementation that takes
-    more updates than the record is told by their order.
+    It takes the place of a trainer's ``shared_impl.draws.Draws``. After the last update it starts again, so that an
+    implementation that takes more updates than the record runs to its end; their order then shows the mistake.
     """
 
     real: np.ndarray
@@ -83,7 +83,7 @@ class Fed:
         return self.alpha[self._turn(step, update)]
 
     def batches(self) -> Iterator[dict[str, np.ndarray]]:
-        """What the stream gives: the real batch of each update, save those that are G's own."""
+        """The real batches in order, without those of G's updates; endless."""
         last = self.per_step - 1
         yield from cycle(
             [
@@ -128,7 +128,7 @@ def _clip(rs: np.random.RandomState) -> np.ndarray:
 
 
 def dcgan_updates(setting: DCGANSetting) -> Fed:
-    """Real images as a stream gives them ``[steps, B, 64, 64, ch]``, 0 to 255, and latents ``[steps, B, latent]``."""
+    """Real images as the stream has them ``[steps, B, 64, 64, ch]``, 0 to 255, and latents ``[steps, B, latent]``."""
     rs = np.random.RandomState(setting.seed + 2)
     steps = [_dcgan_step(rs, setting) for _ in range(setting.steps)]
     real, noise = (np.stack(parts) for parts in zip(*steps, strict=True))

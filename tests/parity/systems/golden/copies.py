@@ -1,4 +1,4 @@
-"""Copies of the project's golden records, and ways to change one thing in them."""
+"""Copies of the project's golden records, ways to change one thing in them, and what judging a folder finds."""
 
 from __future__ import annotations
 
@@ -8,13 +8,14 @@ from pathlib import Path
 
 import numpy as np
 
+from parity.systems.golden import GoldenResult, check
 from parity.systems.golden.records import OWN
 
 
 def copied(folder: Path, *records: str) -> Path:
     """A copy of some of the project's own records."""
     for record in records:
-        for path in OWN.glob(f"{record}.*"):
+        for path in [*OWN.glob(f"{record}.npz"), *OWN.glob(f"{record}.json")]:
             shutil.copy(path, folder)
     return folder
 
@@ -40,6 +41,17 @@ def only(folder: Path, record: str, setting: str) -> Path:
     return folder
 
 
+def failures(folder: Path) -> list[GoldenResult]:
+    """The failed results of a folder."""
+    return [result for result in check(folder) if not result.passed]
+
+
+def not_judged(folder: Path) -> list[str]:
+    """The messages of what is not judged in a folder, without those about records that it does not hold."""
+    found = (result.message for result in check(folder) if not result.judged)
+    return [message for message in found if f": not in {folder}" not in message]
+
+
 def edit(change):
     return lambda path: rewritten(path, change)
 
@@ -50,3 +62,8 @@ def put(key, value):
 
 def drop(key):
     return edit(lambda content: content.__delitem__(key))
+
+
+def first_value(key, value=np.nan):
+    """The first number of an array becomes ``value``."""
+    return edit(lambda arrays: arrays[key].__setitem__((0,) * arrays[key].ndim, value))
