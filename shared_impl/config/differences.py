@@ -14,7 +14,7 @@ NOTHING = "nothing"
 
 
 class Difference(NamedTuple):
-    """A dotted field and its values in words."""
+    """A dotted field and its values as text."""
 
     field: str
     got: str

@@ -10,7 +10,7 @@ Loss = Literal["wgan-gp", "wgan", "lsgan", "dcgan", "bce", "hinge"]
 
 
 class LossConfig(Section):
-    """Which game is played."""
+    """The loss of both networks, and its weights."""
 
     kind: Loss
     penalty_weight: Positive = 10.0  # wgan-gp
@@ -18,7 +18,7 @@ class LossConfig(Section):
     label_smoothing: Share = 0.0  # lsgan, dcgan, bce: D's target for real is 1 - this
     smooth_fakes: bool = False  # and for fakes is this
     d_scale: Positive = 0.5  # lsgan, dcgan, bce: weight of each half of D's loss
-    auxiliary_weight: Positive = 1.0  # model.label=auxiliary: of naming the class, for D on real and fake, and for G
+    auxiliary_weight: Positive = 1.0  # model.label=auxiliary: of predicting the class, D's on real and fake, and G's
     perceptual_weight: NotNegative = 0.0  # G's, of the mean distance of VGG19's features between fakes and real images
     texture_weight: NotNegative = 0.0  # G's, of the mean distance of the features' Gram matrices
     features: str | None = None  # file of VGG19's weights for these two, Keras's or torch's

@@ -18,25 +18,23 @@ class Framing(NamedTuple):
 
 
 class Network(Section):
-    """A system's options. ``medium`` is what it learns from, ``side`` that of its square output (of a spectrogram:
-    frames and bins).
-    """
+    """Base of the systems' sections. ``medium`` is what a system learns from."""
 
     medium: ClassVar[Medium] = "image"
 
     @property
     def side(self) -> int:
-        """In pixels."""
+        """Side of the square output in pixels; of a spectrogram, its frames and bins."""
         return 64
 
     @property
     def framing(self) -> Framing:
-        """Of an audio system: half a frame's bins and as many frames fill the square."""
+        """The STFT of an audio system: half a frame's bins, and as many frames, fill the square."""
         return Framing(2 * self.side, self.side // 2, self.side * self.side // 2)
 
     @property
     def labels(self) -> int:
-        """How many classes the networks are told."""
+        """The number of classes that the networks are conditioned on; 0 if they are not."""
         return 0
 
     @property
@@ -46,7 +44,7 @@ class Network(Section):
 
     @property
     def auxiliary(self) -> bool:
-        """Whether the discriminator names the class too."""
+        """Whether the discriminator also predicts the class."""
         return False
 
     @property
@@ -56,7 +54,7 @@ class Network(Section):
 
     @property
     def stages(self) -> tuple[int, ...]:
-        """The sides of the images that it makes as it grows, the full one last; none if it does not grow."""
+        """The sides of the images of each stage of growing, the full one last; () if the networks do not grow."""
         sizes = getattr(self, "growing", ())
         return (*sizes, self.side) if sizes else ()
 
@@ -67,5 +65,5 @@ class Network(Section):
 
     @property
     def critic_normalises_batches(self) -> bool:
-        """Whether the discriminator is one of them."""
+        """Whether the discriminator normalises by the statistics of its batch."""
         return self.normalises_batches

@@ -1,7 +1,7 @@
-"""Configurations: the presets in configs/, dotted overrides, and faults told in one line.
+"""Configurations: the presets in configs/, dotted overrides, and one-line errors.
 
-``load("specgan", ["model.dim=8"])`` reads configs/specgan.yaml and changes one value. Every fault is a
-:class:`ConfigError` of one line that names the place, what stands there and what may stand there.
+``load("specgan", ["model.dim=8"])`` reads configs/specgan.yaml and changes one value. Every fault raises a
+:class:`ConfigError` of one line that names the field, the value it has and the valid ones.
 """
 
 from __future__ import annotations
@@ -26,8 +26,8 @@ _INSTALLED = _PACKAGE / "presets"  # setup.py installs configs/ there; in a chec
 PRESETS = _INSTALLED if _INSTALLED.is_dir() else _PACKAGE.parent / "configs"
 
 
-# Fields of which a configuration holds one: an override takes the place of the preset's.
-RIVALS = {"training.steps": ("epochs",), "training.epochs": ("steps",)}
+# Fields of which a configuration holds only one: overriding one removes the other.
+EXCLUSIVE = {"training.steps": ("epochs",), "training.epochs": ("steps",)}
 
 
 class ConfigError(ValueError):
@@ -60,7 +60,7 @@ def load(preset: str | Path, overrides: Iterable[str] = ()) -> Config:
 
 
 def checked(section: type[SectionT], options: Mapping[str, Any], where: str) -> SectionT:
-    """``section`` filled with ``options``; ConfigError, opening with ``where``, if they do not fit its schema."""
+    """``section`` filled with ``options``; ConfigError, starting with ``where``, if they do not fit its schema."""
     try:
         return section.model_validate(dict(options))
     except ValidationError as error:
@@ -101,13 +101,13 @@ def _override(content: dict[str, Any], override: str) -> None:
         content = content.setdefault(section, {})
         if not isinstance(content, dict):
             raise ConfigError(f"override {override!r}: {section} is a value, not a section")
-    for rival in RIVALS.get(name.strip(), ()):
-        content.pop(rival, None)
+    for other in EXCLUSIVE.get(name.strip(), ()):
+        content.pop(other, None)
     content[field] = value
 
 
 def _explain(section: type[Section], fault: ErrorDetails) -> str:
-    """One of pydantic's faults in words: the dotted place, what stands there, what is valid."""
+    """One of pydantic's errors as a sentence: the dotted field, its value, what is valid."""
     location = [str(part) for part in fault["loc"]]
     fields = _fields(section, location[:-1])
     place = ".".join(part for part in location if part not in SYSTEMS)

@@ -49,7 +49,7 @@ class SpecGANConfig(Network):
 
     @property
     def normalises_batches(self) -> bool:
-        """As asked."""
+        """``use_batchnorm``."""
         return self.use_batchnorm
 
 
@@ -85,12 +85,12 @@ class UpsampleDCGANConfig(Network):
 
     @model_validator(mode="after")
     def _can_grow(self) -> Self:
-        _refuse_sizes(self.growing, self.side)
+        _validate_growing(self.growing, self.side)
         return self
 
     @property
     def probabilities(self) -> bool:
-        """As asked."""
+        """Whether ``output`` asks for them."""
         return self.output == "probability"
 
     @property
@@ -102,7 +102,7 @@ class UpsampleDCGANConfig(Network):
 class SoundGANConfig(Network):
     """Options of SoundGan, whose depth follows ``image_size``.
 
-    ``patch`` keeps the seed's six convolutions, so that D scores overlapping patches of what is larger than 128x128.
+    ``patch`` keeps the original's six convolutions, so that D scores overlapping patches of images beyond 128x128.
     """
 
     medium: ClassVar[Medium] = "audio"
@@ -126,7 +126,7 @@ class SoundGANConfig(Network):
 
     @property
     def side(self) -> int:
-        """As asked."""
+        """``image_size``."""
         return self.image_size
 
     @property
@@ -136,13 +136,13 @@ class SoundGANConfig(Network):
 
 
 class ConditionalDCGANConfig(Network):
-    """Options of the conditional DCGAN, whose depth follows ``image_size``; the defaults are the seed's baseline.
+    """Options of the conditional DCGAN, whose depth follows ``image_size``; the defaults are the original's.
 
-    ``label`` is how D is told the class: an embedding as large as the image (``map``), an embedding projected to that
-    size (``projected``) or repeated at every pixel (``replicated``), or not at all, D having to name it (``auxiliary``,
-    AC-GAN). ``attention_at`` and ``attention_d`` are the sizes in pixels at which G and D attend to themselves.
-    ``scales`` discriminators judge the image, half of it, and a quarter. ``growing`` are the sides at which it is
-    trained first (:mod:`shared_impl.training.growing`).
+    ``label`` is how D gets the class: an embedding as large as the image (``map``), an embedding projected to that size
+    (``projected``) or repeated at every pixel (``replicated``), or not at all, D predicting it (``auxiliary``, AC-GAN).
+    ``attention_at`` and ``attention_d`` are the sizes in pixels at which G and D have self-attention. ``scales``
+    discriminators score the image, half of it, and a quarter. ``growing`` are the sides at which it is trained first
+    (:mod:`shared_impl.training.growing`).
     """
 
     system: Literal["conditional_dcgan"] = "conditional_dcgan"
@@ -177,32 +177,32 @@ class ConditionalDCGANConfig(Network):
             raise ValueError(f"scales={self.scales} and image_size={self.image_size}: D judges 32x32 pixels or more")
         if self.scales > 1 and self.growing:
             raise ValueError(f"scales={self.scales} and growing={list(self.growing)}: what grows has scales=1")
-        _refuse_sizes(self.growing, self.side)
+        _validate_growing(self.growing, self.side)
         return self
 
     @property
     def side(self) -> int:
-        """As asked."""
+        """``image_size``."""
         return self.image_size
 
     @property
     def labels(self) -> int:
-        """As asked."""
+        """``classes``."""
         return self.classes
 
     @property
     def auxiliary(self) -> bool:
-        """As asked."""
+        """Whether ``label`` is ``auxiliary``."""
         return self.label == "auxiliary"
 
     @property
     def critic_normalises_batches(self) -> bool:
-        """As asked."""
+        """``batchnorm_d``."""
         return self.batchnorm_d
 
 
-def _refuse_sizes(growing: tuple[int, ...], side: int) -> None:
-    """Networks double and halve their images: they grow through some of those sizes, upwards."""
+def _validate_growing(growing: tuple[int, ...], side: int) -> None:
+    """ValueError unless ``growing`` are sizes below ``side`` that the networks pass by doubling, in ascending order."""
     valid = [n for n in (8, 16, 32, 64, 128) if n < side]
     if list(growing) != [n for n in valid if n in growing]:
         raise ValueError(

@@ -18,10 +18,10 @@ class TrainingConfig(Section):
     batch_size: Count = 64
     seed: Index = 0
     d_updates: Count = 5
-    reuse_fakes: bool = False  # G learns from the very fakes that D has just seen
+    reuse_fakes: bool = False  # G learns from the same fakes that D was just given
     accumulation: Count = 1  # portions of a batch whose gradients are averaged
-    # Deviation of the Gaussian noise on every image that D sees (Soenderby et al. 2017, arXiv:1610.04490): with it D
-    # must judge forms, and not textures too fine for G, by which it tells few and smooth images apart at once
+    # Deviation of the Gaussian noise on every image that D is given (Soenderby et al. 2017, arXiv:1610.04490): it hides
+    # fine textures, by which D would separate few and smooth images from G's at once
     instance_noise: NotNegative = 0.0
     ema: Share | None = None  # decay of the generator's moving average, which then makes the samples
     precision: Literal["float32", "bfloat16", "float64"] = "float32"
@@ -49,7 +49,7 @@ class TrainingConfig(Section):
 
 
 def total_steps(training: TrainingConfig, examples: int) -> int:
-    """How many steps a run takes that shows D so many examples an epoch (of balanced classes more than there are)."""
+    """The steps of a run whose epochs show D ``examples`` examples each (with balanced classes more than there are)."""
     if training.steps is not None:
         return training.steps
     steps, left = 0, (training.epochs or 1) * examples / (training.batch_size * training.d_updates)

@@ -1,4 +1,4 @@
-"""VGG19's convolutions: what Keras and torchvision call them, and how the weights of either want their images.
+"""VGG19's convolutions: what Keras and torchvision call them, and how the weights of either expect their images.
 
 Simonyan and Zisserman 2015, arXiv:1409.1556, column E of table 1, up to the last ReLU of the fifth block. Both
 libraries' published weights were trained on ImageNet, on images that were normalised in different ways.
@@ -19,7 +19,7 @@ Array = np.ndarray
 Shape = tuple[int, ...]
 BLOCKS = ((2, 64), (2, 128), (4, 256), (4, 512), (4, 512))  # convolutions, and channels of each; pools between
 STORED = ("float32", "float16")  # dtypes that float32 holds unchanged
-TOLD = 3  # faults of a file that its message lists
+LISTED = 3  # faults of a file that its message lists
 
 
 class Convolution(NamedTuple):
@@ -83,8 +83,8 @@ def weights(path: Path, arrays: Mapping[str, Array], images: str) -> Weights:
     expected = {name: shape for layer in CONVOLUTIONS for name, shape in layer.shapes.items()}
     faults = [fault for name, shape in expected.items() if (fault := _fault(name, arrays.get(name), shape))]
     if faults:
-        more = f" and {len(faults) - TOLD} more" if len(faults) > TOLD else ""
-        raise ConfigError(f"{path}: not VGG19's weights: {'; '.join(faults[:TOLD])}{more}. Give {WANTED}")
+        more = f" and {len(faults) - LISTED} more" if len(faults) > LISTED else ""
+        raise ConfigError(f"{path}: not VGG19's weights: {'; '.join(faults[:LISTED])}{more}. Give {WANTED}")
     return Weights(path, {name: np.ascontiguousarray(arrays[name], np.float32) for name in expected}, images)
 
 

@@ -24,7 +24,7 @@ FAULTS = (OSError, EOFError, KeyError, RuntimeError, TypeError, ValueError, Safe
 
 
 def read(path: Path, unpickle: Unpickle | None = None) -> Weights:
-    """The weights in a file whose suffix tells its format; ``unpickle`` reads the tensors of torch's own.
+    """The weights in a file of the format that its suffix names; ``unpickle`` reads torch's pickles.
 
     Raises ConfigError of one line for a file that is missing, damaged, of another format or of another network.
     """
@@ -43,8 +43,8 @@ def read(path: Path, unpickle: Unpickle | None = None) -> Weights:
     except ConfigError:
         raise
     except FAULTS as error:
-        told = " ".join(str(error).split()) or type(error).__name__
-        raise ConfigError(f"{path}: cannot be read as {path.suffix}: {told}. Give {WANTED}") from error
+        reason = " ".join(str(error).split()) or type(error).__name__
+        raise ConfigError(f"{path}: cannot be read as {path.suffix}: {reason}. Give {WANTED}") from error
     return weights(path, arrays, images)
 
 

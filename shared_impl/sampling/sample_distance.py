@@ -1,4 +1,4 @@
-"""How far samples are from real images, cheaply: what marks the best checkpoint of a run. Plain NumPy."""
+"""A cheap distance of samples from real images, by which a run's best checkpoint is chosen. Plain NumPy."""
 
 from __future__ import annotations
 
@@ -8,10 +8,10 @@ Array = np.ndarray
 CELLS = 16  # images are compared as this many means along each side
 
 
-class Likeness:
+class SampleDistance:
     """The Fréchet distance between normal distributions of every cell of real images and of samples.
 
-    It sees what is common to all samples and how much they vary where, not whether one of them looks right; FID
+    It compares the mean of all samples and where they vary, not whether a single one looks right; FID
     (Heusel et al. 2017, arXiv:1706.08500) is the same distance on the features of a large network.
     ``real``: ``[N, H, W, C]``, sides divisible by 16.
     """

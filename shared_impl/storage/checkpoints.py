@@ -1,7 +1,8 @@
 """Checkpoints on disk: ``step-00000500/`` with ``state.safetensors`` and ``manifest.json``, whole or not there at all.
 
 A checkpoint is written beside its place, forced to the disk and renamed, so that a kill or a full disk at any moment
-leaves the last good one. Both files are checksummed. Nothing is ever unpickled.
+leaves the last good one. :func:`load` validates a checkpoint: schema, checksums of both files, framework and
+configuration; :func:`validate_arrays` its arrays against a network's. Nothing is ever unpickled.
 """
 
 from __future__ import annotations
@@ -27,7 +28,7 @@ from shared_impl.storage.package_versions import package_versions
 
 SCHEMA = "parity-checkpoint/1"
 TENSORS, MANIFEST = "state.safetensors", "manifest.json"
-REPLACED = ".replaced-"  # opens the name of a checkpoint while another of its step takes its place
+REPLACED = ".replaced-"  # prefix of a checkpoint while another of its step takes its place
 STEP = re.compile(r"step-(\d{8,})")
 DTYPES = (
     "float64",
@@ -41,11 +42,11 @@ Array = np.ndarray
 
 
 class CheckpointError(ValueError):
-    """A checkpoint that cannot be written, or that must not be read: damaged, foreign, of another configuration."""
+    """A checkpoint that cannot be written or is not valid: damaged, of another schema, framework or configuration."""
 
 
 class Checkpoint(NamedTuple):
-    """The arrays of a training state by name, and what the manifest says of them."""
+    """The arrays of a training state by name, and the manifest that describes them."""
 
     path: Path
     arrays: dict[str, Array]
@@ -63,8 +64,8 @@ def save(
     """Write ``arrays`` as the checkpoint of ``step`` and return its folder; a kill leaves all of it or nothing.
 
     ``manifest`` gives ``config`` (a mapping or pydantic model), ``framework``, ``stream`` and whatever else is JSON;
-    schema, step, versions and checksums are added. ``value`` is what :func:`prune` judges by, lower being better.
-    Raises CheckpointError if the disk is full or refuses, or if an array cannot be stored.
+    schema, step, versions and checksums are added. ``value`` ranks checkpoints for :func:`prune`, lowest first. Raises
+    CheckpointError if the disk is full or refuses, or if an array cannot be stored.
     """
     path = folder / f"step-{step:08d}"
     draft = folder / f"{files.PARTIAL}{path.name}"
@@ -89,7 +90,7 @@ def save(
             files.sync(item)
         _into_place(draft, path)
     except (OSError, SafetensorError) as error:
-        raise CheckpointError(_unsaved(path, error, sum(array.nbytes for array in state.values()))) from error
+        raise CheckpointError(_save_failed(path, error, sum(array.nbytes for array in state.values()))) from error
     finally:
         shutil.rmtree(draft, ignore_errors=True)
     return path
@@ -98,7 +99,7 @@ def save(
 def load(
     path: Path, *, config: BaseModel | Mapping[str, Any] | None = None, framework: str | None = None
 ) -> Checkpoint:
-    """Read a checkpoint after checking it whole, and against ``config`` and ``framework`` where they are given.
+    """Validate a checkpoint, also against ``config`` and ``framework`` where they are given, and read it.
 
     Raises CheckpointError if it is missing, damaged, truncated, of another schema or framework, or if it was made with
     another configuration (see :mod:`shared_impl.config.differences`), naming each field that differs.
@@ -120,35 +121,35 @@ def load(
         size = tensors.stat().st_size
         if size != expected["bytes"]:
             raise CheckpointError(
-                f"{tensors}: truncated: got {size:,} bytes, expected {expected['bytes']:,}{_use(path)}"
+                f"{tensors}: truncated: got {size:,} bytes, expected {expected['bytes']:,}{_other_checkpoint(path)}"
             )
         if _digest(tensors) != expected["sha256"]:
-            raise CheckpointError(f"{tensors}: damaged: its checksum is not the manifest's{_use(path)}")
+            raise CheckpointError(f"{tensors}: damaged: its checksum is not the manifest's{_other_checkpoint(path)}")
         return Checkpoint(path, load_file(tensors), manifest)
     except (OSError, SafetensorError) as error:
-        raise CheckpointError(f"{tensors}: cannot be read: {error}{_use(path)}") from error
+        raise CheckpointError(f"{tensors}: cannot be read: {error}{_other_checkpoint(path)}") from error
 
 
 def validate_arrays(got: Mapping[str, tuple[int, ...]], expected: Mapping[str, tuple[int, ...]]) -> None:
-    """CheckpointError unless both list the same arrays with the same shapes; each difference is named."""
+    """CheckpointError unless both have the same arrays with the same shapes; each difference is named."""
     if found := differences(got, expected, free=()):
         raise CheckpointError(f"the checkpoint's arrays are not this run's: {'; '.join(map(str, found))}")
 
 
 def read_manifest(path: Path) -> dict[str, Any]:
-    """The manifest of a checkpoint without its arrays; CheckpointError if it is missing, damaged or foreign."""
+    """The manifest of a checkpoint without its arrays; CheckpointError if missing, damaged or of another schema."""
     file = path / MANIFEST
     try:
         manifest = json.loads(file.read_text(encoding="utf-8"))
         schema = manifest.get("schema")
     except FileNotFoundError as error:
-        raise CheckpointError(f"{path}: no checkpoint: it holds no {MANIFEST}{_use(path)}") from error
+        raise CheckpointError(f"{path}: no checkpoint: it holds no {MANIFEST}{_other_checkpoint(path)}") from error
     except (OSError, ValueError, AttributeError) as error:
-        raise CheckpointError(f"{file}: damaged: {' '.join(str(error).split())}{_use(path)}") from error
+        raise CheckpointError(f"{file}: damaged: {' '.join(str(error).split())}{_other_checkpoint(path)}") from error
     if schema != SCHEMA:
         raise CheckpointError(f"{file}: not of this program or version: got schema {schema!r}, expected {SCHEMA!r}")
     if manifest.pop("seal", None) != _seal(manifest):
-        raise CheckpointError(f"{file}: damaged or edited: its content does not fit its seal{_use(path)}")
+        raise CheckpointError(f"{file}: damaged or edited: its content does not fit its seal{_other_checkpoint(path)}")
     return manifest
 
 
@@ -161,9 +162,9 @@ def latest(folder: Path) -> Path | None:
 def stored(folder: Path) -> dict[int, Path]:
     """The checkpoints in ``folder`` by their steps, ascending."""
     found: dict[int, Path] = {}
-    for opening in (REPLACED, ""):  # the replaced one counts while its successor is not there
-        for path in folder.glob(f"{opening}step-*/{MANIFEST}"):
-            if match := STEP.fullmatch(path.parent.name.removeprefix(opening)):
+    for prefix in (REPLACED, ""):  # the replaced one counts until its successor is there
+        for path in folder.glob(f"{prefix}step-*/{MANIFEST}"):
+            if match := STEP.fullmatch(path.parent.name.removeprefix(prefix)):
                 found[int(match[1])] = path.parent
     return dict(sorted(found.items()))
 
@@ -180,13 +181,13 @@ def prune(folder: Path, keep: int, keep_best: bool = True) -> None:
     kept = {*found[-keep:], best(folder) if keep_best else None}
     for path in found:
         if path not in kept:
-            doomed = path.with_name(f"{files.PARTIAL}{path.name}")  # a kill halfway leaves no headless checkpoint
-            path.rename(doomed)
-            shutil.rmtree(doomed)
+            removed = path.with_name(f"{files.PARTIAL}{path.name}")  # no half-deleted checkpoint after a kill
+            path.rename(removed)
+            shutil.rmtree(removed)
 
 
 def set_aside(folder: Path, step: int) -> None:
-    """Rename the checkpoints after ``step`` to ``….abandoned``: a run that goes on from ``step`` will make its own."""
+    """Rename the checkpoints after ``step`` to ``….abandoned``: a run that continues from ``step`` makes its own."""
     for later, path in stored(folder).items():
         if later > step:
             abandoned = folder / f"step-{later:08d}.abandoned"
@@ -195,13 +196,13 @@ def set_aside(folder: Path, step: int) -> None:
 
 
 def recover(folder: Path) -> None:
-    """Clear away what killed saves left behind; for the one process that writes to ``folder``."""
+    """Clear away what killed saves left behind; only for the one process that writes to ``folder``."""
     for path in folder.glob(f"{REPLACED}step-*"):
-        place = folder / path.name.removeprefix(REPLACED)
-        if place.exists():
+        original = folder / path.name.removeprefix(REPLACED)
+        if original.exists():
             shutil.rmtree(path)
         else:
-            path.rename(place)
+            path.rename(original)
     for path in folder.glob(f"{files.PARTIAL}*"):
         shutil.rmtree(path)
 
@@ -221,7 +222,7 @@ def _into_place(draft: Path, path: Path) -> None:
     shutil.rmtree(replaced, ignore_errors=True)
 
 
-def _unsaved(path: Path, error: Exception, size: int) -> str:
+def _save_failed(path: Path, error: Exception, size: int) -> str:
     reason = getattr(error, "strerror", None) or str(error)
     free = shutil.disk_usage(next(parent for parent in path.parents if parent.exists())).free
     last = latest(path.parent)
@@ -229,8 +230,8 @@ def _unsaved(path: Path, error: Exception, size: int) -> str:
     return f"{path}: cannot be saved: {reason} ({size / 1e6:,.1f} MB are needed, {free / 1e6:,.1f} MB are free); {rest}"
 
 
-def _use(path: Path) -> str:
-    """What else to read when this checkpoint is no good."""
+def _other_checkpoint(path: Path) -> str:
+    """Which checkpoint to read instead, as the end of a message; empty if there is none."""
     others = [
         other for other in (*stored(path.parent).values(), *stored(path / "checkpoints").values()) if other != path
     ]

@@ -1,4 +1,4 @@
-"""The log of all runs: ``experiments.csv``, which is read and may be edited, and ``experiments.md``, drawn from it."""
+"""The log of all runs: ``experiments.csv``, which may be edited, and ``experiments.md``, rendered from it."""
 
 from __future__ import annotations
 
@@ -37,14 +37,14 @@ COLUMNS = (
 EMPTY = "–"
 LOCK, TABLE, PAGE = ".lock", "experiments.csv", "experiments.md"
 NOTES = "notes"
-TOLD = re.compile(r"^\w+ at step \d+[^;]*")  # the part of the notes that is the program's; edit what follows
-G_LOSS, D_LOSS, EPOCH = "g_loss", "d_loss", "epoch"  # the metrics that the log draws on
+STATUS = re.compile(r"^\w+ at step \d+[^;]*")  # written by the program; what follows is the user's
+G_LOSS, D_LOSS, EPOCH = "g_loss", "d_loss", "epoch"  # the metrics that the log shows
 UNREMARKABLE = ("runs.*", "data.workers", "data.prefetch")
 HEADING = f"# Experiments\n\nDrawn from `{TABLE}`, where edits are kept.\n\n"
 
 
 class LogError(ValueError):
-    """An experiments log that is not one."""
+    """An experiments log that cannot be read as one."""
 
 
 def read(folder: Path) -> list[dict[str, str]]:
@@ -65,16 +65,16 @@ def read(folder: Path) -> list[dict[str, str]]:
 
 
 def record(folder: Path, row: Mapping[str, str], status: str, why: str = "") -> None:
-    """Put ``row`` into the log: a new line, or new values in the line of its number; other cells stay as they are.
+    """Add ``row`` to the log, or update the line of its number; other cells stay as they are.
 
-    ``status`` (``failed at step 500``) and ``why`` take the place of those before them, at the head of the notes. Safe
-    beside other processes that do the same. Raises LogError as :func:`read` does, OSError as writing does.
+    ``status`` (``failed at step 500``) and ``why`` replace the former ones at the beginning of the notes. Safe beside
+    other processes that do the same. Raises LogError as :func:`read` does, OSError as writing does.
     """
     head = f"{status} ({why.replace(';', ',')})" if why else status
     with files.locked(folder / LOCK):
         rows = {old[NUMBER]: old for old in read(folder)}
         old = rows.get(row[NUMBER], {**dict.fromkeys(COLUMNS, EMPTY), NOTES: row[NOTES]})
-        notes = TOLD.sub("", old.get(NOTES, EMPTY)).removeprefix(EMPTY).removeprefix("; ")
+        notes = STATUS.sub("", old.get(NOTES, EMPTY)).removeprefix(EMPTY).removeprefix("; ")
         rows[row[NUMBER]] = {**old, **row, NOTES: "; ".join(filter(None, (head, notes)))}
         table = sorted(rows.values(), key=lambda one: (len(one[NUMBER]), one[NUMBER]))
         columns = list(dict.fromkeys([*COLUMNS, *(column for one in table for column in one)]))
@@ -94,7 +94,7 @@ def row(
     seconds: float,
     samples: str | None,
 ) -> dict[str, str]:
-    """The cells of a run that the program knows; FID stays what it is."""
+    """The cells of a run that the program fills in; the column FID is the user's."""
     optimizer = config.optimizer
     epochs = metrics.get(EPOCH, config.training.epochs)
     cells = {
@@ -116,7 +116,7 @@ def row(
 
 
 def changes(config: Config, preset: str | Path) -> str:
-    """What ``config`` changes of its preset, as the overrides that would; empty if the preset cannot be read."""
+    """What ``config`` changes of its preset, as overrides; empty if the preset cannot be read."""
     try:
         found = differences(plain(config), plain(load(preset)), UNREMARKABLE)
     except ConfigError:

@@ -1,9 +1,17 @@
-"""Runs: the folder ``runs/0001-preset/`` with everything that a training writes, and how it is found again.
+"""Layout of a run's folder ``runs/0001-preset/``, and the class that writes it:
 
 config.yaml     the whole configuration, which ``shared_impl.config.presets.load`` reads like a preset
 run.json        preset, framework, machine, versions, date
 metrics.jsonl   a line for each logged step
-samples/  previews/  checkpoints/  tensorboard/  profile/
+samples/        grids of samples, step-NNNNNNNN.png
+previews/       of sound: clips of samples, step-NNNNNNNN.wav
+checkpoints/    step-NNNNNNNN/, see :mod:`shared_impl.storage.checkpoints`
+tensorboard/    the metrics, samples and previews as TensorBoard records
+moments.npz     of sound: what its spectrograms are normalised with
+profile/        trace.json, if steps were profiled
+generated/      what the command ``generate`` writes
+
+Beside the runs stand ``experiments.csv`` and ``experiments.md`` (:mod:`shared_impl.storage.experiments`).
 """
 
 from __future__ import annotations
@@ -52,8 +60,8 @@ class Run:
 
     def __init__(self, path: Path, config: Config, about: Mapping[str, Any]) -> None:
         self.path, self.config, self.about = path, config, dict(about)
-        self._held = ExitStack()
-        self._journal: metrics_log.MetricsLog | None = None
+        self._lock = ExitStack()
+        self._metrics_log: metrics_log.MetricsLog | None = None
 
     @classmethod
     def create(cls, config: Config, preset: str | Path, framework: str, hardware: str | None = None) -> Self:
@@ -80,7 +88,7 @@ class Run:
             with ExitStack() as undo:
                 undo.callback(shutil.rmtree, path, ignore_errors=True)
                 run = cls(path, config, about)
-                run._hold()
+                run._take_lock()
                 _write(path / ABOUT, json.dumps(about, indent=1, ensure_ascii=False))
                 run._begin()
                 undo.pop_all()
@@ -105,14 +113,14 @@ class Run:
         return cls(path, load(path / CONFIG), about)
 
     def resume(self, step: int, config: Config | None = None) -> Self:
-        """Go on writing after ``step``, with ``config`` in place of the recorded one if it is given.
+        """Continue writing after ``step``, with ``config`` instead of the recorded one if it is given.
 
-        What was written after that step is taken back: metrics and pictures are cut, TensorBoard forgets them, later
-        checkpoints are set aside; what a kill left half written goes. Raises RunError if another process is writing
+        What was written after that step is removed: metrics, pictures and TensorBoard records; later checkpoints are
+        renamed, and what a kill left half written is deleted. Raises RunError if another process is writing
         here.
         """
         with self._writing():
-            self._hold()
+            self._take_lock()
             self.config = config or self.config
             for folder in (self.path, self.path / SAMPLES, self.path / PREVIEWS):
                 for file in folder.iterdir():
@@ -141,13 +149,13 @@ class Run:
 
     @property
     def seconds(self) -> float:
-        """How long it has trained, all sittings together."""
-        return self._open_journal().seconds
+        """How long it has trained, over all its resumptions."""
+        return self._open_metrics_log().seconds
 
     def log(self, step: int, metrics: Mapping[str, float]) -> None:
         """Write the metrics of ``step``."""
         with self._writing():
-            self._open_journal().log(step, metrics)
+            self._open_metrics_log().log(step, metrics)
 
     def pictures(self, step: int, images: Array, rows: Sequence[str] = ()) -> Path:
         """Write a sample grid of images ``[N, H, W, C]``, floats in [-1, 1] or uint8; with ``rows`` a row each."""
@@ -155,7 +163,7 @@ class Run:
         picture = pictures.labelled_grid(images, rows) if rows else pictures.grid(images)
         with self._writing():
             pictures.save_png(path, picture)
-            self._open_journal().picture(step, SAMPLES, picture)
+            self._open_metrics_log().picture(step, SAMPLES, picture)
         return path
 
     def preview(self, step: int, clips: Array, rate: int) -> Path:
@@ -164,7 +172,7 @@ class Run:
         with self._writing():
             with files.replacing(path) as draft:
                 write_wav(draft, clips, rate)
-            self._open_journal().sound(step, PREVIEWS, path)
+            self._open_metrics_log().sound(step, PREVIEWS, path)
         return path
 
     def checkpoint(
@@ -174,43 +182,43 @@ class Run:
 
         ``manifest`` holds the stream position and what else a resumed run needs; ``value`` marks the best (lowest).
         """
-        given = {"config": self.config, "framework": self.framework, **manifest}
+        complete = {"config": self.config, "framework": self.framework, **manifest}
         with self._writing():
-            self._open_journal().sync()
-            path = checkpoints.save(self.checkpoints, step, arrays, given, value)
+            self._open_metrics_log().sync()
+            path = checkpoints.save(self.checkpoints, step, arrays, complete, value)
             checkpoints.prune(self.checkpoints, self.config.runs.keep)
         self._saved = step
         self._update("running")
         return path
 
     def finish(self, status: Status, note: str = "") -> None:
-        """Tell the experiments log how the run ended, with a word on why, and close everything."""
+        """Record in the experiments log how the run ended and why, and close everything."""
         self._update(status, note)
-        self._held.close()
-        self._journal = None
+        self._lock.close()
+        self._metrics_log = None
 
     def _begin(self, after: int | None = None) -> None:
         for part in (SAMPLES, PREVIEWS, CHECKPOINTS):
             (self.path / part).mkdir(exist_ok=True)
         self._write_config()
-        self._journal = metrics_log.MetricsLog(self.path, self.config.runs.tensorboard, after)
-        self._held.callback(self._journal.close)
+        self._metrics_log = metrics_log.MetricsLog(self.path, self.config.runs.tensorboard, after)
+        self._lock.callback(self._metrics_log.close)
         self._saved = after or 0
         try:
             self._record("running")
         except experiments.LogError as error:
             raise RunError(str(error)) from error
 
-    def _hold(self) -> None:
+    def _take_lock(self) -> None:
         try:
-            self._held.enter_context(files.locked(self.path / LOCK, wait=False))
+            self._lock.enter_context(files.locked(self.path / LOCK, wait=False))
         except BlockingIOError as error:
             raise RunError(f"{self.path}: another process is training here: wait for it or end it") from error
 
-    def _open_journal(self) -> metrics_log.MetricsLog:
-        if self._journal is None:
+    def _open_metrics_log(self) -> metrics_log.MetricsLog:
+        if self._metrics_log is None:
             raise RunError(f"{self.path}: open for reading only: resume it first")
-        return self._journal
+        return self._metrics_log
 
     @contextmanager
     def _writing(self) -> Iterator[None]:
@@ -227,18 +235,18 @@ class Run:
         _write(self.path / CONFIG, f"# Run {self.path.name}, {self.framework}: every field as it was used.\n{text}")
 
     def _update(self, status: Status, note: str = "") -> None:
-        """As ``_record``; but a log that cannot be written ends no training, it is only told."""
+        """As ``_record``, but only warn if the log cannot be written: that must not end a training."""
         try:
             self._record(status, note)
         except (OSError, experiments.LogError) as error:
             warnings.warn(f"the experiments log is not up to date: {error}", stacklevel=3)
 
     def _record(self, status: Status, note: str = "") -> None:
-        told = self._open_journal()
+        metrics = self._open_metrics_log()
         pictured = max((self.path / SAMPLES).glob("*.png"), default=None)
         samples = pictured.relative_to(self.path.parent).as_posix() if pictured else None
-        row = experiments.row(self.number, self.about, self.config, told.last, told.seconds, samples)
-        step = max(self._saved, told.last.get("step", 0))
+        row = experiments.row(self.number, self.about, self.config, metrics.last, metrics.seconds, samples)
+        step = max(self._saved, metrics.last.get("step", 0))
         experiments.record(self.path.parent, row, f"{status} at step {step}", note)
 
 

@@ -1,7 +1,7 @@
 """TensorBoard's event files, written one record at a time: scalars, images, audio.
 
-The writers that torch and tensorboardX bring along load a whole framework and write in the background, so that a killed
-run loses records that its checkpoint already counts on; TensorBoard's own protocol buffers need neither.
+The writers of torch and tensorboardX load a whole framework and write in the background, so that a killed run loses
+records that are older than its checkpoint; TensorBoard's own protocol buffers need neither.
 """
 
 from __future__ import annotations
@@ -20,10 +20,10 @@ from shared_impl.sampling.pictures import png
 VERSION = "brain.Event:2"
 
 
-class Events:
-    """An event file of its own in ``folder``; every record is in the kernel's hands when a method returns.
+class TensorBoardWriter:
+    """Writes a new event file in ``folder``; every record has been passed to the kernel when a method returns.
 
-    With ``purge_step`` TensorBoard forgets what earlier files of the folder say of that step and later ones. Raises
+    With ``purge_step`` TensorBoard drops what earlier files of the folder hold of that step and later ones. Raises
     ConfigError without the tensorboard package.
     """
 
@@ -71,7 +71,7 @@ class Events:
         self._add(step, {"tag": tag, "audio": audio})
 
     def close(self) -> None:
-        """No more records."""
+        """Close the file."""
         self._records.close()
 
     def _add(self, step: int, *values: Mapping[str, Any]) -> None:

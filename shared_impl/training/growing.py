@@ -1,4 +1,4 @@
-"""Progressive growing (Karras et al. 2018, arXiv:1710.10196): what grows at which step. Imports no framework.
+"""Progressive growing (Karras et al. 2018, arXiv:1710.10196): which stage a step belongs to, and its weights.
 
 A run has a stage for each of ``model.growing``'s sizes and a last one at the full size; each but the last takes
 ``training.stage_steps`` steps. A stage other than the first fades its size in over the first half of its steps (section
@@ -22,17 +22,17 @@ def stage(config: Config, step: int) -> int:
     return min(step // config.training.stage_steps, _later(config))
 
 
-def begins(config: Config, step: int) -> bool:
-    """Whether a stage other than the first begins with ``step``: optimisers forget what they know then, as Karras's do.
+def begins_stage(config: Config, step: int) -> bool:
+    """Whether a stage other than the first begins with ``step``: optimisers are reset then, as in Karras's code.
 
-    New layers would otherwise start with moments of zero in an Adam that no longer makes up for that: their first
-    steps were sixteen times too long.
+    Otherwise new layers would start with moments of zero in an Adam whose bias correction has ended: their first steps
+    were sixteen times too long (measured).
     """
     return step > 0 and stage(config, step) > stage(config, step - 1)
 
 
 def weights(config: Config, step: int) -> tuple[float, ...]:
-    """The weights of the stages after the first, up to the current one: ones, and last how far that is faded in."""
+    """The weights of the stages after the first, up to the current one: ones, and last the share of its fade-in."""
     number = stage(config, step)
     if number == 0:
         return ()
@@ -41,8 +41,8 @@ def weights(config: Config, step: int) -> tuple[float, ...]:
     return (*[1.0] * (number - 1), min((into + 1) / (fading + 1), 1.0))
 
 
-def shown(config: Config, steps: int, count: int) -> Array:
-    """The weights after ``steps`` steps of all stages, those still to come being zero, for ``count`` examples."""
+def weights_after(config: Config, steps: int, count: int) -> Array:
+    """The weights ``[count, stages]`` after ``steps`` steps of all stages but the first; zero for those to come."""
     found = weights(config, max(steps - 1, 0))
     missing = _later(config) - len(found)
     return np.tile([*found, *[0.0] * missing], (count, 1))
@@ -50,11 +50,11 @@ def shown(config: Config, steps: int, count: int) -> Array:
 
 def is_grown(config: Config, steps: int) -> bool:
     """Whether after ``steps`` steps the whole networks are trained, and nothing else."""
-    return bool(np.all(shown(config, steps, 1) == 1))
+    return bool(np.all(weights_after(config, steps, 1) == 1))
 
 
 def side(config: Config, step: int) -> int:
-    """The side in pixels of what the stage of ``step`` tells apart."""
+    """The resolution of the stage of ``step``: the side in pixels of its images before they are enlarged."""
     stages = config.model.stages
     return stages[stage(config, step)] if stages else config.model.side
 
@@ -66,7 +66,7 @@ def enlarged(images: Array, side: int) -> Array:
 
 
 def portions(config: Config, step: int) -> int:
-    """How many batches of the stream make up a batch of that step."""
+    """How many batches of the stream are joined into one batch of ``step``."""
     sizes, number = config.training.stage_batches, stage(config, step)
     return sizes[number] // config.training.batch_size if number < len(sizes) else 1
 
@@ -84,12 +84,12 @@ def batches_before(config: Config, step: int) -> int:
 
 def joined(batches: Iterator[dict[str, Array]], count: int) -> dict[str, Array]:
     """The next ``count`` batches as one."""
-    found = [next(batches) for _ in range(count)]
-    return found[0] if count == 1 else {name: np.concatenate([batch[name] for batch in found]) for name in found[0]}
+    parts = [next(batches) for _ in range(count)]
+    return parts[0] if count == 1 else {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}
 
 
 def is_head(name: str) -> bool:
-    """Whether an array of a network's state belongs to what the whole network does without."""
+    """Whether an array of a network's state belongs to a smaller stage's image layer, which the grown network lacks."""
     return re.search(r"(^|[/.])(to|from)_\d+[/.]", name) is not None
 
 

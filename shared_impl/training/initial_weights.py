@@ -1,4 +1,7 @@
-"""Initial weights, drawn in Keras's layout so that both implementations start from the same numbers. Plain NumPy."""
+"""Initial values of all parameters, in Keras's layout: both implementations start from these. Plain NumPy.
+
+Which layers there are and how their arrays are laid out is each implementation's own initial_weights.py.
+"""
 
 from __future__ import annotations
 
@@ -12,7 +15,7 @@ from shared_impl.draws import Draws
 Array = np.ndarray
 Shape = tuple[int, ...]
 
-# Each is given U[0, 1) and N(0, 1) makers, the fan in and the fan out.
+# From functions that draw U[0, 1) and N(0, 1), the fan in and the fan out.
 KERNELS: dict[str, Callable[[Callable[[], Array], Callable[[], Array], int, int], Array]] = {
     "glorot": lambda u, n, fan_in, fan_out: (2 * u() - 1) * math.sqrt(6 / (fan_in + fan_out)),
     "normal": lambda u, n, fan_in, fan_out: 0.02 * n(),
@@ -40,11 +43,21 @@ def embedding(draws: Draws, distribution: str, name: str, shape: Shape) -> Array
     return EMBEDDINGS[distribution] * draws.normal(name, shape)
 
 
+def bias(shape: Shape) -> Array:
+    """Every bias: zero."""
+    return np.zeros(shape)
+
+
+def attention_gain(shape: Shape) -> Array:
+    """The factor ``gamma`` of a self-attention's output: zero, so that it starts as the identity (SAGAN, section 3)."""
+    return np.zeros(shape)
+
+
 def singular_vectors(draws: Draws, name: str, kernel: Array, outputs: int) -> tuple[Array, Array]:
     """The vectors ``u`` ``[out]`` and ``v`` with which a kernel's spectral normalisation starts.
 
-    ``outputs`` is the kernel's axis along which its outputs lie; ``v`` has the shape of the others. Drawn is ``u``,
-    which every layout has in the same order.
+    ``outputs`` is the kernel's axis of outputs; ``v`` has the shape of the other axes. ``u`` is drawn, since its order
+    is the same in every layout; ``v`` and FIRST_ITERATIONS rounds of the power method follow from it.
     """
     matrix = np.moveaxis(kernel, outputs, 0)
     rest = matrix.shape[1:]

@@ -1,4 +1,4 @@
-"""Ctrl-C and SIGTERM that let a loop save first."""
+"""Ctrl-C and SIGTERM that let the training loop save before it ends."""
 
 from __future__ import annotations
 
@@ -12,15 +12,15 @@ SIGNALS = (signal.SIGINT, signal.SIGTERM)
 
 
 class Interrupted(Exception):
-    """A run that was asked to stop, and has saved; it says how to go on."""
+    """A run was asked to stop and has saved; the message says how to continue it."""
 
 
 class Interrupts:
     """A context in which the first Ctrl-C or SIGTERM only sets ``requested``; a second Ctrl-C is KeyboardInterrupt.
 
-    Under torchrun it is not: torchrun passes on the Ctrl-C that the terminal has already sent to everybody.
-    The signals' former handlers are back afterwards. Outside the main thread, which alone may handle signals, nothing
-    is handled and ``requested`` stays false.
+    Under torchrun a second one is ignored, since torchrun forwards the Ctrl-C that the terminal has sent to every
+    process already. Former handlers are restored at the end. Outside the main thread, which alone may handle signals,
+    nothing is handled and ``requested`` stays false.
     """
 
     def __init__(self) -> None:

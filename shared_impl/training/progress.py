@@ -1,4 +1,4 @@
-"""How a run goes along, for whoever watches: a live line on a terminal, plain lines now and then elsewhere."""
+"""The progress display of a run: a live line on a terminal, plain lines at intervals elsewhere."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ class Progress:
     """Shows steps, losses, rates, the time left and this process's memory, on ``stream`` (standard error).
 
     ``images`` are the real examples of a step. ``every`` is the interval of plain lines in seconds. A context manager;
-    what it shows last stays.
+    the last state stays visible.
     """
 
     def __init__(
@@ -48,14 +48,14 @@ class Progress:
         self._process = psutil.Process()
         self._recent: deque[tuple[float, int]] = deque()
         self._live: Live | None = None
-        self._told = -1  # the step of the last plain line
+        self._printed = -1  # the step of the last plain line
 
     def __enter__(self) -> Self:
-        self._began = self._spoke = time.monotonic()
+        self._began = self._printed_at = time.monotonic()
         if self.stream.isatty() and os.environ.get("TERM") != "dumb":
             console = Console(file=self.stream)
             self._live = Live(
-                get_renderable=self._picture, console=console, refresh_per_second=REFRESH, redirect_stdout=False
+                get_renderable=self._live_view, console=console, refresh_per_second=REFRESH, redirect_stdout=False
             )
             self._live.start()
         return self
@@ -63,8 +63,8 @@ class Progress:
     def __exit__(self, *exception: object) -> None:
         if self._live:
             self._live.stop()
-        elif self._recent and self.step != self._told:
-            self._say()
+        elif self._recent and self.step != self._printed:
+            self._print_line()
 
     def update(self, step: int, metrics: Mapping[str, float] | None = None) -> None:
         """``step`` steps are done; metrics that are not given stay as they were."""
@@ -74,8 +74,8 @@ class Progress:
         self._recent.append((now, step))
         while now - self._recent[0][0] > WINDOW and len(self._recent) > 2:
             self._recent.popleft()
-        if not self._live and (self._told < 0 or now - self._spoke >= self.every):
-            self._say()
+        if not self._live and (self._printed < 0 or now - self._printed_at >= self.every):
+            self._print_line()
 
     def note(self, text: str) -> None:
         """A line that stays, above the live one."""
@@ -86,31 +86,31 @@ class Progress:
 
     @property
     def rate(self) -> float | None:
-        """Steps a second of late, None before two steps. The first, which compiles, does not count."""
+        """Steps a second over the last WINDOW seconds, the first step (which compiles) excepted; None before two."""
         (began, first), (now, last) = self._recent[0], self._recent[-1]
         return (last - first) / (now - began) if last > first and now > began else None
 
     def facts(self) -> list[str]:
-        """What there is to tell, in words."""
+        """Step, metrics, rates, time left, time passed and memory, as short texts."""
         done = f"step {self.step:,}/{self.total:,} ({self.step / max(self.total, 1):.0%})"
-        told = [done, *(f"{name} {value:.4g}" for name, value in self.metrics.items())]
+        texts = [done, *(f"{name} {value:.4g}" for name, value in self.metrics.items())]
         if self._recent and (rate := self.rate):
-            told.append(f"{rate:.3g} steps/s")
+            texts.append(f"{rate:.3g} steps/s")
             if self.images:
-                told.append(f"{rate * self.images:,.0f} images/s")
-            told.append(f"{_clock((self.total - self.step) / rate)} left")
+                texts.append(f"{rate * self.images:,.0f} images/s")
+            texts.append(f"{_clock((self.total - self.step) / rate)} left")
         memory = self._process.memory_info().rss
         return [
-            *told,
+            *texts,
             f"{_clock(time.monotonic() - self._began)} gone",
             f"memory {_gigabytes(memory)}, peak {_gigabytes(_peak())}",
         ]
 
-    def _say(self) -> None:
-        self._spoke, self._told = time.monotonic(), self.step
+    def _print_line(self) -> None:
+        self._printed_at, self._printed = time.monotonic(), self.step
         print(f"{self.title}: {', '.join(self.facts())}", file=self.stream, flush=True)
 
-    def _picture(self) -> Group:
+    def _live_view(self) -> Group:
         head, *facts = self.facts()
         line = Table.grid(padding=(0, 1))
         line.add_row(Text(self.title, style="bold"), ProgressBar(self.total, self.step, width=30), Text(head))

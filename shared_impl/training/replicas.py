@@ -1,7 +1,7 @@
 """Processes that train one network together: what both implementations' engines have in common.
 
-An implementation's ``Replicas`` carries bytes and flags between them with its framework's own engine; what is agreed on with
-that, and how it is told, stands here.
+An implementation's ``Replicas`` carries bytes and flags between processes with its framework's own engine. What they
+check and agree on with its help, and the messages about that, stand here.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ from shared_impl.storage.run_folder import RunError
 ROOT = Path(__file__).resolve().parents[2]
 IMPLEMENTATIONS = {"tensorflow": "tf_impl", "torch": "torch_impl"}
 # What may differ between workers: where each finds its data and would keep its runs, and how it decodes.
-OWN = (
+MAY_DIFFER = (
     "config.data.source",
     "config.data.moments",
     "config.data.workers",
@@ -38,7 +38,7 @@ OWN = (
 EXPECTED = (ConfigError, DataError, CheckpointError, RunError)  # unusable input: one line, no traceback
 
 Result = TypeVar("Result")
-Refusal = TypeVar("Refusal", bound=Exception)
+ErrorT = TypeVar("ErrorT", bound=Exception)
 
 
 class WorkerLost(RuntimeError):
@@ -46,7 +46,7 @@ class WorkerLost(RuntimeError):
 
 
 class Replicas(Protocol):
-    """The devices that train one network together, spread over one or more processes."""
+    """The devices that train one network together, in one or more processes (``distribution.py`` of each framework)."""
 
     process: int
     processes: int
@@ -60,17 +60,17 @@ class Replicas(Protocol):
         """What each process gives, in their order."""
 
     def from_chief(self, content: bytes) -> bytes:
-        """What the chief gives, whatever the others do."""
+        """The chief's ``content``, whatever the others pass."""
 
     def any(self, flag: bool) -> bool:
-        """Whether it is so in any process."""
+        """Whether ``flag`` is true in any process."""
 
     def mean(self, metrics: Mapping[str, Any]) -> dict[str, float]:
         """Metrics averaged over the processes."""
 
 
-def by_chief(replicas: Replicas, work: Callable[[], Result]) -> Result:
-    """What ``work`` gives on the chief, for every process; unusable input that it meets there is told everywhere."""
+def run_on_chief(replicas: Replicas, work: Callable[[], Result]) -> Result:
+    """The result of ``work`` on the chief, in every process; all of them raise its errors about unusable input."""
     if replicas.processes == 1:
         return work()
     result: tuple[Any, Exception | None] = (None, None)
@@ -79,24 +79,24 @@ def by_chief(replicas: Replicas, work: Callable[[], Result]) -> Result:
             result = work(), None
         except EXPECTED as error:
             result = None, error
-    value, refused = pickle.loads(replicas.from_chief(pickle.dumps(result)))
-    if refused is not None:
-        raise everywhere(refused)
+    value, error_of_chief = pickle.loads(replicas.from_chief(pickle.dumps(result)))
+    if error_of_chief is not None:
+        raise mark_common(error_of_chief)
     return value
 
 
 def common_error(problem: str) -> ConfigError:
-    """A ConfigError that every process raises alike."""
-    return everywhere(ConfigError(problem))
+    """A ConfigError that every process raises."""
+    return mark_common(ConfigError(problem))
 
 
-def everywhere(error: Refusal) -> Refusal:
-    """The error, marked as one that every process raises alike: one of each machine is enough to tell it."""
+def mark_common(error: ErrorT) -> ErrorT:
+    """The error, marked as one that every process raises: one process of each machine reports it."""
     error.common = True  # type: ignore[attr-defined]
     return error
 
 
-def refuse_strangers(replicas: Replicas, framework: str, config: Config, data: Mapping[str, Any]) -> None:
+def validate_workers(replicas: Replicas, framework: str, config: Config, data: Mapping[str, Any]) -> None:
     """ConfigError unless all processes have one configuration, one program and the same data."""
     if replicas.processes == 1:
         return
@@ -104,20 +104,20 @@ def refuse_strangers(replicas: Replicas, framework: str, config: Config, data: M
         "place": f"{socket.gethostname()}, process {os.getpid()}",
         "config": plain(config),
         "data": dict(data),
-        "program": program(framework),
+        "program": source_digest(framework),
         "versions": package_versions(framework),
         "devices": replicas.size / replicas.processes,
     }
     chief, *others = (pickle.loads(content) for content in replicas.gather(pickle.dumps(own)))
     for number, other in enumerate(others, 1):
-        if found := differences(other, chief, free=OWN):
+        if found := differences(other, chief, free=MAY_DIFFER):
             raise common_error(
                 f"worker {number} ({other['place']}) is not like worker 0 ({chief['place']}): "
                 f"{'; '.join(map(str, found))}. Start every worker with the same command, code and packages"
             )
 
 
-def program(framework: str) -> str:
+def source_digest(framework: str) -> str:
     """A digest of the source code that trains in that framework."""
     digest = hashlib.sha256()
     for folder in ("shared_impl", IMPLEMENTATIONS[framework]):
@@ -127,7 +127,10 @@ def program(framework: str) -> str:
 
 
 def validate_even_split(config: Config, size: int) -> None:
-    """ConfigError unless each of ``size`` devices gets equally many examples of a batch, and all layers their part."""
+    """ConfigError unless each of ``size`` devices gets equally many examples of each portion of a batch.
+
+    Growing networks are rejected on more than one device.
+    """
     training = config.training
     if config.model.stages and size > 1:
         raise common_error(
@@ -151,17 +154,17 @@ def requested_devices(distribution: DistributionConfig) -> tuple[str, int | None
 
 
 def is_first_on_machine() -> bool:
-    """Whether this process tells what all of them know: one of each machine, by torchrun's own numbers."""
+    """Whether this process reports what all of them know: one of each machine, by torchrun's numbers."""
     return os.environ.get("LOCAL_RANK", "0") == "0"
 
 
 def worker_prefix() -> str:
-    """Who tells what it alone may know; empty where there is one process."""
+    """``worker N: ``, the prefix of messages that one process alone may know; empty if there is one process."""
     return "" if os.environ.get("WORLD_SIZE", "1") == "1" else f"worker {os.environ.get('RANK', '?')}: "
 
 
 def worker_lost(workers: list[str], reason: str) -> WorkerLost:
-    """The error that names them."""
+    """The error that names the workers lost."""
     who = ", ".join(workers) or "another worker"
     return WorkerLost(
         f"lost {who}: {reason}. The run has ended here too; start all workers again with --resume to go on "

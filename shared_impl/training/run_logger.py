@@ -1,4 +1,4 @@
-"""What a run shows and keeps: its folder, the progress of its losses, samples and checkpoints."""
+"""What a run records: metrics, progress display, samples, checkpoints and its line in the experiments log."""
 
 from __future__ import annotations
 
@@ -14,21 +14,21 @@ from shared_impl.data.moments import Moments
 from shared_impl.data.source import Source
 from shared_impl.data.stream import Stream
 from shared_impl.sampling.generation import fixed_inputs
-from shared_impl.sampling.sample_distance import Likeness
+from shared_impl.sampling.sample_distance import SampleDistance
 from shared_impl.storage.checkpoint_contents import CLASSES, MEAN, STD
 from shared_impl.storage.run_folder import Run, Status
 from shared_impl.training.progress import Progress
-from shared_impl.training.training_monitor import Watch
+from shared_impl.training.training_monitor import TrainingMonitor
 
 Array = np.ndarray
-REAL = 256  # real images that samples are held against
+REAL = 256  # real images that samples are compared with
 
 
-class Learner(Protocol):
-    """What is asked of a trainer."""
+class SampledTrainer(Protocol):
+    """What the run logger needs of an implementation's trainer."""
 
     def sample(self, z: Array, labels: Array = ...) -> Array:
-        """Images ``[B, H, W, C]`` in [-1, 1] from latents ``[B, nz]`` and, if it is told classes, labels ``[B]``."""
+        """Images ``[B, H, W, C]`` in [-1, 1] from latents ``[B, nz]`` and, if conditional, labels ``[B]``."""
 
     def real(self, x: Array) -> Array:
         """A batch of the stream as images ``[B, H, W, C]`` in [-1, 1]."""
@@ -41,15 +41,17 @@ class Learner(Protocol):
 
 
 class RunLogger:
-    """The books of one run, kept by one process: the only one, or the chief of several."""
+    """Writes the records of one run, in one process: the only one, or the chief of several."""
 
-    def __init__(self, config: Config, run: Run, source: Source, stream: Stream, steps: int, watch: Watch) -> None:
+    def __init__(
+        self, config: Config, run: Run, source: Source, stream: Stream, steps: int, monitor: TrainingMonitor
+    ) -> None:
         self.config, self.run, self.steps = config, run, steps
-        self._source, self._stream, self._watch = source, stream, watch
+        self._source, self._stream, self._monitor = source, stream, monitor
         shown = config.training.batch_size * config.training.d_updates  # real examples of a step
         self.progress = Progress(steps, run.path.name, images=shown)
         self._since = time.perf_counter()
-        self._likeness: Likeness | None = None
+        self._sample_distance: SampleDistance | None = None
         self._classes = source.labels if config.model.labels else []
 
     @property
@@ -58,43 +60,45 @@ class RunLogger:
         return self.run.path
 
     def log(self, step: int, metrics: Mapping[str, float], waited: float) -> None:
-        """The metrics of a step, and how many seconds since the last ones went by in waiting for data."""
+        """Log the metrics of a step; ``waited`` seconds since the last ones were spent waiting for data."""
         now = time.perf_counter()
-        waiting, self._since = waited / (now - self._since), now
+        share, self._since = waited / (now - self._since), now
         self.run.log(step, {**metrics, "epoch": self._stream.state()["batches"] / self._stream.epoch_batches})
-        self.progress.update(step, {**metrics, "waiting": waiting})
+        self.progress.update(step, {**metrics, "waiting": share})
 
-    def show(self, step: int, learner: Learner) -> None:
-        """Samples, of sounds also as something to listen to."""
+    def log_samples(self, step: int, trainer: SampledTrainer) -> None:
+        """Write a grid of samples, and a preview of those that are sounds."""
         runs, audio = self.config.runs, self.config.model.medium == "audio"
         inputs = fixed_inputs(self.config, runs.samples)
-        images = learner.sample(*inputs)
+        images = trainer.sample(*inputs)
         self.run.pictures(step, np.rot90(images, axes=(1, 2)) if audio else images, self._classes)
         if audio:
-            self.run.preview(step, learner.clips(images[: runs.previews]), self.config.data.sample_rate)
-        self.note(*self._watch.samples(step, images, *inputs[1:]))
+            self.run.preview(step, trainer.clips(images[: runs.previews]), self.config.data.sample_rate)
+        self.note(*self._monitor.samples(step, images, *inputs[1:]))
 
-    def save(self, step: int, arrays: Mapping[str, Array], moments: Moments | None, learner: Learner) -> None:
-        """A checkpoint: the training state, and what generating needs besides the networks."""
+    def save_checkpoint(
+        self, step: int, arrays: Mapping[str, Array], moments: Moments | None, trainer: SampledTrainer
+    ) -> None:
+        """Write a checkpoint: the training state, and what generating needs besides the networks."""
         kept = {} if moments is None else {MEAN: moments.mean, STD: moments.std}
         about = {"stream": self._stream.state(), "steps": self.steps}
         about |= {CLASSES: self._classes} if self._classes else {}
-        self.run.checkpoint(step, {**arrays, **kept}, about, self._distance(learner))
+        self.run.checkpoint(step, {**arrays, **kept}, about, self._distance(trainer))
 
     def note(self, *sentences: str) -> None:
-        """Tell whoever watches."""
+        """Print sentences above the progress display."""
         for sentence in sentences:
             self.progress.note(sentence)
 
     def close(self, status: Status, reason: Any = None) -> None:
-        """Tell the experiments log how the run ended."""
+        """Close the run, with its final status in the experiments log."""
         self.run.finish(status, str(reason or ""))
 
-    def _distance(self, learner: Learner) -> float:
-        """How far the samples are from real images: what marks the best checkpoint."""
-        if self._likeness is None:
+    def _distance(self, trainer: SampledTrainer) -> float:
+        """The distance of samples from real images, by which the best checkpoint is chosen."""
+        if self._sample_distance is None:
             examples = self._stream.epoch_examples
             places = np.linspace(0, len(examples) - 1, min(REAL, len(examples))).astype(int)
             real = np.stack([self._source[examples(0, int(place))]["x"] for place in places])
-            self._likeness = Likeness(learner.real(real))
-        return self._likeness.distance(learner.sample(*fixed_inputs(self.config, self.config.runs.samples)))
+            self._sample_distance = SampleDistance(trainer.real(real))
+        return self._sample_distance.distance(trainer.sample(*fixed_inputs(self.config, self.config.runs.samples)))

@@ -1,4 +1,4 @@
-"""Learning rates over a run."""
+"""Learning-rate schedules: the rates of D and G at each step of a run."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from collections.abc import Callable
 
 from shared_impl.config.optimizer import OptimizerConfig
 
-# The share of the way from the first to the last rate that is still to go, at a share of the run's steps.
+# By schedule: the remaining share of the way from the first rate to ``final_lr``, at a share of the steps done.
 REMAINING: dict[str, Callable[[float], float]] = {
     "fixed": lambda done: 1.0,
     "linear": lambda done: 1 - done,

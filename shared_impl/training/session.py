@@ -1,4 +1,4 @@
-"""One run from its start, or its last checkpoint, to its end: what both implementations' loops share."""
+"""One run from its start, or its last checkpoint, to its end: what both implementations' training loops share."""
 
 from __future__ import annotations
 
@@ -23,17 +23,17 @@ from shared_impl.storage.checkpoint_contents import MEAN, STD
 from shared_impl.storage.checkpoints import CheckpointError
 from shared_impl.storage.run_folder import CHECKPOINTS, Run, Status
 from shared_impl.training.interrupts import Interrupted, Interrupts
-from shared_impl.training.replicas import Replicas, by_chief, refuse_strangers
-from shared_impl.training.run_logger import Learner, RunLogger
-from shared_impl.training.training_monitor import Diverged, Watch
+from shared_impl.training.replicas import Replicas, run_on_chief, validate_workers
+from shared_impl.training.run_logger import RunLogger, SampledTrainer
+from shared_impl.training.training_monitor import Diverged, TrainingMonitor
 
 Array = np.ndarray
 MOMENTS = "moments.npz"
-LearnerT = TypeVar("LearnerT", bound=Learner)
+TrainerT = TypeVar("TrainerT", bound=SampledTrainer)
 
 
 class Start(NamedTuple):
-    """Where a run begins or goes on: the same for all its processes."""
+    """Where a run starts or continues, the same in all its processes."""
 
     done: int = 0
     state: dict[str, Array] | None = None
@@ -41,7 +41,7 @@ class Start(NamedTuple):
 
 
 class Session:
-    """The stream, the steps still to do, and on the chief of all processes the run's books; a context.
+    """The stream, the steps still to do, and on the chief of all processes the run logger; a context.
 
     ``resume`` is the folder of a run to go on with. ``steps`` is the length of the whole run, ``state`` the trainer's
     to go on from, None at the beginning. Entering raises ConfigError, DataError, CheckpointError or RunError;
@@ -52,7 +52,7 @@ class Session:
         self, config: Config, preset: str, framework: str, replicas: Replicas, resume: Path | None = None
     ) -> None:
         self.config, self.preset, self.framework, self.resume = config, preset, framework, resume
-        self.books: RunLogger | None = None
+        self.logger: RunLogger | None = None
         self._replicas = replicas
         self._stack = ExitStack()
         self._waited = 0.0
@@ -68,18 +68,18 @@ class Session:
                     shard=(self._replicas.process, processes), balance=data.balance,
                 )
             )  # fmt: skip
-            learnt_from = {**self.stream.identity(), **_features(self.config.loss.features)}
-            refuse_strangers(self._replicas, self.framework, self.config, learnt_from)
+            data_identity = {**self.stream.identity(), **_features(self.config.loss.features)}
+            validate_workers(self._replicas, self.framework, self.config, data_identity)
             self.steps = total_steps(training, len(self.stream.epoch_examples))
-            self._watch = Watch(self.config)
-            start = by_chief(self._replicas, self._begin)
+            self._monitor = TrainingMonitor(self.config)
+            start = run_on_chief(self._replicas, self._begin)
             if start.stream is not None:
                 self.stream.restore(start.stream)
             self.done, self.state, self._stopped = start.done, start.state, False
             self._interrupts = stack.enter_context(Interrupts())
-            if self.books is not None:
-                stack.enter_context(self.books.progress)
-                self.books.note(*self.source.notes)
+            if self.logger is not None:
+                stack.enter_context(self.logger.progress)
+                self.logger.note(*self.source.notes)
             self._stack = stack.pop_all()
         return self
 
@@ -88,22 +88,22 @@ class Session:
         if kind is None:
             status = "finished" if self.done == self.steps else "interrupted"
         if skipped := self.source.summary():
-            self._tell(skipped)
+            self._note(skipped)
         self._stack.close()
-        if self.books is not None:
-            self.books.close(status, error)
+        if self.logger is not None:
+            self.logger.close(status, error)
         if kind is None:
-            path = by_chief(self._replicas, lambda: self.path)  # nobody leaves before everything is written
+            path = run_on_chief(self._replicas, lambda: self.path)  # nobody leaves before everything is written
             if status == "interrupted":
                 raise Interrupted(f"saved at step {self.done} of {self.steps}; go on with: train {path} --resume")
 
     @property
     def path(self) -> Path | None:
         """The run's folder, where this process writes it."""
-        return self.books.path if self.books else None
+        return self.logger.path if self.logger else None
 
     def moments(self, log_magnitude: LogMagnitude) -> Moments | None:
-        """What spectrograms are normalised with: the run's own, a file's or the data's moments; None for images.
+        """The moments that spectrograms are normalised with: the run's own, a file's or the data's; None for images.
 
         ``log_magnitude`` takes waveforms ``[B, T]``, frame and hop to ``[B, frames, bins]``.
         """
@@ -116,12 +116,12 @@ class Session:
             return load(own, moment_settings(self.source, self.config))
 
         if self.config.model.medium == "audio":
-            self._moments = by_chief(self._replicas, found)
+            self._moments = run_on_chief(self._replicas, found)
         return self._moments
 
     @property
     def batches(self) -> Iterator[Batch]:
-        """The stream, with the time spent waiting for it counted."""
+        """The batches of the stream; the time spent waiting for them is counted."""
         while True:
             begin = time.perf_counter()
             batch = next(self.stream)
@@ -129,62 +129,62 @@ class Session:
             yield batch
 
     def remaining(self) -> Iterator[int]:
-        """The steps still to do, until the last or a Ctrl-C in any process, after which the state is saved."""
+        """The steps still to do, up to the last one or to a Ctrl-C in any process, after which the state is saved."""
         while self.done < self.steps and not self._stopped:
             yield self.done
 
     def record(
-        self, step: int, metrics: Mapping[str, Any], learner: LearnerT, state: Callable[[LearnerT], dict[str, Array]]
+        self, step: int, metrics: Mapping[str, Any], trainer: TrainerT, state: Callable[[TrainerT], dict[str, Array]]
     ) -> None:
-        """After ``step`` steps: log, show samples and save as often as ``runs`` says, and at the end."""
+        """After ``step`` steps: log, sample and save at the intervals of ``runs``, and at the end."""
         runs = self.config.runs
         self.done = step
         self._stopped = self._replicas.any(self._interrupts.requested)
         last = step == self.steps or self._stopped
         saves = step % runs.checkpoint_every == 0 or last
-        shows = step % runs.sample_every == 0 or last
+        samples = step % runs.sample_every == 0 or last
         if step % runs.log_every == 0 or saves:
             self._log(step, self._replicas.mean(metrics))
-        if shows or saves:
-            learner.settle()
-        if shows and self.books is not None:
-            self.books.show(step, learner)
+        if samples or saves:
+            trainer.settle()
+        if samples and self.logger is not None:
+            self.logger.log_samples(step, trainer)
         if saves:
-            arrays = state(learner)
-            self._watch.weights(step, arrays)
-            if self.books is not None:
-                self.books.save(step, arrays, self._moments, learner)
+            arrays = state(trainer)
+            self._monitor.weights(step, arrays)
+            if self.logger is not None:
+                self.logger.save_checkpoint(step, arrays, self._moments, trainer)
 
-    def _tell(self, sentence: str) -> None:
-        """To whoever watches: by the books' progress, or from a process that keeps none."""
-        if self.books is not None:
-            self.books.note(sentence)
+    def _note(self, sentence: str) -> None:
+        """Print a sentence above the progress display, or on standard error from a process that has none."""
+        if self.logger is not None:
+            self.logger.note(sentence)
         else:
             print(f"worker {self._replicas.process}: {sentence}", file=sys.stderr)
 
     def _log(self, step: int, metrics: dict[str, float]) -> None:
-        warnings = self._watch.losses(step, metrics)
+        warnings = self._monitor.losses(step, metrics)
         waited, self._waited = self._waited, 0.0
-        if self.books is not None:
-            self.books.note(*warnings)
-            self.books.log(step, metrics, waited)
+        if self.logger is not None:
+            self.logger.note(*warnings)
+            self.logger.log(step, metrics, waited)
 
     def _begin(self) -> Start:
-        """Open the run's folder; where and with what it begins."""
+        """Create or reopen the run's folder and return where the run starts."""
         start, folder = Start(), self.resume
         if folder is None:
             run = Run.create(self.config, self.preset, self.framework)
         else:
             checkpoint = _latest(folder, self.config, self.framework)
-            self._refuse_another_schedule(checkpoint)
+            self._validate_schedule(checkpoint)
             state = {name: array for name, array in checkpoint.arrays.items() if name not in (MEAN, STD)}
             start = Start(checkpoint.step, state, checkpoint.manifest["stream"])
             run = Run.open(folder).resume(start.done, self.config)
-        self.books = RunLogger(self.config, run, self.source, self.stream, self.steps, self._watch)
+        self.logger = RunLogger(self.config, run, self.source, self.stream, self.steps, self._monitor)
         return start
 
-    def _refuse_another_schedule(self, checkpoint: checkpoints.Checkpoint) -> None:
-        """A learning rate that follows a schedule depends on the length of the run."""
+    def _validate_schedule(self, checkpoint: checkpoints.Checkpoint) -> None:
+        """CheckpointError if the run has another length and its learning rate depends on that."""
         planned, schedule = checkpoint.manifest["steps"], self.config.optimizer.schedule
         if planned != self.steps and schedule != "fixed":
             raise CheckpointError(
@@ -194,7 +194,7 @@ class Session:
 
 
 def _features(path: str | None) -> dict[str, str]:
-    """What the file of features holds, which each worker may keep in a place of its own."""
+    """A digest of the file of features, which each worker may keep at a path of its own."""
     file = Path(path or "").expanduser()
     return {"features": hashlib.sha256(file.read_bytes()).hexdigest()[:16]} if file.is_file() else {}
 

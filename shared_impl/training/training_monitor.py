@@ -1,4 +1,4 @@
-"""Signs that a training goes wrong: losses that are no numbers, a discriminator that has won, samples all alike."""
+"""Signs that training fails: NaN or infinite losses and weights, a discriminator that has won, samples all alike."""
 
 from __future__ import annotations
 
@@ -12,9 +12,9 @@ from shared_impl.config.schema import Config
 
 D_LOSS = "d_loss"
 # A half of D's loss below this is a discriminator that has won: -ln 0.99 is 99 % certainty under dcgan, and under lsgan
-# 0.1 squared is a tenth of the way between its targets. What it teaches G vanishes (Arjovsky and Bottou 2017,
+# 0.1 squared is a tenth of the way between its targets. G's gradient vanishes (Arjovsky and Bottou 2017,
 # arXiv:1701.04862, theorem 2.4). Under hinge scores lie a hundredth within their margin on average: D learns
-# from nothing beyond it, and G goes on against a D that stands still.
+# from nothing beyond it, and G trains against a D that no longer changes.
 NEAR_ZERO = 0.01
 # Samples that differ by less are of one kind only. Measured in the same way, the most alike of the real data, 32 toms
 # and 64 zeros, differ by 0.17 and 0.32, all drums and all digits by 0.41 and 0.61.
@@ -28,20 +28,20 @@ REMEDY = "the training has diverged. Lower optimizer.lr, set optimizer.clip_norm
 
 
 class Diverged(ArithmeticError):
-    """A metric is no number any more: the run cannot recover. The last checkpoint is the place to go back to."""
+    """A metric or a weight is NaN or infinite: the run cannot recover. Go back to the last checkpoint."""
 
 
-class Watch:
-    """Looks at what a run logs and draws. A sign that lasts is told once, and again if it went and came back."""
+class TrainingMonitor:
+    """Checks what a run logs and samples. A lasting sign is reported once, and again if it has gone and come back."""
 
     def __init__(self, config: Config) -> None:
         self._near_zero = near_zero(config.loss)
         self._won = HINGE_WON if config.loss.kind == "hinge" else WON
         self._since: dict[str, int] = {}
-        self._told: set[str] = set()
+        self._reported: set[str] = set()
 
     def losses(self, step: int, metrics: Mapping[str, float]) -> list[str]:
-        """Warnings, a sentence each; Diverged if a metric is NaN or infinite."""
+        """Warnings about the metrics of a step, a sentence each; Diverged if one is NaN or infinite."""
         for name, value in metrics.items():
             if not math.isfinite(value):
                 raise Diverged(f"{name} is {value} at step {step}: {REMEDY}")
@@ -69,22 +69,22 @@ class Watch:
         )
 
     def weights(self, step: int, arrays: Mapping[str, np.ndarray]) -> None:
-        """Diverged if an array of the training state holds NaN or infinity: no checkpoint to go on from."""
+        """Diverged if an array of the training state holds NaN or infinity, so that no checkpoint is made of it."""
         for name, array in arrays.items():
             if array.dtype.kind == "f" and (bad := array.size - np.isfinite(array).sum()):
                 raise Diverged(
                     f"{name} holds {bad:,} of {array.size:,} values that are NaN or infinite at step {step}: {REMEDY}"
                 )
 
-    def _lasting(self, sign: str, seen: bool, step: int, sentence: str) -> list[str]:
-        if not seen:
+    def _lasting(self, sign: str, present: bool, step: int, sentence: str) -> list[str]:
+        if not present:
             self._since.pop(sign, None)
-            self._told.discard(sign)
+            self._reported.discard(sign)
             return []
         lasted = step - self._since.setdefault(sign, step)
-        if lasted < PATIENCE or sign in self._told:
+        if lasted < PATIENCE or sign in self._reported:
             return []
-        self._told.add(sign)
+        self._reported.add(sign)
         return [f"step {step}: {sign}: for {lasted} steps {sentence}"]
 
 
@@ -97,10 +97,10 @@ def difference(images: np.ndarray) -> float:
 
 
 def near_zero(loss: LossConfig) -> float | None:
-    """Below what D's loss tells that D has won; None under the Wasserstein losses, where zero tells nothing.
+    """The value of D's loss below which D has won; None under the Wasserstein losses, whose value has no such bound.
 
-    Under dcgan and bce smoothed targets leave their entropy even to a D that knows everything; hinge knows neither
-    ``d_scale`` nor smoothing.
+    Under dcgan and bce the entropy of smoothed targets remains even for a perfect D; hinge uses neither ``d_scale`` nor
+    smoothing.
     """
     if loss.kind not in FLOORS:
         return None
@@ -116,7 +116,7 @@ def _smoothing(loss: LossConfig) -> float:
     return _entropy(loss.label_smoothing) * (1 + loss.smooth_fakes)
 
 
-# What the two halves of the best D's loss leave together.
+# The least value of both halves of D's loss together, by kind.
 FLOORS: dict[str, Callable[[LossConfig], float]] = {
     "dcgan": _smoothing,
     "bce": _smoothing,

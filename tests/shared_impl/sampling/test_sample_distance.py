@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from shared_impl.sampling.sample_distance import Likeness
+from shared_impl.sampling.sample_distance import SampleDistance
 
 
 @pytest.fixture
@@ -14,19 +14,19 @@ def real():
 
 
 def test_real_images_are_at_no_distance_from_themselves(real):
-    assert Likeness(real).distance(real) == 0
+    assert SampleDistance(real).distance(real) == 0
 
 
 def test_a_shift_of_all_values_is_the_distance(real):
-    assert Likeness(real).distance(real + 0.25) == pytest.approx(0.25, rel=1e-12)
+    assert SampleDistance(real).distance(real + 0.25) == pytest.approx(0.25, rel=1e-12)
 
 
 def test_samples_all_alike_are_further_than_different_ones(real):
     other = np.random.default_rng(1).uniform(-1, 1, real.shape)
     alike = np.repeat(real.mean(0, keepdims=True), 50, axis=0)
-    assert Likeness(real).distance(alike) > 2 * Likeness(real).distance(other)
+    assert SampleDistance(real).distance(alike) > 2 * SampleDistance(real).distance(other)
 
 
 def test_a_misplaced_pattern_is_seen(real):
     real[:, :16] += 1
-    assert Likeness(real).distance(real[:, ::-1]) > 0.9
+    assert SampleDistance(real).distance(real[:, ::-1]) > 0.9

@@ -95,7 +95,7 @@ def test_a_run_that_is_taken_up_equals_one_that_was_never_interrupted(tmp_path):
         path.with_name(f"{files.PARTIAL}77-{path.name}").touch()
     checkpoint = checkpoints.load(checkpoint_in(broken.path))
     assert checkpoint.step == 6
-    broken._held.close()
+    broken._lock.close()
     taken_up = Run.open(broken.path).resume(checkpoint.step)
     assert lines(taken_up) == lines(whole)[:6]
     train(taken_up, 7, 9)

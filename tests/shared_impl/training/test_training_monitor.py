@@ -10,7 +10,15 @@ from sklearn.datasets import load_digits
 
 from shared_impl.config.loss import LossConfig
 from shared_impl.config.presets import load
-from shared_impl.training.training_monitor import ALIKE, NEAR_ZERO, PATIENCE, Diverged, Watch, difference, near_zero
+from shared_impl.training.training_monitor import (
+    ALIKE,
+    NEAR_ZERO,
+    PATIENCE,
+    Diverged,
+    TrainingMonitor,
+    difference,
+    near_zero,
+)
 
 
 def config(*overrides):
@@ -21,32 +29,32 @@ def loss(*overrides):
     return config(*overrides).loss
 
 
-def told(watch, values, every=100):
+def warned(monitor, values, every=100):
     """The steps at which a D loss of each of these values, ``every`` steps apart, is warned of."""
-    return [i * every for i, value in enumerate(values) if watch.losses(i * every, {"d_loss": value})]
+    return [i * every for i, value in enumerate(values) if monitor.losses(i * every, {"d_loss": value})]
 
 
 @pytest.mark.parametrize("value", [math.nan, math.inf, -math.inf, np.float32("nan")])
 @pytest.mark.parametrize("name", ["g_loss", "d_loss", "penalty"])
 @pytest.mark.parametrize("kind", ["dcgan", "wgan-gp"])
 def test_a_metric_that_is_no_number_stops_the_run_and_is_named(kind, name, value):
-    watch = Watch(config(f"loss.kind={kind}"))
-    assert watch.losses(6, {"g_loss": 1.0, "d_loss": 1.0, "penalty": 0.0}) == []
+    monitor = TrainingMonitor(config(f"loss.kind={kind}"))
+    assert monitor.losses(6, {"g_loss": 1.0, "d_loss": 1.0, "penalty": 0.0}) == []
     with pytest.raises(
         Diverged, match=rf"{name} is -?(nan|inf) at step 7: the training has diverged. Lower optimizer.lr"
     ):
-        watch.losses(7, {"g_loss": 1.0, "d_loss": 1.0, "penalty": 0.0, name: value})
+        monitor.losses(7, {"g_loss": 1.0, "d_loss": 1.0, "penalty": 0.0, name: value})
 
 
 @pytest.mark.parametrize("value", [np.nan, np.inf])
 def test_a_state_that_is_no_number_is_no_checkpoint_to_go_on_from(value):
     state = {"a/updates": np.array(3), "empty": np.zeros((0, 2)), "generator/kernel": np.zeros((2, 3), np.float32)}
-    Watch(config()).weights(7, state)
+    TrainingMonitor(config()).weights(7, state)
     state["generator/kernel"][1, 2] = value
     with pytest.raises(
         Diverged, match=r"generator/kernel holds 1 of 6 values that are NaN or infinite at step 7: the tr"
     ):
-        Watch(config()).weights(7, state)
+        TrainingMonitor(config()).weights(7, state)
 
 
 @pytest.mark.parametrize("kind", ["dcgan", "lsgan", "hinge"])
@@ -55,13 +63,13 @@ def test_a_discriminator_that_has_won_is_told_once_an_episode(kind):
     low, high = [NEAR_ZERO / 2] * (patience + 3), [0.5]
     values = [*high, *low, *high, *low]
     first = (1 + patience) * 100
-    assert told(Watch(config(f"loss.kind={kind}")), values) == [first, first + (len(low) + 1) * 100]
+    assert warned(TrainingMonitor(config(f"loss.kind={kind}")), values) == [first, first + (len(low) + 1) * 100]
 
 
 def test_the_warning_says_what_and_what_to_do():
-    watch = Watch(config("loss.d_scale=0.5"))
-    watch.losses(100, {"d_loss": 0.001})
-    (sentence,) = watch.losses(100 + PATIENCE, {"d_loss": 0.002})
+    monitor = TrainingMonitor(config("loss.d_scale=0.5"))
+    monitor.losses(100, {"d_loss": 0.001})
+    (sentence,) = monitor.losses(100 + PATIENCE, {"d_loss": 0.002})
     assert sentence.startswith(
         f"step {100 + PATIENCE}: the discriminator has won: for {PATIENCE} steps d_loss stays below 0.01 (now 0.002)"
     )
@@ -69,9 +77,9 @@ def test_the_warning_says_what_and_what_to_do():
 
 
 def test_a_discriminator_that_won_by_the_hinge_is_said_to_stand_still():
-    watch = Watch(config("loss.kind=hinge", "loss.d_scale=7"))
-    watch.losses(0, {"d_loss": 0.019})
-    (sentence,) = watch.losses(PATIENCE, {"d_loss": 0.019})
+    monitor = TrainingMonitor(config("loss.kind=hinge", "loss.d_scale=7"))
+    monitor.losses(0, {"d_loss": 0.019})
+    (sentence,) = monitor.losses(PATIENCE, {"d_loss": 0.019})
     assert "below 0.02 (now 0.019), so it learns nothing any more. Try a lower optimizer.lr_d" in sentence
     assert "label_smoothing" not in sentence  # the hinge has none
 
@@ -85,12 +93,12 @@ def test_probabilities_are_judged_as_logits_are(smoothing, fakes):
 
 @pytest.mark.parametrize("kind", ["wgan", "wgan-gp"])
 def test_a_wasserstein_loss_may_be_zero_or_negative(kind):
-    assert told(Watch(config(f"loss.kind={kind}")), [0.0, -5.0] * 20) == []
+    assert warned(TrainingMonitor(config(f"loss.kind={kind}")), [0.0, -5.0] * 20) == []
 
 
 @pytest.mark.parametrize("pattern", [[0.001] * (PATIENCE // 100), [0.001, 0.001, 0.5] * 10, [0.03] * 20])
 def test_short_or_interrupted_spells_and_small_losses_are_nothing(pattern):
-    assert told(Watch(config()), pattern) == []
+    assert warned(TrainingMonitor(config()), pattern) == []
 
 
 def bce(logit, target):
@@ -124,18 +132,18 @@ def digits():
 def test_samples_all_alike_are_told_once_an_episode():
     noise = np.random.default_rng(0).normal(size=(64, 64, 64, 1)) * 0.01
     alike, varied = np.clip(digits()[:1] + noise, -1, 1).astype(np.float32), digits()
-    watch = Watch(config())
+    monitor = TrainingMonitor(config())
     seen = [alike, alike, alike, alike, varied, alike, alike, alike, alike]
-    steps = [i * 300 for i, images in enumerate(seen) if watch.samples(i * 300, images)]
+    steps = [i * 300 for i, images in enumerate(seen) if monitor.samples(i * 300, images)]
     assert steps == [600, 2100]
-    (sentence,) = Watch(config()).samples(0, alike) or [*_after(alike)]
+    (sentence,) = TrainingMonitor(config()).samples(0, alike) or [*_after(alike)]
     assert "the generator has collapsed: for 500 steps 64 samples of different latents are nearly the same" in sentence
 
 
 def _after(images):
-    watch = Watch(config())
-    watch.samples(0, images)
-    yield from watch.samples(PATIENCE, images)
+    monitor = TrainingMonitor(config())
+    monitor.samples(0, images)
+    yield from monitor.samples(PATIENCE, images)
 
 
 def test_real_data_are_far_from_alike_even_within_a_class():
@@ -157,8 +165,10 @@ def test_samples_that_differ_by_their_classes_alone_are_a_collapse():
     labels = np.repeat(np.arange(3), 4)
     alike = np.broadcast_to(kinds[labels, None, None, None], (12, 4, 4, 1))
     varied = np.where(np.arange(12)[:, None, None, None] % 2, alike, -alike)
-    watch, other = Watch(config()), Watch(config())
+    monitor, other = TrainingMonitor(config()), TrainingMonitor(config())
     for step in (0, PATIENCE):
-        told_of = watch.samples(step, alike, labels), other.samples(step, varied, labels)
+        told_of = monitor.samples(step, alike, labels), other.samples(step, varied, labels)
     assert len(told_of[0]) == 1 and "the generator has collapsed" in told_of[0][0] and told_of[1] == []
-    assert Watch(config()).samples(0, alike[::4], labels[::4]) == []  # one of a kind cannot be told from another
+    assert (
+        TrainingMonitor(config()).samples(0, alike[::4], labels[::4]) == []
+    )  # one of a kind cannot be told from another
