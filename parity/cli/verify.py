@@ -62,7 +62,7 @@ def verify_all(
     from parity.cli.progress import progress
     from parity.systems import frameworks, worker_pool
 
-    jobs = jobs or worker_pool.workers(len(pairs))
+    jobs = jobs or worker_pool.default_jobs(len(pairs))
     if jobs == 1:
         frameworks.load()
     with progress(len(pairs)) as begin:

@@ -23,17 +23,17 @@ def pytest_parity_exhibits(verdicts: list[Verdict]) -> dict[str, Any]:
 def verdict_of(
     request: pytest.FixtureRequest, parity_record: Callable[[Verdict], Verdict]
 ) -> Iterator[Callable[[AnyPair], Verdict]]:
-    """The verdict on a pair, measured once; where the tests that ask are many, by several processes ahead of them."""
+    """The verdict on a pair, measured once; for many pairs by several processes, ahead of the tests that ask."""
     items = [item for item in request.session.items if "verdict_of" in getattr(item, "fixturenames", ())]
     pairs = list(dict.fromkeys(item.callspec.params["pair"] for item in items if hasattr(item, "callspec")))
-    worker_pool.announce(pairs)
+    worker_pool.start_device_runs(pairs)
     jobs = (
-        1 if hasattr(request.config, "workerinput") else worker_pool.workers(len(pairs))
+        1 if hasattr(request.config, "workerinput") else worker_pool.default_jobs(len(pairs))
     )  # xdist has processes of its own
     if jobs == 1:
         frameworks.load()
         yield cache(lambda pair: parity_record(pair.verify()))
         return
-    with worker_pool.crew(jobs) as (ask, _):
-        futures = {pair: ask(pair) for pair in pairs}
+    with worker_pool.WorkerPool(jobs) as pool:
+        futures = {pair: pool.submit(pair) for pair in pairs}
         yield cache(lambda pair: parity_record(futures[pair].result()))

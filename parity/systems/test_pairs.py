@@ -9,13 +9,15 @@ import pytest
 from parity.systems.network_pair import NetworkPair
 from parity.systems.registry import AnyPair, network_pairs, registry, training_pairs
 from parity.systems.training.training_pair import TrainingPair
-from parity.systems.worker_pool import awaited_last
+from parity.systems.worker_pool import in_running_order
 from parity.verdict import Verdict
 
-# Differences that a pair is known to have; the rung proves that it is that one and no other.
+# Known differences of pairs; the rung proves that it is this difference and no other.
 NORMALISING = ("dcgan", "upsample_dcgan", "conditional_dcgan")  # by batches; known without synchronised batch norm
 KNOWN = {(f"{system}.training", "distribution"): "known-difference" for system in NORMALISING}
-EVERY = [pytest.param(pair, rung, id=f"{pair.name}-{rung}") for pair in awaited_last(registry()) for rung in pair.rungs]
+EVERY = [
+    pytest.param(pair, rung, id=f"{pair.name}-{rung}") for pair in in_running_order(registry()) for rung in pair.rungs
+]
 
 
 @pytest.mark.parametrize(("pair", "rung"), EVERY)

@@ -1,23 +1,24 @@
-"""Pairs verified side by side, in processes of their own. Imports no framework.
+"""Pairs verified side by side, in a pool of worker processes. Imports no framework.
 
-Most of a verdict is the frameworks' Python, which one core does at a time.
+Most of a verdict is the frameworks' Python code, which uses one core.
 """
 
 from __future__ import annotations
 
 import multiprocessing
 import tempfile
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import Future, ProcessPoolExecutor, wait
 from concurrent.futures.process import BrokenProcessPool
-from contextlib import contextmanager
-from functools import partial
+from contextlib import AbstractContextManager, ExitStack
 from queue import Empty
+from types import TracebackType
 from typing import TYPE_CHECKING, Any
 
 from parity.systems import worker_processes
 from parity.systems.distribution import device_runs
 from parity.systems.training.training_pair import TrainingPair
+from parity.systems.worker_processes import MOST_JOBS
 from parity.verdict import UnusableInput
 from shared_impl.storage.experiments import cores
 
@@ -25,108 +26,124 @@ if TYPE_CHECKING:
     from parity.systems.registry import AnyPair
     from parity.verdict import Verdict
 
-EACH = 6  # pairs that are worth a process, which imports both frameworks first
-MOST = 4  # processes, each of which may take 3 GB
-HEARD = 0.1  # seconds between two looks at what the processes tell
-Tell = Callable[[str], None]
+PAIRS_PER_JOB = 6  # pairs that are worth another process, which costs the import of both frameworks
+POLL_SECONDS = 0.1  # between two looks at the workers' progress
+Progress = Callable[[str], None]
+"""Called with the name of each rung as it begins."""
 
 
-def workers(pairs: int) -> int:
-    """How many processes as many pairs are verified in."""
-    return max(1, min(cores(), MOST, pairs // EACH))
+def default_jobs(pairs: int) -> int:
+    """How many worker processes so many pairs are verified in."""
+    return max(1, min(cores(), MOST_JOBS, pairs // PAIRS_PER_JOB))
 
 
 def verify_all(
-    pairs: Sequence[AnyPair], rungs: Sequence[str] | None, seed: int, begin: Callable[[str], Tell], jobs: int
+    pairs: Sequence[AnyPair], rungs: Sequence[str] | None, seed: int, begin: Callable[[str], Progress], jobs: int
 ) -> list[Verdict]:
-    """Every pair's verdict on those of ``rungs`` (None: all) that it has, in their order.
+    """Every pair's verdict on those of ``rungs`` (None: all) that it has, in the order of ``pairs``.
 
-    ``begin(name)`` is called when a pair's turn has come, and what it returns at each of its stages.
+    ``begin(name)`` is called when a pair is started; it returns the callback for the pair's rungs.
     """
-    announce(pairs, rungs, seed)
-    order = awaited_last(pairs)
+    start_device_runs(pairs, rungs, seed)
+    order = in_running_order(pairs)
     if jobs == 1:
-        found = {pair: verified(pair, rungs, seed, begin(pair.name)) for pair in order}
+        found = {pair: verify_one(pair, rungs, seed, begin(pair.name)) for pair in order}
         return [found[pair] for pair in pairs]
-    with crew(min(jobs, len(pairs))) as (ask, hear):
-        asked = {pair: ask(pair, rungs, seed) for pair in order}
-        left, told = set(asked.values()), dict[str, Tell]()
-        while left:
-            done, left = wait(left, HEARD)
-            for name, stage in hear():
-                told[name] = told.get(name) or begin(name)
-                told[name](stage)
+    with WorkerPool(min(jobs, len(pairs))) as pool:
+        futures = {pair: pool.submit(pair, rungs, seed) for pair in order}
+        running, callbacks = set(futures.values()), dict[str, Progress]()
+        while running:
+            done, running = wait(running, POLL_SECONDS)
+            for name, rung in pool.poll():
+                callbacks[name] = callbacks.get(name) or begin(name)
+                callbacks[name](rung)
             for future in done:
-                future.result()
-        return [asked[pair].result() for pair in pairs]
+                future.result()  # raises the worker's exception
+        return [futures[pair].result() for pair in pairs]
 
 
-def announce(pairs: Iterable[AnyPair], rungs: Sequence[str] | None = None, seed: int = 0) -> None:
-    """Begin in the background with the runs on many devices that these pairs will be judged by."""
+def start_device_runs(pairs: Iterable[AnyPair], rungs: Sequence[str] | None = None, seed: int = 0) -> None:
+    """Start the runs on many devices that the verdicts on these pairs need, in the background."""
     if rungs is None or "distribution" in rungs:
-        awaited = (pair for pair in pairs if isinstance(pair, TrainingPair) and "distribution" in pair.rungs)
-        device_runs.announce(pair.config(seed) for pair in awaited)
+        needing = (pair for pair in pairs if isinstance(pair, TrainingPair) and "distribution" in pair.rungs)
+        device_runs.start(pair.config(seed) for pair in needing)
 
 
-def awaited_last(pairs: Iterable[AnyPair]) -> list[AnyPair]:
-    """Pairs that wait for runs on many devices after all others, which are climbed while those runs are made."""
+def in_running_order(pairs: Iterable[AnyPair]) -> list[AnyPair]:
+    """Pairs that need runs on many devices come last: the others are verified while those runs are made."""
     return sorted(pairs, key=lambda pair: "distribution" in pair.rungs)
 
 
-def verified(pair: AnyPair, rungs: Sequence[str] | None, seed: int, tell: Tell) -> Verdict:
+def verify_one(pair: AnyPair, rungs: Sequence[str] | None, seed: int, progress: Progress) -> Verdict:
     """One pair's verdict, in this process."""
     own = None if rungs is None else [rung for rung in rungs if rung in pair.rungs]
-    return pair.verify(rungs=own, seed=seed, progress=tell)
+    return pair.verify(rungs=own, seed=seed, progress=progress)
 
 
-@contextmanager
-def crew(jobs: int) -> Iterator[tuple[Callable[..., Future[Verdict]], Callable[[], list[tuple[str, str]]]]]:
-    """Within: a function that has a pair verified, as :func:`verified` is called but for ``tell``, and one for what
-    was told since: names of pairs and their stages. What is not done at the end is not waited for.
+class WorkerPool(AbstractContextManager["WorkerPool"]):
+    """Worker processes that verify pairs, each with its share of the cores; killed when the context is left.
 
-    Raises UnusableInput if a process ends before its work is done.
+    Leaving the context raises UnusableInput if a worker ended before its work was done.
     """
-    context, others = worker_processes.context(), set(multiprocessing.active_children())
-    worker_processes.await_imports(context)
-    said = context.Queue()
-    with tempfile.TemporaryDirectory(prefix="parity-crew-") as folder:
-        executor = ProcessPoolExecutor(jobs, context, _enlist, (jobs, device_runs.announced(), said, folder))
-        try:
+
+    def __init__(self, jobs: int) -> None:
+        self.jobs = jobs
+
+    def __enter__(self) -> WorkerPool:
+        context, self._others = worker_processes.context(), set(multiprocessing.active_children())
+        worker_processes.await_imports(context)
+        self._messages = context.Queue()
+        with ExitStack() as stack:
+            folder = stack.enter_context(tempfile.TemporaryDirectory(prefix="parity-workers-"))
+            arguments = (self.jobs, device_runs.started(), self._messages, folder)
+            self._executor = ProcessPoolExecutor(self.jobs, context, _initialise, arguments)
+            stack.callback(self._stop)
             with worker_processes.uninterrupted():
-                executor.submit(int)  # starts all processes
-            yield lambda pair, rungs=None, seed=0: executor.submit(_duty, pair, rungs, seed), partial(_heard, said)
-        except BrokenProcessPool as error:
+                self._executor.submit(int)  # starts all processes
+            self._stack = stack.pop_all()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        self._stack.close()
+        if isinstance(error, BrokenProcessPool):
             raise UnusableInput(f"verifying pairs side by side: {error} For memory perhaps; try --jobs 1") from error
-        finally:
-            for process in set(multiprocessing.active_children()) - others:
-                process.kill()
-            executor.shutdown(cancel_futures=True)
+
+    def submit(self, pair: AnyPair, rungs: Sequence[str] | None = None, seed: int = 0) -> Future[Verdict]:
+        """Have a pair verified as by :func:`verify_one`."""
+        return self._executor.submit(_verify, pair, rungs, seed)
+
+    def poll(self) -> list[tuple[str, str]]:
+        """The progress since the last call: names of pairs, each with the rung that began ("" as the pair begins)."""
+        found = []
+        try:
+            while True:
+                found.append(self._messages.get_nowait())
+        except Empty:
+            return found
+
+    def _stop(self) -> None:
+        for process in set(multiprocessing.active_children()) - self._others:
+            process.kill()
+        self._executor.shutdown(cancel_futures=True)
 
 
-def _heard(said: Any) -> list[tuple[str, str]]:
-    found = []
-    try:
-        while True:
-            found.append(said.get_nowait())
-    except Empty:
-        return found
+_messages: Any = None  # of the pool that this process works for
 
 
-_said: Any = None
-
-
-def _enlist(jobs: int, known: list[Any], said: Any, folder: str) -> None:
-    """What a process does first: quiet frameworks, its share of the cores, and an end when its parent ends."""
-    global _said
+def _initialise(jobs: int, known: list[Any], messages: Any, folder: str) -> None:
+    """Set a worker process up: temporary files, frameworks with their share of the cores, an end with its parent's."""
+    global _messages
     worker_processes.end_with_parent()
     tempfile.tempdir = folder
     from parity.systems import frameworks
 
     frameworks.load(threads=max(1, cores() // jobs))
-    device_runs.join(known)
-    _said = said
+    device_runs.attach(known)
+    _messages = messages
 
 
-def _duty(pair: AnyPair, rungs: Sequence[str] | None, seed: int) -> Verdict:
-    _said.put((pair.name, ""))
-    return verified(pair, rungs, seed, lambda stage: _said.put((pair.name, stage)))
+def _verify(pair: AnyPair, rungs: Sequence[str] | None, seed: int) -> Verdict:
+    _messages.put((pair.name, ""))
+    return verify_one(pair, rungs, seed, lambda rung: _messages.put((pair.name, rung)))

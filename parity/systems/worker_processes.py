@@ -1,6 +1,7 @@
-"""Processes that begin with both frameworks imported: forks of one that has imported them. Imports no framework.
+"""Processes that start with both frameworks imported: forks of one that has imported them. Imports no framework.
 
-An import takes both frameworks ten seconds of processor time, and a ladder has a dozen processes.
+Importing both frameworks takes five to ten seconds of processor time, and one run of all pairs starts a dozen
+processes.
 """
 
 from __future__ import annotations
@@ -18,23 +19,31 @@ from multiprocessing.process import BaseProcess
 from pathlib import Path
 from typing import Any
 
-IMPORTED = "parity.systems.preload"
+from shared_impl.storage.experiments import cores
+
+PRELOADED = "parity.systems.preload"
+MOST_JOBS = 4  # processes that verify pairs side by side, each of which may take 3 GB
 FORKS = sys.platform == "linux"  # elsewhere what the system's own libraries have begun does not survive a fork
 
 
+def blas_threads() -> int:
+    """Threads that NumPy's linear algebra computes in: the share of the cores of one of :data:`MOST_JOBS` processes."""
+    return max(1, cores() // MOST_JOBS)
+
+
 def context() -> BaseContext:
-    """What processes are made with: forks of the one that has imported both frameworks, or new ones."""
+    """The multiprocessing context: forks of the process that has imported both frameworks, or new processes."""
     if not FORKS:
         return multiprocessing.get_context("spawn")
     forks = multiprocessing.get_context("forkserver")
-    forks.set_forkserver_preload([IMPORTED])
+    forks.set_forkserver_preload([PRELOADED])
     with _ignoring_ctrl_c():
         forkserver.ensure_running()  # what it forks ignores what it ignores
     return forks
 
 
-def await_forks(forks: BaseContext) -> None:
-    """Until processes begin at once. An interruption before that leaves none half begun."""
+def await_imports(forks: BaseContext) -> None:
+    """Return once the frameworks are imported and processes start at once; an interruption before that is harmless."""
     first = forks.Process(target=int)  # type: ignore[attr-defined]
     first.start()
     first.join()
@@ -43,10 +52,10 @@ def await_forks(forks: BaseContext) -> None:
 def start(
     function: Callable[..., None], *arguments: Any, environment: Mapping[str, str], without: tuple[str, ...], log: Path
 ) -> BaseProcess:
-    """Begin ``function(*arguments)`` in a process of its own.
+    """Start ``function(*arguments)`` in a new process.
 
-    It has ``environment`` besides this one's but for what is named in ``without``, writes all it says to ``log``,
-    ignores Ctrl-C and ends when this process does.
+    Its environment is this one's, less the names in ``without``, plus ``environment``. It writes stdout and stderr to
+    ``log``, ignores Ctrl-C and ends when this process does.
     """
     process = context().Process(  # type: ignore[attr-defined]
         target=_run, args=(function, arguments, dict(environment), without, str(log)), daemon=True
@@ -58,7 +67,7 @@ def start(
 
 @contextmanager
 def uninterrupted() -> Iterator[None]:
-    """Processes that are started within ignore Ctrl-C from their first instruction on; forks do anyway."""
+    """Within: processes that are started ignore Ctrl-C from their first instruction on; forks do anyway."""
     if FORKS:
         yield
         return
@@ -79,7 +88,7 @@ def _ignoring_ctrl_c() -> Iterator[None]:
 
 
 def end_with_parent() -> None:
-    """End this process, from now on, as soon as the one that asked for it has ended."""
+    """End this process, from now on, as soon as its parent has ended."""
     threading.Thread(target=_end_with_parent, daemon=True).start()
 
 
@@ -100,11 +109,11 @@ def _run(
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     end_with_parent()
     try:
-        said = os.open(log, os.O_WRONLY | os.O_CREAT | os.O_APPEND)
+        output = os.open(log, os.O_WRONLY | os.O_CREAT | os.O_APPEND)
     except FileNotFoundError:
-        return  # whoever asked for this process has cleared its folder away, and has no use for it
+        return  # the parent has removed the folder: the result is no longer wanted
     for stream in (1, 2):
-        os.dup2(said, stream)
+        os.dup2(output, stream)
     for name in without:
         os.environ.pop(name, None)
     os.environ.update(environment)

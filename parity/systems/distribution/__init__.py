@@ -1,1 +1,1 @@
-"""The rung distribution: runs on many devices, with both frameworks' own engines, against the run on one."""
+"""The rung distribution: runs on many devices, by each framework's own engines, against the run on one."""

@@ -1,4 +1,4 @@
-"""The engines that many devices train with, and the processes that each of them consists of. Imports no framework."""
+"""The engines that train on many devices, and the processes that each of them needs. Imports no framework."""
 
 from __future__ import annotations
 
@@ -8,11 +8,12 @@ from contextlib import ExitStack
 from dataclasses import dataclass
 
 LAUNCHERS = ("RANK", "WORLD_SIZE", "LOCAL_RANK", "MASTER_ADDR", "MASTER_PORT", "TF_CONFIG", "PYTEST_CURRENT_TEST")
+"""Environment variables that a process of an engine does not inherit."""
 
 
 @dataclass(frozen=True)
 class Engine:
-    """``replicas`` devices in ``processes`` processes of a framework."""
+    """A framework's own way (``kind``) to train ``replicas`` replicas in ``processes`` processes."""
 
     framework: str
     kind: str
@@ -21,12 +22,12 @@ class Engine:
 
     @property
     def name(self) -> str:
-        """As reports have it."""
+        """As reports show it."""
         return f"{self.kind}, {self.replicas} replicas"
 
     @property
     def devices(self) -> str:
-        """What ``distribution.devices`` has to be for it on a processor."""
+        """The value of ``distribution.devices`` that selects it on a CPU."""
         return f"cpu:{self.replicas}" if self.processes == 1 else "cpu"
 
 
@@ -43,13 +44,13 @@ ENGINES = (
 
 
 def environments(engine: Engine) -> list[dict[str, str]]:
-    """What the environment of each process tells it of the others, as torchrun, Slurm or a user would; free ports."""
+    """The environment of each process, by which it finds the others, as torchrun, Slurm or a user sets it; free ports."""
     if engine.processes == 1:
         return [{}]
     ports = _free_ports(engine.processes)
     if engine.framework == "torch":
-        common = {"WORLD_SIZE": str(engine.processes), "MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(ports[0])}
-        return [{**common, "RANK": str(i), "LOCAL_RANK": str(i)} for i in range(engine.processes)]
+        shared = {"WORLD_SIZE": str(engine.processes), "MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(ports[0])}
+        return [{**shared, "RANK": str(i), "LOCAL_RANK": str(i)} for i in range(engine.processes)]
     cluster = {"worker": [f"127.0.0.1:{port}" for port in ports]}
     tasks = [{"type": "worker", "index": i} for i in range(engine.processes)]
     return [{"TF_CONFIG": json.dumps({"cluster": cluster, "task": task})} for task in tasks]
@@ -57,7 +58,7 @@ def environments(engine: Engine) -> list[dict[str, str]]:
 
 def _free_ports(count: int) -> list[int]:
     with ExitStack() as stack:
-        tried = [stack.enter_context(socket.socket()) for _ in range(count)]
-        for one in tried:
+        sockets = [stack.enter_context(socket.socket()) for _ in range(count)]
+        for one in sockets:
             one.bind(("127.0.0.1", 0))
-        return [one.getsockname()[1] for one in tried]
+        return [one.getsockname()[1] for one in sockets]

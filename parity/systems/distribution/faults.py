@@ -1,4 +1,4 @@
-"""Trainers that are faithful on one device and broken on many: what the rung distribution must catch."""
+"""Trainers that are right on one device and broken on many: what the rung distribution must catch."""
 
 from __future__ import annotations
 

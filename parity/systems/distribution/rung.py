@@ -19,7 +19,7 @@ Arrays = lockstep.Arrays
 Losses = list[dict[str, float]]
 FIXES = {
     "shards": "give device i of n rows i B / n to (i + 1) B / n - 1 of the batch and of all that is drawn for it, and "
-    "batch norm the statistics of all devices where sync_batchnorm asks for it; average the losses that are told, too",
+    "batch norm the statistics of all devices where sync_batchnorm asks for it; average the reported losses, too",
     "gradient-average": "average gradients over all devices, and clip and apply what comes of it, on each alike",
     "devices": "average gradients, share examples and draws out evenly: nothing may be of one device alone",
     "checkpoint-resume": "save what all devices hold in common, and let nothing depend on how many there are",
@@ -30,7 +30,9 @@ REASON = "rounds too much to be compared; the same configuration is judged in fl
 
 
 def distribution(context: TrainingContext) -> Outcome:
-    """2 and 4 replicas of every engine against one process; the engines against each other; resumed on more."""
+    """2 and 4 replicas of every engine against one process; engines of both frameworks against each other; a run
+    resumed on more devices.
+    """
     outcome = Outcome()
     reason = GROWING if context.config.model.stages else "" if context.exact else REASON
     if reason:
@@ -52,15 +54,15 @@ def distribution(context: TrainingContext) -> Outcome:
             implementation = context.port if engine.framework == "torch" else context.reference
             found[engine, run] = implementation.to_reference(state, context.config), losses
             if run == APART:
-                _judge_apart(context, job, engine, found[engine, run][0], outcome)
+                _check_unsynchronised(context, job, engine, found[engine, run][0], outcome)
             else:
-                _judge(context, job, engine, run, found[engine, run], outcome)
-    _judge_each_other(context, job, {key: state for key, (state, _) in found.items()}, outcome)
+                _check_run(context, job, engine, run, found[engine, run], outcome)
+    _check_engines_against_each_other(context, job, {key: state for key, (state, _) in found.items()}, outcome)
     outcome.message = outcome.message or _summary(job, [*found], outcome)
     return outcome
 
 
-def _judge(
+def _check_run(
     context: TrainingContext, job: Job, engine: Engine, run: str, got: tuple[Arrays, Losses], outcome: Outcome
 ) -> None:
     """Every array and loss against the one-process run of the reference, at the same step."""
@@ -69,37 +71,37 @@ def _judge(
     state, losses = got
     steps = slice(span.start, span.stop)
     series = trajectories.losses(context.expected.losses[steps], losses, context.nudged.losses[steps])
-    parted = _check(context, what, {**_states(context, span.stop, state), **series}, outcome)
-    if parted:
+    diverged = _check_series(context, what, {**_states(context, span.stop, state), **series}, outcome)
+    if diverged:
         kind = "checkpoint-resume" if run == RESUMED else _kind(context, series)
-        _tell(context, kind, parted.name, _parted(what, parted), outcome)
+        _report(context, kind, diverged.name, _describe(what, diverged), outcome)
 
 
-def _judge_apart(context: TrainingContext, job: Job, engine: Engine, state: Arrays, outcome: Outcome) -> None:
-    """Without synchronised batch norm: as one process that normalises each device's rows by themselves."""
+def _check_unsynchronised(context: TrainingContext, job: Job, engine: Engine, state: Arrays, outcome: Outcome) -> None:
+    """Without synchronised batch norm: against one process that normalises each device's rows separately."""
     what = f"{engine.name}, batch norm of each by itself"
     trainer = slice_statistics(context.build(context.port), engine.replicas)
-    modelled = lockstep.run(context.port, trainer, context.config, range(job.leg)).states[-1]
+    simulated = lockstep.run(context.port, trainer, context.config, range(job.first_steps)).states[-1]
     noise = cancelled(context.config)
-    judged = {
+    comparable = {
         name: series
-        for name, series in _states(context, job.leg, state).items()
+        for name, series in _states(context, job.first_steps, state).items()
         if owner(name) not in noise and not series.blurred(-1)
     }
-    rest = {name: difference(state[name], modelled[name]) for name in judged}
-    wrong = [name for name, gap in rest.items() if not gap.absolute <= judged[name].limits[-1]]
-    if wrong:
-        message = f"{what}: {wrong[0]}: {describe(rest[wrong[0]])} from a process that normalises the same rows"
-        outcome.checks.append(Check("distribution", wrong[0], what, "fail", message=message))
-        if not outcome.findings:  # otherwise the same fault once more
-            _tell(context, "shards", wrong[0], message, outcome)
+    gaps = {name: difference(state[name], simulated[name]) for name in comparable}
+    diverged = [name for name, gap in gaps.items() if not gap.absolute <= comparable[name].limits[-1]]
+    if diverged:
+        message = f"{what}: {diverged[0]}: {describe(gaps[diverged[0]])} from a process that normalises the same rows"
+        outcome.checks.append(Check("distribution", diverged[0], what, "fail", message=message))
+        if not outcome.findings:  # otherwise this is the same fault again
+            _report(context, "shards", diverged[0], message, outcome)
         return
-    apart = max(series.shares[-1] for series in judged.values())
-    left = max(gap.absolute / (judged[name].scales[-1] or 1.0) for name, gap in rest.items())
+    apart = max(series.shares[-1] for series in comparable.values())
+    left = max(gap.absolute / (comparable[name].scales[-1] or 1.0) for name, gap in gaps.items())
     batch = context.config.training.batch_size
     message = (
         f"without sync_batchnorm each of {engine.replicas} devices normalises by its own {batch // engine.replicas} of "
-        f"{batch} examples: after {job.leg} steps up to {apart:.2g} from one device, and {left:.1g} from one process "
+        f"{batch} examples: after {job.first_steps} steps up to {apart:.2g} from one device, and {left:.1g} from one process "
         "that normalises the same rows by themselves"
     )
     outcome.checks.append(
@@ -107,22 +109,22 @@ def _judge_apart(context: TrainingContext, job: Job, engine: Engine, state: Arra
     )
 
 
-def _judge_each_other(
+def _check_engines_against_each_other(
     context: TrainingContext, job: Job, states: dict[tuple[Engine, str], Arrays], outcome: Outcome
 ) -> None:
-    """Both frameworks' engines, with as many replicas, directly."""
+    """Engines of both frameworks with equally many replicas, directly."""
     own = {engine: state for (engine, run), state in states.items() if run == OWN}
-    start, nudged = context.expected.states[0], context.nudged.states[job.leg]
+    start, nudged = context.expected.states[0], context.nudged.states[job.first_steps]
     for engine, state in own.items():
         for other, expected in own.items():
             if engine.kind != DDP or other.kind == DDP or engine.replicas != other.replicas:
                 continue
             what = f"{engine.name}, against {other.kind}"
-            parted = _check(
+            diverged = _check_series(
                 context, what, trajectories.states([start, expected], [start, state], [start, nudged]), outcome
             )
-            if parted:
-                _tell(context, "gradient-average", parted.name, _parted(what, parted), outcome)
+            if diverged:
+                _report(context, "gradient-average", diverged.name, _describe(what, diverged), outcome)
 
 
 def _states(context: TrainingContext, step: int, state: Arrays) -> dict[str, Series]:
@@ -131,12 +133,12 @@ def _states(context: TrainingContext, step: int, state: Arrays) -> dict[str, Ser
     return trajectories.states([start, expected], [start, state], [start, nudged])
 
 
-def _check(context: TrainingContext, what: str, found: dict[str, Series], outcome: Outcome) -> Series | None:
-    """A check for each array or loss at its last step; the first that differs."""
-    noise, parted = cancelled(context.config), None
+def _check_series(context: TrainingContext, what: str, found: dict[str, Series], outcome: Outcome) -> Series | None:
+    """A check for each array or loss at its last step; returns the first that diverged."""
+    noise, diverged = cancelled(context.config), None
     for name, series in found.items():
         reason = noise.get(owner(name), "") if "/" in name else ""
-        i = max(series.worst, 1) if "/" in name else series.worst  # an array's first place is the start
+        i = max(series.worst, 1) if "/" in name else series.worst  # index 0 of an array is the start
         judgement: Judgement = "fail" if series.diverged(i) else "abstain" if series.blurred(i) else "pass"
         message = f"{what}: {name}: {describe(series.gaps[i])}" if judgement == "fail" else ""
         if reason and judgement != "pass":
@@ -145,23 +147,23 @@ def _check(context: TrainingContext, what: str, found: dict[str, Series], outcom
         outcome.checks.append(
             Check("distribution", name, what, judgement, series.shares[i], limit, "relative", message)
         )
-        if judgement == "fail" and parted is None:
-            parted = series
-    return parted
+        if judgement == "fail" and diverged is None:
+            diverged = series
+    return diverged
 
 
 def _kind(context: TrainingContext, losses: dict[str, Series]) -> str:
-    """What is wrong in a run from the start: D's first losses tell what it learns from, the rest what it learns."""
+    """The kind of a divergence from the start: D's first losses depend on its inputs alone, the rest on gradients too."""
     if context.config.training.d_updates > 1:
-        return "devices"  # the losses are those of the last update: both may be
+        return "devices"  # reported losses are those of the last update: either may be the cause
     return "shards" if any(losses[name].diverged(0) for name in D_LOSSES if name in losses) else "gradient-average"
 
 
-def _parted(what: str, series: Series) -> str:
+def _describe(what: str, series: Series) -> str:
     return f"{what}: {series.name}: {describe(series.gaps[series.worst])} from the run in one process"
 
 
-def _tell(context: TrainingContext, kind: str, name: str, message: str, outcome: Outcome) -> None:
+def _report(context: TrainingContext, kind: str, name: str, message: str, outcome: Outcome) -> None:
     layer = port_name(context, name) if "/" in name else name
     outcome.findings.append(Finding(kind, layer, name, message, FIXES[kind], "distribution"))
     outcome.message = outcome.message or message
@@ -184,6 +186,6 @@ def _summary(job: Job, runs: list[tuple[Engine, str]], outcome: Outcome) -> str:
     resumed = "; 4 went on where 2 had stopped, for one step more" if more else ""
     apart = next((f"; {check.message}" for check in outcome.checks if check.judgement == "known-difference"), "")
     return (
-        f"{replicas} replicas of {kinds}: {job.leg} steps as one process{resumed}: within "
+        f"{replicas} replicas of {kinds}: {job.first_steps} steps as one process{resumed}: within "
         f"{max(passed, default=0.0):.1g}{apart}"
     )

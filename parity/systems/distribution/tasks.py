@@ -1,4 +1,4 @@
-"""What the processes of an engine are asked to do, as files: runs of some steps each, and the states they end in."""
+"""The files between an engine's processes and the one that started them: tasks of some steps each, and their results."""
 
 from __future__ import annotations
 
@@ -20,11 +20,14 @@ POLL = 0.05  # seconds
 
 @dataclass(frozen=True)
 class Task:
-    """Steps ``first`` to ``last`` of a run of ``steps`` steps, from the state in the folder ``resume`` if one is named.
+    """Steps ``first`` to ``last`` (excluded) of a run of ``steps`` steps.
 
-    ``trainer`` is ``MODULE:CLASS``, ``config`` the whole configuration as JSON, ``out`` the folder of the state that it
-    ends in, in the implementation's own names and layout, and of each step's losses. TensorFlow takes the steps operation by
-    operation unless they are to be ``traced``.
+    Args:
+        trainer: ``MODULE:CLASS``.
+        config: the whole configuration, as JSON.
+        traced: TensorFlow traces the steps; otherwise it takes them eagerly.
+        resume: the folder of the result whose state the steps start from; None: the initial state.
+        out: the folder of the result: the last state, in the implementation's names and layout, and all losses.
     """
 
     trainer: str
@@ -38,7 +41,7 @@ class Task:
 
 
 def write_tasks(path: Path, tasks: list[Task]) -> None:
-    """A file that :func:`parity.systems.distribution.worker.main` works through."""
+    """Write a file of tasks for :func:`parity.systems.distribution.worker.main`."""
     path.write_text(json.dumps([asdict(task) for task in tasks]), encoding="utf-8")
 
 
@@ -48,7 +51,7 @@ def read_tasks(path: Path) -> list[Task]:
 
 
 def write_result(folder: Path, state: Arrays, losses: list[dict[str, float]]) -> None:
-    """All of a result, or nothing."""
+    """Write a result, whole or not at all."""
     draft = folder.with_name(f"{files.PARTIAL}{folder.name}")
     draft.mkdir(parents=True)
     save_file(
@@ -59,10 +62,10 @@ def write_result(folder: Path, state: Arrays, losses: list[dict[str, float]]) ->
 
 
 def read_result(folder: Path) -> tuple[Arrays, list[dict[str, float]]]:
-    """A state and the losses of each step."""
+    """The state and the losses of each step."""
     return load_file(folder / "state"), json.loads((folder / LOSSES).read_text(encoding="utf-8"))
 
 
 def done(folder: Path) -> bool:
-    """Whether a result is there."""
+    """Whether the result is complete."""
     return (folder / LOSSES).is_file()

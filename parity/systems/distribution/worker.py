@@ -1,4 +1,4 @@
-"""One process of an engine: it takes the steps that tasks ask for."""
+"""One process of an engine: it takes the steps of its tasks."""
 
 from __future__ import annotations
 
@@ -17,8 +17,8 @@ from shared_impl.training.replicas import IMPLEMENTATIONS, Replicas
 
 
 def main(framework: str, path: str) -> None:
-    """Work through the tasks, all of which are of one engine."""
-    frameworks.compute_in(1)  # networks this small gain nothing from more
+    """Perform the tasks of a file, all of which are of one engine."""
+    frameworks.compute_in(1)  # networks this small gain nothing from more threads
     tasks = read_tasks(Path(path))
     engine = import_module(f"{IMPLEMENTATIONS[framework]}.distribution")
     with engine.Replicas(Config.model_validate(tasks[0].config)) as replicas:
@@ -27,14 +27,16 @@ def main(framework: str, path: str) -> None:
 
 
 def perform(implementation: str, tasks: list[Task], replicas: Replicas) -> None:
-    """Take the steps of one configuration's tasks, in one trainer, with the others; the chief writes what comes out."""
+    """Take the steps of one configuration's tasks in one trainer, together with the other processes; the chief writes
+    the results.
+    """
     spectrogram, checkpoints = (import_module(f"{implementation}.{name}") for name in ("spectrogram", "checkpoints"))
     module, _, name = tasks[0].trainer.partition(":")
     config = Config.model_validate(tasks[0].config)
-    moments = drawn_data.moments(config, lambda *given: np.asarray(spectrogram.log_magnitude(*given)))
+    moments = drawn_data.moments(config, lambda *framing: np.asarray(spectrogram.log_magnitude(*framing)))
     trainer = getattr(import_module(module), name)(config, tasks[0].steps, moments, replicas)
     start = checkpoints.state(trainer)
-    start |= drawn_data.awake(start, config.training.seed)
+    start |= drawn_data.perturbed_zeros(start, config.training.seed)
     for task in tasks:
         frameworks.trace(task.traced)
         if task.resume is not None:

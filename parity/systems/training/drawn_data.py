@@ -1,4 +1,7 @@
-"""What lockstep runs learn from and start at: drawn, so that no data set is needed. Plain NumPy."""
+"""The batches that lockstep runs train on, drawn so that no data set is needed, and values that must not start at zero.
+
+Plain NumPy.
+"""
 
 from __future__ import annotations
 
@@ -15,7 +18,7 @@ WEIGHTS = {"generator": "generator", "ema": "generator", "discriminator": "discr
 
 
 def batch(config: Config, number: int) -> dict[str, Array]:
-    """Batch ``number`` as the stream would give it: uint8 ``[B, H, W, C]``, or float32 ``[B, samples]``."""
+    """Batch ``number`` in the format of the stream: uint8 ``[B, H, W, C]``, or float32 ``[B, samples]``."""
     draws, size = Draws(config.training.seed), config.training.batch_size
     classes = max(config.model.labels, 1)
     labels = (classes * draws.uniform("drawn labels", (size,), number)).astype(np.int64)
@@ -29,20 +32,20 @@ def batch(config: Config, number: int) -> dict[str, Array]:
     return {"x": (noise * np.repeat(loudness, hop, 1)).astype(np.float32), "label": labels}
 
 
-def batches(config: Config, start: int = 0, look: Callable[[], object] | None = None) -> Iterator[dict[str, Array]]:
-    """Batches without end from number ``start``; ``look`` is called whenever one is asked for."""
+def batches(config: Config, start: int = 0, observe: Callable[[], object] | None = None) -> Iterator[dict[str, Array]]:
+    """Endless batches from number ``start``; ``observe`` is called before each one."""
     while True:
-        if look is not None:
-            look()
+        if observe is not None:
+            observe()
         yield batch(config, start)
         start += 1
 
 
-def awake(state: Mapping[str, Array], seed: int) -> dict[str, Array]:
-    """Single numbers that a run starts at zero, such as an attention's gamma, by which all before them is multiplied:
-    drawn from U(0.5, 1), or nothing would be seen of a whole layer until they have moved.
+def perturbed_zeros(state: Mapping[str, Array], seed: int) -> dict[str, Array]:
+    """Scalar weights that start at zero, drawn from U(0.5, 1) instead.
 
-    Names may be either implementation's; a moving average gets what its network gets.
+    An attention's gamma multiplies the layer's output: at zero, nothing of the layer could be compared. Names may be
+    either implementation's; a moving average gets the value of its network.
     """
     draws, found = Draws(seed), {}
     for name, array in state.items():

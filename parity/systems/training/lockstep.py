@@ -36,31 +36,32 @@ class Trajectory:
 def run(
     implementation: Implementation, trainer: Any, config: Config, steps: range, keep: int | None = None
 ) -> Trajectory:
-    """Take these steps and record them, from the trainer's state with its sleepers awake."""
-    start = _seen(implementation, trainer, config)
-    if sleepers := drawn_data.awake(start, config.training.seed):
-        implementation.restore(trainer, implementation.from_reference(start | sleepers, config))
-    found = Trajectory([start | sleepers])
+    """Take these steps and record them, from the trainer's state with its zero scalars perturbed."""
+    start = _recorded(implementation, trainer, config)
+    if perturbed := drawn_data.perturbed_zeros(start, config.training.seed):
+        start = start | perturbed
+        implementation.restore(trainer, implementation.from_reference(start, config))
+    found = Trajectory([start])
     for step in steps:
         if step == keep:
             found.kept = implementation.state(trainer)
         batches = drawn_data.batches(config, batches_before(config, step))
         found.losses.append(implementation.step(trainer, step, batches))
-        found.states.append(_seen(implementation, trainer, config))
+        found.states.append(_recorded(implementation, trainer, config))
     return found
 
 
 def updates(
     implementation: Implementation, trainer: Any, config: Config, step: int, state: Mapping[str, Array]
 ) -> list[Arrays]:
-    """Step ``step`` taken again from ``state``: the states before each update of D, and the last one."""
+    """Repeat step ``step`` from ``state``: the states before each update of D, and the last one."""
     implementation.restore(trainer, implementation.from_reference(state, config))
-    seen: list[Arrays] = []
+    before: list[Arrays] = []
     batches = drawn_data.batches(
-        config, batches_before(config, step), lambda: seen.append(_seen(implementation, trainer, config))
+        config, batches_before(config, step), lambda: before.append(_recorded(implementation, trainer, config))
     )
     implementation.step(trainer, step, batches)
-    return [*seen[:: portions(config, step)], _seen(implementation, trainer, config)]
+    return [*before[:: portions(config, step)], _recorded(implementation, trainer, config)]
 
 
 def nudged(state: Mapping[str, Array], seed: int) -> Arrays:
@@ -74,5 +75,5 @@ def nudged(state: Mapping[str, Array], seed: int) -> Arrays:
     }
 
 
-def _seen(implementation: Implementation, trainer: Any, config: Config) -> Arrays:
+def _recorded(implementation: Implementation, trainer: Any, config: Config) -> Arrays:
     return implementation.to_reference(implementation.state(trainer), config)

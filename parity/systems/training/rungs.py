@@ -31,7 +31,7 @@ def step(context: TrainingContext) -> Outcome:
             f"{len(context.states)} arrays equal at the start bit for bit; {len(context.losses)} losses and all arrays "
             f"after {_updates(context)}"
         )
-    _tell_first(context, outcome, "step")
+    _report_first(context, outcome, "step")
     return outcome
 
 
@@ -42,9 +42,9 @@ def training(context: TrainingContext) -> Outcome:
         i = series.worst
         outcome.checks.append(_check("training", series, i, f"step {i + 1}"))
     for name, series in context.states.items():
-        i = _telling(series)
+        i = _most_telling_step(series)
         outcome.checks.append(_check("training", series, i, f"step {i}", context.noise.get(name, "")))
-    _tell_first(context, outcome, "training")
+    _report_first(context, outcome, "training")
     largest = max((series.multiple for series in [*context.losses.values(), *context.judged.values()]), default=0.0)
     outcome.message = outcome.message or (
         f"{context.steps} steps in lockstep; the two runs part by at most {largest:.1f} times what rounding does"
@@ -52,7 +52,7 @@ def training(context: TrainingContext) -> Outcome:
     return outcome
 
 
-def _telling(series: Series) -> int:
+def _most_telling_step(series: Series) -> int:
     """The first step at which the series has diverged; else the one nearest to its limit."""
     diverged = [i for i in range(1, len(series.gaps)) if series.diverged(i)]
     return diverged[0] if diverged else max(series.worst, 1)
@@ -63,7 +63,7 @@ def _check(rung: str, series: Series, i: int, what: str, noise: str = "") -> Che
     judgement: Judgement = "fail" if series.diverged(i) else "abstain" if series.blurred(i) else "pass"
     message = f"{series.name}: {what}: {describe(gap)}" if judgement == "fail" else ""
     if judgement == "abstain":
-        message = f"rounding alone moves it by {series.drift[i]:.1g}, training by {series.moved[i]:.1g}"
+        message = f"rounding alone moves it by {series.deviation[i]:.1g}, training by {series.moved[i]:.1g}"
     if noise:
         judgement, message = "abstain", noise
     return Check(
@@ -71,8 +71,8 @@ def _check(rung: str, series: Series, i: int, what: str, noise: str = "") -> Che
     )
 
 
-def _tell_first(context: TrainingContext, outcome: Outcome, rung: str) -> None:
-    """The headline of a failure: where and why the runs part."""
+def _report_first(context: TrainingContext, outcome: Outcome, rung: str) -> None:
+    """The headline of a failure: where and why the runs diverge."""
     if context.first is None:
         return
     if context.first.finding.rung == rung:

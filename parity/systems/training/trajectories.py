@@ -1,8 +1,8 @@
-"""How far two trajectories are apart, and how far rounding alone would carry them. Plain NumPy.
+"""How far two trajectories deviate, and how far they would by rounding alone. Plain NumPy.
 
 The limit is measured: the reference is trained a second time from weights moved by some units in the last place
 (:data:`parity.systems.training.lockstep.NUDGE`). What becomes of that after ``i`` steps is what rounding does to a faithful
-twin in ``i`` steps; :data:`parity.numerics.difference.SLACK` times it is allowed. Over all the project's own pairs the frameworks
+twin in ``i`` steps; :data:`parity.numerics.tolerance.SLACK` times it is allowed. Over all the project's own pairs the frameworks
 stay below 9 times (seeds 0 to 3; median of the pairs' largest: 2); a wrong setting is thousands of times beyond.
 """
 
@@ -13,7 +13,8 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from parity.numerics.difference import FLOAT64_ROUNDOFF, SLACK, TINY, Difference, difference, scale
+from parity.numerics.difference import TINY, Difference, difference, scale
+from parity.numerics.tolerance import FLOAT64_ROUNDOFF, SLACK
 
 Array = np.ndarray
 # A limit wider than this share of the way that a value has come since the start could hide a bug: nothing is judged.
@@ -24,14 +25,14 @@ BLUR = 1e-2
 class Series:
     """One value along a run: distances, absolute limits and the way come so far (``moved``), a number a step.
 
-    ``drift`` is how far rounding alone carries it. Distances are relative to the value's largest magnitude.
+    ``deviation`` is how far rounding alone moves it. Distances are relative to the value's largest magnitude.
     """
 
     name: str
     gaps: list[Difference] = field(default_factory=list)
     limits: list[float] = field(default_factory=list)
     moved: list[float] = field(default_factory=list)
-    drift: list[float] = field(default_factory=list)
+    deviation: list[float] = field(default_factory=list)
     scales: list[float] = field(default_factory=list)
 
     def blurred(self, i: int) -> bool:
@@ -71,23 +72,23 @@ def states(
     layer, a bias against its kernel.
     """
     found = {name: Series(name) for name in reference[0] if name in port[0]}
-    drift = dict.fromkeys(found, 0.0)
+    deviation = dict.fromkeys(found, 0.0)
     moved = dict.fromkeys(found, 0.0)
     for expected, got, other in zip(reference, port, nudged, strict=True):
         scales = {name: scale(expected[name]) for name in found}
         for name in found:
-            drift[name] = max(drift[name], difference(other[name], expected[name]).absolute)
+            deviation[name] = max(deviation[name], difference(other[name], expected[name]).absolute)
             moved[name] = max(moved[name], difference(expected[name], reference[0][name]).absolute)
-        typical = float(np.median([drift[name] / scales[name] for name in found if scales[name] > 0] or [0.0]))
+        typical = float(np.median([deviation[name] / scales[name] for name in found if scales[name] > 0] or [0.0]))
         layers: dict[str, float] = {}
         for name in found:
             layers[_layer(name)] = max(layers.get(_layer(name), 0.0), scales[name])
         for name, series in found.items():
             series.gaps.append(difference(got[name], expected[name]))
             held = layers[_layer(name)] if expected[name].ndim < 2 else scales[name]
-            series.limits.append(_limit(drift[name], typical, held))
+            series.limits.append(_limit(deviation[name], typical, held))
             series.moved.append(moved[name])
-            series.drift.append(drift[name])
+            series.deviation.append(deviation[name])
             series.scales.append(scales[name])
     return found
 
@@ -100,17 +101,17 @@ def losses(
     A loss may vanish where what it is made of does not: all are held against the largest of their step.
     """
     found = {name: Series(name) for name in reference[0] if name in port[0]}
-    drift = dict.fromkeys(found, 0.0)
+    deviation = dict.fromkeys(found, 0.0)
     for expected, got, other in zip(reference, port, nudged, strict=True):
         largest = scale(np.array(list(expected.values())))
         for name in found:
-            drift[name] = max(drift[name], difference(np.array(other[name]), np.array(expected[name])).absolute)
-        typical = float(np.median(list(drift.values()))) / max(largest, TINY)
+            deviation[name] = max(deviation[name], difference(np.array(other[name]), np.array(expected[name])).absolute)
+        typical = float(np.median(list(deviation.values()))) / max(largest, TINY)
         for name, series in found.items():
             series.gaps.append(difference(np.array(got[name]), np.array(expected[name])))
-            series.limits.append(_limit(drift[name], typical, largest))
+            series.limits.append(_limit(deviation[name], typical, largest))
             series.moved.append(largest)
-            series.drift.append(drift[name])
+            series.deviation.append(deviation[name])
             series.scales.append(largest)
     return found
 
@@ -119,5 +120,5 @@ def _layer(name: str) -> str:
     return name.rpartition("/")[0]
 
 
-def _limit(drift: float, typical: float, largest: float) -> float:
-    return SLACK * max(drift, typical * largest, FLOAT64_ROUNDOFF * largest, TINY)
+def _limit(deviation: float, typical: float, largest: float) -> float:
+    return SLACK * max(deviation, typical * largest, FLOAT64_ROUNDOFF * largest, TINY)

@@ -131,5 +131,5 @@ def _training(context: TrainingContext) -> Training:
         context.conditions,
         curves,
         apart=[max(series.shares[i] for series in judged) for i in steps],
-        rounding=[max(series.drift[i] / (series.scales[i] or 1.0) for series in judged) for i in steps],
+        rounding=[max(series.deviation[i] / (series.scales[i] or 1.0) for series in judged) for i in steps],
     )

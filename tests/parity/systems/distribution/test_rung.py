@@ -12,7 +12,7 @@ import tensorflow as tf
 from parity.checks.climbing import climb
 from parity.systems import frameworks
 from parity.systems.distribution import device_runs, rung, worker
-from parity.systems.distribution.device_runs import APART, OWN, RESUMED, EngineFailed, Job, traced
+from parity.systems.distribution.device_runs import APART, OWN, RESUMED, EngineFailed, Job, traced_job
 from parity.systems.distribution.engines import DDP, ENGINES, Engine, environments
 from parity.systems.distribution.tasks import Task
 from parity.systems.selection import select
@@ -28,10 +28,10 @@ STEPS = "training.steps=4"
 
 @pytest.fixture(autouse=True)
 def _two_processes_of_torch(monkeypatch):
-    """One engine says what a fault is called; that all of them are asked, the registry's own pairs show."""
+    """One engine is enough to name a fault; the registry's own pairs are verified on all of them."""
     for module in (device_runs, rung):
         monkeypatch.setattr(module, "ENGINES", TWO)
-    monkeypatch.setattr(device_runs, "_ahead", [])
+    monkeypatch.setattr(device_runs, "_started", [])
 
 
 def verdict(words, port=TORCH):
@@ -50,14 +50,14 @@ def verdict(words, port=TORCH):
         "conditional_dcgan_tiny.training model.attention_at=[8] model.attention_d=[8] training.ema=0.9",
     ],
 )
-def test_options_that_meet_other_devices_hold_on_them(options):
+def test_options_whose_code_depends_on_devices_agree_with_one_device(options):
     result, outcome = verdict(f"{options} {STEPS}")
     assert result.judgement == "known-difference" and not outcome.findings, result.message
     (known,) = (check for check in result.checks if check.judgement == "known-difference")
     assert known.measured > 1e-6 and "normalises by its own" in known.message
 
 
-def test_without_batch_norm_nothing_differs():
+def test_networks_without_batch_norm_have_no_known_difference():
     result, _ = verdict(f"specgan.training training.d_updates=1 {STEPS}")
     assert result.judgement == "pass" and "sync_batchnorm" not in result.message
     assert max(check.measured for check in result.checks if check.judgement == "pass") < 1e-10
@@ -70,14 +70,14 @@ def test_without_batch_norm_nothing_differs():
         ("parity.systems.distribution.faults:Unshared", "gradient-average"),
     ],
 )
-def test_a_trainer_that_is_broken_on_many_devices_is_caught_and_named(trainer, kind):
+def test_a_trainer_broken_on_many_devices_fails_under_its_kind(trainer, kind):
     result, outcome = verdict(f"dcgan.training {STEPS}", in_processes(trainer)(TORCH))
     assert result.judgement == "fail"
     assert {finding.kind for finding in outcome.findings} == {kind}
     assert DDP in outcome.findings[0].message and "from the run in one process" in outcome.findings[0].message
 
 
-def test_an_engine_that_fails_says_its_last_words():
+def test_a_failing_engine_reports_the_last_line_of_its_output():
     result, outcome = verdict(
         f"dcgan.training {STEPS}", in_processes("parity.systems.distribution.faults:Missing")(TORCH)
     )
@@ -90,39 +90,39 @@ def test_an_engine_that_fails_says_its_last_words():
     ("words", "reason"),
     [("training.precision=bfloat16", "judged in float64"), ("training.batch_size=3", "not split evenly over 2")],
 )
-def test_what_cannot_be_judged_abstains_with_the_reason(words, reason):
+def test_configurations_that_cannot_be_judged_abstain_with_the_reason(words, reason):
     result, _ = verdict(f"dcgan.training {words} {STEPS}")
     assert result.judgement == "abstain" and reason in result.checks[0].message
 
 
-def test_one_fleet_serves_all_that_were_announced():
+def test_runs_started_together_serve_all_their_configurations():
     configs = [select([f"{system}.training", STEPS])[0].config() for system in ("dcgan", "specgan")]
-    device_runs.announce(configs)
+    device_runs.start(configs)
     first, second = (device_runs.results_for(Job(config)) for config in configs)
-    assert first is second and len(device_runs._ahead) == 1
+    assert first is second and len(device_runs._started) == 1
     other = select(["dcgan.training", "training.steps=2"])[0].config()
     assert device_runs.results_for(Job(other)) is not first
-    for one in device_runs._ahead:
+    for one in device_runs._started:
         one.close()
         assert not one.folder.exists()
     with pytest.raises(EngineFailed):
         first.result(Job(configs[0]), TWO[0], device_runs.OWN)
 
 
-def test_one_run_is_traced_as_a_users_is_with_batch_norm_if_any_has(monkeypatch):
+def test_one_run_is_traced_and_it_is_one_with_batch_norm(monkeypatch):
     monkeypatch.setattr(device_runs, "ENGINES", ENGINES)
-    monkeypatch.setattr(device_runs.DeviceRuns, "_sail", lambda self: None)
+    monkeypatch.setattr(device_runs.DeviceRuns, "_run", lambda self: None)
     one = device_runs.DeviceRuns(Job(select([f"{system}.training"])[0].config()) for system in ("specgan", "dcgan"))
     tasks = [(*key, one._task(*key)) for key in product(one.jobs, ENGINES, (OWN, RESUMED, APART))]
     one.close()
     assert [key for *key, task in tasks if task.traced] == [[one.jobs[1], ENGINES[1], OWN]]
-    assert traced(one.jobs[:1]) is one.jobs[0]
+    assert traced_job(one.jobs[:1]) is one.jobs[0]
     assert {run: (task.first, task.last) for _, _, run, task in tasks} == {
         OWN: (0, 2), RESUMED: (2, 3), APART: (0, 2)
     }  # fmt: skip
 
 
-def test_tensorflow_traces_or_goes_operation_by_operation():
+def test_tensorflow_traces_or_runs_eagerly():
     counted = []
     function = tf.function(lambda: counted.append(1))
     try:
@@ -135,7 +135,7 @@ def test_tensorflow_traces_or_goes_operation_by_operation():
     assert len(counted) == 1 + 3
 
 
-def test_a_worker_traces_what_it_is_asked_to(monkeypatch):
+def test_a_worker_traces_only_tasks_marked_as_traced(monkeypatch):
     (pair,) = select(["dcgan.training", STEPS])
     eagerly = []
     trainer = SimpleNamespace(
@@ -154,7 +154,7 @@ def test_a_worker_traces_what_it_is_asked_to(monkeypatch):
     assert eagerly == [False, True, False]
 
 
-def test_each_process_knows_its_place():
+def test_environments_name_rank_and_free_ports():
     torch_places = environments(Engine("torch", DDP, 4, 4))
     assert [place["RANK"] for place in torch_places] == ["0", "1", "2", "3"]
     assert len({(place["MASTER_PORT"], place["WORLD_SIZE"]) for place in torch_places}) == 1
