@@ -35,7 +35,7 @@ from torch_impl.networks import update_average
 def _one_engine_is_enough(monkeypatch: pytest.MonkeyPatch) -> None:
     for module in (device_runs, many_devices):
         monkeypatch.setattr(module, "ENGINES", ENGINES[:1])
-    monkeypatch.setattr(device_runs, "_ahead", [])
+    monkeypatch.setattr(device_runs, "_started", [])
 
 
 @pytest.mark.parametrize("mutant", MUTANTS, ids=lambda mutant: f"{mutant.rung}-{mutant.name}")
