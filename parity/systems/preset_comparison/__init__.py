@@ -1,7 +1,7 @@
 """Two presets side by side: what their networks and their training have in common, and what differs.
 
-Seed 001 compares its implementation with the DCGAN paper's in three tables by hand; these are made from the code: of
-networks from a run of the Keras ones (:mod:`parity.capture`), of training from the resolved configurations.
+There are three tables: the generators and the discriminators, whose rows are read from a run of the Keras networks
+(:mod:`parity.capture`), and training, whose rows are read from the resolved configurations.
 """
 
 from __future__ import annotations
@@ -33,18 +33,20 @@ def compare(a: str, b: str) -> dict[str, Any]:
     A row has the ``component``, what ``a`` and ``b`` have there, in both languages, and whether it is the ``same``.
     Raises UnusableInput as :func:`configurations`.
     """
-    from parity.systems.preset_comparison.networks import ROWS, read
-    from parity.systems.preset_comparison.training import ROWS as TRAINING
+    from parity.systems.preset_comparison import network_rows, training_rows
+    from parity.systems.preset_comparison.network_run import run_network
 
     presets = configurations(a, b)
     parts = []
     for network in NETWORKS:
-        seen = [read(cfg.model, network) for cfg in presets]
-        parts.append({"id": network, "rows": [_row(words, *map(told, seen)) for words, told in ROWS[network]]})
-    parts.append({"id": "training", "rows": [_row(words, *map(told, presets)) for words, told in TRAINING]})
+        runs = [run_network(cfg.model, network) for cfg in presets]
+        rows = [_row(words, *map(describe, runs)) for words, describe in network_rows.ROWS[network]]
+        parts.append({"id": network, "rows": rows})
+    rows = [_row(words, *map(describe, presets)) for words, describe in training_rows.ROWS]
+    parts.append({"id": "training", "rows": rows})
     return {"a": a, "b": b, "parts": parts}
 
 
 def _row(words: tuple[str, str], a: tuple[str, str], b: tuple[str, str]) -> dict[str, Any]:
-    component, here, there = ({"en": english, "zh": chinese} for english, chinese in (words, a, b))
-    return {"component": component, "a": here, "b": there, "same": here == there}
+    component, in_a, in_b = ({"en": english, "zh": chinese} for english, chinese in (words, a, b))
+    return {"component": component, "a": in_a, "b": in_b, "same": in_a == in_b}

@@ -88,8 +88,8 @@ def test_training_record_of_the_original_with_optional_settings_passes(tmp_path,
 @pytest.mark.parametrize(
     ("loss", "options", "fault", "quantity"),
     [
-        ("wgan-gp", {"use_bn": True}, {"evaluating": True}, "D_loss"),
-        ("wgan-gp", {"use_bn": True}, {"epsilon": 1e-5}, "D_loss"),
+        ("lsgan", {"use_bn": True}, {"evaluating": True}, "D_loss"),
+        ("dcgan", {"use_bn": True}, {"epsilon": 1e-5}, "D_loss"),
         ("lsgan", {"use_bn": True}, {"momentum": 0.98}, "final/G/upconv_1/batch_normalization/moving_mean"),
         ("lsgan", {"upsample": "linear"}, {"half_pixels": True}, "D_loss"),
         ("lsgan", {"upsample": "cubic", "kernel_len": 4}, {"half_pixels": True}, "D_loss"),

@@ -1,4 +1,4 @@
-"""A resolved configuration's way of training in words."""
+"""The rows that compare how two configurations train: a setting each, in words in both languages."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ INITIAL: dict[str, Words] = {
 }
 LATENTS: dict[str, str] = {"normal": "N(0, 1)", "uniform": "U(−1, 1)"}
 NONE: Words = ("none", "无")
-TARGETED = ("lsgan", "dcgan", "bce")  # losses with targets, which can be smoothed, and with halves
+TARGETED = ("lsgan", "dcgan", "bce")  # losses of a real and a fake half, with targets that can be smoothed
 
 
 def _same(words: str) -> Words:
@@ -47,7 +47,7 @@ def _targets(cfg: Config) -> Words:
     return f"real {real:g}, fake {fake:g}", f"真实 {real:g}，伪造 {fake:g}"
 
 
-def _halves(cfg: Config) -> Words:
+def _half_weight(cfg: Config) -> Words:
     return _same(f"{cfg.loss.d_scale:g}") if cfg.loss.kind in TARGETED else NONE
 
 
@@ -56,8 +56,8 @@ def _optimizer(cfg: Config) -> Words:
 
 
 def _rates(cfg: Config) -> Words:
-    first = {"G": cfg.optimizer.lr_g, "D": cfg.optimizer.lr_d}
-    return _same(", ".join(f"{name} {cfg.optimizer.lr if rate is None else rate:g}" for name, rate in first.items()))
+    own = {"G": cfg.optimizer.lr_g, "D": cfg.optimizer.lr_d}
+    return _same(", ".join(f"{name} {cfg.optimizer.lr if rate is None else rate:g}" for name, rate in own.items()))
 
 
 def _schedule(cfg: Config) -> Words:
@@ -72,8 +72,8 @@ def _length(cfg: Config) -> Words:
 
 
 def _batch(cfg: Config) -> Words:
-    whole, portions = cfg.training.batch_size, cfg.training.accumulation
-    return _same(f"{whole}") if portions == 1 else (f"{whole} in {portions} portions", f"{whole}，分 {portions} 份")
+    size, portions = cfg.training.batch_size, cfg.training.accumulation
+    return _same(f"{size}") if portions == 1 else (f"{size} in {portions} portions", f"{size}，分 {portions} 份")
 
 
 def _updates(cfg: Config) -> Words:
@@ -87,11 +87,11 @@ def _average(cfg: Config) -> Words:
 
 
 def _terms(cfg: Config) -> Words:
-    """What else a loss is the sum of."""
-    told = [f"auxiliary {cfg.loss.auxiliary_weight:g}"] * cfg.model.auxiliary
-    told += [f"perceptual {cfg.loss.perceptual_weight:g}"] * bool(cfg.loss.perceptual_weight)
-    told += [f"texture {cfg.loss.texture_weight:g}"] * bool(cfg.loss.texture_weight)
-    return _same(", ".join(told)) if told else NONE
+    """The terms that are added to the adversarial loss."""
+    terms = [f"auxiliary {cfg.loss.auxiliary_weight:g}"] * cfg.model.auxiliary
+    terms += [f"perceptual {cfg.loss.perceptual_weight:g}"] * bool(cfg.loss.perceptual_weight)
+    terms += [f"texture {cfg.loss.texture_weight:g}"] * bool(cfg.loss.texture_weight)
+    return _same(", ".join(terms)) if terms else NONE
 
 
 def _clipping(cfg: Config) -> Words:
@@ -112,17 +112,16 @@ def _growth(cfg: Config) -> Words:
 
 
 def _augmentation(cfg: Config) -> Words:
-    told = [f"flip {cfg.data.flip}"] * (cfg.data.flip != "none") + [f"rotate ±{cfg.data.rotate:g}°"] * bool(
-        cfg.data.rotate
-    )
-    told += [f"jitter {cfg.data.jitter:g}"] * bool(cfg.data.jitter)
-    return _same(", ".join(told)) if told else NONE
+    changes = [f"flip {cfg.data.flip}"] * (cfg.data.flip != "none")
+    changes += [f"rotate ±{cfg.data.rotate:g}°"] * bool(cfg.data.rotate)
+    changes += [f"jitter {cfg.data.jitter:g}"] * bool(cfg.data.jitter)
+    return _same(", ".join(changes)) if changes else NONE
 
 
 ROWS: tuple[tuple[Words, Callable[[Config], Words]], ...] = (
     (("Loss", "损失"), _loss),
     (("Targets of D", "D 的目标"), _targets),
-    (("Weight of each half of D's loss", "D 损失各半的权重"), _halves),
+    (("Weight of each half of D's loss", "D 损失各半的权重"), _half_weight),
     (("Further terms", "其他损失项"), _terms),
     (("Optimiser", "优化器"), _optimizer),
     (("Gradient norm at most", "梯度范数上限"), _clipping),
