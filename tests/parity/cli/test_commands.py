@@ -4,87 +4,25 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
 import time
 from dataclasses import replace
+from importlib.metadata import packages_distributions, requires
 from pathlib import Path
 
+import numpy as np
 import pytest
+from packaging.requirements import Requirement
+from packaging.utils import canonicalize_name
 
+import parity.systems.golden
 from parity.__main__ import run
+from parity.cli.extras import IMPORTED
 from parity.systems.registry import registry
-
-MODELS = """
-import keras, torch
-from torch import nn
-
-def keras_net():
-    return keras.Sequential([
-        keras.Input((16, 16, 3)),
-        keras.layers.Conv2D(4, 5, strides=2, padding="same", name="conv"),
-        keras.layers.ReLU(name="relu"),
-        keras.layers.Flatten(),
-        keras.layers.Dense(2, name="head"),
-    ])
-
-class Subclassed(keras.Model):
-    def __init__(self):
-        super().__init__()
-        self.conv = keras.layers.Conv2D(4, 5, strides=2, padding="same")
-
-    def call(self, x):
-        return self.conv(x)
-
-class TorchNet(nn.Module):
-    def __init__(self, pads=(1, 2, 1, 2)):
-        super().__init__()
-        self.pad = nn.ZeroPad2d(pads)
-        self.first = nn.Conv2d(3, 4, 5, stride=2)
-        self.last = nn.Linear(4 * 8 * 8, 2)
-
-    def forward(self, x):
-        return self.last(torch.relu(self.first(self.pad(x))).flatten(1))
-
-def shifted():
-    return TorchNet((2, 2, 2, 2))
-
-class TorchConv(nn.Module):
-    def __init__(self):
-        super().__init__()
-        self.conv = nn.Conv2d(3, 4, 5, stride=2)
-
-    def forward(self, x):
-        return self.conv(nn.functional.pad(x, (1, 2, 1, 2)))
-
-def broken():
-    raise RuntimeError("no such file: weights.h5")
-
-def with_nan():
-    model = TorchNet()
-    with torch.no_grad():
-        model.last.bias[0] = float("nan")
-    return model
-"""
-
-
-@pytest.fixture(scope="module")
-def models(tmp_path_factory: pytest.TempPathFactory) -> str:
-    path = tmp_path_factory.mktemp("models") / "my_nets.py"
-    path.write_text(MODELS)
-    return str(path)
-
-
-def refused(arguments: list[str], capfd: pytest.CaptureFixture[str]) -> str:
-    """The one line that unusable input gets."""
-    capfd.readouterr()
-    assert run(arguments) == 2
-    captured = capfd.readouterr()
-    lines = [line for line in captured.err.splitlines() if not line.startswith("[")]
-    assert len(lines) == 1 and lines[0].startswith("parity: "), captured.err
-    assert "Traceback" not in captured.err + captured.out
-    return lines[0]
+from tests.parity.cli.error_lines import error_line
 
 
 def test_a_faithful_pair_exits_0(capfd: pytest.CaptureFixture[str], tmp_path: Path) -> None:
@@ -127,34 +65,34 @@ def test_list_names_every_pair(capfd: pytest.CaptureFixture[str]) -> None:
     assert capfd.readouterr().out.split() == [pair.name for pair in registry()]
 
 
-def test_compare_a_pair_of_ones_own(models: str, capfd: pytest.CaptureFixture[str]) -> None:
-    assert run(["compare", f"{models}:keras_net", f"{models}:TorchNet"]) == 0
-    assert "faithful: 1 of 1" in capfd.readouterr().out
-    assert run(["compare", f"{models}:keras_net", f"{models}:shifted"]) == 1
-    out = capfd.readouterr().out
-    assert "padding-alignment" in out and "F.pad(x, (1, 2, 1, 2))" in out and "first" in out
+@pytest.fixture
+def records(tmp_path: Path) -> Path:
+    """A folder with the quickest of the project's records."""
+    own = Path(parity.systems.golden.__file__).parent
+    shutil.copy(own / "specgan_spectrogram.npz", tmp_path)
+    return tmp_path
 
 
-def test_compare_builds_a_subclassed_model_from_input(models: str, capfd: pytest.CaptureFixture[str]) -> None:
-    arguments = ["compare", f"{models}:Subclassed", f"{models}:TorchConv"]
-    assert "not built" in refused(arguments, capfd)
-    assert run([*arguments, "--input", "2,16,16,3"]) == 0
-
-
-def test_compare_takes_a_mapping(models: str, tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
-    mapping = tmp_path / "map.yaml"
-    mapping.write_text("conv: first\nhead: last\n")
-    arguments = ["compare", f"{models}:keras_net", f"{models}:TorchNet", "--mapping", str(mapping)]
-    assert run(arguments) == 0
-    mapping.write_text("conv: nowhere\n")
-    assert "'nowhere'" in refused(arguments, capfd)
-    mapping.write_text("- conv\n")
-    assert "expected lines" in refused(arguments, capfd)
-
-
-def test_golden_passes_on_the_projects_own_records(capfd: pytest.CaptureFixture[str]) -> None:
-    assert run(["golden"]) == 0
+def test_golden_exits_0_for_records_that_both_frameworks_reproduce(
+    records: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    assert run(["golden", str(records)]) == 0
     assert "agree in Keras and torch" in capfd.readouterr().out
+
+
+def test_golden_exits_1_for_a_record_that_was_changed(records: Path) -> None:
+    file = records / "specgan_spectrogram.npz"
+    arrays = dict(np.load(file))
+    arrays["spectrogram"] = arrays["spectrogram"] * np.float32(1.1)
+    np.savez(file, **arrays)
+    assert run(["golden", str(records)]) == 1
+
+
+def test_golden_without_a_folder_checks_the_projects_own_records(monkeypatch: pytest.MonkeyPatch) -> None:
+    asked: list[Path | None] = []
+    monkeypatch.setattr(parity.systems.golden, "check", lambda folder: asked.append(folder) or [])
+    assert run(["golden"]) == 0
+    assert asked == [None]  # tests/parity/systems/golden checks these
 
 
 @pytest.mark.parametrize(
@@ -188,24 +126,7 @@ def test_golden_passes_on_the_projects_own_records(capfd: pytest.CaptureFixture[
     ids=lambda value: " ".join(value) if isinstance(value, list) else "",
 )
 def test_unusable_input_gets_one_line(arguments: list[str], expected: str, capfd: pytest.CaptureFixture[str]) -> None:
-    assert expected in refused(arguments, capfd)
-
-
-@pytest.mark.parametrize(
-    ("reference", "port", "options", "expected"),
-    [
-        ("keras_net", "nothing", [], "has no 'nothing'"),
-        ("keras_net", "broken", [], "no such file: weights.h5"),
-        ("TorchNet", "keras_net", [], "the reference comes first"),
-        ("keras_net", "with_nan", [], "NaN or infinity: last.bias"),
-        ("keras_net", "TorchNet", ["--input", "2,16"], "16, 16, 3"),
-        ("keras_net", "TorchNet", ["--input", "2,a"], "expected whole numbers"),
-    ],
-)
-def test_unusable_models_get_one_line(
-    reference: str, port: str, options: list[str], expected: str, models: str, capfd: pytest.CaptureFixture[str]
-) -> None:
-    assert expected in refused(["compare", f"{models}:{reference}", f"{models}:{port}", *options], capfd)
+    assert expected in error_line(arguments, capfd)
 
 
 @pytest.mark.parametrize("command", [[], ["verify"], ["compare"], ["report"], ["golden"], ["padding"], ["selftest"]])
@@ -214,6 +135,42 @@ def test_help_explains(command: list[str], capfd: pytest.CaptureFixture[str]) ->
     assert "Usage: parity" in capfd.readouterr().out
 
 
+def test_a_missing_package_is_one_line_that_names_its_extra(
+    monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    def fail(*_: object) -> None:
+        raise ModuleNotFoundError("No module named 'sklearn'", name="sklearn.metrics")
+
+    monkeypatch.setattr(parity.systems.golden, "check", fail)
+    assert "pip install 'parity-bridge[training]'" in error_line(["golden"], capfd)
+
+
+def test_a_missing_module_of_the_project_is_a_bug(monkeypatch: pytest.MonkeyPatch) -> None:
+    def fail(*_: object) -> None:
+        raise ModuleNotFoundError("No module named 'parity.gone'", name="parity.gone")
+
+    monkeypatch.setattr(parity.systems.golden, "check", fail)
+    with pytest.raises(ModuleNotFoundError):
+        run(["golden"])
+
+
+def test_every_package_of_the_extras_is_known_by_its_import_name() -> None:
+    optional = [Requirement(text) for text in requires("parity-bridge") or ()]
+    extras = {"verify", "runs", "export"}
+    wanted = {
+        canonicalize_name(requirement.name)
+        for requirement in optional
+        if requirement.marker and any(requirement.marker.evaluate({"extra": extra}) for extra in extras)
+    }
+    known = {
+        canonicalize_name(name)
+        for package in set().union(*IMPORTED.values())
+        for name in packages_distributions().get(package, ())
+    }
+    assert len(wanted) > 15 and wanted - known == set()
+
+
+@pytest.mark.slow
 def test_an_interrupted_report_leaves_nothing(tmp_path: Path) -> None:
     out = tmp_path / "report"
     process = subprocess.Popen(

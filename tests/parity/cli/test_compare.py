@@ -1,0 +1,125 @@
+"""``parity compare``: models of a user's own, and what cannot be compared."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+import pytest
+
+from parity.__main__ import run
+from tests.parity.cli.error_lines import error_line
+
+MODELS = """
+import keras, torch
+from torch import nn
+
+def keras_net():
+    return keras.Sequential([
+        keras.Input((16, 16, 3)),
+        keras.layers.Conv2D(4, 5, strides=2, padding="same", name="conv"),
+        keras.layers.ReLU(name="relu"),
+        keras.layers.Flatten(),
+        keras.layers.Dense(2, name="head"),
+    ])
+
+class Subclassed(keras.Model):
+    def __init__(self):
+        super().__init__()
+        self.conv = keras.layers.Conv2D(4, 5, strides=2, padding="same")
+
+    def call(self, x):
+        return self.conv(x)
+
+class TorchNet(nn.Module):
+    def __init__(self, pads=(1, 2, 1, 2)):
+        super().__init__()
+        self.pad = nn.ZeroPad2d(pads)
+        self.first = nn.Conv2d(3, 4, 5, stride=2)
+        self.last = nn.Linear(4 * 8 * 8, 2)
+
+    def forward(self, x):
+        return self.last(torch.relu(self.first(self.pad(x))).flatten(1))
+
+def shifted():
+    return TorchNet((2, 2, 2, 2))
+
+class TorchConv(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.conv = nn.Conv2d(3, 4, 5, stride=2)
+
+    def forward(self, x):
+        return self.conv(nn.functional.pad(x, (1, 2, 1, 2)))
+
+def broken():
+    raise RuntimeError("no such file: weights.h5")
+
+def with_nan():
+    model = TorchNet()
+    with torch.no_grad():
+        model.last.bias[0] = float("nan")
+    return model
+"""
+
+
+@pytest.fixture(scope="module")
+def models(tmp_path_factory: pytest.TempPathFactory) -> str:
+    path = tmp_path_factory.mktemp("models") / "my_nets.py"
+    path.write_text(MODELS)
+    return str(path)
+
+
+def test_compare_a_pair_of_ones_own(models: str, capfd: pytest.CaptureFixture[str]) -> None:
+    assert run(["compare", f"{models}:keras_net", f"{models}:TorchNet"]) == 0
+    assert "faithful: 1 of 1" in capfd.readouterr().out
+    assert run(["compare", f"{models}:keras_net", f"{models}:shifted"]) == 1
+    out = capfd.readouterr().out
+    assert "padding-alignment" in out and "F.pad(x, (1, 2, 1, 2))" in out and "first" in out
+
+
+def test_compare_builds_a_subclassed_model_from_input(models: str, capfd: pytest.CaptureFixture[str]) -> None:
+    arguments = ["compare", f"{models}:Subclassed", f"{models}:TorchConv"]
+    assert "not built" in error_line(arguments, capfd)
+    assert run([*arguments, "--input", "2,16,16,3"]) == 0
+
+
+def test_compare_takes_a_mapping(models: str, tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    mapping = tmp_path / "map.yaml"
+    mapping.write_text("conv: first\nhead: last\n")
+    arguments = ["compare", f"{models}:keras_net", f"{models}:TorchNet", "--mapping", str(mapping)]
+    assert run(arguments) == 0
+    mapping.write_text("conv: nowhere\n")
+    assert "'nowhere'" in error_line(arguments, capfd)
+    mapping.write_text("- conv\n")
+    assert "expected lines" in error_line(arguments, capfd)
+
+
+@pytest.mark.parametrize(
+    ("reference", "port", "options", "expected"),
+    [
+        ("keras_net", "nothing", [], "has no 'nothing'"),
+        ("keras_net", "broken", [], "no such file: weights.h5"),
+        ("TorchNet", "keras_net", [], "the reference comes first"),
+        ("keras_net", "with_nan", [], "NaN or infinity: last.bias"),
+        ("keras_net", "TorchNet", ["--input", "2,16"], "16, 16, 3"),
+        ("keras_net", "TorchNet", ["--input", "2,a"], "expected whole numbers"),
+    ],
+)
+def test_unusable_models_get_one_line(
+    reference: str, port: str, options: list[str], expected: str, models: str, capfd: pytest.CaptureFixture[str]
+) -> None:
+    assert expected in error_line(["compare", f"{models}:{reference}", f"{models}:{port}", *options], capfd)
+
+
+def test_models_are_imported_and_built_with_the_working_folder_on_the_path(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "own_parts.py").write_text("FILTERS = 4\n")
+    lazy = MODELS.replace("def keras_net():\n", "def keras_net():\n    import own_parts\n")
+    (tmp_path / "own_nets.py").write_text(lazy)
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(sys, "path", [folder for folder in sys.path if folder not in ("", str(tmp_path))])
+    before = list(sys.path)
+    assert run(["compare", "own_nets:keras_net", "own_nets:TorchNet", "--rungs", "structure"]) == 0
+    assert sys.path == before
