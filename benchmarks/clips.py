@@ -13,7 +13,7 @@ from typing import Any
 
 import numpy as np
 
-from benchmarks.processes import Player
+from benchmarks.processes import BenchmarkProcess
 from benchmarks.tables import Table, span
 from shared_impl.draws import Draws
 
@@ -47,14 +47,14 @@ def measure(jobs: Sequence[Job], runs: int, cores: int) -> list[Figures]:
     table = [Figures(job.name) for job in jobs]
     print("\rclips ", end="", file=sys.stderr, flush=True)
     with ExitStack() as stack:
-        players = {who: stack.enter_context(Player("benchmarks.clips", who, cores=cores)) for who in WHO}
+        processes = {who: stack.enter_context(BenchmarkProcess("benchmarks.clips", who, cores=cores)) for who in WHO}
         for job, figures in zip(jobs, table, strict=True):
-            for who, player in players.items():
-                player.ask(job.task)  # the first of its kind is a warm-up
+            for who, process in processes.items():
+                process.request(job.task)  # the first of its kind is a warm-up
                 figures.rates[who] = []
             for _ in range(runs):
-                for who, player in players.items():
-                    figures.rates[who].append(COUNT / player.ask(job.task))
+                for who, process in processes.items():
+                    figures.rates[who].append(COUNT / process.request(job.task))
     print("\rclips: done".ljust(60), file=sys.stderr)
     return table
 

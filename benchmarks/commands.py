@@ -20,7 +20,7 @@ from typing import NamedTuple
 from xml.etree import ElementTree
 
 from benchmarks.processes import environment, failed, pin
-from benchmarks.tables import Table, judged, span
+from benchmarks.tables import Table, goal_cell, span
 from parity.systems.training.registry import TRAINING
 
 OUT = "{out}"
@@ -114,8 +114,10 @@ def verdict_parts(path: Path) -> dict[str, float]:
     for verdict in json.loads(path.read_text(encoding="utf-8")):
         trains = set(verdict["rungs"]) & set(TRAINING)
         width = "training" if trains else "options, tiny" if ":" in verdict["name"] else "full width"
-        judged = {f"{width}: {name}": rung["seconds"] for name, rung in verdict["rungs"].items()}
-        for part, seconds in (judged | {f"{width}: tracing": verdict["seconds"] - sum(judged.values())}).items():
+        seconds_by_part = {f"{width}: {name}": rung["seconds"] for name, rung in verdict["rungs"].items()}
+        for part, seconds in (
+            seconds_by_part | {f"{width}: tracing": verdict["seconds"] - sum(seconds_by_part.values())}
+        ).items():
             parts[part] += seconds
     return dict(parts)
 
@@ -177,4 +179,4 @@ def _goal(figures: Figures) -> str:
     set_ = [(f"{goal:g} {unit}", value <= goal) for value, goal, unit in goals if goal is not None]
     if not set_:
         return ""
-    return judged("under " + " and ".join(name for name, _ in set_), all(met for _, met in set_))
+    return goal_cell("under " + " and ".join(name for name, _ in set_), all(met for _, met in set_))

@@ -1,9 +1,10 @@
-"""Who takes the training steps that are timed: ``python -m benchmarks.contestants FRAMEWORK WHO SYSTEM BATCH
-[section.key=value …]``.
+"""Processes that take the training steps that are timed.
+
+``python -m benchmarks.contestants FRAMEWORK WHO SYSTEM BATCH [section.key=value …]``
 
 Each runs in a process of its own, which answers a line of JSON to each line that it is given: ``steps N`` takes steps,
-``d_updates N`` (ours alone) updates of D, ``first NUMBER FILE`` writes what a first step sees, ``rates`` tells what the
-machine can do, ``memory`` the peak.
+``d_updates N`` (ours alone) updates of D, ``first NUMBER FILE`` writes losses and gradients of a first step, ``rates``
+measures the best rates of the machine, ``memory`` gives the peak.
 """
 
 from __future__ import annotations
@@ -88,13 +89,13 @@ def contestant(framework: str, who: str, system: str, batch: int, overrides: Seq
     return getattr(module, who.capitalize())(configuration(system, batch, overrides))
 
 
-def serve(player: Any, lines: Iterator[str]) -> Iterator[dict[str, Any]]:
+def serve(contestant: Any, lines: Iterator[str]) -> Iterator[dict[str, Any]]:
     """An answer to each command."""
     number = 0
     for line in lines:
         command, _, argument = line.strip().partition(" ")
         if command in ("steps", "d_updates"):
-            take = player.step if command == "steps" else player.d_update
+            take = contestant.step if command == "steps" else contestant.d_update
             start, busy = time.perf_counter(), time.process_time()
             for _ in range(int(argument)):
                 losses = take(number)
@@ -106,13 +107,13 @@ def serve(player: Any, lines: Iterator[str]) -> Iterator[dict[str, Any]]:
             }
         elif command == "first":
             which, _, file = argument.partition(" ")
-            np.savez(Path(file), **player.first(int(which)))
+            np.savez(Path(file), **contestant.first(int(which)))
             yield {"written": file}
         elif command == "rates":
-            yield player.rates()
+            yield contestant.rates()
         elif command == "memory":
             unit = 2**30 if sys.platform == "darwin" else 2**20
-            device, peak = player.accelerator()
+            device, peak = contestant.accelerator()
             main = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / unit
             yield {"gigabytes": main, "device": device, "device_gigabytes": peak}
         else:

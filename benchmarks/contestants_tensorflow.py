@@ -67,7 +67,7 @@ class Ours(_OnDevice):
             losses = trainer.joint_step(inputs, still, still)
         else:
             losses = trainer.discriminator_step(inputs, still) | trainer.generator_step(inputs, still)
-        return _seen(losses, (moment / (1 - self.config.optimizer.beta1) for moment in moments))
+        return _arrays(losses, (moment / (1 - self.config.optimizer.beta1) for moment in moments))
 
     def rates(self) -> dict[str, float]:
         """Of TensorFlow's convolution and of its matrix product, at the discriminator's layers."""
@@ -128,7 +128,7 @@ class Tutorial(_OnDevice):
             losses = self.loop.non_saturating(self.prepared(x), z)
         for rate, value in zip(rates, kept, strict=True):
             rate.assign(value)
-        return _seen(losses, self.loop.gradients())
+        return _arrays(losses, self.loop.gradients())
 
 
 def _weights(config: Config, name: str) -> list[Array]:
@@ -137,6 +137,6 @@ def _weights(config: Config, name: str) -> list[Array]:
     return [np.asarray(variable) for variable in network.trainable_variables]
 
 
-def _seen(losses: dict[str, Tensor], gradients: Iterable[Any]) -> dict[str, Array]:
-    told = {name: np.asarray(losses[name]) for name in ("d_loss", "g_loss")}
-    return told | {f"gradients/{i}": np.asarray(gradient) for i, gradient in enumerate(gradients)}
+def _arrays(losses: dict[str, Tensor], gradients: Iterable[Any]) -> dict[str, Array]:
+    arrays = {name: np.asarray(losses[name]) for name in ("d_loss", "g_loss")}
+    return arrays | {f"gradients/{i}": np.asarray(gradient) for i, gradient in enumerate(gradients)}

@@ -72,7 +72,7 @@ class Ours(_OnDevice):
             losses = trainer.joint_step(inputs, 0.0, 0.0)
         else:
             losses = trainer.discriminator_step(inputs, 0.0) | trainer.generator_step(inputs, 0.0)
-        return _seen(losses, (moment / (1 - self.config.optimizer.beta1) for moment in moments))
+        return _arrays(losses, (moment / (1 - self.config.optimizer.beta1) for moment in moments))
 
     def rates(self) -> dict[str, float]:
         """Of torch's convolution, channels last, and of its matrix product, at the discriminator's layers."""
@@ -142,7 +142,7 @@ class Tutorial(_OnDevice):
             losses = self.loop.non_saturating(self.prepared(x), z)
         for group, rate in zip(groups, rates, strict=True):
             group["lr"] = rate
-        return _seen(losses, self.loop.gradients())
+        return _arrays(losses, self.loop.gradients())
 
 
 def _weights(config: Config, name: str) -> list[Tensor]:
@@ -151,6 +151,6 @@ def _weights(config: Config, name: str) -> list[Tensor]:
     return list(network.parameters())
 
 
-def _seen(losses: dict[str, Tensor], gradients: Iterable[Tensor]) -> dict[str, Array]:
-    told = {name: np.asarray(losses[name].cpu()) for name in ("d_loss", "g_loss")}
-    return told | {f"gradients/{i}": gradient.detach().cpu().numpy() for i, gradient in enumerate(gradients)}
+def _arrays(losses: dict[str, Tensor], gradients: Iterable[Tensor]) -> dict[str, Array]:
+    arrays = {name: np.asarray(losses[name].cpu()) for name in ("d_loss", "g_loss")}
+    return arrays | {f"gradients/{i}": gradient.detach().cpu().numpy() for i, gradient in enumerate(gradients)}

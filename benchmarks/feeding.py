@@ -12,8 +12,8 @@ from statistics import median
 from typing import Any
 
 from benchmarks.contestants import FRAMEWORKS
-from benchmarks.processes import Player
-from benchmarks.tables import Table, judged
+from benchmarks.processes import BenchmarkProcess
+from benchmarks.tables import Table, goal_cell
 from shared_impl.config.presets import load
 from shared_impl.data.source_moments import moments_for_run
 from shared_impl.data.sources import open_source
@@ -55,12 +55,12 @@ def measure(jobs: Sequence[Job], runs: int, cores: int) -> list[Figures]:
     for job in jobs:
         print(f"\r{job.name} ", end="", file=sys.stderr, flush=True)
         figures = Figures(job.name)
-        with Player("benchmarks.feeding", job.framework, job.preset, cores=cores) as player:
-            player.ask(str(STEPS))
+        with BenchmarkProcess("benchmarks.feeding", job.framework, job.preset, cores=cores) as process:
+            process.request(str(STEPS))
             for _ in range(runs):
-                told = player.ask(str(STEPS))
-                figures.seconds.append(told["seconds"])
-                figures.waiting.append(told["waiting"])
+                times = process.request(str(STEPS))
+                figures.seconds.append(times["seconds"])
+                figures.waiting.append(times["waiting"])
         print(f"\r{job.name}: done".ljust(60), file=sys.stderr)
         table.append(figures)
     return table
@@ -73,12 +73,12 @@ def to_markdown(table: list[Figures]) -> str:
     for figures in table:
         share = median([waited / whole for waited, whole in zip(figures.waiting, figures.seconds, strict=True)])
         step = 1e3 * median(figures.seconds) / STEPS
-        rows.append((figures.name, f"{step:.1f}", f"{share:.1%}", judged(f"under {GOAL:.0%}", share < GOAL)))
+        rows.append((figures.name, f"{step:.1f}", f"{share:.1%}", goal_cell(f"under {GOAL:.0%}", share < GOAL)))
     return Table(note, ("preset:", "a step, ms", "waiting", "goal:"), rows).to_markdown()
 
 
 class Waiting:
-    """A stream whose reader's waiting is counted."""
+    """A stream that counts how long its reader waits."""
 
     def __init__(self, stream: Stream) -> None:
         self.stream, self.seconds = stream, 0.0

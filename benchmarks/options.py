@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from statistics import median
 
-from benchmarks.processes import BenchmarkFailed, Player
+from benchmarks.processes import BenchmarkFailed, BenchmarkProcess
 from benchmarks.tables import Table, span
 from benchmarks.training import BATCH, CONTESTANTS
 
@@ -47,20 +47,23 @@ class Figures:
 
 
 def measure(jobs: Sequence[Choice], runs: int, cores: int) -> list[Figures]:
-    """Every choice, in so many rounds. An option that does not work here is told as that."""
+    """Every choice, in so many rounds. An option that does not work here is listed as failing."""
     table = []
     for job in jobs:
         print(f"\r{job.name} ", end="", file=sys.stderr, flush=True)
         figures, steps = Figures(job.name), STEPS[job.system]
         words = (CONTESTANTS, job.framework, "ours", job.system, str(BATCH))
         try:
-            with Player(*words, cores=cores) as plain, Player(*words, OPTIONS[job.option], cores=cores) as chosen:
-                chosen.end_after(LONGEST)
-                plain.ask("steps 1")
-                figures.first = chosen.ask("steps 1")["seconds"]
+            with (
+                BenchmarkProcess(*words, cores=cores) as plain,
+                BenchmarkProcess(*words, OPTIONS[job.option], cores=cores) as chosen,
+            ):
+                chosen.kill_after(LONGEST)
+                plain.request("steps 1")
+                figures.first = chosen.request("steps 1")["seconds"]
                 for _ in range(runs):
-                    figures.without.append(plain.ask(f"steps {steps}")["seconds"] / steps)
-                    figures.within.append(chosen.ask(f"steps {steps}")["seconds"] / steps)
+                    figures.without.append(plain.request(f"steps {steps}")["seconds"] / steps)
+                    figures.within.append(chosen.request(f"steps {steps}")["seconds"] / steps)
         except BenchmarkFailed as failed:
             figures.failure = str(failed).strip().splitlines()[-1]
         print(f"\r{job.name}: done".ljust(80), file=sys.stderr)

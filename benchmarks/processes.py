@@ -1,4 +1,4 @@
-"""Processes that are measured: on so many cores, each with its frameworks told how many threads that makes."""
+"""Processes that are measured: kept to a number of cores, with as many threads in each framework."""
 
 from __future__ import annotations
 
@@ -14,11 +14,12 @@ from pathlib import Path
 from typing import Any, Self
 
 THREADS = ("OMP_NUM_THREADS", "TF_NUM_INTRAOP_THREADS", "TF_NUM_INTEROP_THREADS")
+ROOT = Path(__file__).resolve().parents[1]
 TAIL = 15  # lines of a failed process's output that are shown
 
 
 class BenchmarkFailed(RuntimeError):
-    """A measured process did not do its job, so that its figures mean nothing."""
+    """A measured process failed, so that there are no figures."""
 
 
 def environment(cores: int) -> dict[str, str]:
@@ -29,8 +30,8 @@ def environment(cores: int) -> dict[str, str]:
 def pin(process: int, cores: int, first: int = 0) -> None:
     """Keep a process on ``cores`` cores from the ``first`` on, where the system can and has them."""
     if hasattr(os, "sched_setaffinity"):
-        own = sorted(os.sched_getaffinity(0))
-        os.sched_setaffinity(process, own[first : first + cores] or own)
+        available = sorted(os.sched_getaffinity(0))
+        os.sched_setaffinity(process, available[first : first + cores] or available)
 
 
 def failed(name: str, status: int | None, log: Path) -> BenchmarkFailed:
@@ -39,12 +40,11 @@ def failed(name: str, status: int | None, log: Path) -> BenchmarkFailed:
     return BenchmarkFailed(f"{name}: exit status {status}\n{tail}")
 
 
-class Player:
+class BenchmarkProcess:
     """A Python module in a process that answers each line with a line of JSON; a context.
 
-    It keeps to ``cores`` cores from the ``first`` on; ``extra`` is added to its environment.
-
-    Players wait idle for their turn, so that two of them can be timed in alternation.
+    It keeps to ``cores`` cores from the ``first`` on; ``extra`` is added to its environment. Between requests it is
+    idle, so that two processes can be timed in alternation.
     """
 
     def __init__(
@@ -61,29 +61,30 @@ class Player:
                 stderr=log,
                 env={**environment(cores), **(extra or {})},
                 text=True,
+                cwd=ROOT,
             )
         pin(self._process.pid, cores, first)
 
-    def ask(self, line: str) -> Any:
-        """The answer to a line. Raises :class:`BenchmarkFailed`."""
-        self.tell(line)
-        return self.hear()
+    def request(self, line: str) -> Any:
+        """Send a line and wait for its answer. Raises :class:`BenchmarkFailed`."""
+        self.send(line)
+        return self.receive()
 
-    def end_after(self, seconds: float) -> None:
-        """End the process if it is still there then: whoever hears it will fail."""
+    def kill_after(self, seconds: float) -> None:
+        """Kill the process if it still runs then; a pending ``receive`` fails."""
         timer = threading.Timer(seconds, self._process.kill)
         timer.daemon = True
         timer.start()
 
-    def tell(self, line: str) -> None:
-        """Begin with what a line asks for."""
+    def send(self, line: str) -> None:
+        """Send a line without waiting for the answer."""
         assert self._process.stdin is not None
         with suppress(BrokenPipeError):
             self._process.stdin.write(f"{line}\n")
             self._process.stdin.flush()
 
-    def hear(self) -> Any:
-        """The answer to the last line. Raises :class:`BenchmarkFailed`."""
+    def receive(self) -> Any:
+        """Wait for the answer to the last line. Raises :class:`BenchmarkFailed`."""
         assert self._process.stdout is not None
         answer = self._process.stdout.readline()
         if not answer:

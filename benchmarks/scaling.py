@@ -1,7 +1,7 @@
-"""What a second process is worth: weak and strong scaling, and how much of a step goes by in communication.
+"""Weak and strong scaling by a second process, and the share of a step that is communication.
 
-Every process has a core of its own, and as many threads. Crews of one and of two wait for their turns. A crew of two
-also takes each step with gradients kept apart: what is missing then is communication.
+Every process has a core of its own, and as many threads. Groups of one and of two processes take turns. A group of two
+also takes each step without averaging gradients: the difference is communication.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from typing import Any
 import numpy as np
 
 from benchmarks.contestants import configuration, drawn
-from benchmarks.processes import Player
+from benchmarks.processes import BenchmarkProcess
 from benchmarks.tables import Table, span
 from parity.systems.distribution.engines import DDP, MULTI_WORKER, Engine, environments
 from shared_impl.training.replicas import IMPLEMENTATIONS
@@ -45,7 +45,7 @@ class Job:
         return f"scale {self.system} {self.framework}"
 
     @property
-    def crews(self) -> dict[str, tuple[int, int]]:
+    def groups(self) -> dict[str, tuple[int, int]]:
         """Processes, and the batch that they share: alone; twice the batch for two; the same batch for two."""
         share = SHARES[self.system]
         return {"alone": (1, share), "weak": (2, 2 * share), "strong": (2, share)}
@@ -56,7 +56,7 @@ JOBS = tuple(Job(framework, system) for system in SHARES for framework in KINDS)
 
 @dataclass
 class Figures:
-    """Seconds a step by crew, run by run; ``apart`` without communication."""
+    """Seconds a step by group, run by run; ``apart`` without communication."""
 
     name: str
     batches: dict[str, int]
@@ -68,35 +68,38 @@ def measure(jobs: Sequence[Job], runs: int, cores: int) -> list[Figures]:
     """Every job, in so many rounds. Raises BenchmarkFailed."""
     table = []
     for job in jobs:
-        figures = Figures(job.name, {crew: batch for crew, (_, batch) in job.crews.items()})
+        figures = Figures(job.name, {group: batch for group, (_, batch) in job.groups.items()})
         with ExitStack() as stack:
-            crews = {
-                crew: [stack.enter_context(player) for player in _crew(job, processes, batch)]
-                for crew, (processes, batch) in job.crews.items()
+            groups = {
+                group: [stack.enter_context(process) for process in _start_group(job, processes, batch)]
+                for group, (processes, batch) in job.groups.items()
             }
             for number in range(runs + 1):  # the first is a warm-up
                 print(f"\r{job.name}: round {number} of {runs} ", end="", file=sys.stderr, flush=True)
-                for crew, players in crews.items():
+                for group, processes in groups.items():
                     for kind, found in ((JOINED, figures.joined), (APART, figures.apart)):
-                        seconds = _together(players, kind)
+                        seconds = _seconds_a_step(processes, kind)
                         if number:
-                            found.setdefault(crew, []).append(seconds)
+                            found.setdefault(group, []).append(seconds)
         print(f"\r{job.name}: done".ljust(60), file=sys.stderr)
         table.append(figures)
     return table
 
 
-def _crew(job: Job, processes: int, batch: int) -> list[Player]:
+def _start_group(job: Job, processes: int, batch: int) -> list[BenchmarkProcess]:
     engine = Engine(job.framework, KINDS[job.framework], processes, processes)
     words = ("benchmarks.scaling", job.framework, job.system, str(batch))
-    return [Player(*words, cores=1, first=number, extra=extra) for number, extra in enumerate(environments(engine))]
+    return [
+        BenchmarkProcess(*words, cores=1, first=number, extra=extra)
+        for number, extra in enumerate(environments(engine))
+    ]
 
 
-def _together(players: list[Player], kind: str) -> float:
-    """Seconds a step; the crew is as fast as its slowest."""
-    for player in players:
-        player.tell(kind)
-    return max(player.hear()["seconds"] for player in players) / STEPS
+def _seconds_a_step(processes: list[BenchmarkProcess], kind: str) -> float:
+    """Seconds a step; a group is as fast as its slowest process."""
+    for process in processes:
+        process.send(kind)
+    return max(process.receive()["seconds"] for process in processes) / STEPS
 
 
 def to_markdown(table: list[Figures]) -> str:
@@ -116,22 +119,22 @@ def to_markdown(table: list[Figures]) -> str:
         "efficiency",
         "communication",
     )
-    rows = [_row(figures, crew) for figures in table for crew in ("weak", "strong")]
+    rows = [_row(figures, group) for figures in table for group in ("weak", "strong")]
     return Table(note, columns, rows).to_markdown()
 
 
-def _row(figures: Figures, crew: str) -> tuple[str, ...]:
-    alone, two = figures.joined["alone"], figures.joined[crew]
-    halves = 2.0 if crew == "strong" else 1.0
+def _row(figures: Figures, group: str) -> tuple[str, ...]:
+    alone, two = figures.joined["alone"], figures.joined[group]
+    halves = 2.0 if group == "strong" else 1.0
     efficiency = [100 * one / (halves * both) for one, both in zip(alone, two, strict=True)]
-    shares = [100 * (1 - without / both) for without, both in zip(figures.apart[crew], two, strict=True)]
-    sizes = (str(figures.batches["alone"]), str(figures.batches[crew]))
+    shares = [100 * (1 - without / both) for without, both in zip(figures.apart[group], two, strict=True)]
+    sizes = (str(figures.batches["alone"]), str(figures.batches[group]))
     times = (f"{1e3 * median(alone):.0f}", f"{1e3 * median(two):.0f}")
-    return figures.name, crew, *sizes, *times, f"{span(efficiency, 0)} %", f"{max(median(shares), 0):.0f} %"
+    return figures.name, group, *sizes, *times, f"{span(efficiency, 0)} %", f"{max(median(shares), 0):.0f} %"
 
 
 def serve(framework: str, system: str, batch: int, lines: Iterator[str]) -> Iterator[dict[str, float]]:
-    """Take steps, as each line has it, together with the other processes."""
+    """Take STEPS steps of the kind that each line names, together with the other processes."""
     config = configuration(system, batch, ["distribution.devices=cpu"])
     implementation = IMPLEMENTATIONS[framework]
     trainers, engine = (import_module(f"{implementation}.{name}") for name in ("trainer", "distribution"))
@@ -139,22 +142,22 @@ def serve(framework: str, system: str, batch: int, lines: Iterator[str]) -> Iter
         share = batch // replicas.processes
         x = drawn(config)[0][replicas.process * share : (replicas.process + 1) * share]
         batches = repeat({"x": x, "label": np.zeros(share, np.int64)})
-        players = {JOINED: trainers.Trainer(config, config.training.steps, None, replicas)}
-        players[APART] = _kept_apart(trainers.Trainer(config, config.training.steps, None, copy(replicas)))
+        trained = {JOINED: trainers.Trainer(config, config.training.steps, None, replicas)}
+        trained[APART] = _without_averaging(trainers.Trainer(config, config.training.steps, None, copy(replicas)))
         step = 0
         for line in lines:
             replicas.any(False)  # all begin together
             start = time.perf_counter()
             for _ in range(STEPS):
-                losses = players[line.strip()].step(step, batches)
+                losses = trained[line.strip()].step(step, batches)
                 step += 1
             for value in losses.values():
                 float(value)
             yield {"seconds": time.perf_counter() - start}
 
 
-def _kept_apart(trainer: Any) -> Any:
-    """The trainer, every device of which keeps its own gradients."""
+def _without_averaging(trainer: Any) -> Any:
+    """The trainer, every device of which uses its own gradients."""
     if hasattr(trainer, "joined"):
         trainer.joined = {network: network for network in trainer.joined}
     else:

@@ -29,6 +29,6 @@ def span(values: Sequence[float], digits: int = 2) -> str:
     return f"{median(values):.{digits}f} ({min(values):.{digits}f} … {max(values):.{digits}f})"
 
 
-def judged(goal: str, met: bool) -> str:
-    """A goal, and whether it was met."""
+def goal_cell(goal: str, met: bool) -> str:
+    """The table cell of a goal, and whether it was met."""
     return f"{goal}: met" if met else f"{goal}: **missed**"

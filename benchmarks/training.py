@@ -1,6 +1,6 @@
 """How fast the trainers train, beside a tutorial's loop in the same framework, and that both compute the same.
 
-Two processes wait for their turn: ours, the tutorial, ours, the tutorial; so what else the machine does meets both.
+The two processes take turns (ours, the tutorial, ours, the tutorial), so that other load on the machine affects both.
 """
 
 from __future__ import annotations
@@ -17,8 +17,8 @@ import numpy as np
 
 from benchmarks import flops
 from benchmarks.contestants import WHO, configuration
-from benchmarks.processes import Player
-from benchmarks.tables import Table, judged, span
+from benchmarks.processes import BenchmarkProcess
+from benchmarks.tables import Table, goal_cell, span
 
 CONTESTANTS = "benchmarks.contestants"
 BATCH = 64
@@ -83,22 +83,22 @@ def measure(jobs: Sequence[Match], runs: int, cores: int) -> list[Figures]:
         figures = Figures(job.name, job.framework, BATCH, flops.step(configuration(job.system, BATCH)))
         figures.rounding, figures.losses = first_steps(job, cores)
         with (
-            Player(CONTESTANTS, job.framework, "ours", job.system, str(BATCH), cores=cores) as ours,
-            Player(CONTESTANTS, job.framework, "tutorial", job.system, str(BATCH), cores=cores) as tutorial,
+            BenchmarkProcess(CONTESTANTS, job.framework, "ours", job.system, str(BATCH), cores=cores) as ours,
+            BenchmarkProcess(CONTESTANTS, job.framework, "tutorial", job.system, str(BATCH), cores=cores) as tutorial,
         ):
-            players = {"ours": ours, "tutorial": tutorial}
-            for player in players.values():
-                player.ask("steps 1")
+            contestants = {"ours": ours, "tutorial": tutorial}
+            for contestant in contestants.values():
+                contestant.request("steps 1")
             for number in range(1, runs + 1):
                 print(f"\r{job.name}: round {number} of {runs} ", end="", file=sys.stderr, flush=True)
-                for who, player in players.items():
-                    turn = player.ask(f"steps {job.steps}")
+                for who, contestant in contestants.items():
+                    turn = contestant.request(f"steps {job.steps}")
                     figures.seconds.setdefault(who, []).append(turn["seconds"] / job.steps)
                     figures.processor_seconds.setdefault(who, []).append(turn["processor_seconds"] / job.steps)
-            figures.memory = {who: player.ask("memory") for who, player in players.items()}
-            figures.rates = ours.ask("rates")
+            figures.memory = {who: contestant.request("memory") for who, contestant in contestants.items()}
+            figures.rates = ours.request("rates")
             if job.system in SHARES:
-                figures.d_update = [ours.ask("d_updates 1")["seconds"] for _ in range(runs + 1)][1:]
+                figures.d_update = [ours.request("d_updates 1")["seconds"] for _ in range(runs + 1)][1:]
                 figures.d_operations = flops.d_update(configuration(job.system, BATCH))
         print(f"\r{job.name}: {median(figures.ratios):.2f} times the tutorial".ljust(60), file=sys.stderr)
         table.append(figures)
@@ -107,16 +107,16 @@ def measure(jobs: Sequence[Match], runs: int, cores: int) -> list[Figures]:
 
 def first_steps(job: Match, cores: int) -> tuple[dict[str, float], dict[str, dict[str, float]]]:
     """Relative distance of each one's first gradients from float64, and the losses of each."""
-    seen: dict[str, list[dict[str, np.ndarray]]] = {}
+    first: dict[str, list[dict[str, np.ndarray]]] = {}
     with tempfile.TemporaryDirectory() as folder:
         for who in WHO:
             files = [Path(folder) / f"{who}-{number}.npz" for number in range(TRIES)]
-            with Player(CONTESTANTS, job.framework, who, job.system, str(CHECKED), cores=cores) as player:
+            with BenchmarkProcess(CONTESTANTS, job.framework, who, job.system, str(CHECKED), cores=cores) as contestant:
                 for number, file in enumerate(files):
-                    player.ask(f"first {number} {file}")
-            seen[who] = [dict(np.load(file)) for file in files]
-    losses = {who: {name: float(told[0][name]) for name in ("d_loss", "g_loss")} for who, told in seen.items()}
-    return {who: min(map(distance, seen[who], seen["exact"])) for who in ("ours", "tutorial")}, losses
+                    contestant.request(f"first {number} {file}")
+            first[who] = [dict(np.load(file)) for file in files]
+    losses = {who: {name: float(steps[0][name]) for name in ("d_loss", "g_loss")} for who, steps in first.items()}
+    return {who: min(map(distance, first[who], first["exact"])) for who in ("ours", "tutorial")}, losses
 
 
 def distance(got: dict[str, np.ndarray], expected: dict[str, np.ndarray]) -> float:
@@ -141,9 +141,9 @@ def to_markdown(table: list[Figures]) -> str:
         f"equal is what differs {SCATTER:g} times at most. Operations are counted from the layers; the best rate "
         "is the greater of the framework's own convolution and matrix product at the discriminator's layers."
     )
-    told = ("training:", "ours from float64", "tutorial from float64", "goal:", "peak memory, GB", "tutorial's")
+    columns = ("training:", "ours from float64", "tutorial from float64", "goal:", "peak memory, GB", "tutorial's")
     rates = ("GFLOP/s", "convolution", "matrix product", "share of the best")
-    proof = Table(note, told + rates, [_proof(figures) for figures in table])
+    proof = Table(note, columns + rates, [_proof(figures) for figures in table])
     shown = [speed.to_markdown(), proof.to_markdown()]
     if rows := [_share(figures) for figures in table if figures.d_update]:
         note = "An update of D alone, the penalty and its fakes included."
@@ -156,7 +156,7 @@ def to_markdown(table: list[Figures]) -> str:
 def _share(figures: Figures) -> tuple[str, ...]:
     rate, best = figures.d_operations / median(figures.d_update), max(figures.rates.values())
     goal = SHARES[figures.name.split()[1]]
-    verdict = judged(f"at least {goal:.0%}", rate / best >= goal)
+    verdict = goal_cell(f"at least {goal:.0%}", rate / best >= goal)
     return figures.name, span(figures.d_update), f"{rate / 1e9:.0f}", f"{rate / best:.0%}", verdict
 
 
@@ -164,16 +164,16 @@ def _speed(figures: Figures) -> tuple[str, ...]:
     rates = [[figures.batch / value for value in figures.seconds[who]] for who in ("ours", "tutorial")]
     processor = median(figures.processor_seconds["tutorial"]) / median(figures.processor_seconds["ours"])
     goal = GOALS[figures.framework]
-    verdict = judged(f"at least {goal:g}", median(figures.ratios) >= goal)
+    verdict = goal_cell(f"at least {goal:g}", median(figures.ratios) >= goal)
     return figures.name, *map(span, rates), span(figures.ratios), f"{processor:.2f}", verdict
 
 
 def _proof(figures: Figures) -> tuple[str, ...]:
     apart = [f"{figures.rounding[who]:.1e}" for who in ("ours", "tutorial")]
     peaks = [
-        f"{told['gigabytes'] if told['device_gigabytes'] is None else told['device_gigabytes']:.2f}"
-        for told in (figures.memory["ours"], figures.memory["tutorial"])
+        f"{memory['gigabytes'] if memory['device_gigabytes'] is None else memory['device_gigabytes']:.2f}"
+        for memory in (figures.memory["ours"], figures.memory["tutorial"])
     ]
     rate, best = figures.operations / median(figures.seconds["ours"]), max(figures.rates.values())
     rates = [f"{value / 1e9:.0f}" for value in (rate, figures.rates["convolution"], figures.rates["product"])]
-    return figures.name, *apart, judged("equal", figures.equal), *peaks, *rates, f"{rate / best:.0%}"
+    return figures.name, *apart, goal_cell("equal", figures.equal), *peaks, *rates, f"{rate / best:.0%}"

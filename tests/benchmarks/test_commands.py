@@ -99,20 +99,28 @@ def test_every_single_figure_goes_into_the_json(tmp_path, monkeypatch, capsys) -
     assert capsys.readouterr().out.startswith(body["machine"]["processor"])
 
 
-def test_players_wait_for_their_turn_and_their_end_is_told(tmp_path, monkeypatch):
+def test_processes_answer_in_turn_and_a_failing_one_is_reported(tmp_path, monkeypatch):
     (tmp_path / "echoing.py").write_text(
         "import json, sys\n"
         "for line in sys.stdin:\n"
-        "    assert line != 'die\\n', 'as told'\n"
+        "    assert line != 'die\\n', 'as requested'\n"
         "    print(json.dumps(line), flush=True)\n"
     )
     monkeypatch.setenv("PYTHONPATH", str(tmp_path))
-    with processes.Player("echoing", cores=1) as first, processes.Player("echoing", "b", cores=1) as second:
-        assert [player.ask(word) for word in ("x", "y") for player in (first, second)] == ["x\n", "x\n", "y\n", "y\n"]
+    with (
+        processes.BenchmarkProcess("echoing", cores=1) as first,
+        processes.BenchmarkProcess("echoing", "b", cores=1) as second,
+    ):
+        assert [player.request(word) for word in ("x", "y") for player in (first, second)] == [
+            "x\n",
+            "x\n",
+            "y\n",
+            "y\n",
+        ]
         with pytest.raises(
-            processes.BenchmarkFailed, match=r"echoing b: exit status 1\n(?s:.*)AssertionError: as told"
+            processes.BenchmarkFailed, match=r"echoing b: exit status 1\n(?s:.*)AssertionError: as requested"
         ):
-            second.ask("die")
+            second.request("die")
 
 
 def test_clips_are_the_same_work_for_all():

@@ -37,7 +37,7 @@ def test_the_tutorial_learns_what_the_trainer_learns(system, framework):
 
 
 @pytest.mark.parametrize("framework", contestants.FRAMEWORKS)
-def test_looking_at_the_first_step_moves_no_weight(framework):
+def test_a_first_step_changes_no_weight(framework):
     module = import_module(f"benchmarks.contestants_{framework}")
     for kind in (module.Ours, module.Tutorial):
         player = kind(tiny("dcgan"))
@@ -111,7 +111,7 @@ def test_waiting_is_counted_where_a_run_waits():
     assert feeding.to_markdown([feeding.Figures("feed", [1.0, 1.0], [0.2, 0.01])]).endswith("under 5%: **missed** |")
 
 
-def test_scaling_is_told_in_shares_of_what_would_be_perfect():
+def test_scaling_is_shown_as_efficiency():
     figures = scaling.Figures("scale dcgan torch", {"alone": 32, "weak": 64, "strong": 32})
     figures.joined = {"alone": [0.4, 0.4], "weak": [0.5, 0.5], "strong": [0.25, 0.25]}
     figures.apart = {"alone": [0.4, 0.4], "weak": [0.45, 0.45], "strong": [0.25, 0.25]}
@@ -121,16 +121,16 @@ def test_scaling_is_told_in_shares_of_what_would_be_perfect():
 
 
 @pytest.mark.parametrize("framework", contestants.FRAMEWORKS)
-def test_a_crew_of_two_takes_steps_together_and_apart(framework, monkeypatch):
+def test_a_group_of_two_takes_steps_together_and_apart(framework, monkeypatch):
     job = scaling.Job(framework, "dcgan")
     monkeypatch.setattr(scaling, "SHARES", {"dcgan": 1})
-    monkeypatch.setattr(scaling.Job, "crews", {"alone": (1, 1), "weak": (2, 2)})
+    monkeypatch.setattr(scaling.Job, "groups", {"alone": (1, 1), "weak": (2, 2)})
     (figures,) = scaling.measure([job], 1, 2)
     for kind in (figures.joined, figures.apart):
         assert kind.keys() == {"alone", "weak"} and all(times[0] > 0 for times in kind.values())
 
 
-def test_an_option_that_does_not_work_here_is_told_as_that(monkeypatch):
+def test_an_option_that_does_not_work_here_is_listed_as_failing(monkeypatch):
     monkeypatch.setattr(options, "STEPS", {"dcgan": 1})
     monkeypatch.setattr(options, "OPTIONS", {"impossible": "training.compile=maybe"})
     (figures,) = options.measure([options.Choice("torch", "dcgan", "impossible")], 1, 2)
