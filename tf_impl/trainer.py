@@ -113,8 +113,8 @@ class Trainer:
 
     @Replicas.on_every_device
     def generator_step(self, inputs: Inputs, lr: Tensor, made: _Recorded | None = None) -> Metrics:
-        """One update of G, on the images ``made`` ``[B, H, W, C]`` that it has made of the inputs, or on new ones."""
-        cfg, portions = self.config, self.config.training.accumulation
+        """One update of G, on the images ``made`` ``[B, H, W, C]`` that it has made of all inputs, or on new ones."""
+        cfg, portions = self.config, self.config.training.accumulation if made is None else 1
         parameters, found = list(self.g_optimizer.parameters.values()), []
         for i in range(portions):
             part = inputs.portion(i, portions)

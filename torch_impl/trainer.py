@@ -119,8 +119,8 @@ class Trainer:
         return _mean(found)
 
     def generator_step(self, inputs: Inputs, lr: float, made: Tensor | None = None) -> Metrics:
-        """One update of G, on the images ``made`` ``[B, C, H, W]`` that it has made of the inputs, or on new ones."""
-        cfg, portions = self.config, self.config.training.accumulation
+        """One update of G, on the images ``made`` ``[B, C, H, W]`` that it has made of all inputs, or on new ones."""
+        cfg, portions = self.config, self.config.training.accumulation if made is None else 1
         parameters, found = list(self.generator.parameters()), []
         for i in range(portions):
             part = inputs.portion(i, portions)

@@ -1,6 +1,4 @@
-"""A program of tests/implementations/test_distribution.py: the thread of the chief's last operation still drops its tensor while the
-networks go.
-"""
+"""A program of test_distribution.py: the thread of the last operation frees its tensor while networks are destroyed."""
 
 from __future__ import annotations
 

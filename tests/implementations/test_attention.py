@@ -1,9 +1,7 @@
-"""Self-attention: both implementations compute its definition, to any derivative, and never hold more of it than they say."""
+"""Self-attention: both implementations compute its definition and its derivatives, in as little memory as promised."""
 
 from __future__ import annotations
 
-import subprocess
-import sys
 from pathlib import Path
 
 import keras
@@ -17,12 +15,12 @@ import parity
 import tf_impl.initial_weights
 import torch_impl.initial_weights
 from parity.numerics import reference_ops
+from parity.systems import frameworks, worker_processes
 from shared_impl.draws import Draws
 from tf_impl.attention import SelfAttention as KerasAttention
 from tf_impl.layers import precision
 from torch_impl.attention import SelfAttention as TorchAttention
 
-ROOT = Path(__file__).resolve().parents[2]
 SAME = 1e-12  # relative; sums in another order round to 1e-15 here
 C, SHAPE = 16, (2, 5, 4, 16)
 
@@ -71,8 +69,8 @@ def test_a_network_of_free_size_attends():
     x = np.random.default_rng(0).standard_normal(SHAPE).astype("float32")
     whole = KerasAttention(C)
     whole.build(SHAPE)
-    for mine, theirs in zip(whole.weights, reference.weights, strict=True):
-        mine.assign(theirs)
+    for variable, value in zip(whole.weights, reference.weights, strict=True):
+        variable.assign(value)
     assert apart(reference(x), whole(x)) <= 1e-6
 
 
@@ -100,25 +98,25 @@ def test_gradients_agree_once_and_twice(rows, penalty, graph):
     given = first(x).requires_grad_()
     scalar = port(given).sin().sum()
     if penalty:
-        (slope,) = torch.autograd.grad(scalar, given, create_graph=True)
-        scalar = slope.square().sum()
+        (gradient,) = torch.autograd.grad(scalar, given, create_graph=True)
+        scalar = gradient.square().sum()
     found = dict(zip(dict(port.named_parameters()), torch.autograd.grad(scalar, list(port.parameters())), strict=True))
     function = tf.function(gradients_of) if graph else gradients_of
     got = function(reference, tf.constant(x), penalty)
     largest = max(float(g.abs().max()) for g in found.values())
-    for variable, slope in zip(reference.trainable_variables, got, strict=True):
+    for variable, gradient in zip(reference.trainable_variables, got, strict=True):
         name = "block." + variable.path.split("block/")[1].replace("/", ".").replace("kernel", "weight")
         expected = found[name].numpy()
         expected = expected.transpose(2, 3, 1, 0) if expected.ndim == 4 else expected
-        assert np.abs(slope - expected).max() <= SAME * largest, name  # the key's bias moves nothing: noise
+        assert np.abs(gradient - expected).max() <= SAME * largest, name  # the key's bias moves nothing: noise
 
 
-def test_the_paths_of_layers_inside_name_what_is_drawn():
+def test_initial_weights_depend_on_the_paths_of_inner_layers():
     reference, port, _ = pair()
     carried = nn.Sequential(TorchAttention(C).double())
     parity.copy_to_torch(reference, carried)
-    for (name, mine), theirs in zip(port.named_parameters(), carried.parameters(), strict=True):
-        assert torch.equal(mine, theirs), name
+    for (name, own), copied in zip(port.named_parameters(), carried.parameters(), strict=True):
+        assert torch.equal(own, copied), name
     other = nn.Sequential()
     other.add_module("renamed", TorchAttention(C).double())
     torch_impl.initial_weights.initialise(other, "net", "framework", Draws(3))
@@ -147,64 +145,56 @@ def test_a_wrong_number_of_channels_is_refused():
         KerasAttention(C).build((None, 5, 4, 8))
 
 
-MEMORY = """
-import sys
-from pathlib import Path
-import numpy as np
-implementation, mode, batch, rows = sys.argv[1], sys.argv[2], int(sys.argv[3]), int(sys.argv[4])
-x = np.random.default_rng(0).standard_normal((batch, 64, 64, 16)).astype("float32")
-if implementation == "tf":
-    import tensorflow as tf
-    from tf_impl.attention import SelfAttention
-    layer, given = SelfAttention(16, rows=rows), tf.constant(x)
-    layer.build(x.shape)
+def _print_memory_of_attention(implementation: str, mode: str, batch: int, rows: int) -> None:
+    """MiB by which the peak of this process grows as images of 64x64 positions pass."""
+    frameworks.compute_in(2)
+    x = np.random.default_rng(0).standard_normal((batch, 64, 64, C)).astype("float32")
+    if implementation == "tf":
+        layer = KerasAttention(C, rows=rows)
+        layer.build(x.shape)
+        forward, inputs = tf.function(layer), tf.constant(x)
 
-    def learn(x):
-        with tf.GradientTape() as tape:
-            scalar = tf.reduce_sum(tf.square(layer(x)))
-        return tape.gradient(scalar, [v.value for v in layer.trainable_variables])
+        @tf.function
+        def learn(x):
+            with tf.GradientTape() as tape:
+                loss = tf.reduce_sum(tf.square(layer(x)))
+            return tape.gradient(loss, [v.value for v in layer.trainable_variables])
+    else:
+        layer, inputs = TorchAttention(C, rows=rows), torch.from_numpy(x)
+        forward = torch.no_grad()(lambda x: layer(x.movedim(-1, 1)).square().sum())
 
-    run = tf.function(learn if mode == "train" else lambda x: layer(x))
-else:
-    import torch
-    from torch_impl.attention import SelfAttention
-    layer, given = SelfAttention(16, rows=rows), torch.from_numpy(np.moveaxis(x, -1, 1).copy())
+        def learn(x):
+            layer(x.movedim(-1, 1)).square().sum().backward()
 
-    def run(x):
-        with torch.set_grad_enabled(mode == "train"):
-            scalar = layer(x).square().sum()
-        if mode == "train":
-            scalar.backward()
-
-run(given[:1, :8, :8] if implementation == "tf" else given[:1, :, :8, :8])
+    run = learn if mode == "train" else forward
+    run(inputs[:1, :8, :8])
+    before = _peak()
+    run(inputs)
+    print((_peak() - before) // 1024)
 
 
-def peak():  # unlike getrusage's, which begins with that of the process that started this one
+def _peak() -> int:
+    """Unlike getrusage's, it does not begin with that of the process that started this one."""
     return int(Path("/proc/self/status").read_text().partition("VmHWM:")[2].split()[0])
 
 
-before = peak()
-run(given)
-print((peak() - before) // 1024)
-"""
-
-
-def per_sample(implementation, mode, rows=1024):
+def mib_per_sample(folder, implementation, mode, rows=1024):
     """MiB of a fresh process's peak that each sample of 64x64 positions costs."""
-    few, many = (_peak(implementation, mode, batch, rows) for batch in (2, 8))
-    return (many - few) / 6
+    few, many = (_mib(folder, implementation, mode, batch, rows) for batch in (1, 4))
+    return (many - few) / 3
 
 
-def _peak(implementation, mode, batch, rows):
-    command = [sys.executable, "-c", MEMORY, implementation, mode, str(batch), str(rows)]
-    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
-    assert done.returncode == 0, done.stderr[-2000:]
-    return int(done.stdout.split()[-1])
+def _mib(folder, *arguments):
+    log = folder / "-".join(map(str, arguments))
+    process = worker_processes.start(_print_memory_of_attention, *arguments, environment={}, without=(), log=log)
+    process.join()
+    assert process.exitcode == 0, log.read_text()[-2000:]
+    return int(log.read_text().split()[-1])
 
 
 @pytest.mark.parametrize("implementation", ["tf", "torch"])
-def test_no_more_than_a_block_is_held_in_evaluation_and_one_matrix_in_training(implementation):
-    """Of 64 MiB a sample: a block of 1024 rows is 16 MiB; its logits, its weights and the slopes of both are held."""
-    assert per_sample(implementation, "evaluate") < 3 * 16
-    assert per_sample(implementation, "train") < 64 + 5 * 16
-    assert per_sample(implementation, "evaluate", rows=4096) > 3 * 16, "the whole matrix at once would show"
+def test_evaluation_holds_one_block_of_weights_and_training_one_matrix(implementation, tmp_path):
+    """Of 64 MiB a sample: a block of 1024 rows is 16 MiB; its logits, its weights and both gradients are held."""
+    assert mib_per_sample(tmp_path, implementation, "evaluate") < 3 * 16
+    assert mib_per_sample(tmp_path, implementation, "train") < 64 + 5 * 16
+    assert mib_per_sample(tmp_path, implementation, "evaluate", rows=4096) > 3 * 16, "a whole matrix would show"

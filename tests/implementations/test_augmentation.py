@@ -92,7 +92,7 @@ def defined(cfg, images, numbers):
 @pytest.mark.parametrize(
     "options", [EVERYTHING, {"flip": "both"}, {"flip": "vertical"}, {"rotate": 180.0}, {"jitter": 0.9}], ids=str
 )
-def test_each_house_does_as_defined(implementation, options, channels):
+def test_each_implementation_computes_the_definition(implementation, options, channels):
     cfg, images = DataConfig(**options), pictures(7, 12, 9, channels)
     np.testing.assert_allclose(
         implementation(cfg, images, drawn(7)), defined(cfg, images, drawn(7)), rtol=0, atol=ROUNDING
@@ -100,7 +100,7 @@ def test_each_house_does_as_defined(implementation, options, channels):
 
 
 @pytest.mark.parametrize("shape", [(5, 64, 64, 3), (5, 33, 20, 1)])
-def test_both_houses_agree_to_the_last_digits(shape):
+def test_both_implementations_agree_to_rounding(shape):
     cfg, images = DataConfig(**EVERYTHING), pictures(*shape)
     for step in range(3):
         found = [implementation(cfg, images, drawn(5, step)) for implementation in (in_tensorflow, in_torch)]
@@ -108,7 +108,7 @@ def test_both_houses_agree_to_the_last_digits(shape):
 
 
 @IMPLEMENTATIONS
-def test_nothing_switched_on_changes_nothing(implementation):
+def test_without_options_images_stay_as_they_are(implementation):
     assert np.array_equal(implementation(DataConfig(), images := pictures(), drawn(7)), images)
 
 
@@ -121,7 +121,7 @@ def test_nothing_switched_on_changes_nothing(implementation):
         ("both", lambda a: [a[0, ::-1, ::-1], a[1, :, ::-1], a[2, ::-1], a[3]]),
     ],
 )
-def test_a_flip_is_decided_by_a_number_below_a_half(implementation, flip, expected):
+def test_an_image_is_flipped_if_its_number_is_below_a_half(implementation, flip, expected):
     images, numbers = pictures(4, 6, 5, 3), np.full((4, AUGMENTATION), 0.5)
     numbers[:2, 0] = numbers[[0, 2], 1] = np.nextafter(0.5, 0)
     assert np.array_equal(implementation(DataConfig(flip=flip), images, numbers), np.stack(expected(images)))
@@ -142,7 +142,7 @@ def numbers_for(angle, most):
 
 @IMPLEMENTATIONS
 @pytest.mark.parametrize("angle", [-150, -33, 7, 90])
-def test_a_turn_is_scipys_and_pillows(implementation, angle):
+def test_a_rotation_equals_scipys_and_pillows(implementation, angle):
     """Positive angles are counter-clockwise, the centre stays, and the edge is repeated outside."""
     image = pictures(1, 15, 15, 1)
     found = implementation(DataConfig(rotate=180.0), image, numbers_for(angle, 180.0))[0, ..., 0]
@@ -159,14 +159,14 @@ def test_a_turn_is_scipys_and_pillows(implementation, angle):
 
 
 @IMPLEMENTATIONS
-def test_a_quarter_turn_is_exact(implementation):
+def test_a_rotation_by_90_degrees_is_exact(implementation):
     image = pictures(1, 8, 8, 3)
     found = implementation(DataConfig(rotate=180.0), image, numbers_for(90, 180.0))
     np.testing.assert_allclose(found[0], np.rot90(image[0]), rtol=0, atol=1e-12)
 
 
 @IMPLEMENTATIONS
-def test_jitter_is_pillows(implementation):
+def test_jitter_equals_pillows(implementation):
     """Each enhancement by itself, on grey levels: Pillow rounds after each, and rounds the mean, thus two levels."""
     levels = RANDOM.randint(30, 226, (1, 16, 16, 3)).astype(np.uint8)
     for column, enhance in ((3, ImageEnhance.Brightness), (4, ImageEnhance.Contrast), (5, ImageEnhance.Color)):
@@ -195,13 +195,13 @@ def test_values_stay_within_the_range_of_images(implementation):
 
 
 @IMPLEMENTATIONS
-def test_a_sample_is_changed_the_same_in_any_company(implementation):
+def test_an_image_is_augmented_independently_of_its_batch(implementation):
     cfg, images, numbers = DataConfig(**EVERYTHING), pictures(), drawn(7)
     whole = implementation(cfg, images, numbers)
     np.testing.assert_allclose(implementation(cfg, images[3:5], numbers[3:5]), whole[3:5], rtol=0, atol=ROUNDING)
 
 
-def test_a_graph_does_the_same():
+def test_a_tensorflow_graph_gives_the_eager_images():
     cfg, images = DataConfig(**EVERYTHING), pictures()
     traced = tf.function(
         lambda x, n: tf_impl.augmentation.augment(cfg, x, n),
@@ -222,7 +222,7 @@ def test_float32_stays_float32(implementation):
     np.testing.assert_allclose(found, exact, rtol=0, atol=1e-4)  # a coordinate of 12 pixels in float32, times contrast
 
 
-def test_nothing_learns_through_it():
+def test_no_gradient_passes_through_augmentation():
     cfg, images = DataConfig(**EVERYTHING), pictures()
     variable = tf.Variable(images)
     with tf.GradientTape() as tape:

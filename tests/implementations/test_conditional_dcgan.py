@@ -40,7 +40,7 @@ def test_the_generators_make_images_of_any_size(size):
 
 @pytest.mark.parametrize("batchnorm", [True, False])
 @pytest.mark.parametrize("way", WAYS)
-def test_the_discriminators_are_told_the_class_or_name_it(way, batchnorm):
+def test_discriminators_take_the_class_or_return_its_logits(way, batchnorm):
     options = {**NARROW, "ndf": 2, "image_size": 32, "label": way, "batchnorm_d": batchnorm, "attention_d": (8,)}
     reference, twin = (
         implementation.ConditionalDCGANDiscriminator(**options) for implementation in (tf_impl, torch_impl)
@@ -53,8 +53,8 @@ def test_the_discriminators_are_told_the_class_or_name_it(way, batchnorm):
             assert (tuple(score.shape), tuple(named.shape)) == ((2,), (2, 3))
         return
     for judge in (
-        lambda told: reference([images, told]).numpy(),
-        lambda told: twin(given, _long(told)).detach().numpy(),
+        lambda classes: reference([images, classes]).numpy(),
+        lambda classes: twin(given, _long(classes)).detach().numpy(),
     ):
         twin.eval()
         assert judge(label).shape == (2,)
@@ -63,7 +63,7 @@ def test_the_discriminators_are_told_the_class_or_name_it(way, batchnorm):
 
 
 @pytest.mark.parametrize("scales", [2, 3])
-def test_several_scales_judge_ever_smaller_images(scales):
+def test_each_scale_scores_images_of_half_the_size(scales):
     options = {**NARROW, "ndf": 1, "image_size": 128, "scales": scales}
     reference, twin = (
         implementation.ConditionalDCGANDiscriminator(**options) for implementation in (tf_impl, torch_impl)
@@ -80,7 +80,7 @@ def test_several_scales_judge_ever_smaller_images(scales):
     assert np.abs(same - expected).max() > 0.1, "SAME pads one side only and does not count it"
 
 
-def test_the_baseline_is_the_default_and_its_label_map_is_large():
+def test_default_options_are_the_baseline_with_its_large_label_map():
     model = ConditionalDCGANConfig()
     twin = torch_impl.build(model, "discriminator")
     assert twin.scale_0.label_planes.embedding.weight.shape == (6, 65536)
@@ -89,7 +89,7 @@ def test_the_baseline_is_the_default_and_its_label_map_is_large():
 
 
 @pytest.mark.parametrize(
-    ("options", "told"),
+    ("options", "message"),
     [
         (
             {"attention_at": (7,)},
@@ -102,15 +102,15 @@ def test_the_baseline_is_the_default_and_its_label_map_is_large():
         ({"image_size": 100}, "32, 64, 128 or 256"),
     ],
 )
-def test_what_cannot_be_is_refused_with_what_can(options, told):
+def test_invalid_options_are_rejected_with_advice(options, message):
     from shared_impl.config.presets import checked
 
     with pytest.raises(ConfigError) as refused:
         checked(ConditionalDCGANConfig, options, where="here")
-    assert told in str(refused.value) and "\n" not in str(refused.value)
+    assert message in str(refused.value) and "\n" not in str(refused.value)
 
 
-def test_a_saved_network_comes_back_without_any_class_of_this_project_but_its_layers(tmp_path):
+def test_a_saved_network_loads_with_the_layers_of_this_project_alone(tmp_path):
     network = tf_impl.ConditionalDCGANGenerator(nz=4, image_size=32, ngf=1, attention_at=(8,), **NARROW)
     network.save(tmp_path / "g.keras")
     again = tf.keras.models.load_model(tmp_path / "g.keras")

@@ -1,4 +1,4 @@
-"""Many processes, started as users start them: the same run as one, and an end within seconds when one of them dies."""
+"""Many processes train as one does, and all end, each with a message, when one of them dies."""
 
 from __future__ import annotations
 
@@ -18,7 +18,6 @@ import pytest
 from PIL import Image
 
 from parity.systems.conversion import to_keras
-from parity.systems.distribution.engines import DDP, Engine, environments
 from parity.systems.distribution.unsynchronised import slice_statistics
 from shared_impl.cli.main import run
 from shared_impl.config.presets import ConfigError, load
@@ -29,21 +28,22 @@ from shared_impl.training.rendezvous import is_listening
 from shared_impl.training.replicas import validate_even_split
 from tests.implementations.worker_groups import (
     IMPLEMENTATIONS,
-    PATIENCE,
+    LIMIT,
     ROOT,
     SMALL,
-    Crew,
-    await_step,
-    crew,
-    final,
+    WorkerGroup,
+    final_state,
     logged,
+    paused,
+    start_training,
+    worker_environments,
 )
 from torch_impl.checkpoints import state
 from torch_impl.trainer import Trainer
 
 SAME = 1e-10  # relative, of the largest in an array; sums in another order round to 1e-14 here
-SECONDS = 20.0  # in which all workers must have ended once one has
 RUN = Path("runs/0001-dcgan_tiny")
+pytestmark = pytest.mark.processes
 
 
 @pytest.fixture(autouse=True)
@@ -56,22 +56,22 @@ def command(implementation, *words):
     return run(implementation, import_module(f"{implementation}.__main__").load_framework, ["train", *words])
 
 
-def alone(implementation, folder, *words, **environment):
-    """One process."""
+def run_alone(implementation, folder, *words, **environment):
+    """The exit status and stderr of one process, started as a user starts it."""
     done = subprocess.run(
         [sys.executable, "-m", implementation, "train", *words],
         cwd=folder,
         env={**os.environ, "PYTHONPATH": str(ROOT), "TF_CPP_MIN_LOG_LEVEL": "3", **environment},
         capture_output=True,
         text=True,
-        timeout=PATIENCE,
+        timeout=LIMIT,
         check=False,
     )
     return done.returncode, done.stderr
 
 
-def same(got, expected):
-    """Whether two states agree."""
+def assert_same_state(got, expected):
+    """Two states agree up to the order of sums."""
     assert got.keys() == expected.keys()
     for name, array in expected.items():
         assert np.abs(got[name] - array).max() <= SAME * max(np.abs(array).max(), 1e-30), name
@@ -81,39 +81,37 @@ SYNCHRONISED = [*SMALL, "training.steps=4", "training.ema=0.9", "distribution.sy
 
 
 @pytest.mark.parametrize("implementation", IMPLEMENTATIONS)
-def test_two_processes_train_as_one_does_and_each_goes_on_with_the_others_run(implementation, tmp_path):
+def test_two_processes_train_as_one_does_and_each_resumes_the_others_run(implementation, tmp_path):
     assert command(implementation, *SYNCHRONISED) == 0
-    reference = tmp_path / RUN
+    reference, two = tmp_path / RUN, tmp_path / "two" / RUN.name
     assert len(logged(reference)) == 4
-    assert crew(implementation, tmp_path, *SYNCHRONISED, "runs.folder=two", "training.steps=2").ended(PATIENCE) == [
-        0,
-        0,
-    ]
-    two = tmp_path / "two" / RUN.name
+    workers = start_training(implementation, tmp_path, *SYNCHRONISED, "runs.folder=two", "training.steps=2")
+    assert workers.statuses() == [0, 0], workers.last_lines()
     assert command(implementation, str(two), "--resume", "training.steps=3") == 0
-    again = crew(implementation, tmp_path, str(two), "--resume", "training.steps=4")
-    assert again.ended(PATIENCE) == [0, 0], [again.told(i) for i in (0, 1)]
+    resumed = start_training(implementation, tmp_path, str(two), "--resume", "training.steps=4")
+    assert resumed.statuses() == [0, 0], resumed.last_lines()
     for a, b in zip(logged(reference), logged(two), strict=True):
         assert b == pytest.approx(a, rel=SAME)
-    same(final(two), final(reference))
+    assert_same_state(final_state(two), final_state(reference))
 
 
 @pytest.mark.parametrize("implementation", IMPLEMENTATIONS)
-def test_what_is_saved_is_the_average_of_all_devices_running_statistics(implementation, tmp_path):
+def test_running_statistics_are_saved_as_the_average_of_all_devices(implementation, tmp_path):
     """Without synchronised batch norm each device has its own: as one process that normalises each one's rows alone."""
     words = [*SMALL, "training.steps=2"]
-    assert crew(implementation, tmp_path, *words).ended(PATIENCE) == [0, 0]
+    assert start_training(implementation, tmp_path, *words).statuses() == [0, 0]
     config = load(words[0], words[1:])
     trainer = slice_statistics(Trainer(config, 2), 2)
     with Stream(open_source(config.data, config.model), config.training.batch_size, config.training.seed) as batches:
         for step in range(2):
             trainer.step(step, batches)
-    saved = final(tmp_path / RUN)
-    same(saved if implementation == "tf_impl" else to_keras(saved, config), to_keras(state(trainer), config))
+    saved = final_state(tmp_path / RUN)
+    saved = saved if implementation == "tf_impl" else to_keras(saved, config)
+    assert_same_state(saved, to_keras(state(trainer), config))
 
 
 @pytest.mark.parametrize("process", [0, 1])
-def test_a_worker_gives_each_of_its_devices_a_part_however_they_are_numbered(process):
+def test_each_device_of_a_worker_gets_its_part_though_replicas_are_numbered_over_all_workers(process):
     """TensorFlow numbers the devices of several workers on; GPUs are stood in for."""
     from tf_impl.distribution import Replicas
 
@@ -126,7 +124,7 @@ def test_a_worker_gives_each_of_its_devices_a_part_however_they_are_numbered(pro
     assert replicas.rows(np.arange(8)) == [[4 * process, 4 * process + 1], [4 * process + 2, 4 * process + 3]]
 
 
-def test_torchrun_starts_what_this_is_made_for(tmp_path):
+def test_a_run_under_torchrun_is_the_run_of_one_process(tmp_path):
     words = [*SYNCHRONISED, "training.accumulation=2"]
     assert command("torch_impl", *words, "runs.folder=one") == 0
     launcher = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2"]
@@ -136,119 +134,119 @@ def test_torchrun_starts_what_this_is_made_for(tmp_path):
         env={**os.environ, "PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1"},
         capture_output=True,
         text=True,
-        timeout=PATIENCE,
+        timeout=LIMIT,
         check=False,
     )
     assert done.returncode == 0, done.stderr
-    assert done.stdout.strip() == str(RUN), "one process tells the folder"
-    same(final(tmp_path / RUN), final(tmp_path / "one" / RUN.name))
+    assert done.stdout.strip() == str(RUN), "only one process prints the folder"
+    assert_same_state(final_state(tmp_path / RUN), final_state(tmp_path / "one" / RUN.name))
 
 
-LONG = [*SMALL, "training.steps=60", "runs.checkpoint_every=10", "runs.sample_every=1000", "training.ema=0.9"]
+STOPPED = 6  # the step after which a worker is stopped, two after a checkpoint
+LONG = [*SMALL, "training.steps=9", "runs.checkpoint_every=4", "runs.sample_every=1000", "training.ema=0.9"]
+ENDLESS = [*LONG, "training.steps=100000"]
 
 
 @pytest.fixture(scope="module")
 def uninterrupted(tmp_path_factory):
-    """By implementation, the state of two processes' whole run, made when first asked for."""
-    made = {}
+    """By implementation, the state at the end of a run of two processes, made once."""
+    states = {}
 
     def of(implementation):
-        if implementation not in made:
+        if implementation not in states:
             folder = tmp_path_factory.mktemp(implementation)
-            assert crew(implementation, folder, *LONG).ended(PATIENCE) == [0, 0]
-            made[implementation] = final(folder / RUN)
-        return made[implementation]
+            assert start_training(implementation, folder, *LONG).statuses() == [0, 0]
+            states[implementation] = final_state(folder / RUN)
+        return states[implementation]
 
     return of
 
 
 @pytest.mark.parametrize("victim", [0, 1], ids=["chief", "other"])
 @pytest.mark.parametrize("implementation", IMPLEMENTATIONS)
-def test_a_killed_worker_ends_the_run_which_then_goes_on_to_the_same_result(
-    implementation, victim, tmp_path, uninterrupted
-):
-    workers = crew(implementation, tmp_path, *LONG)
-    await_step(workers, tmp_path / RUN, 25)
-    workers.processes[victim].send_signal(signal.SIGKILL)
-    statuses, other = workers.ended(SECONDS), 1 - victim
+def test_a_killed_worker_ends_the_run_which_resumes_to_the_same_state(implementation, victim, tmp_path, uninterrupted):
+    """The other worker reports the loss long before ``distribution.timeout``."""
+    workers = start_training(implementation, tmp_path, *LONG, pauses={victim: STOPPED})
+    workers.wait_for(paused(tmp_path, victim).exists, f"step {STOPPED}")
+    workers.signal(victim, signal.SIGKILL)
+    statuses, other = workers.statuses(), 1 - victim
     assert statuses[victim] == -signal.SIGKILL and statuses[other] == 1
-    assert f"lost worker {victim} of 2" in workers.told(other) and "--resume" in workers.told(other)
+    assert f"lost worker {victim} of 2" in workers.messages(other) and "--resume" in workers.messages(other)
     assert "Traceback" not in workers.logs[other].read_text()
-    again = crew(implementation, tmp_path, str(RUN), "--resume")
-    assert again.ended(PATIENCE) == [0, 0], [again.told(i) for i in (0, 1)]
+    resumed = start_training(implementation, tmp_path, str(RUN), "--resume")
+    assert resumed.statuses() == [0, 0], resumed.last_lines()
     for name, array in uninterrupted(implementation).items():
-        np.testing.assert_array_equal(final(tmp_path / RUN)[name], array, err_msg=name)
+        np.testing.assert_array_equal(final_state(tmp_path / RUN)[name], array, err_msg=name)
 
 
-def test_a_thread_of_the_engine_that_is_late_does_not_hold_up_the_end(tmp_path):
-    workers = Crew([], [])
-    for environment in environments(Engine("torch", DDP, 2, 2)):
-        workers.join(["tests.implementations.late_thread"], tmp_path, environment)
-    assert workers.ended(PATIENCE) == [0, 0], workers.said()
+def test_processes_end_though_a_gloo_thread_still_frees_a_tensor(tmp_path):
+    workers = WorkerGroup()
+    for environment in worker_environments("torch_impl"):
+        workers.start_program(["tests.implementations.late_thread"], tmp_path, environment)
+    assert workers.statuses() == [0, 0], workers.last_lines()
 
 
 @pytest.mark.parametrize("implementation", IMPLEMENTATIONS)
 def test_ctrl_c_at_any_worker_saves_and_ends_all(implementation, tmp_path):
-    workers = crew(implementation, tmp_path, *LONG, "training.steps=100000")
-    await_step(workers, tmp_path / RUN, 12)
-    workers.processes[1].send_signal(signal.SIGINT)
-    assert workers.ended(SECONDS) == [130, 130]
+    workers = start_training(implementation, tmp_path, *ENDLESS)
+    workers.wait_for(lambda: len(logged(tmp_path / RUN)) >= 2, "two steps")
+    workers.signal(1, signal.SIGINT)
+    assert workers.statuses() == [130, 130], workers.last_lines()
     for worker in (0, 1):
-        assert "interrupted: saved at step" in workers.told(worker)
+        assert "interrupted: saved at step" in workers.messages(worker)
     steps = len(logged(tmp_path / RUN))
     assert command(implementation, str(RUN), "--resume", f"training.steps={steps + 1}") == 0
 
 
 @pytest.mark.parametrize("implementation", IMPLEMENTATIONS)
-def test_a_worker_that_stands_still_does_not_hold_up_the_others_for_ever(implementation, tmp_path):
-    workers = crew(implementation, tmp_path, *LONG, "training.steps=100000", "distribution.timeout=4")
-    await_step(workers, tmp_path / RUN, 5)
-    workers.processes[1].send_signal(signal.SIGSTOP)
+def test_a_worker_that_hangs_ends_the_others_after_the_timeout(implementation, tmp_path):
+    workers = start_training(implementation, tmp_path, *ENDLESS, "distribution.timeout=8")
+    workers.wait_for(lambda: len(logged(tmp_path / RUN)) >= 2, "two steps")
+    workers.signal(1, signal.SIGSTOP)
     try:
-        assert workers.processes[0].wait(SECONDS) == 1
+        assert workers.status(0) == 1
     finally:
-        workers.end()
-    assert "worker 1" in workers.told(0)
+        workers.kill()
+    assert "worker 1" in workers.messages(0)
 
 
 @pytest.mark.parametrize("implementation", IMPLEMENTATIONS)
-def test_a_worker_with_another_configuration_is_refused(implementation, tmp_path):
-    workers = crew(
-        implementation, tmp_path, *SMALL, "training.steps=2", own={1: ["training.seed=1", "optimizer.lr=0.5"]}
-    )
-    assert workers.ended(PATIENCE) == [2, 2]
+def test_a_worker_with_another_configuration_is_rejected(implementation, tmp_path):
+    other = {1: ["training.seed=1", "optimizer.lr=0.5"]}
+    workers = start_training(implementation, tmp_path, *SMALL, "training.steps=2", own=other)
+    assert workers.statuses() == [2, 2], workers.last_lines()
     for worker in (0, 1):
-        told = workers.told(worker)
-        assert "worker 1" in told and "training.seed: got 1, expected 0" in told and "optimizer.lr" in told
+        message = workers.messages(worker)
+        assert "worker 1" in message and "training.seed: got 1, expected 0" in message and "optimizer.lr" in message
     assert not (tmp_path / "runs").exists()
 
 
-def test_a_worker_with_another_program_is_refused(tmp_path):
+def test_a_worker_with_another_program_is_rejected(tmp_path):
     copy = tmp_path / "other"
-    for part in ("common", "configs", "torch_impl"):
+    for part in ("shared_impl", "configs", "torch_impl"):
         shutil.copytree(ROOT / part, copy / part, ignore=shutil.ignore_patterns("__pycache__"))
     with (copy / "torch_impl" / "losses.py").open("a") as file:
         file.write("# another one\n")
-    workers = crew("torch_impl", tmp_path, *SMALL, "training.steps=2", sources={1: copy})
-    assert workers.ended(PATIENCE) == [2, 2]
-    assert "program: got" in workers.told(0) and "same command, code and packages" in workers.told(1)
+    workers, program = WorkerGroup(), ["torch_impl", "train", *SMALL, "training.steps=2"]
+    for environment, source in zip(worker_environments("torch_impl"), (ROOT, copy), strict=True):
+        workers.start_program(program, tmp_path, environment, source)
+    assert workers.statuses() == [2, 2], workers.last_lines()
+    assert "program: got" in workers.messages(0) and "same command, code and packages" in workers.messages(1)
 
 
 ABSENT = [*SMALL, "training.steps=2", "distribution.timeout=3"]
 
 
 @pytest.mark.parametrize("implementation", IMPLEMENTATIONS)
-def test_workers_that_do_not_come_are_named(implementation, tmp_path):
-    chief = crew(implementation, tmp_path, *ABSENT, only=[0])
-    assert chief.ended(PATIENCE) == [2]
-    assert "worker 0 has waited 3 s for" in chief.told(0)
-    assert implementation == "torch_impl" or "worker 1 (127.0.0.1:" in chief.told(0)
-    other = crew(implementation, tmp_path, *ABSENT, only=[1])
-    assert other.ended(PATIENCE) == [2]
-    assert "worker 1 cannot reach worker 0 at 127.0.0.1:" in other.told(0)
+def test_missing_workers_are_named(implementation, tmp_path):
+    chief, other = (start_training(implementation, tmp_path, *ABSENT, only=[worker]) for worker in (0, 1))
+    assert chief.statuses() == [2] and other.statuses() == [2]
+    assert "worker 0 has waited 3 s for" in chief.messages(0)
+    assert implementation == "torch_impl" or "worker 1 (127.0.0.1:" in chief.messages(0)
+    assert "worker 1 cannot reach worker 0 at 127.0.0.1:" in other.messages(0)
 
 
-def test_a_port_that_only_the_call_itself_has_does_not_answer(monkeypatch):
+def test_a_connection_to_its_own_port_is_no_listener(monkeypatch):
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         place = free.getsockname()
@@ -258,7 +256,7 @@ def test_a_port_that_only_the_call_itself_has_does_not_answer(monkeypatch):
 
 
 @pytest.mark.parametrize("implementation", IMPLEMENTATIONS)
-def test_a_port_in_use_is_named(implementation, tmp_path):
+def test_an_occupied_port_is_named(implementation, tmp_path):
     with socket.socket() as taken:
         taken.bind(("", 0))
         taken.listen()
@@ -269,23 +267,23 @@ def test_a_port_in_use_is_named(implementation, tmp_path):
             "torch_impl": {"RANK": "0", "WORLD_SIZE": "2", "MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(port)},
             "tf_impl": {"TF_CONFIG": json.dumps(cluster)},
         }
-        status, told = alone(implementation, tmp_path, *ABSENT, **places[implementation])
-    assert status == 2 and f"127.0.0.1:{port}, is in use" in told
+        status, message = run_alone(implementation, tmp_path, *ABSENT, **places[implementation])
+    assert status == 2 and f"127.0.0.1:{port}, is in use" in message
 
 
 @pytest.mark.parametrize(
-    ("size", "overrides", "told"),
+    ("size", "overrides", "advice"),
     [
         (3, [], "use 63 or 66"),
         (128, [], "use 128, or another number"),
         (4, ["training.accumulation=32"], "in portions of accumulation=32: it is what all get together; use 128"),
     ],
 )
-def test_a_batch_that_cannot_be_split_is_refused_with_what_can(size, overrides, told):
+def test_a_batch_that_cannot_be_split_evenly_is_rejected_with_advice(size, overrides, advice):
     config = load("specgan", overrides)
     with pytest.raises(ConfigError, match=f"training.batch_size=64 cannot be split evenly over {size} devices"):
         validate_even_split(config, size)
-    with pytest.raises(ConfigError, match=told):
+    with pytest.raises(ConfigError, match=advice):
         validate_even_split(config, size)
     validate_even_split(config, 1)
 
@@ -294,7 +292,7 @@ CLUSTER = '{"cluster": {"worker": ["127.0.0.1:1", "127.0.0.1:2"]}, "task": {"typ
 
 
 @pytest.mark.parametrize(
-    ("implementation", "overrides", "environment", "told"),
+    ("implementation", "overrides", "environment", "message"),
     [
         ("torch_impl", ["distribution.strategy=one"], {"RANK": "0", "WORLD_SIZE": "2"}, "has started 2 processes"),
         ("torch_impl", ["distribution.strategy=multi_worker"], {}, "torchrun --nproc-per-node N"),
@@ -311,15 +309,17 @@ CLUSTER = '{"cluster": {"worker": ["127.0.0.1:1", "127.0.0.1:2"]}, "task": {"typ
         ("tf_impl", ["distribution.devices=cpu:3"], {}, "cannot be split evenly over 3 devices"),
     ],
 )
-def test_what_cannot_be_is_refused_with_what_can(implementation, overrides, environment, told, monkeypatch):
+def test_an_impossible_distribution_is_rejected_with_advice(
+    implementation, overrides, environment, message, monkeypatch
+):
     if "gpu" in str(overrides) and _gpus():
         pytest.skip("there are GPUs here")
     for name, value in environment.items():
         monkeypatch.setenv(name, value)
     engine = __import__(f"{implementation}.distribution", fromlist=["Replicas"])
-    with pytest.raises(ConfigError) as refused, engine.Replicas(load("dcgan_tiny", overrides)):
+    with pytest.raises(ConfigError) as error, engine.Replicas(load("dcgan_tiny", overrides)):
         pass
-    assert told in str(refused.value) and "\n" not in str(refused.value)
+    assert message in str(error.value) and "\n" not in str(error.value)
 
 
 def _gpus():
@@ -329,18 +329,18 @@ def _gpus():
 
 
 @pytest.mark.parametrize("devices", ["cpu:0", "tpu", "auto:2", "cpu:x"])
-def test_devices_are_checked(devices):
+def test_an_unknown_device_is_rejected(devices):
     with pytest.raises(ConfigError, match="valid: auto, cpu, gpu, cpu:N, gpu:N"):
         load("dcgan_tiny", [f"distribution.devices={devices}"])
 
 
-def test_one_device_is_one():
+def test_one_device_of_two_is_rejected():
     with pytest.raises(ConfigError, match="give one device, or another strategy"):
         load("dcgan_tiny", ["distribution.devices=cpu:2", "distribution.strategy=one"])
 
 
 @pytest.mark.parametrize("implementation", IMPLEMENTATIONS)
-def test_the_faces_over_eight_devices_run_on_two_made_small(implementation, tmp_path):
+def test_the_preset_for_eight_devices_trains_on_two(implementation, tmp_path):
     pixels = (Draws(0).uniform("faces", (16, 40, 32, 3)) * 256).astype(np.uint8)
     (tmp_path / "faces").mkdir()
     for number, face in enumerate(pixels):
@@ -353,13 +353,10 @@ def test_the_faces_over_eight_devices_run_on_two_made_small(implementation, tmp_
         "training.epochs=2",
         "data.workers=0",
     ]
-    workers = crew(
-        implementation, tmp_path, "upsample_dcgan_anime", "data.source=images:faces", *small, "runs.log_every=1"
-    )
-    assert workers.ended(PATIENCE) == [0, 0], workers.told(0)
+    words = ["upsample_dcgan_anime", "data.source=images:faces", *small, "runs.log_every=1"]
+    workers = start_training(implementation, tmp_path, *words)
+    assert workers.statuses() == [0, 0], workers.last_lines()
     run = tmp_path / "runs" / "0001-upsample_dcgan_anime"
     assert [line["step"] for line in logged(run)] == [1, 2, 3, 4]
-    assert (
-        final(run)["generator/upconv_3" + (".weight" if implementation == "torch_impl" else "/kernel")].size
-        == 2 * 3 * 9
-    )
+    kernel = "generator/upconv_3" + (".weight" if implementation == "torch_impl" else "/kernel")
+    assert final_state(run)[kernel].size == 2 * 3 * 9

@@ -1,4 +1,4 @@
-"""VGG19's features in both implementations: every file of weights read alike, and features, losses and gradients the same."""
+"""VGG19 features in both implementations: every file of weights, features, losses and gradients agree."""
 
 from __future__ import annotations
 
@@ -125,18 +125,19 @@ def of(implementation, x, **options):
 
 @pytest.mark.parametrize("implementation", IMPLEMENTATIONS)
 @pytest.mark.parametrize("name", FILES)
-def test_every_file_of_weights_is_read_alike(folder, implementation, name):
+def test_every_file_format_of_weights_gives_the_same_network(folder, implementation, name):
     if implementation == "tensorflow" and name.endswith(vgg_files.PICKLES):
-        with pytest.raises(ConfigError, match=rf"`parity convert .*{name} .*\.safetensors` and name that file") as told:
+        advice = rf"`parity convert .*{name} .*\.safetensors` and name that file"
+        with pytest.raises(ConfigError, match=advice) as error:
             IMPLEMENTATIONS[implementation].read(folder / name)
-        assert "a pickle, which torch alone reads" in str(told.value)
+        assert "a pickle, which torch alone reads" in str(error.value)
         return
     read = IMPLEMENTATIONS[implementation].read(folder / name)
     assert (read.path, read.images, list(read.arrays)) == (folder / name, FILES[name], list(drawn().arrays))
     assert [key for key, array in read.arrays.items() if array.tobytes() != drawn().arrays[key].tobytes()] == []
 
 
-def test_the_seed_s_features_by_themselves_have_shorter_names():
+def test_files_of_the_feature_layers_alone_are_read():
     """``vgg19().features[:36].state_dict()``."""
     tensors = {name.removeprefix("features."): array for name, array in torchvision().items()}
     assert all((vgg.from_torchvision(tensors)[name] == array).all() for name, array in drawn().arrays.items())
@@ -202,25 +203,25 @@ FAULTS = {
 
 
 @pytest.mark.parametrize("name", FAULTS)
-def test_no_other_file_is_taken_for_it(tmp_path, name):
+def test_files_without_vgg19_weights_are_rejected(tmp_path, name):
     make, message = FAULTS[name]
     make(tmp_path / name)
     for implementation in IMPLEMENTATIONS if not name.endswith(vgg_files.PICKLES) else ["torch"]:
-        with pytest.raises(ConfigError, match=message) as told:
+        with pytest.raises(ConfigError, match=message) as error:
             IMPLEMENTATIONS[implementation].load(
                 LossConfig(kind="dcgan", perceptual_weight=1, features=str(tmp_path / name))
             )
-        assert str(told.value).startswith(f"loss.features={tmp_path / name}: ")
-        assert "\n" not in str(told.value)
+        assert str(error.value).startswith(f"loss.features={tmp_path / name}: ")
+        assert "\n" not in str(error.value)
 
 
 @pytest.mark.parametrize("implementation", IMPLEMENTATIONS)
-def test_a_file_must_be_named(implementation):
+def test_a_missing_features_file_name_is_rejected(implementation):
     with pytest.raises(ConfigError, match="loss.features is not set: name the file"):
         IMPLEMENTATIONS[implementation].load(LossConfig(kind="dcgan"))
 
 
-def test_without_h5py_it_is_said_what_to_do(tmp_path, monkeypatch):
+def test_without_h5py_the_error_says_what_to_install(tmp_path, monkeypatch):
     few(tmp_path / "vgg19.weights.h5")
     monkeypatch.setitem(sys.modules, "h5py", None)
     with pytest.raises(
@@ -229,7 +230,7 @@ def test_without_h5py_it_is_said_what_to_do(tmp_path, monkeypatch):
         torch_impl.features.read(tmp_path / "vgg19.weights.h5")
 
 
-def test_the_layers_are_those_of_both_libraries():
+def test_layer_names_and_shapes_are_those_of_keras_and_torchvision():
     plan = [layer for count, width in vgg.BLOCKS for layer in [*[width] * count, "M"]]  # torchvision's cfgs["E"]
     features = [kind for width in plan for kind in (["M"] if width == "M" else [width, "relu"])]
     assert [(c.feature, c.outputs) for c in vgg.CONVOLUTIONS] == [
@@ -253,7 +254,7 @@ def near(actual, expected, limit=ROUNDING):
     assert np.abs(expected).max() > 0.1
 
 
-def test_features_are_those_of_keras_s_own_network():
+def test_features_equal_those_of_keras_applications():
     x = images()
     with precision("float64"):
         own = keras.applications.VGG19(weights=None, include_top=False)
@@ -264,7 +265,7 @@ def test_features_are_those_of_keras_s_own_network():
         near(of(implementation, x, images="caffe"), expected)
 
 
-def test_features_are_those_of_torchvision_s_network():
+def test_features_equal_those_of_torchvision():
     """Its ``features[:36]`` and its transforms; the seed's choice."""
     layers = []
     for count, width in vgg.BLOCKS:
@@ -284,7 +285,7 @@ def test_features_are_those_of_torchvision_s_network():
 
 
 @pytest.mark.parametrize("implementation", IMPLEMENTATIONS)
-def test_a_grey_image_is_one_whose_channels_are_equal(implementation):
+def test_a_grey_image_gives_the_features_of_three_equal_channels(implementation):
     grey = images(1)
     near(of(implementation, grey), of(implementation, np.repeat(grey, 3, -1)), 0)
 
@@ -330,7 +331,7 @@ SEED = {
 
 
 @pytest.mark.parametrize("name", SEED)
-def test_losses_are_the_seed_s(name):
+def test_losses_equal_those_of_the_document(name):
     fake, real = np.random.default_rng(2).normal(size=(2, 3, 5, 4, 7))  # [B, h, w, C]
     expected, slope = taken("torch", SEED[name], fake, real)
     for implementation in IMPLEMENTATIONS:
@@ -345,7 +346,7 @@ def test_losses_are_the_seed_s(name):
 
 @pytest.mark.parametrize("implementation", IMPLEMENTATIONS)
 @pytest.mark.parametrize("name", SEED)
-def test_equal_features_cost_nothing_and_have_no_slope(implementation, name):
+def test_equal_features_have_zero_loss_and_gradient(implementation, name):
     x = images()
     value, gradient = taken(implementation, getattr(IMPLEMENTATIONS[implementation], name), x, x)
     assert (value, np.abs(gradient).max()) == (0, 0)
@@ -353,7 +354,7 @@ def test_equal_features_cost_nothing_and_have_no_slope(implementation, name):
 
 @pytest.mark.parametrize("kind", vgg.NORMALISATIONS)
 @pytest.mark.parametrize("name", SEED)
-def test_slopes_at_images_are_the_same_in_both_frameworks(name, kind):
+def test_gradients_at_images_agree_between_frameworks(name, kind):
     fake, real = images(1), images(1)[::-1].copy()
 
     def judged(implementation):
@@ -374,7 +375,7 @@ def test_the_network_is_frozen():
 # Across
 
 
-def test_the_networks_are_faithful_and_weights_go_there_and_back():
+def test_the_networks_pass_verification_and_weights_survive_a_round_trip():
     reference, port = tf_impl.features.VGG19(2), torch_impl.features.VGG19(2)
     x = np.random.default_rng(3).normal(size=(2, 32, 48, 3))
     verdict = parity.verify(reference, port, [x])
@@ -386,7 +387,7 @@ def test_the_networks_are_faithful_and_weights_go_there_and_back():
     assert [a.tobytes() for a in fresh.get_weights()] == [a.tobytes() for a in kept]
 
 
-def test_a_wrong_layer_is_not_faithful():
+def test_a_wrong_layer_fails_verification():
     port = torch_impl.features.VGG19(2)
     port.block3_pool = nn.AvgPool2d(2)
     verdict = parity.verify(tf_impl.features.VGG19(2), port, [images()], rungs=["structure", "forward"])
@@ -394,12 +395,12 @@ def test_a_wrong_layer_is_not_faithful():
     assert "block3_pool" in verdict.to_text()
 
 
-def test_torch_s_file_is_carried_across_on_the_command_line(folder, tmp_path, capsys):
+def test_a_torch_file_is_converted_on_the_command_line(folder, tmp_path, capsys):
     target = tmp_path / "vgg19.safetensors"
     assert run(["convert", str(folder / "torchvision.pth"), str(target)]) == 0
-    told = capsys.readouterr().out
-    assert "32 arrays bit for bit, for images normalised as torchvision's weights want it" in told
-    assert f"use it with: loss.features={target}" in told
+    message = capsys.readouterr().out
+    assert "32 arrays bit for bit, for images normalised as torchvision's weights want it" in message
+    assert f"use it with: loss.features={target}" in message
     there, here = tf_impl.features.read(target), torch_impl.features.read(folder / "torchvision.pth")
     assert there.images == here.images
     assert all(there.arrays[name].tobytes() == array.tobytes() for name, array in here.arrays.items())
@@ -409,7 +410,7 @@ def test_torch_s_file_is_carried_across_on_the_command_line(folder, tmp_path, ca
 
 
 @pytest.mark.parametrize("ending", [ending for ending in carrying.WRITERS if ending != ".pt"])  # as .pth
-def test_every_written_file_is_read_again_with_how_its_images_are_wanted(tmp_path, ending):
+def test_written_files_keep_the_normalisation_of_their_images(tmp_path, ending):
     images = "caffe" if ending == ".safetensors" else "torch"  # what is not usual there, but of a pickle
     path = tmp_path / f"vgg19{ending}"
     carrying.WRITERS[ending](vgg.weights(path, drawn().arrays, images), path)
@@ -432,11 +433,11 @@ def test_every_written_file_is_read_again_with_how_its_images_are_wanted(tmp_pat
         ("keras2.h5", "vgg19.safetensors", ["--network", "generator"], "is taken for VGG19's weights"),
     ],
 )
-def test_what_cannot_be_carried_is_refused_in_a_line(folder, tmp_path, capsys, source, target, options, message):
+def test_an_impossible_conversion_is_rejected_in_one_line(folder, tmp_path, capsys, source, target, options, message):
     assert run(["convert", str(folder / source), str(tmp_path / target), *options]) == 2
-    told = capsys.readouterr().err
-    assert message in told
-    assert told.count("\n") == 1
+    printed = capsys.readouterr().err
+    assert message in printed
+    assert printed.count("\n") == 1
     assert list(tmp_path.iterdir()) == []
 
 
@@ -465,7 +466,7 @@ def forgetful(weights, path):
     ],
     ids=["measured", "arrays", "images", "features", "nan"],
 )
-def test_a_file_with_other_features_does_not_stay(folder, tmp_path, monkeypatch, source, write, apart, message):
+def test_a_converted_file_with_other_features_is_removed(folder, tmp_path, monkeypatch, source, write, apart, message):
     """Measured once; then each of the three reasons by itself."""
     monkeypatch.setitem(carrying.WRITERS, ".safetensors", write)
     if apart is not None:

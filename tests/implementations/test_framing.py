@@ -48,18 +48,18 @@ def apart(got: np.ndarray, expected: np.ndarray) -> float:
 
 
 @pytest.mark.parametrize("size", SIZES)
-def test_a_system_s_framing_fills_its_square(size):
+def test_the_framing_of_a_system_fills_its_square_images(size):
     framing = configured(size).model.framing
     assert tuple(framing) == SIZES[size]
     assert framing.samples // framing.hop == framing.frame // 2 == size
 
 
-def test_specgan_keeps_the_original_s_framing():
+def test_specgan_has_the_framing_of_the_original():
     assert tuple(load("specgan").model.framing) == (256, 128, 16384)
 
 
 @pytest.mark.parametrize("size", SIZES)
-def test_examples_are_as_long_as_the_framing_asks(size):
+def test_examples_have_the_length_of_the_framing(size):
     config = configured(size, "data.first_slice=true")
     source = open_source(config.data, config.model)
     clip, whole = source[0]["x"], open_source(load("specgan_tiny").data, load("specgan_tiny").model)[0]["x"]
@@ -69,7 +69,7 @@ def test_examples_are_as_long_as_the_framing_asks(size):
     assert not clip[16384:].any()
 
 
-def test_slices_follow_the_framing_and_too_short_sounds_say_so():
+def test_slices_follow_the_framing_and_too_short_sounds_are_rejected():
     assert len(open_source(configured(64).data, configured(64).model)) == 8 * 1024
     assert len(open_source(configured(128).data, configured(128).model)) == 2 * 1024
     with pytest.raises(Exception, match="too short: 16384 of 32768 samples at 16000 Hz"):
@@ -77,7 +77,7 @@ def test_slices_follow_the_framing_and_too_short_sounds_say_so():
 
 
 @pytest.mark.parametrize("size", [64, 128, 256])
-def test_both_trainers_see_scipy_s_transform_and_hear_one_sound(size):
+def test_both_trainers_compute_scipys_spectrogram_and_the_same_sound(size):
     """Of frame 2 S and hop S / 2, a quarter of it; scipy's is scaled by the sum of its window."""
     config = configured(size, "model.ngf=1", "model.ndf=1", "model.nz=4", "training.batch_size=2")
     frame, hop, samples = config.model.framing
@@ -105,7 +105,7 @@ def test_both_trainers_see_scipy_s_transform_and_hear_one_sound(size):
     assert apart(seen["torch"], seen["Keras"]) < FAITHFUL
 
 
-def test_moments_of_another_framing_are_refused():
+def test_moments_of_another_framing_are_rejected():
     config = configured(64, "data.first_slice=true")
     source = open_source(config.data, config.model)
     save(measure(source, config, TORCH.log_magnitude), Path("moments.npz"))
@@ -118,7 +118,7 @@ def test_moments_of_another_framing_are_refused():
 
 
 @pytest.mark.parametrize("implementation", IMPLEMENTATIONS)
-def test_the_moments_command_measures_what_the_system_sees(implementation, capsys):
+def test_the_moments_command_uses_the_framing_of_the_system(implementation, capsys):
     measuring = ["moments", "soundgan_tiny", "data.first_slice=true", "--out", "64.npz"]
     assert command(implementation, *measuring) == 0
     with np.load("64.npz") as file:
@@ -130,7 +130,7 @@ def test_the_moments_command_measures_what_the_system_sees(implementation, capsy
 
 
 @pytest.mark.parametrize(("implementation", "other"), [("tf_impl", "torch_impl"), ("torch_impl", "tf_impl")])
-def test_a_run_goes_from_its_first_step_to_a_wav_and_across_the_bridge(implementation, other):
+def test_a_run_trains_generates_sound_is_evaluated_and_continues_converted(implementation, other):
     assert command(implementation, "train", *TINY, "training.steps=2") == 0
     folder = Path("runs/0001-soundgan_tiny")
     with wave.open(str(next((folder / "previews").glob("*.wav")))) as file:

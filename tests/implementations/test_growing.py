@@ -94,7 +94,7 @@ def apart(one, other, framework, config):
         (1000, 2, (1.0, 1.0), 64, 1),
     ],
 )
-def test_a_step_has_its_stage(step, stage, weights, side, portions):
+def test_each_step_has_its_stage_weights_and_batch(step, stage, weights, side, portions):
     config = config_of()
     assert growing.stage(config, step) == stage and growing.weights(config, step) == pytest.approx(weights)
     assert (growing.side(config, step), growing.portions(config, step)) == (side, portions)
@@ -102,7 +102,7 @@ def test_a_step_has_its_stage(step, stage, weights, side, portions):
     assert growing.weights_after(config, step + 1, 2).tolist() == [[*growing.weights(config, step), 0.0, 0.0][:2]] * 2
 
 
-def test_what_does_not_grow_has_one_stage():
+def test_a_network_that_does_not_grow_has_one_stage():
     config = configured("dcgan_tiny")
     for step in (0, 5000):
         assert (growing.stage(config, step), growing.weights(config, step), growing.begins_stage(config, step)) == (
@@ -115,7 +115,7 @@ def test_what_does_not_grow_has_one_stage():
     assert growing.weights_after(config, 7, 3).shape == (3, 0)
 
 
-def test_a_run_knows_how_many_batches_it_has_taken_and_when_it_has_grown():
+def test_batches_before_a_step_and_the_end_of_growing_are_known():
     config = config_of("training.reuse_fakes=false", "training.d_updates=2")
     taken = [2 * growing.portions(config, step) for step in range(15)]
     assert [growing.batches_before(config, step) for step in range(16)] == [sum(taken[:step]) for step in range(16)]
@@ -147,7 +147,7 @@ def test_a_chain_is_cut_at_its_sizes():
 
 
 @pytest.mark.parametrize(
-    ("preset", "words", "told"),
+    ("preset", "words", "message"),
     [
         ("upsample_dcgan", ["model.growing=[8,12]"], "growing=[8, 12]: expected some of 8, 16, 32, in that order"),
         ("upsample_dcgan", ["model.growing=[8,64]"], "in that order, before 64x64"),
@@ -169,13 +169,13 @@ def test_a_chain_is_cut_at_its_sizes():
         ),
     ],
 )
-def test_it_fits_where_it_fits_or_is_refused_in_one_line(preset, words, told):
+def test_growing_options_that_do_not_fit_are_rejected_in_one_line(preset, words, message):
     with pytest.raises(ConfigError) as refused:
         configured(preset, words)
-    assert told in str(refused.value) and "\n" not in str(refused.value)
+    assert message in str(refused.value) and "\n" not in str(refused.value)
 
 
-def test_several_devices_are_refused():
+def test_growing_on_several_devices_is_rejected():
     validate_even_split(config_of(), 1)
     with pytest.raises(ConfigError, match=r"model.growing=\[8, 32\]: networks grow on one device, got 2; train on one"):
         validate_even_split(config_of(), 2)
@@ -225,7 +225,7 @@ EVERY = [(implementation, system) for implementation in IMPLEMENTATIONS for syst
 
 @pytest.mark.parametrize("network", NETWORKS)
 @pytest.mark.parametrize(("implementation", "system"), EVERY)
-def test_the_last_stage_settled_is_the_network_that_does_not_grow(implementation, system, network):
+def test_the_settled_last_stage_equals_the_network_that_does_not_grow(implementation, system, network):
     grows, growing_network = built(implementation, system, network)
     plain, plain_network = built(implementation, system, network, growing=())
     arrays, slots = weights_of(implementation, grows), weights_of(implementation, plain)
@@ -256,7 +256,7 @@ def test_a_generator_fades_from_one_size_to_the_next(implementation, system):
 
 
 @pytest.mark.parametrize(("implementation", "system"), EVERY)
-def test_a_discriminator_sees_no_more_than_its_stage(implementation, system):
+def test_a_discriminator_ignores_detail_beyond_its_stage(implementation, system):
     _, judged = built(implementation, system, "discriminator")
     (images, *label), (small, middle) = given_to(system, "discriminator"), MODELS[system].growing
     for size, weights in ((small, []), (small, [0.0]), (middle, [1.0]), (middle, [1.0, 0.0])):
@@ -267,7 +267,7 @@ def test_a_discriminator_sees_no_more_than_its_stage(implementation, system):
     assert np.abs(judged(coarse(images, small), *label, np.ones((3, 1))) - scores).max() > 1e-9
 
 
-def test_real_images_are_as_coarse_and_as_faded_as_generated_ones():
+def test_real_images_are_averaged_and_faded_like_generated_ones():
     images = np.random.RandomState(1).standard_normal((2, 16, 16, 3))
     share = np.array([0.25, 0.5])[:, None, None, None]
     for weights, expected in (
@@ -284,7 +284,7 @@ def test_real_images_are_as_coarse_and_as_faded_as_generated_ones():
 
 @pytest.mark.parametrize("kind", ["adam", "rmsprop"])
 @pytest.mark.parametrize("framework", IMPLEMENTATIONS)
-def test_layers_rest_until_their_stage_begins_with_optimisers_that_know_nothing(framework, kind):
+def test_layers_stay_still_until_their_stage_and_optimisers_restart_with_it(framework, kind):
     config = config_of(f"optimizer.kind={kind}")
     start, _ = trained(framework, config, 0, 0)
     before, _ = trained(framework, config, 0, 4)
@@ -299,7 +299,7 @@ def test_layers_rest_until_their_stage_begins_with_optimisers_that_know_nothing(
 
 
 @pytest.mark.parametrize("framework", IMPLEMENTATIONS)
-def test_a_run_stopped_within_a_fade_goes_on_bit_for_bit(framework):
+def test_a_run_stopped_within_a_fade_resumes_bit_for_bit(framework):
     config = config_of("training.ema=0.9", "training.instance_noise=0.1")
     state, _ = trained(framework, config, 0, FADING)
     resumed, _ = trained(framework, config, FADING, 10, state)
@@ -309,7 +309,7 @@ def test_a_run_stopped_within_a_fade_goes_on_bit_for_bit(framework):
 
 
 @pytest.mark.parametrize("here", IMPLEMENTATIONS)
-def test_a_run_goes_on_across_the_bridge_from_within_a_fade(here):
+def test_a_run_converted_within_a_fade_continues_in_the_other_framework(here):
     there = next(name for name in IMPLEMENTATIONS if name != here)
     config = config_of("training.ema=0.9")
     state, _ = trained(here, config, 0, FADING)
@@ -318,7 +318,7 @@ def test_a_run_goes_on_across_the_bridge_from_within_a_fade(here):
     assert apart(alone, crossed, there, config) <= SAME
 
 
-def test_a_fade_that_is_one_step_late_shows(monkeypatch):
+def test_a_fade_one_step_late_is_detected(monkeypatch):
     config = config_of()
     expected = to_torch(trained("tensorflow", config, 0, 6)[0], config)
     assert apart(expected, trained("torch", config, 0, 6)[0], "torch", config) <= SAME
@@ -328,7 +328,7 @@ def test_a_fade_that_is_one_step_late_shows(monkeypatch):
 
 
 @pytest.mark.parametrize("implementation", ["tf_impl", "torch_impl"])
-def test_a_run_from_the_command_line_shows_and_keeps_the_stage_it_has_reached(implementation, tmp_path, monkeypatch):
+def test_a_command_line_run_samples_saves_and_resumes_at_its_stage(implementation, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
 
     def command(*words):

@@ -1,4 +1,4 @@
-"""G learns real images' features in lockstep: from one file of VGG19's weights both implementations take the same steps."""
+"""G imitates features of real images: from one file of VGG19 weights both implementations take the same steps."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ def file(tmp_path_factory):
         ["loss.perceptual_weight=3", "training.reuse_fakes=false", "training.accumulation=2", "model.nc=1"],
     ],
 )
-def test_both_houses_take_the_same_steps(file, words):
+def test_both_implementations_take_the_same_steps(file, words):
     (pair,) = select(["conditional_dcgan_tiny.training", *words, f"loss.features={file}", "training.steps=3"])
     verdict = pair.verify(rungs=["step", "training"])
     assert verdict.passed, verdict.to_text()

@@ -28,7 +28,7 @@ from shared_impl.training.initial_weights import kernel, scale
     ],
     ids=" ".join,
 )
-def test_both_houses_start_from_the_same_network(preset, overrides, network):
+def test_both_implementations_start_from_the_same_network(preset, overrides, network):
     """The bridge, which finds every layout by probing, would change nothing."""
     model = load(preset, overrides).model
     reference, port, carried = (
@@ -43,7 +43,7 @@ def test_both_houses_start_from_the_same_network(preset, overrides, network):
         assert np.array_equal(own.detach().numpy(), expected.detach().numpy()), name
 
 
-def test_networks_and_layers_draw_their_own():
+def test_each_network_and_layer_has_draws_of_its_own():
     model = load("dcgan_tiny", []).model
     first, second = torch_impl.build(model, "discriminator"), torch_impl.build(model, "discriminator")
     torch_impl.initial_weights.initialise(first, "discriminator", model.init, Draws(0))
@@ -70,6 +70,6 @@ def test_kernels_have_the_deviation_of_their_distribution(distribution, deviatio
     assert np.abs(drawn).max() <= largest
 
 
-def test_scales_are_one_unless_drawn():
+def test_scales_are_one_except_under_normal():
     assert scale(Draws(0), "glorot", "x", (4,)).tolist() == [1, 1, 1, 1]
     assert scale(Draws(0), "normal", "x", (4000,)).std() == pytest.approx(0.02, rel=0.1)

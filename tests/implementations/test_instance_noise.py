@@ -40,7 +40,7 @@ def generated(trainer, z):
         ("specgan_tiny", ["loss.kind=wgan", "optimizer.kind=adam", "loss.clip=100", "training.d_updates=1"]),
     ],
 )
-def test_real_and_fake_images_carry_it_in_every_update(implementation, preset, ways):
+def test_real_and_fake_images_get_instance_noise_in_every_update(implementation, preset, ways):
     config = load(preset, [*STILL, *ways, f"training.instance_noise={DEVIATION}"])
     module = import_module(f"{implementation}.trainer")
     trainer, aside = (module.Trainer(config, 10) for _ in range(2))

@@ -16,7 +16,7 @@ def send(number: int) -> None:
 
 
 @pytest.mark.parametrize("number", SIGNALS)
-def test_the_first_signal_only_asks(number):
+def test_the_first_signal_only_sets_the_request(number):
     with Interrupts() as interrupts:
         assert not interrupts.requested
         send(number)

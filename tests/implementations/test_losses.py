@@ -66,7 +66,7 @@ def test_each_loss_is_its_formula(implementation, kind):
 @pytest.mark.parametrize("implementation", IMPLEMENTATIONS)
 @pytest.mark.parametrize(("kind", "distance"), [("lsgan", squared), ("dcgan", cross_entropy)], ids=["lsgan", "dcgan"])
 @pytest.mark.parametrize("smooth_fakes", [False, True])
-def test_label_smoothing_moves_the_targets_of_d_alone(implementation, kind, distance, smooth_fakes):
+def test_label_smoothing_moves_only_the_targets_of_d(implementation, kind, distance, smooth_fakes):
     losses, tensor = implementation
     cfg = config(f"loss.kind={kind}", "loss.label_smoothing=0.1", f"loss.smooth_fakes={smooth_fakes}", "loss.d_scale=2")
     expected = 2 * (distance(REAL, 0.9) + distance(FAKE, 0.1 if smooth_fakes else 0))
@@ -130,7 +130,7 @@ def scores(*shape, seed=0):
 
 @pytest.mark.parametrize("shape", SHAPES, ids=str)
 @pytest.mark.parametrize("kind", [*EXPECTED, "bce"])
-def test_gradients_of_scores_of_any_shape_are_those_of_both_frameworks_and_of_differences(kind, shape):
+def test_gradients_of_scores_agree_between_frameworks_and_with_finite_differences(kind, shape):
     cfg = LossConfig(kind=kind, label_smoothing=0.1, smooth_fakes=True, d_scale=0.7)
     real, fake = scores(*shape), scores(*shape, seed=1)
     if kind == "bce":
@@ -157,7 +157,7 @@ def test_gradients_of_scores_of_any_shape_are_those_of_both_frameworks_and_of_di
 
 
 @pytest.mark.parametrize("implementation", IMPLEMENTATIONS)
-def test_the_hinge_forgets_what_is_beyond_the_margin_and_what_is_just_at_it(implementation):
+def test_hinge_gradients_are_zero_at_and_beyond_the_margin(implementation):
     cfg = LossConfig(kind="hinge", d_scale=7, label_smoothing=0.5)  # neither concerns it
     real, fake = np.array([0.5, 1.0, 1.5, -2.0]), np.array([-0.5, -1.0, -1.5, 2.0])
     value, (by_real, by_fake) = slope(implementation, lambda r, f: implementation[0].d_loss(cfg, r, f), real, fake)
@@ -168,7 +168,7 @@ def test_the_hinge_forgets_what_is_beyond_the_margin_and_what_is_just_at_it(impl
 
 @pytest.mark.parametrize("implementation", IMPLEMENTATIONS)
 @pytest.mark.parametrize("dtype", ["float64", "float32"])
-def test_cross_entropy_of_probabilities_is_keras_s_own(implementation, dtype):
+def test_cross_entropy_of_probabilities_equals_keras(implementation, dtype):
     losses, tensor = implementation
     cfg = LossConfig(kind="bce", label_smoothing=0.1, smooth_fakes=True, d_scale=2)
     real, fake = (np.array(p, dtype) for p in ([0, 1e-9, 1e-7, 0.3, 1], [1, 1 - 1e-6, 1 - 1e-7, 0.7, 1e-30]))
@@ -184,7 +184,7 @@ def test_cross_entropy_of_probabilities_is_keras_s_own(implementation, dtype):
         assert found == pytest.approx(2 * (probable(real, 0.9) + probable(fake, 0.1)), rel=1e-14)
 
 
-def test_torch_s_own_cross_entropy_is_the_same_in_between_and_another_near_zero():
+def test_torch_bce_loss_differs_only_near_zero_and_one():
     """What the docstring of both implementations says."""
     cfg, bce = LossConfig(kind="bce"), torch.nn.functional.binary_cross_entropy
     between = chances(scores(50))
@@ -203,7 +203,7 @@ def test_torch_s_own_cross_entropy_is_the_same_in_between_and_another_near_zero(
 
 @pytest.mark.parametrize("dtype", ["float64", "float32"])
 @pytest.mark.parametrize("edge", [1e-7, 1 - 1e-7])
-def test_probabilities_at_the_edge_have_the_same_slope_in_both_frameworks(edge, dtype):
+def test_probabilities_at_the_clipping_edge_have_the_same_gradient_in_both_frameworks(edge, dtype):
     """Just at the edge counts as within, in either framework, also where the edge is rounded to float32."""
     cfg, slopes = LossConfig(kind="bce", label_smoothing=0.5), []
     for implementation in ((tf_impl.losses, tf.constant), (torch_impl.losses, torch.tensor)):

@@ -83,7 +83,7 @@ def test_updates_follow_the_formula(implementation, overrides):
 
 
 @pytest.mark.parametrize("pair", [(CASES[0], CASES[1]), (CASES[2], CASES[3])])
-def test_the_formulas_are_told_apart(pair):
+def test_the_test_distinguishes_the_formulas(pair):
     """What would be missed if both places of epsilon, or both accumulators, came to the same."""
     weight, gradients = problem()
     first, second = (FORMULAS[config(o).kind](config(o), weight, gradients, 1e-2)[0] for o in pair)
@@ -113,7 +113,7 @@ def test_an_optimiser_resumes_from_its_slots_and_count(implementation, overrides
     assert np.array_equal(second.parameters["w"].numpy(), whole.parameters["w"].numpy())
 
 
-def test_gradients_in_another_memory_layout_meet_their_own_parameters():
+def test_gradients_in_another_memory_layout_update_the_right_values():
     """torch's fused Adam goes through memory; channels-last weights with plain gradients were mixed up."""
     weight, gradients = problem(shape=(4, 3, 5, 5))
     cfg = config(CASES[0])
@@ -127,7 +127,7 @@ def test_gradients_in_another_memory_layout_meet_their_own_parameters():
 
 
 @pytest.mark.parametrize("implementation", IMPLEMENTATIONS)
-def test_clipping_scales_the_whole_gradient_and_only_when_it_is_too_long(implementation):
+def test_clipping_scales_all_gradients_together_and_only_above_the_norm(implementation):
     parts = [np.array([3.0, 0.0]), np.array([[4.0]])]
     clip = (torch_impl if implementation == "torch" else tf_impl).optimizers.clip
     for most, factor in ((1.0, 0.2), (5.0, 1.0), (50.0, 1.0)):

@@ -87,7 +87,7 @@ def assert_same_vectors(reference, port, most=SAME):
 
 
 @pytest.mark.parametrize("name", PAIRS)
-def test_both_start_from_the_same_vectors_which_fit_the_kernel(name):
+def test_both_implementations_start_from_the_same_singular_vectors(name):
     reference, port, _ = pair(name)
     assert_same_vectors(reference, port, 0.0)
     norm, weight = port.layer.parametrizations.weight[0], port.layer.parametrizations.weight.original
@@ -97,7 +97,7 @@ def test_both_start_from_the_same_vectors_which_fit_the_kernel(name):
     assert 0.9 * sigma < u @ norm._reshape_weight_to_matrix(weight) @ v <= sigma * (1 + SAME)
 
 
-def test_vectors_are_those_of_torchs_constructor():
+def test_singular_vectors_equal_those_of_torchs_constructor():
     """Fifteen iterations from the drawn u, in torch's own code."""
     kernel = np.random.default_rng(0).standard_normal((3, 3, 4, 5))
     u, v = singular_vectors(Draws(1), "x", kernel, -1)
@@ -112,7 +112,7 @@ def test_vectors_are_those_of_torchs_constructor():
 
 @pytest.mark.parametrize("graph", [False, True])
 @pytest.mark.parametrize("name", PAIRS)
-def test_a_sequence_of_passes_gives_torchs_values_and_vectors(name, graph):
+def test_a_sequence_of_passes_equals_torch(name, graph):
     reference, port, x = pair(name)
     call = tf.function(reference) if graph else reference
     seen = []
@@ -183,12 +183,12 @@ def test_a_saved_network_keeps_its_vectors(name, tmp_path):
     assert np.array_equal(loaded.get_layer("layer").v.numpy(), reference.get_layer("layer").v.numpy())
 
 
-def test_an_impossible_number_of_iterations_is_refused():
+def test_zero_power_iterations_are_rejected():
     with pytest.raises(ValueError, match="power_iterations is 0, expected at least 1"):
         tf_impl.spectral.SpectralConv2D(6, 4, power_iterations=0)
 
 
-def test_new_kernels_get_vectors_that_fit():
+def test_reinitialised_kernels_get_fitting_vectors():
     """The torch implementation draws its kernels anew after construction."""
     port = nn.Sequential(torch_impl.spectral.SpectralConv2D(3, 6, 4))
     before = port[0].parametrizations.weight.original.clone()
@@ -230,6 +230,6 @@ for _ in range(2):
 """
 
 
-def test_devices_that_share_a_network_keep_equal_vectors():
+def test_replicas_keep_equal_singular_vectors():
     done = subprocess.run([sys.executable, "-c", MIRRORED], cwd=ROOT, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr[-2000:]

@@ -1,4 +1,4 @@
-"""Spectrograms of both implementations against each other, NumPy's definitions and librosa, in float64 unless said otherwise."""
+"""Spectrograms of both implementations, NumPy's definitions and librosa agree; in float64 unless said otherwise."""
 
 from __future__ import annotations
 
@@ -88,7 +88,7 @@ def moments(frame: int = 256) -> tuple[np.ndarray, np.ndarray]:
 @pytest.mark.parametrize("implementation", IMPLEMENTATIONS)
 @pytest.mark.parametrize(("frame", "hop"), FRAMINGS)
 @pytest.mark.parametrize("samples", [CLIP, 1000, 129, 128, 40, 1])
-def test_log_magnitudes_are_librosa_s(sound, implementation, frame, hop, samples):
+def test_log_magnitudes_equal_librosa(sound, implementation, frame, hop, samples):
     """Of any length, even below a frame: ceil(T / hop) frames, zeros after the end.
 
     Held against the loudest bin: the logarithm of a faint one shows the rounding of the loud ones it was summed with.
@@ -120,7 +120,7 @@ def test_spectrograms_are_normalised_clipped_and_lose_the_highest_bin(sound, imp
 @pytest.mark.parametrize("inverse", ["original", "corrected"])
 @pytest.mark.parametrize("iterations", [0, 1, 16])
 @pytest.mark.parametrize(("frame", "hop"), FRAMINGS[:2])
-def test_waveforms_agree_between_the_houses_and_with_the_definition(sound, inverse, iterations, frame, hop):
+def test_waveforms_agree_between_the_implementations_and_with_the_definition(sound, inverse, iterations, frame, hop):
     mean, std = moments(frame)
     images = run(tf_impl.spectrogram, "spectrogram", sound, mean, std, frame, hop)
     magnitude = np.exp(np.pad(images[..., 0], [(0, 0), (0, 0), (0, 1)]) * 3 * std + mean)
@@ -149,7 +149,7 @@ def test_silence_is_as_uncertain_as_rounding_makes_it(record):
 
 @pytest.mark.parametrize("implementation", IMPLEMENTATIONS)
 @pytest.mark.parametrize("iterations", [0, 1, 16])
-def test_the_corrected_inverse_is_librosa_s(sound, implementation, iterations):
+def test_the_corrected_inverse_equals_librosa(sound, implementation, iterations):
     """librosa divides by the windows that do overlap, ours by those that would in the middle: the ends are silenced."""
     fading = sound * (np.abs(np.arange(CLIP) - CLIP / 2) < CLIP / 2 - 512)
     magnitude = np.abs(stft(np.pad(fading, [(0, 0), (0, 128)]), 256, 128))
@@ -198,7 +198,7 @@ def test_images_are_uint8_with_time_to_the_right_and_pitch_upwards(implementatio
 
 
 @pytest.mark.parametrize("implementation", IMPLEMENTATIONS)
-def test_a_clip_alone_is_the_same_clip_as_in_a_batch(sound, implementation):
+def test_a_clip_does_not_depend_on_its_batch(sound, implementation):
     mean, std = moments()
     together = run(implementation, "spectrogram", sound, mean, std)
     clips = run(implementation, "waveform", together, mean, std)
@@ -310,7 +310,7 @@ def test_no_gradient_passes(sound):
         ("image", (4, 128), (), r"spectrograms: got float64 \[4, 128\]"),
     ],
 )  # fmt: skip
-def test_what_does_not_fit_is_one_clear_line_in_both_implementations(
+def test_invalid_arguments_raise_the_same_line_in_both_implementations(
     implementation, function, shape, arguments, message
 ):
     with pytest.raises(ValueError, match=message) as caught:
@@ -319,6 +319,6 @@ def test_what_does_not_fit_is_one_clear_line_in_both_implementations(
 
 
 @pytest.mark.parametrize("implementation", IMPLEMENTATIONS)
-def test_whole_numbers_are_no_waveforms(implementation):
+def test_integer_waveforms_are_rejected(implementation):
     with pytest.raises(ValueError, match=r"waveforms: got int16 \[2, 500\], expected floating-point"):
         run(implementation, "log_magnitude", np.zeros((2, 500), np.int16))

@@ -73,7 +73,7 @@ def state(folder):
 
 
 @pytest.mark.parametrize("implementation", IMPLEMENTATIONS)
-def test_a_run_of_images_leaves_what_it_promises(implementation):
+def test_a_run_of_images_writes_metrics_samples_and_checkpoints(implementation):
     assert (
         command(implementation, "train", *DIGITS, "training.steps=4", "runs.sample_every=2", "runs.checkpoint_every=2")
         == 0
@@ -90,7 +90,7 @@ def test_a_run_of_images_leaves_what_it_promises(implementation):
     assert Run.open(folder).config.training.steps == 4
 
 
-def test_a_run_of_sound_leaves_previews_and_its_moments(tmp_path):
+def test_a_run_of_sound_writes_previews_and_moments(tmp_path):
     for implementation in IMPLEMENTATIONS:
         assert command(implementation, "train", *DRUMS, "training.steps=1", "training.d_updates=1") == 0
     for number in (1, 2):
@@ -112,7 +112,7 @@ def test_the_same_command_is_the_same_run_in_both_implementations():
 
 
 @pytest.mark.parametrize("implementation", IMPLEMENTATIONS)
-def test_killed_and_resumed_is_never_interrupted(implementation):
+def test_a_killed_and_resumed_run_equals_an_uninterrupted_one(implementation):
     options = [*DIGITS, "training.ema=0.9", "runs.checkpoint_every=3", "runs.sample_every=4"]
     folder = Path("runs/0001-dcgan_tiny")
     killed = started(implementation, "train", *options, "training.steps=2000")
@@ -137,12 +137,12 @@ def test_ctrl_c_saves_first_and_says_how_to_go_on(implementation):
     running = started(implementation, "train", *DIGITS, "training.steps=2000")
     wait_for(running, folder, 3)
     running.send_signal(signal.SIGINT)
-    _, told = running.communicate(timeout=60)
+    _, message = running.communicate(timeout=60)
     assert running.returncode == 130
     last = checkpoints.load(checkpoints.latest(folder / CHECKPOINTS))
     assert last.step == len(metrics(folder)) >= 3
-    assert f"interrupted: saved at step {last.step} of 2000; go on with: train {folder} --resume" in told
-    assert "Traceback" not in told
+    assert f"interrupted: saved at step {last.step} of 2000; go on with: train {folder} --resume" in message
+    assert "Traceback" not in message
     assert f"interrupted at step {last.step}" in Path("runs/experiments.md").read_text()
 
 
@@ -179,15 +179,15 @@ def test_a_diverging_run_stops_and_keeps_the_last_good_checkpoint(implementation
 )
 def test_bad_input_is_one_line_and_status_2(arguments, message, capsys):
     assert command("torch_impl", *arguments) == 2
-    told = capsys.readouterr().err
-    assert message in told
-    assert told.startswith("torch_impl: ") and told.count("\n") == 1
+    printed = capsys.readouterr().err
+    assert message in printed
+    assert printed.startswith("torch_impl: ") and printed.count("\n") == 1
     assert (
         not Path("runs").exists() or not list(Path("runs").glob("0*")) or "moments" in message or "nothing" in message
     )
 
 
-def test_a_run_is_resumed_with_its_own_configuration_or_refused(capsys):
+def test_resuming_with_another_configuration_is_rejected(capsys):
     assert command("torch_impl", "train", *DIGITS, "training.steps=2") == 0
     assert command("torch_impl", "train", "dcgan_tiny", "optimizer.lr=0.5", "--resume") == 2
     assert "made with another configuration: optimizer.lr: got 0.0002, expected 0.5" in capsys.readouterr().err
@@ -195,12 +195,12 @@ def test_a_run_is_resumed_with_its_own_configuration_or_refused(capsys):
     assert "parity convert" in capsys.readouterr().err
 
 
-def test_unlikely_combinations_are_pointed_out(capsys):
+def test_unlikely_combinations_are_warned_about(capsys):
     assert command("torch_impl", "train", *DIGITS, "training.steps=1", "loss.kind=wgan-gp") == 0
     assert "wgan-gp with batch norm in the critic" in capsys.readouterr().err
 
 
-def test_moments_of_shards_are_the_moments_of_all(capsys):
+def test_merged_moments_of_shards_equal_those_of_the_whole(capsys):
     measuring = ["moments", "specgan_tiny"]
     for number in (0, 1):
         assert command("torch_impl", *measuring, "--shard", f"{number}/2", "--out", f"{number}.npz") == 0
@@ -217,7 +217,7 @@ def test_moments_of_shards_are_the_moments_of_all(capsys):
 
 
 @pytest.mark.parametrize("implementation", IMPLEMENTATIONS)
-def test_a_profile_shows_the_convolutions_of_some_steps(implementation):
+def test_a_profile_holds_the_convolutions_of_some_steps(implementation):
     assert command(implementation, "train", *DIGITS, "training.steps=6", "--profile", "2") == 0
     events = json.loads(Path("runs/0001-dcgan_tiny/profile/trace.json").read_text())["traceEvents"]
     spans = [event for event in events if event.get("ph") == "X"]
@@ -228,7 +228,7 @@ def test_a_profile_shows_the_convolutions_of_some_steps(implementation):
 
 
 @pytest.mark.parametrize("implementation", IMPLEMENTATIONS)
-def test_compiled_training_is_the_same_training(implementation):
+def test_compiled_training_equals_uncompiled_training(implementation):
     words = [*DIGITS, "training.steps=2", "loss.kind=wgan-gp", "training.reuse_fakes=false"]
     for compiled in ("false", "true"):
         assert command(implementation, "train", *words, f"training.compile={compiled}") == 0

@@ -96,7 +96,7 @@ def test_dcgan_gives_the_same_layers_and_shapes(nc):
 
 @pytest.mark.parametrize("nc", [1, 3])
 @pytest.mark.parametrize("size", [64, 128, 256, 512])
-def test_soundgan_s_depth_follows_the_size(size, nc):
+def test_the_depth_of_soundgan_follows_the_image_size(size, nc):
     depth = {64: 5, 128: 6, 256: 7, 512: 8}[size]
     ours, port = tf_impl.SoundGANGenerator(6, 1, nc, size), torch_impl.SoundGANGenerator(6, 1, nc, size)
     names = [name for name, _ in port.named_children()]
@@ -116,7 +116,7 @@ def test_soundgan_s_depth_follows_the_size(size, nc):
 
 
 @pytest.mark.parametrize(("size", "scores"), [(256, 25), (512, 169)])
-def test_six_convolutions_of_soundgan_score_patches(size, scores):
+def test_soundgan_patch_discriminators_return_a_score_a_patch(size, scores):
     ours = tf_impl.SoundGANDiscriminator(1, 1, size, patch=True)
     port = torch_impl.SoundGANDiscriminator(1, 1, size, patch=True)
     assert [layer.name for layer in ours.layers] == [name for name, _ in port.named_children()]
@@ -125,7 +125,7 @@ def test_six_convolutions_of_soundgan_score_patches(size, scores):
     assert port(torch.zeros(2, 1, size, size)).shape == (2, scores)
 
 
-def test_soundgan_s_original_gives_one_score_at_128_and_25_at_256():
+def test_the_original_soundgan_gives_one_score_at_128_and_25_at_256():
     """The document's discriminator, as it stands there: it says one number, its generator makes 256x256."""
     widths = [1, 2, 4, 8, 16, 32]
     convolutions = [torch.nn.Conv2d(a, b, 4, 2, 1, bias=False) for a, b in zip(widths, widths[1:], strict=False)]
@@ -134,7 +134,7 @@ def test_soundgan_s_original_gives_one_score_at_128_and_25_at_256():
     assert original(torch.zeros(2, 1, 256, 256)).shape == (2, 25)
 
 
-def test_patches_of_soundgan_are_scored_row_by_row():
+def test_soundgan_patch_scores_are_in_row_order():
     """What lies in a corner moves the score of that corner alone: the first is top left, the fifth top right."""
     torch.manual_seed(0)
     port = torch_impl.SoundGANDiscriminator(2, 1, 256, patch=True)
@@ -158,7 +158,7 @@ def test_torch_takes_latents_as_vectors_and_as_images(name):
 
 
 @pytest.mark.parametrize("name", PARAMETERS)
-def test_both_houses_and_the_schema_agree_on_arguments_and_defaults(name):
+def test_both_implementations_and_the_schema_agree_on_arguments_and_defaults(name):
     def arguments(implementation):
         parameters = inspect.signature(getattr(implementation, name)).parameters.values()
         return {parameter.name: parameter.default for parameter in parameters}
@@ -185,7 +185,7 @@ def test_both_houses_and_the_schema_agree_on_arguments_and_defaults(name):
         (torch_impl, "SoundGANDiscriminator", {"image_size": 128, "patch": True}, "an image_size of 256 or 512"),
     ],
 )
-def test_invalid_options_are_answered_with_the_valid_ones(implementation, name, options, named):
+def test_invalid_options_are_rejected_with_the_valid_ones(implementation, name, options, named):
     with pytest.raises(ValueError, match=named) as caught:
         getattr(implementation, name)(**options)
     assert str(caught.value).startswith(name)
@@ -260,7 +260,7 @@ def test_initial_distributions(implementation, name, options, init):
     assert not any(np.any(bias) for bias in biases(network))
 
 
-def test_keras_kernels_of_equal_shape_are_drawn_apart():
+def test_keras_kernels_of_equal_shape_get_different_values():
     network = tf_impl.SpecGANGenerator(**SPECGAN, use_batchnorm=True, init="normal")
     first, second = (network.get_layer(f"{name}_bn").gamma.numpy()[:4] for name in ("upconv_0", "upconv_1"))
     assert not np.array_equal(first, second)
@@ -275,7 +275,7 @@ LEGACY = {
 
 @pytest.mark.parametrize("shape", [(2, 5, 7, 3), (1, 1, 4, 1), (1, 2, 3, 2)])
 @pytest.mark.parametrize("mode", LEGACY)
-def test_legacy_upsample_is_the_resize_of_tf1(mode, shape):
+def test_legacy_upsample_equals_the_resize_of_tf1(mode, shape):
     x = np.random.default_rng(0).standard_normal(shape).astype(np.float32)
     size = [2 * shape[1], 2 * shape[2]]
     expected = LEGACY[mode](x, size, align_corners=False, half_pixel_centers=False).numpy()
@@ -286,14 +286,14 @@ def test_legacy_upsample_is_the_resize_of_tf1(mode, shape):
     np.testing.assert_allclose(port, expected, rtol=0, atol=limit)
 
 
-def test_a_modern_resize_is_not_the_legacy_one():
+def test_a_modern_resize_differs_from_legacy_upsample():
     x = torch.rand(1, 1, 4, 4)
     modern = torch.nn.functional.interpolate(x, scale_factor=2, mode="bilinear", align_corners=False)
     assert (modern - torch_impl.layers.LegacyUpsample("linear")(x)).abs().max() > 0.01
 
 
 @pytest.mark.parametrize("layer", [tf_impl.layers.LegacyUpsample, torch_impl.layers.LegacyUpsample])
-def test_legacy_upsample_names_its_modes(layer):
+def test_legacy_upsample_rejects_an_unknown_mode_and_names_the_valid_ones(layer):
     with pytest.raises(ValueError, match="nearest, linear, cubic"):
         layer("area")
 
@@ -301,7 +301,7 @@ def test_legacy_upsample_names_its_modes(layer):
 @pytest.mark.parametrize("size", [4, 5, 8, 9])
 @pytest.mark.parametrize("stride", [1, 2, 3])
 @pytest.mark.parametrize("kernel", [3, 4, 5, 6, 7])
-def test_torch_same_padding_is_tensorflow_s(kernel, stride, size, float64):
+def test_torch_same_padding_equals_tensorflow(kernel, stride, size, float64):
     rng = np.random.default_rng(0)
     x = rng.standard_normal((2, size, size + 1, 3))
     image = torch.tensor(x).movedim(-1, 1)
@@ -335,7 +335,7 @@ def test_symmetric_padding_is_the_literal_recipe():
     assert torch_impl.SpecGANDiscriminator(dim=2, padding="symmetric").downconv_0.padding == (2, 2)
 
 
-def test_padding_that_does_not_exist_is_refused():
+def test_an_unknown_padding_is_rejected():
     with pytest.raises(ValueError, match="odd kernel"):
         torch_impl.layers.Conv2d(1, 1, 4, 1, padding="symmetric")
     with pytest.raises(ValueError, match="same, symmetric"):
@@ -359,7 +359,7 @@ def test_running_variance_is_unbiased(floatx):
 
 
 @pytest.mark.parametrize("epsilon", [1e-3, 1e-5, 1e-7])
-def test_epsilon_is_the_one_that_was_given(epsilon, floatx):
+def test_batch_norm_uses_the_epsilon_it_is_given(epsilon, floatx):
     """Of inputs so small that it decides the outcome: TensorFlow's fused op long took none below 1.001e-5."""
     x = np.sqrt(epsilon) * np.random.default_rng(0).standard_normal((3, 2, 2, 4)).astype(floatx)
     seen = torch.nn.BatchNorm2d(4, eps=epsilon).double()(torch.tensor(x).double().movedim(-1, 1)).detach()
@@ -377,7 +377,7 @@ def test_running_variance_is_unbiased_in_a_graph_of_unknown_batch(float64):
     np.testing.assert_allclose(traced.moving_variance.numpy(), eager.moving_variance.numpy(), atol=1e-15)
 
 
-def test_a_penalty_through_batch_norm_has_the_gradient_of_torch(floatx):
+def test_a_penalty_through_batch_norm_has_torchs_gradient(floatx):
     # without weights, slopes sum to zero
     x, weights = np.random.default_rng(0).standard_normal((2, 3, 2, 2, 4)).astype(floatx)
     ours = tf_impl.layers.BatchNorm(momentum=0.9, epsilon=1e-5)
@@ -408,7 +408,7 @@ def test_untracked_batch_norm_ignores_the_mode_and_keeps_nothing():
 
 
 @pytest.mark.parametrize("track", [True, False])
-def test_one_value_per_channel_is_refused(track):
+def test_one_value_per_channel_is_rejected(track):
     x = np.ones((1, 1, 1, 3), np.float32)
     ours = tf_impl.layers.BatchNorm(momentum=0.9, epsilon=1e-5, track=track, name="norm")
     with pytest.raises(ValueError, match="norm: batch statistics need more than one value per channel"):
@@ -441,7 +441,7 @@ def test_stock_leaky_relu_rounds_its_slope(float64):
     assert not np.array_equal(keras.layers.LeakyReLU(0.2)(x), tf_impl.layers.LeakyReLU(0.2)(x))
 
 
-def test_leaky_relu_has_no_second_derivative_and_hands_none_down(floatx):
+def test_leaky_relu_has_no_second_derivative(floatx):
     x, weights = (tf.constant(values, floatx) for values in ([-1.0, 2.0], [3.0, 5.0]))
     with tf.GradientTape() as outer:
         outer.watch([x, weights])

@@ -33,7 +33,7 @@ def test_the_generators_have_the_same_layers_and_shapes(options):
 
 
 @pytest.mark.parametrize("options", [{}, {"output": "logit"}, {"nc": 1, "dropout": 0.0}])
-def test_the_discriminators_differ_in_the_padding_that_keras_spells_out(options):
+def test_the_discriminators_differ_only_in_explicit_padding_layers(options):
     reference, twin = (
         implementation.UpsampleDCGANDiscriminator(ndf=2, **options) for implementation in (tf_impl, torch_impl)
     )
@@ -69,7 +69,7 @@ def test_momentum_is_the_weight_of_the_new_statistics(momentum, float64):
     np.testing.assert_allclose(moved, momentum * mean, rtol=1e-12)
 
 
-def test_numbers_decide_which_channels_go_layer_after_layer(float64):
+def test_dropout_numbers_decide_channels_layer_after_layer(float64):
     numbers = np.random.RandomState(1).uniform(size=(3, 7))
     kept = (numbers >= 0.25) / 0.75
     first, second = np.ones((3, 5, 4, 3)), np.ones((3, 2, 2, 4))
@@ -85,7 +85,7 @@ def test_numbers_decide_which_channels_go_layer_after_layer(float64):
         np.testing.assert_array_equal(b.movedim(1, -1).numpy(), a)
 
 
-def test_without_dropout_nothing_is_drawn_and_nothing_goes():
+def test_a_rate_of_zero_needs_no_numbers_and_drops_nothing():
     nothing = np.empty((3, 0))  # what a trainer draws for a network that drops no channels
     x = np.random.RandomState(3).standard_normal((3, 5, 4, 3))
     with tf_impl.dropout.dropout_decided_by(tf.constant(nothing)):
@@ -94,7 +94,7 @@ def test_without_dropout_nothing_is_drawn_and_nothing_goes():
         assert torch.equal(torch_impl.dropout.ChannelDropout(0.0)(torch.from_numpy(x)), torch.from_numpy(x))
 
 
-def test_without_numbers_each_house_draws_its_own_and_in_evaluation_nothing_goes():
+def test_without_numbers_frameworks_draw_their_own_and_evaluation_drops_nothing():
     x = np.ones((50, 2, 2, 40), np.float32)
     layer, module = tf_impl.dropout.ChannelDropout(0.25), torch_impl.dropout.ChannelDropout(0.25)
     for dropped in (layer(x, training=True).numpy(), module(torch.from_numpy(x).movedim(-1, 1)).movedim(1, -1).numpy()):
@@ -104,7 +104,7 @@ def test_without_numbers_each_house_draws_its_own_and_in_evaluation_nothing_goes
     assert torch.equal(module.eval()(torch.ones(2, 3, 1, 1)), torch.ones(2, 3, 1, 1))
 
 
-def test_bilinear_doubling_is_torchs_in_float64_and_has_a_second_derivative(float64):
+def test_bilinear_upsampling_equals_torch_in_float64_to_the_second_derivative(float64):
     x = np.random.RandomState(2).standard_normal((2, 5, 3, 4))
     expected = F.interpolate(torch.from_numpy(x).movedim(-1, 1), scale_factor=2, mode="bilinear").movedim(1, -1)
     layer = ours.Upsample("bilinear")
