@@ -12,7 +12,7 @@ from shared_impl.config.presets import options_for, select
 from shared_impl.config.systems import ModelConfig
 from tf_impl.conditional_dcgan import ConditionalDCGANDiscriminator, ConditionalDCGANGenerator
 from tf_impl.dcgan import DCGANDiscriminator, DCGANGenerator
-from tf_impl.growing import of_chain
+from tf_impl.growing import growing_network
 from tf_impl.soundgan import SoundGANDiscriminator, SoundGANGenerator
 from tf_impl.specgan import SpecGANDiscriminator, SpecGANGenerator
 from tf_impl.upsample_dcgan import UpsampleDCGANDiscriminator, UpsampleDCGANGenerator
@@ -45,4 +45,4 @@ def build(model: ModelConfig, network: str) -> keras.Model:
     """The ``generator`` or ``discriminator`` of a configuration's model section; ConfigError for another name."""
     constructor = select(NETWORKS[model.system], network, "network")
     built = constructor(**options_for(constructor, model))
-    return of_chain(built, network, model) if model.stages and isinstance(built, keras.Sequential) else built
+    return growing_network(built, network, model) if model.stages and isinstance(built, keras.Sequential) else built

@@ -50,7 +50,7 @@ class SelfAttention(keras.layers.Layer):
         return self.gamma * ops.reshape(attended, ops.shape(inputs)) + inputs
 
     def compute_output_shape(self, input_shape: tuple[int | None, ...]) -> tuple[int | None, ...]:
-        """As given."""
+        """The input's."""
         return input_shape
 
     def get_config(self) -> dict[str, Any]:

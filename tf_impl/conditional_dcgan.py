@@ -62,25 +62,25 @@ class ConditionalDCGANGenerator(Graph):
         cfg = checked(ConditionalDCGANConfig, options | more, where="ConditionalDCGANGenerator")
         z, label = Input([nz], name="z"), Input([], dtype="int64", name="label")
         named = Embedding(classes, embedding, name="label_embedding")(label)  # [B, e]
-        told = Concatenate(name="told")([z, named])  # [B, nz + e]
-        body = Sequential(_drawing(cfg), name="body")
+        joined = Concatenate(name="told")([z, named])  # [B, nz + e]
+        body = Sequential(_upscaling(cfg), name="body")
         if cfg.stages:
             body = GrowingGenerator(body, cfg.stages, cfg.init, _conv(cfg), name="body")
             grown = Input([None], name="grown")
-            super().__init__([z, label, grown], body([told, grown]))  # [B, S, S, nc]
+            super().__init__([z, label, grown], body([joined, grown]))  # [B, S, S, nc]
         else:
-            super().__init__([z, label], body(told))  # [B, S, S, nc]
+            super().__init__([z, label], body(joined))  # [B, S, S, nc]
         initialise(self, "", cfg.init, FrameworkDraws())
 
 
 class ConditionalDCGANDiscriminator(Graph):
     """Images ``[B, S, S, nc]`` and classes ``[B]`` to logits ``[B]``, S = ``image_size``.
 
-    ``label`` is how it is told the class; with ``auxiliary`` it is not, and returns the logits ``[B, classes]`` of the
-    class beside the others (AC-GAN, Odena et al. 2017, arXiv:1610.09585). ``scales`` above one: as many discriminators
-    judge the image and what 3x3 means leave of it, ``[B, scales]`` (Wang et al. 2018, arXiv:1711.11585, section 3.2).
+    ``label`` is how the class enters; with ``auxiliary`` it does not, and class logits ``[B, classes]`` are returned
+    beside the scores (AC-GAN, Odena et al. 2017, arXiv:1610.09585). ``scales`` above one: as many discriminators
+    score the image and what 3x3 means leave of it, ``[B, scales]`` (Wang et al. 2018, arXiv:1711.11585, section 3.2).
     With ``batchnorm_d`` (the baseline) the last convolution is plain and none has a bias; without it (the improved one)
-    all are spectrally normalised and have. With ``growing`` it is given the weights of its stages as well
+    all are spectrally normalised and have. With ``growing`` the weights of its stages are an input as well
     (:mod:`tf_impl.growing`). Raises ConfigError (a ValueError) that names the valid options.
     """
 
@@ -101,21 +101,21 @@ class ConditionalDCGANDiscriminator(Graph):
         options = dict(image_size=image_size, classes=classes, embedding=embedding, ndf=ndf, nc=nc, label=label)
         more = dict(attention_d=attention_d, batchnorm_d=batchnorm_d, scales=scales, init=init, growing=growing)
         cfg = checked(ConditionalDCGANConfig, options | more, where="ConditionalDCGANDiscriminator")
-        x = seen = Input([image_size, image_size, nc], name="x")
-        given = [] if cfg.auxiliary else [Input([], dtype="int64", name="label")]
-        given += [Input([None], name="grown")] if cfg.stages else []
-        judged = []
+        x = image = Input([image_size, image_size, nc], name="x")
+        conditions = [] if cfg.auxiliary else [Input([], dtype="int64", name="label")]
+        conditions += [Input([None], name="grown")] if cfg.stages else []
+        outputs = []
         for i in range(scales):
-            seen = _half(i, seen) if i else seen  # [B, S / 2^i, S / 2^i, nc]
-            judged.append(_scale(cfg, image_size // 2**i, name=f"scale_{i}")([seen, *given]))
+            image = _half(i, image) if i else image  # [B, S / 2^i, S / 2^i, nc]
+            outputs.append(_scale(cfg, image_size // 2**i, name=f"scale_{i}")([image, *conditions]))
         if cfg.auxiliary:
-            score, named = judged[0]
-            inputs = [x, *given] if given else x
+            score, named = outputs[0]
+            inputs = [x, *conditions] if conditions else x
             super().__init__(inputs, (Reshape([], name="squeeze")(score), named))  # [B], [B, classes]
         elif scales == 1:
-            super().__init__([x, *given], Reshape([], name="squeeze")(judged[0]))  # [B]
+            super().__init__([x, *conditions], Reshape([], name="squeeze")(outputs[0]))  # [B]
         else:
-            super().__init__([x, *given], Concatenate(name="scores")(judged))  # [B, scales]
+            super().__init__([x, *conditions], Concatenate(name="scores")(outputs))  # [B, scales]
         initialise(self, "", cfg.init, FrameworkDraws())
 
 
@@ -128,20 +128,20 @@ def _scale(cfg: ConditionalDCGANConfig, size: int, name: str) -> keras.Model:
         heads = (_head(cfg, 1, "output")(features), _head(cfg, cfg.classes, "auxiliary")(features))
         return keras.Model([x, *grown], heads, name=name)
     label = Input([], dtype="int64", name="label")
-    told = Concatenate(name="told")([x, Sequential(_planes(cfg, size), name="label_planes")(label)])
-    features = _features(cfg, size, told, grown)
+    joined = Concatenate(name="told")([x, Sequential(_planes(cfg, size), name="label_planes")(label)])
+    features = _features(cfg, size, joined, grown)
     return keras.Model([x, label, *grown], _head(cfg, 1, "output")(features), name=name)
 
 
-def _features(cfg: ConditionalDCGANConfig, size: int, told: Any, grown: list[Any]) -> Any:
+def _features(cfg: ConditionalDCGANConfig, size: int, joined: Any, grown: list[Any]) -> Any:
     """From the image and the label's planes to features ``[B, 4, 4, d size / 8]``."""
-    body = Sequential([Input(told.shape[1:]), *_seeing(cfg, size)], name="body")
+    body = Sequential([Input(joined.shape[1:]), *_downscaling(cfg, size)], name="body")
     if not grown:
-        return body(told)
-    return GrowingDiscriminator(body, cfg.stages, cfg.init, SpectralConv2D, name="body")([told, *grown])
+        return body(joined)
+    return GrowingDiscriminator(body, cfg.stages, cfg.init, SpectralConv2D, name="body")([joined, *grown])
 
 
-def _drawing(cfg: ConditionalDCGANConfig) -> list[Layer]:
+def _upscaling(cfg: ConditionalDCGANConfig) -> list[Layer]:
     """From latents and label ``[B, nz + e]`` to the image, twice the size a layer."""
     width, size, i = cfg.ngf * cfg.image_size // 8, 4, 0
     layers = [Input([cfg.nz + cfg.embedding]), Reshape([1, 1, cfg.nz + cfg.embedding], name="z_reshape")]
@@ -155,7 +155,7 @@ def _drawing(cfg: ConditionalDCGANConfig) -> list[Layer]:
     return [*layers, _up(cfg, cfg.nc, 2, "same", name=f"upconv_{i}"), Activation("tanh", name=f"upconv_{i}_tanh")]
 
 
-def _seeing(cfg: ConditionalDCGANConfig, size: int) -> list[Layer]:
+def _downscaling(cfg: ConditionalDCGANConfig, size: int) -> list[Layer]:
     """From the image and the label's planes to features ``[B, 4, 4, d size / 8]``, half the size a layer."""
     width, size, i = cfg.ndf, size // 2, 0
     layers: list[Layer] = []

@@ -1,4 +1,4 @@
-"""Dropout of whole channels by given random numbers, in Keras, NHWC; twin of torch_impl/dropout.py."""
+"""Dropout of whole channels, decided by random numbers from outside, in Keras, NHWC; twin of torch_impl/dropout.py."""
 
 from __future__ import annotations
 

@@ -70,8 +70,8 @@ class Features:
         """Images ``[B, H, W, 1]`` or ``[B, H, W, 3]`` in [-1, 1] to features ``[B, H/16, W/16, 512]``."""
         x = tf.tile(images, [1, 1, 1, 3]) if images.shape[-1] == 1 else images
         x = x[..., ::-1] if self.normalisation.reversed else x
-        slope, shift = (tf.constant(values, x.dtype) for values in self.normalisation[1:])
-        return tf.cast(self.network(slope * x + shift, training=False), images.dtype)
+        scale, shift = (tf.constant(values, x.dtype) for values in self.normalisation[1:])
+        return tf.cast(self.network(scale * x + shift, training=False), images.dtype)
 
 
 def read(path: Path) -> Weights:
@@ -89,14 +89,14 @@ def load(cfg: LossConfig, precision: str = "float32") -> Features:
         raise ConfigError(f"loss.features={error}") from error
 
 
-def imitation(cfg: LossConfig, features: Features, fake: Tensor, real: Tensor) -> dict[str, Tensor]:
-    """What images ``[B, H, W, C]`` lack of real ones' features: a weighted loss for each term asked for."""
-    made, wanted = features(fake), features(real)
+def imitation_losses(cfg: LossConfig, features: Features, fake: Tensor, real: Tensor) -> dict[str, Tensor]:
+    """Weighted losses of the features of fakes ``[B, H, W, C]`` and those of real images, one a configured term."""
+    of_fake, of_real = features(fake), features(real)
     terms = {
         "perceptual": (cfg.perceptual_weight, perceptual_loss),
         "texture": (cfg.texture_weight, texture_loss),
     }
-    return {name: weight * loss(made, wanted) for name, (weight, loss) in terms.items() if weight}
+    return {name: weight * loss(of_fake, of_real) for name, (weight, loss) in terms.items() if weight}
 
 
 def perceptual_loss(fake: Tensor, real: Tensor) -> Tensor:

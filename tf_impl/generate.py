@@ -37,9 +37,9 @@ class Sampler:
         self._waveform = tf.function(waveform, autograph=False, reduce_retracing=True)
 
     def images(self, z: Array, labels: Array | None = None) -> Array:
-        """Images ``[B, H, W, C]`` in [-1, 1] from latents ``[B, nz]`` and, if it is told classes, labels ``[B]``.
+        """Images ``[B, H, W, C]`` in [-1, 1] from latents ``[B, nz]`` and, of a conditional system, labels ``[B]``.
 
-        They are enlarged where the generator still grows.
+        Those of a generator that still grows are enlarged.
         """
         latents = tf.cast(z, tf.float32)
         inputs = [latents] if labels is None else [latents, tf.constant(labels)]

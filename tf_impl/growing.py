@@ -66,8 +66,8 @@ class GrowingGenerator(keras.Model):
                 break
         return images
 
-    def later(self, stage: int) -> list[str]:
-        """The layers that this stage has no use for."""
+    def unused_layers(self, stage: int) -> list[str]:
+        """The names of the layers that a stage does not use."""
         last = self.stages[stage]
         unused = [names for size, names in zip(self.sizes, self.sections, strict=True) if size > last]
         heads = [_head("to", size) for size in self.stages[stage + 1 : -1]]
@@ -114,8 +114,8 @@ class GrowingDiscriminator(keras.Model):
                 features = _faded(older, features, grown[:, self.stages.index(half)])
         return features
 
-    def later(self, stage: int) -> list[str]:
-        """The layers that this stage has no use for."""
+    def unused_layers(self, stage: int) -> list[str]:
+        """The names of the layers that a stage does not use."""
         first = self.stages[stage]
         unused = [names for size, names in zip(self.sizes, self.sections, strict=True) if size > first]
         entries = [_head("from", size) for size in self.stages[stage + 1 : -1]]
@@ -125,14 +125,14 @@ class GrowingDiscriminator(keras.Model):
 GROWING = (GrowingGenerator, GrowingDiscriminator)
 
 
-def of_chain(chain: Sequential, network: str, model: ModelConfig) -> keras.Model:
-    """The ``generator`` or ``discriminator`` that is one chain, growing."""
+def growing_network(chain: Sequential, network: str, model: ModelConfig) -> keras.Model:
+    """The growing ``generator`` or ``discriminator`` of a chain."""
     growing = GrowingGenerator if network == "generator" else GrowingDiscriminator
     return growing(chain, model.stages, model.init)
 
 
 def images_at_stage(images: Tensor, stages: Sequence[int], grown: Tensor) -> Tensor:
-    """Real images ``[B, S, S, C]`` as they are at a stage: as coarse as G's, and as faded."""
+    """Real images ``[B, S, S, C]`` as coarse and as faded as G's at a stage."""
     side, found = stages[-1], images
     for stage, size in enumerate(stages[: grown.shape[1] + 1]):
         ratio = side // size
@@ -142,13 +142,13 @@ def images_at_stage(images: Tensor, stages: Sequence[int], grown: Tensor) -> Ten
     return found
 
 
-def of_stage(network: keras.Model, model: ModelConfig, name: str, stage: int) -> keras.Model:
-    """A growing ``generator`` or ``discriminator`` as one stage has it, changed in place: later stages' layers go.
+def network_at_stage(network: keras.Model, model: ModelConfig, name: str, stage: int) -> keras.Model:
+    """A growing ``generator`` or ``discriminator`` at one stage, changed in place: layers of later stages are removed.
 
-    It takes its inputs and ``grown`` ``[B, stage]``.
+    Its inputs are its own and ``grown`` ``[B, stage]``.
     """
     for growing in [layer for layer in network._flatten_layers() if isinstance(layer, GROWING)]:
-        for unused in growing.later(stage):
+        for unused in growing.unused_layers(stage):
             growing.parts.pop(unused)
     inputs = [
         Input([model.nz], name="z") if name == "generator" else Input([model.side, model.side, model.nc], name="x")

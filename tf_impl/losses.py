@@ -46,8 +46,8 @@ def gradient_penalty(
     with tf.GradientTape(watch_accessed_variables=False) as tape:
         tape.watch(between)
         scores = discriminator(between)
-    slopes = tf.sqrt(tf.reduce_sum(tf.square(tape.gradient(scores, between)), axis=[1, 2, 3]))
-    return cfg.penalty_weight * tf.reduce_mean(tf.square(slopes - 1))
+    norms = tf.sqrt(tf.reduce_sum(tf.square(tape.gradient(scores, between)), axis=[1, 2, 3]))
+    return cfg.penalty_weight * tf.reduce_mean(tf.square(norms - 1))
 
 
 def _targets(cfg: LossConfig) -> tuple[float, float]:
@@ -61,10 +61,10 @@ def _cross_entropy(logits: Tensor, target: float) -> Tensor:
 
 
 def _probable_cross_entropy(probabilities: Tensor, target: float) -> Tensor:
-    """As Keras's ``binary_crossentropy``: what is nearer to 0 or 1 than ``PROBABLE`` costs no more, and has no slope.
+    """As Keras's ``binary_crossentropy``: clipped at a distance ``PROBABLE`` from 0 and 1, with no gradient beyond.
 
     torch's ``BCELoss`` clamps the logarithm at -100 instead. The two are equal in between; a 0 that should be 1 costs
-    16.1 here with slope 0, there 100 with slope -1e12.
+    16.1 here with gradient 0, there 100 with gradient -1e12.
     """
     p = tf.clip_by_value(probabilities, PROBABLE, 1 - PROBABLE)
     return -tf.reduce_mean(target * tf.math.log(p) + (1 - target) * tf.math.log(1 - p))
@@ -94,7 +94,7 @@ def _probable(cfg: LossConfig, real: Tensor, fake: Tensor) -> Tensor:
 
 
 def _hinge(cfg: LossConfig, real: Tensor, fake: Tensor) -> Tensor:
-    """Lim and Ye 2017, arXiv:1705.02894. A score just at its margin, 1 or -1, has no slope, as one beyond it."""
+    """Lim and Ye 2017, arXiv:1705.02894. A score at its margin, 1 or -1, or beyond has no gradient."""
     return tf.reduce_mean(tf.nn.relu(1 - real)) + tf.reduce_mean(tf.nn.relu(1 + fake))
 
 

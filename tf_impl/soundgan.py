@@ -1,7 +1,7 @@
 """SoundGan at 64x64 to 512x512 in Keras, NHWC; twin of torch_impl/soundgan.py.
 
 After the SoundGan tutorial's ``gan/sources/generator.py`` and ``discriminator.py``, written for 256x256: there six
-convolutions judge what seven have made, which leaves 5x5 scores. Here both depths follow the size S. At even sizes a
+convolutions score the features of seven, which leaves 5x5 scores. Here both depths follow the size S. At even sizes a
 kernel of 4 at stride 2 makes SAME symmetric: it is torch's ``padding=1``.
 """
 

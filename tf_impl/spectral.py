@@ -55,7 +55,7 @@ class _Spectral(keras.layers.Layer):
         self.v = self.add_weight(shape=shape, name="v", initializer=_value(v), trainable=False)
 
     def add_weight(self, *args: Any, **kwargs: Any) -> Any:
-        """As stock; whatever the layer computes in, sigma is found in the weights' own precision."""
+        """As stock, in the variable's own precision: sigma is computed in it whatever the layer computes in."""
         return super().add_weight(*args, **{**kwargs, "autocast": False})
 
     def call(self, inputs: Tensor, training: bool | None = None) -> Tensor:

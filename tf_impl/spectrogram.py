@@ -1,7 +1,7 @@
 """Waveforms to normalised log spectrograms and back, NHWC; twin of torch_impl/spectrogram.py.
 
 After ``train_specgan.py`` in github.com/chrisdonahue/wavegan at 40e85e8 (Donahue et al. 2019, arXiv:1802.04208), whose
-functions are named below. All is computed in the precision of what is given, half precision in float32, and on its
+functions are named below. All is computed in the precision of the argument, half precision in float32, and on its
 device; no gradient passes. ValueError says where, what was got and what was expected.
 """
 

@@ -126,7 +126,7 @@ class Trainer:
                 if on_fake.class_logits is not None:
                     metrics["g_class"] = losses.auxiliary_loss(cfg.loss, on_fake.class_logits, part.labels)
                 if self.features is not None:
-                    metrics |= features.imitation(cfg.loss, self.features, fake, part.images)
+                    metrics |= features.imitation_losses(cfg.loss, self.features, fake, part.images)
                 loss = sum(metrics.values(), loss)
             cotangent = tape.gradient(loss, fake)
             found.append((_gradients(g_tape, fake, parameters, cotangent), {"g_loss": loss, **metrics}))

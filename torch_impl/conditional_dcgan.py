@@ -65,7 +65,7 @@ class ConditionalDCGANGenerator(Module):
         cfg = checked(ConditionalDCGANConfig, options | more, where="ConditionalDCGANGenerator")
         super().__init__()
         self.label_embedding = Embedding(classes, embedding)
-        self.body: Module = Sequential(_drawing(cfg))
+        self.body: Module = Sequential(_upscaling(cfg))
         if cfg.stages:
             self.body = GrowingGenerator(self.body, cfg.stages, cfg.init, _conv(cfg))
         initialise(self, "", cfg.init, FrameworkDraws())
@@ -73,18 +73,18 @@ class ConditionalDCGANGenerator(Module):
     def forward(self, z: Tensor, label: Tensor, grown: Tensor | None = None) -> Tensor:
         """Generate."""
         named = self.label_embedding(label)  # [B, e]
-        told = torch.cat([z.flatten(1), named], 1)  # [B, nz + e]
-        return self.body(told) if grown is None else self.body(told, grown)  # [B, nc, S, S]
+        joined = torch.cat([z.flatten(1), named], 1)  # [B, nz + e]
+        return self.body(joined) if grown is None else self.body(joined, grown)  # [B, nc, S, S]
 
 
 class ConditionalDCGANDiscriminator(Module):
     """Images ``[B, nc, S, S]`` and classes ``[B]`` to logits ``[B]``, S = ``image_size``.
 
-    ``label`` is how it is told the class; with ``auxiliary`` it is not, and returns the logits ``[B, classes]`` of the
-    class beside the others (AC-GAN, Odena et al. 2017, arXiv:1610.09585). ``scales`` above one: as many discriminators
-    judge the image and what 3x3 means leave of it, ``[B, scales]`` (Wang et al. 2018, arXiv:1711.11585, section 3.2).
+    ``label`` is how the class enters; with ``auxiliary`` it does not, and class logits ``[B, classes]`` are returned
+    beside the scores (AC-GAN, Odena et al. 2017, arXiv:1610.09585). ``scales`` above one: as many discriminators
+    score the image and what 3x3 means leave of it, ``[B, scales]`` (Wang et al. 2018, arXiv:1711.11585, section 3.2).
     With ``batchnorm_d`` (the baseline) the last convolution is plain and none has a bias; without it (the improved one)
-    all are spectrally normalised and have. With ``growing`` it is given the weights of its stages as well
+    all are spectrally normalised and have. With ``growing`` the weights of its stages are an input as well
     (:mod:`torch_impl.growing`). Raises ConfigError (a ValueError) that names the valid options.
     """
 
@@ -115,14 +115,14 @@ class ConditionalDCGANDiscriminator(Module):
 
     def forward(self, x: Tensor, label: Tensor | None = None, grown: Tensor | None = None) -> Any:
         """Judge."""
-        seen, judged = x, []
+        image, outputs = x, []
         for i in range(self.scales):
-            seen = self.get_submodule(f"half_{i}")(seen) if i else seen  # [B, nc, S / 2^i, S / 2^i]
-            judged.append(self.get_submodule(f"scale_{i}")(seen, label, grown))
-        if isinstance(judged[0], tuple):
-            score, named = judged[0]
+            image = self.get_submodule(f"half_{i}")(image) if i else image  # [B, nc, S / 2^i, S / 2^i]
+            outputs.append(self.get_submodule(f"scale_{i}")(image, label, grown))
+        if isinstance(outputs[0], tuple):
+            score, named = outputs[0]
             return score.flatten(), named  # [B], [B, classes]
-        return judged[0].flatten() if self.scales == 1 else torch.cat(judged, 1)  # [B] or [B, scales]
+        return outputs[0].flatten() if self.scales == 1 else torch.cat(outputs, 1)  # [B] or [B, scales]
 
 
 class _Scale(Module):
@@ -132,7 +132,7 @@ class _Scale(Module):
         super().__init__()
         planes = {"auxiliary": 0, "replicated": cfg.embedding}.get(cfg.label, 1)
         self.label_planes = Sequential(_planes(cfg, size)) if planes else None
-        self.body: Module = Sequential(_seeing(cfg, cfg.nc + planes, size))
+        self.body: Module = Sequential(_downscaling(cfg, cfg.nc + planes, size))
         if cfg.stages:
             self.body = GrowingDiscriminator(self.body, cfg.stages, cfg.init, SpectralConv2D)
         self.output = _head(cfg, cfg.ndf * size // 8, 1)
@@ -140,13 +140,13 @@ class _Scale(Module):
 
     def forward(self, x: Tensor, label: Tensor | None, grown: Tensor | None) -> Any:
         """Judge."""
-        told = x if self.label_planes is None else torch.cat([x, self.label_planes(label)], 1)
-        features = self.body(told) if grown is None else self.body(told, grown)  # [B, d size / 8, 4, 4]
+        joined = x if self.label_planes is None else torch.cat([x, self.label_planes(label)], 1)
+        features = self.body(joined) if grown is None else self.body(joined, grown)  # [B, d size / 8, 4, 4]
         score = self.output(features)
         return score if self.auxiliary is None else (score, self.auxiliary(features))
 
 
-def _drawing(cfg: ConditionalDCGANConfig) -> OrderedDict[str, Module]:
+def _upscaling(cfg: ConditionalDCGANConfig) -> OrderedDict[str, Module]:
     """From latents and label ``[B, nz + e]`` to the image, twice the size a layer."""
     width, size, i = cfg.ngf * cfg.image_size // 8, 4, 0
     channels = cfg.nz + cfg.embedding
@@ -161,7 +161,7 @@ def _drawing(cfg: ConditionalDCGANConfig) -> OrderedDict[str, Module]:
     return layers | {f"upconv_{i}": _up(cfg, channels, cfg.nc, 2, 1), f"upconv_{i}_tanh": Tanh()}
 
 
-def _seeing(cfg: ConditionalDCGANConfig, channels: int, size: int) -> OrderedDict[str, Module]:
+def _downscaling(cfg: ConditionalDCGANConfig, channels: int, size: int) -> OrderedDict[str, Module]:
     """From the image and the label's planes to features ``[B, d size / 8, 4, 4]``, half the size a layer."""
     width, size, i = cfg.ndf, size // 2, 0
     layers: OrderedDict[str, Module] = OrderedDict()

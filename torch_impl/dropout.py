@@ -1,4 +1,4 @@
-"""Dropout of whole channels by given random numbers, in torch, NCHW; twin of tf_impl/dropout.py."""
+"""Dropout of whole channels, decided by random numbers from outside, in torch, NCHW; twin of tf_impl/dropout.py."""
 
 from __future__ import annotations
 

@@ -72,8 +72,8 @@ class Features(nn.Module):
         """Images ``[B, 1, H, W]`` or ``[B, 3, H, W]`` in [-1, 1] to features ``[B, 512, H/16, W/16]``."""
         x = images.expand(-1, 3, -1, -1) if images.shape[1] == 1 else images
         x = x.flip(1) if self.normalisation.reversed else x
-        slope, shift = (x.new_tensor(values)[:, None, None] for values in self.normalisation[1:])
-        return self.network((slope * x + shift).to(self.dtype)).to(images.dtype)
+        scale, shift = (x.new_tensor(values)[:, None, None] for values in self.normalisation[1:])
+        return self.network((scale * x + shift).to(self.dtype)).to(images.dtype)
 
 
 def read(path: Path) -> Weights:
@@ -91,14 +91,14 @@ def load(cfg: LossConfig, precision: str = "float32") -> Features:
         raise ConfigError(f"loss.features={error}") from error
 
 
-def imitation(cfg: LossConfig, features: Features, fake: Tensor, real: Tensor) -> dict[str, Tensor]:
-    """What images ``[B, C, H, W]`` lack of real ones' features: a weighted loss for each term asked for."""
-    made, wanted = features(fake), features(real)
+def imitation_losses(cfg: LossConfig, features: Features, fake: Tensor, real: Tensor) -> dict[str, Tensor]:
+    """Weighted losses of the features of fakes ``[B, C, H, W]`` and those of real images, one a configured term."""
+    of_fake, of_real = features(fake), features(real)
     terms = {
         "perceptual": (cfg.perceptual_weight, perceptual_loss),
         "texture": (cfg.texture_weight, texture_loss),
     }
-    return {name: weight * loss(made, wanted) for name, (weight, loss) in terms.items() if weight}
+    return {name: weight * loss(of_fake, of_real) for name, (weight, loss) in terms.items() if weight}
 
 
 def perceptual_loss(fake: Tensor, real: Tensor) -> Tensor:

@@ -38,9 +38,9 @@ class Sampler:
 
     @torch.no_grad()
     def images(self, z: Array, labels: Array | None = None) -> Array:
-        """Images ``[B, H, W, C]`` in [-1, 1] from latents ``[B, nz]`` and, if it is told classes, labels ``[B]``.
+        """Images ``[B, H, W, C]`` in [-1, 1] from latents ``[B, nz]`` and, of a conditional system, labels ``[B]``.
 
-        They are enlarged where the generator still grows.
+        Those of a generator that still grows are enlarged.
         """
         latents = torch.from_numpy(z).float()
         inputs = [latents] if labels is None else [latents, torch.from_numpy(labels)]

@@ -58,8 +58,8 @@ class GrowingGenerator(Module):
                 break
         return images
 
-    def later(self, stage: int) -> list[str]:
-        """The layers that this stage has no use for."""
+    def unused_layers(self, stage: int) -> list[str]:
+        """The names of the layers that a stage does not use."""
         last = self.stages[stage]
         unused = [names for size, names in zip(self.sizes, self.sections, strict=True) if size > last]
         heads = [_head("to", size) for size in self.stages[stage + 1 : -1]]
@@ -101,8 +101,8 @@ class GrowingDiscriminator(Module):
                 features = _faded(older, features, grown[:, self.stages.index(half)])
         return features
 
-    def later(self, stage: int) -> list[str]:
-        """The layers that this stage has no use for."""
+    def unused_layers(self, stage: int) -> list[str]:
+        """The names of the layers that a stage does not use."""
         first = self.stages[stage]
         unused = [names for size, names in zip(self.sizes, self.sections, strict=True) if size > first]
         entries = [_head("from", size) for size in self.stages[stage + 1 : -1]]
@@ -112,14 +112,14 @@ class GrowingDiscriminator(Module):
 GROWING = (GrowingGenerator, GrowingDiscriminator)
 
 
-def of_chain(chain: Sequential, network: str, model: ModelConfig) -> Module:
-    """The ``generator`` or ``discriminator`` that is one chain, growing."""
+def growing_network(chain: Sequential, network: str, model: ModelConfig) -> Module:
+    """The growing ``generator`` or ``discriminator`` of a chain."""
     growing = GrowingGenerator if network == "generator" else GrowingDiscriminator
     return growing(chain, model.stages, model.init)
 
 
 def images_at_stage(images: Tensor, stages: Sequence[int], grown: Tensor) -> Tensor:
-    """Real images ``[B, C, S, S]`` as they are at a stage: as coarse as G's, and as faded."""
+    """Real images ``[B, C, S, S]`` as coarse and as faded as G's at a stage."""
     side, found = stages[-1], images
     for stage, size in enumerate(stages[: grown.shape[1] + 1]):
         ratio = side // size
@@ -128,13 +128,13 @@ def images_at_stage(images: Tensor, stages: Sequence[int], grown: Tensor) -> Ten
     return found
 
 
-def of_stage(network: Module, model: ModelConfig, name: str, stage: int) -> Module:
-    """A growing ``generator`` or ``discriminator`` as one stage has it, changed in place: later stages' layers go.
+def network_at_stage(network: Module, model: ModelConfig, name: str, stage: int) -> Module:
+    """A growing ``generator`` or ``discriminator`` at one stage, changed in place: layers of later stages are removed.
 
-    It takes its inputs and ``grown`` ``[B, stage]``.
+    Its inputs are its own and ``grown`` ``[B, stage]``.
     """
     for growing in [module for module in network.modules() if isinstance(module, GROWING)]:
-        for unused in growing.later(stage):
+        for unused in growing.unused_layers(stage):
             delattr(growing, unused)
     return network
 

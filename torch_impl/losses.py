@@ -45,8 +45,8 @@ def gradient_penalty(
     between = (real + alpha.reshape(-1, 1, 1, 1) * (fake - real)).requires_grad_()
     scores = discriminator(between)
     (gradient,) = torch.autograd.grad(scores.sum(), between, create_graph=True)
-    slopes = gradient.square().sum(dim=(1, 2, 3)).sqrt()
-    return cfg.penalty_weight * (slopes - 1).square().mean()
+    norms = gradient.square().sum(dim=(1, 2, 3)).sqrt()
+    return cfg.penalty_weight * (norms - 1).square().mean()
 
 
 def _targets(cfg: LossConfig) -> tuple[float, float]:
@@ -58,10 +58,10 @@ def _cross_entropy(logits: Tensor, target: float) -> Tensor:
 
 
 def _probable_cross_entropy(probabilities: Tensor, target: float) -> Tensor:
-    """As Keras's ``binary_crossentropy``: what is nearer to 0 or 1 than ``PROBABLE`` costs no more, and has no slope.
+    """As Keras's ``binary_crossentropy``: clipped at a distance ``PROBABLE`` from 0 and 1, with no gradient beyond.
 
     torch's ``BCELoss`` clamps the logarithm at -100 instead. The two are equal in between; a 0 that should be 1 costs
-    16.1 here with slope 0, there 100 with slope -1e12.
+    16.1 here with gradient 0, there 100 with gradient -1e12.
     """
     p = probabilities.clamp(PROBABLE, 1 - PROBABLE)
     return -(target * p.log() + (1 - target) * (1 - p).log()).mean()
@@ -91,7 +91,7 @@ def _probable(cfg: LossConfig, real: Tensor, fake: Tensor) -> Tensor:
 
 
 def _hinge(cfg: LossConfig, real: Tensor, fake: Tensor) -> Tensor:
-    """Lim and Ye 2017, arXiv:1705.02894. A score just at its margin, 1 or -1, has no slope, as one beyond it."""
+    """Lim and Ye 2017, arXiv:1705.02894. A score at its margin, 1 or -1, or beyond has no gradient."""
     return F.relu(1 - real).mean() + F.relu(1 + fake).mean()
 
 

@@ -1,4 +1,4 @@
-"""What both networks are given and what D gives, in torch; twin of tf_impl/networks.py."""
+"""Inputs of both networks, outputs of D and the moving average, in torch; twin of tf_impl/networks.py."""
 
 from __future__ import annotations
 

@@ -132,7 +132,7 @@ class Trainer:
                 if on_fake.class_logits is not None:
                     metrics["g_class"] = losses.auxiliary_loss(cfg.loss, on_fake.class_logits, part.labels)
                 if self.features is not None:
-                    metrics |= features.imitation(cfg.loss, self.features, fake, part.images)
+                    metrics |= features.imitation_losses(cfg.loss, self.features, fake, part.images)
                 loss = sum(metrics.values(), loss)
                 (cotangent,) = torch.autograd.grad(loss, fake)
                 torch.autograd.backward(output, cotangent / portions, inputs=parameters)

@@ -76,7 +76,7 @@ class NetworkPair:
         if model.stages:
             stage = len(model.growing) if self.stage is None else self.stage
             reference, port = (
-                implementation.growing.of_stage(built, model, self.network, stage)
+                implementation.growing.network_at_stage(built, model, self.network, stage)
                 for implementation, built in ((tf_impl, reference), (torch_impl, port))
             )
         return reference, _with_four_dimensional_latents(port) if self.four_dimensional else port

@@ -21,7 +21,7 @@ from parity.transfer.copying import aligned
 from shared_impl.config.schema import Config
 from shared_impl.config.systems import ModelConfig
 from shared_impl.storage.checkpoints import CheckpointError, validate_arrays
-from tf_impl.growing import of_stage
+from tf_impl.growing import network_at_stage
 from tf_impl.layers import names_of
 
 Array = np.ndarray
@@ -87,7 +87,7 @@ def passages(model: ModelConfig, network: str) -> tuple[Passage, ...]:
     reference = reference_network(model, network)
     names = names_of(reference)
     if model.stages:
-        reference = of_stage(reference, model, network, len(model.stages) - 1)
+        reference = network_at_stage(reference, model, network, len(model.stages) - 1)
     comparison = aligned(reference, torch_impl.build(model, network))
     return tuple(
         Passage(
