@@ -1,10 +1,10 @@
-"""Which layer of the port stands for which layer of the reference. Plain NumPy.
+"""Matching: which layer of the port corresponds to which layer of the reference. Plain NumPy.
 
-Layers are matched by order, kind and shape: the alignment of greatest score, as in sequence alignment, with the layers
-that it leaves over paired by kind and shape. Branches have no order of their own, so the layers are aligned twice, as
-they ran and as they are needed; what feeds what decides between both and mends single pairs. Names break ties. A
-mapping ``{reference layer: port layer}`` overrules. Steps that only move data are paired for display and judged with
-the next layer that computes.
+Layers are matched by order, kind and shape: the alignment of greatest score, as in sequence alignment; layers that it
+leaves unmatched are paired by kind and shape. Branches have no fixed order, so the layers are aligned twice, in
+execution order and in the order in which the outputs need them; data flow decides between both and repairs single
+pairs. Names break ties. A mapping ``{reference layer: port layer}`` overrides all of this. Steps that only move data
+are paired for display and judged with the next layer that computes.
 """
 
 from __future__ import annotations
@@ -12,8 +12,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 
-from parity.capture.steps import Step, Trace
-from parity.match.data_flow import Fed, execution_order, order_of_need
+from parity.capture.steps import Sources, Step, Trace
+from parity.match.data_flow import execution_order, order_of_need
 from parity.match.repair import Pairing
 from parity.match.similarity import counterparts, same_shapes, same_size, similarity
 from parity.verdict import UnusableInput
@@ -21,7 +21,7 @@ from parity.verdict import UnusableInput
 
 @dataclass(frozen=True)
 class Match:
-    """A pair of steps; ``in_order`` is False where the port runs it at another place."""
+    """A pair of steps; ``in_order`` is False if the port runs its step at another place."""
 
     reference: Step
     port: Step
@@ -34,22 +34,22 @@ class Match:
 
     @property
     def label(self) -> str:
-        """The port's name of the layer, and the reference's where it is another."""
-        here, there = self.port.name, self.reference.name
-        return here if here.replace(".", "/") == there else f"{here} (reference {there})"
+        """The port's name of the layer, and the reference's if that differs."""
+        port, reference = self.port.name, self.reference.name
+        return port if port.replace(".", "/") == reference else f"{port} (reference {reference})"
 
 
 @dataclass(frozen=True)
 class Matching:
-    """Matched pairs in the reference's order, and what stands alone on either side.
+    """Matched pairs in the reference's order, and the unmatched steps of either side.
 
-    ``sources`` names, for each match and each tensor that its layer is given, the matches that feed it.
+    ``sources`` names, for each match and each input tensor of its layer, the matches that it is computed from.
     """
 
     matches: list[Match]
     only_reference: list[Step]
     only_port: list[Step]
-    sources: dict[str, Fed] = field(default_factory=dict)
+    sources: dict[str, Sources] = field(default_factory=dict)
 
 
 def match_steps(reference: Trace, port: Trace, mapping: dict[str, str] | None = None) -> Matching:
@@ -66,38 +66,38 @@ def match_steps(reference: Trace, port: Trace, mapping: dict[str, str] | None = 
         pairs = [(left[i].name, right[j].name) for i, j in _align(left, right)]
         pairing = Pairing(reference, port, dict(fixed), frozenset(fixed))
         pairing.add(pairs)
-        pairing.mend()
-        pairing.follow_names()
+        pairing.repair()
+        pairing.prefer_names()
         pairings.append(pairing)
     best = max(pairings, key=Pairing.score)
     return _completed(best)
 
 
 def _completed(pairing: Pairing) -> Matching:
-    """The pairing with what it left over paired by kind and shape, wherever the port runs it."""
-    left = [step for step in pairing.free_reference() if step.matchable]
-    right = [step for step in pairing.free_port() if step.matchable]
-    late = dict(_leftovers(left, right, pairing))
-    pairing.add(list(late.items()))
+    """The pairing with its unmatched steps paired by kind and shape, wherever the port runs them."""
+    left = [step for step in pairing.unpaired_reference() if step.matchable]
+    right = [step for step in pairing.unpaired_port() if step.matchable]
+    out_of_order = dict(_pair_unmatched(left, right))
+    pairing.add(list(out_of_order.items()))
     matches = [
-        Match(step, _renamed(step, pairing.port_steps[pairing.pairs[step.name]]), step.name not in late)
+        Match(step, _renamed(step, pairing.port_steps[pairing.pairs[step.name]]), step.name not in out_of_order)
         for step in pairing.reference.steps
         if step.name in pairing.pairs
     ]
     return Matching(
         matches,
-        [step for step in pairing.free_reference() if step.matchable],
-        [step for step in pairing.free_port() if step.matchable],
-        pairing.reference_feeds(),
+        [step for step in pairing.unpaired_reference() if step.matchable],
+        [step for step in pairing.unpaired_port() if step.matchable],
+        pairing.reference_sources(),
     )
 
 
 def _renamed(a: Step, b: Step) -> Step:
-    """The port's step with the names that the reference's block gives to the parameters of its own."""
+    """The port's step with the reference's names for the block's own parameters."""
     names = counterparts(a, b) if a.own_weights else None
     if not names:
         return b
-    shapes, handle = ({mine: table[other] for mine, other in names.items()} for table in (b.shapes, b.handle))
+    shapes, handle = ({slot: table[other] for slot, other in names.items()} for table in (b.shapes, b.handle))
     return replace(b, shapes=shapes, handle=handle)
 
 
@@ -114,39 +114,40 @@ def _mapped(reference: Sequence[Step], port: Sequence[Step], mapping: dict[str, 
         raise UnusableInput(f"the mapping gives more than one reference layer to {', '.join(twice)}; {listed}")
     for a, b in mapping.items():
         one, other = by_reference[a], by_port[b]
-        weighty = one.parametrised or other.parametrised
-        open_own = one.own_weights and other.own_weights and counterparts(one, other) is None
-        if weighty and (
-            one.unknown_kind or open_own or one.kind != other.kind and not (one.pointwise and other.pointwise)
+        weighted = one.parametrised or other.parametrised
+        ambiguous = one.own_weights and other.own_weights and counterparts(one, other) is None
+        if weighted and (
+            one.unknown_kind or ambiguous or one.kind != other.kind and not (one.pointwise and other.pointwise)
         ):
             raise UnusableInput(
-                f"the mapping pairs {a} ({_kind(one)}) with {b} ({_kind(other)}), and no rule carries weights from one "
-                f"to the other; {listed}"
+                f"the mapping pairs {a} ({one.class_name}) with {b} ({other.class_name}), and no rule carries weights "
+                f"from one to the other; {listed}"
             )
     return dict(mapping)
 
 
 def _align(left: Sequence[Step], right: Sequence[Step]) -> list[tuple[int, int]]:
     """Index pairs of the alignment of greatest total similarity (Needleman and Wunsch 1970, gaps free)."""
-    alike = [[similarity(a, b) for b in right] for a in left]
-    score = [[0.0] * (len(right) + 1) for _ in range(len(left) + 1)]
+    scores = [[similarity(a, b) for b in right] for a in left]
+    best = [[0.0] * (len(right) + 1) for _ in range(len(left) + 1)]
     for i in range(len(left) - 1, -1, -1):
         for j in range(len(right) - 1, -1, -1):
-            together = score[i + 1][j + 1] + alike[i][j] if alike[i][j] else -1.0
-            score[i][j] = max(score[i + 1][j], score[i][j + 1], together)
+            together = best[i + 1][j + 1] + scores[i][j] if scores[i][j] else -1.0
+            best[i][j] = max(best[i + 1][j], best[i][j + 1], together)
     pairs, i, j = [], 0, 0
     while i < len(left) and j < len(right):
-        if alike[i][j] and score[i][j] == score[i + 1][j + 1] + alike[i][j]:
+        if scores[i][j] and best[i][j] == best[i + 1][j + 1] + scores[i][j]:
             pairs.append((i, j))
             i, j = i + 1, j + 1
-        elif score[i][j] == score[i + 1][j]:
+        elif best[i][j] == best[i + 1][j]:
             i += 1
         else:
             j += 1
     return pairs
 
 
-def _leftovers(left: list[Step], right: list[Step], pairing: Pairing) -> list[tuple[str, str]]:
+def _pair_unmatched(left: list[Step], right: list[Step]) -> list[tuple[str, str]]:
+    """Pairs of steps of equal kind and size, with equal parameter shapes or, without parameters, equal settings."""
     free, pairs = list(right), []
     for step in left:
         fitting = [
@@ -163,7 +164,3 @@ def _leftovers(left: list[Step], right: list[Step], pairing: Pairing) -> list[tu
             free.remove(best)
             pairs.append((step.name, best.name))
     return pairs
-
-
-def _kind(step: Step) -> str:
-    return step.class_name

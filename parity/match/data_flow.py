@@ -1,19 +1,17 @@
-"""What feeds what in a recorded run, seen through everything that has no counterpart. Plain NumPy."""
+"""Data flow of a recorded run: which steps each step's inputs are computed from. Plain NumPy."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
-from parity.capture.steps import Step, Trace
-
-Fed = tuple[tuple[str, ...], ...]
+from parity.capture.steps import Sources, Step, Trace
 
 
-def feeds(steps: Sequence[Step], known: Iterable[str]) -> dict[str, Fed]:
-    """For each step and each tensor that it is given: which of the ``known`` steps (or network inputs) it comes from.
+def step_sources(steps: Sequence[Step], known: Iterable[str]) -> dict[str, Sources]:
+    """For each step and each of its input tensors: which ``known`` steps (or network inputs) it is computed from.
 
-    Steps between them, such as reshapes, are seen through. The names stand in the order in which they were used.
+    Steps between them, such as reshapes, are skipped. Names are in the order of their use.
     """
     known = set(known)
     behind: dict[str, tuple[str, ...]] = {}
@@ -25,34 +23,34 @@ def feeds(steps: Sequence[Step], known: Iterable[str]) -> dict[str, Fed]:
     return found
 
 
-def everything(fed: Fed) -> frozenset[str]:
-    """All names in it, whatever their order."""
-    return frozenset(_merged(fed))
+def all_names(sources: Sources) -> frozenset[str]:
+    """All names in ``sources``, whatever their order."""
+    return frozenset(_merged(sources))
 
 
 def _merged(parts: Iterable[tuple[str, ...]]) -> tuple[str, ...]:
     return tuple(dict.fromkeys(name for part in parts for name in part))
 
 
-def ends(trace: Trace, known: Iterable[str]) -> Fed:
-    """The same for the network's outputs."""
+def output_sources(trace: Trace, known: Iterable[str]) -> Sources:
+    """For each network output: which ``known`` steps (or network inputs) it is computed from."""
     last = Step("", "identity", {}, sources=trace.ends)
-    return feeds([*trace.steps, last], known)[""]
+    return step_sources([*trace.steps, last], known)[""]
 
 
 def execution_order(trace: Trace) -> list[Step]:
-    """The steps as they ran."""
+    """The steps in the order in which they ran."""
     return list(trace.steps)
 
 
 def order_of_need(trace: Trace) -> list[Step]:
-    """The steps in an order that does not depend on which branch happens to run first.
+    """The steps in an order that does not depend on which branch runs first.
 
-    A walk from the network's outputs back to its inputs, argument by argument; where their order has no meaning
-    (sums), the branch with more parameters comes first. Steps that no output needs come last.
+    A depth-first walk from the network's outputs back to its inputs, argument by argument. The inputs of a commutative
+    step are visited from the branch with most parameters to the one with fewest. Steps that no output needs come last.
     """
     by_name = {step.name: step for step in trace.steps}
-    weight = _weights(trace.steps)
+    weight = _ancestors(trace.steps)
     arranged: dict[str, Step] = {}
     stack = [(name, False) for names in reversed(trace.ends) for name in reversed(names)]
     while stack:
@@ -71,17 +69,17 @@ def order_of_need(trace: Trace) -> list[Step]:
     return [*arranged.values(), *(step for step in trace.steps if step.name not in arranged)]
 
 
-def _weights(steps: Sequence[Step]) -> dict[str, tuple[int, int]]:
-    """Parameters and number of steps that each step rests on."""
+def _ancestors(steps: Sequence[Step]) -> dict[str, tuple[int, int]]:
+    """Number of parameters and of steps among each step and all its ancestors."""
     place = {step.name: number for number, step in enumerate(steps)}
-    rests_on: dict[str, int] = {}
+    ancestors: dict[str, int] = {}
     found = {}
     for step in steps:
         bits = 1 << place[step.name]
         for names in step.sources:
             for name in names:
-                bits |= rests_on.get(name, 0)
-        rests_on[step.name] = bits
+                bits |= ancestors.get(name, 0)
+        ancestors[step.name] = bits
         members = [other for other in steps[: place[step.name] + 1] if bits >> place[other.name] & 1]
         found[step.name] = (sum(member.size for member in members), len(members))
     return found
@@ -89,26 +87,26 @@ def _weights(steps: Sequence[Step]) -> dict[str, tuple[int, int]]:
 
 @dataclass(frozen=True)
 class Unknown:
-    """Where values stem from a layer that cannot be compared: per step, that layer's name or nothing.
+    """Which steps' inputs are computed from a layer that cannot be compared: per step, that layer's name or "".
 
-    ``given`` looks back to the nearest layers that are compared, ``upstream`` to the network's inputs. The key ""
-    stands for the network's outputs.
+    ``direct`` looks back to the nearest compared layers, ``upstream`` to the network's inputs. The key "" stands for
+    the network's outputs.
     """
 
-    given: dict[str, str]
+    direct: dict[str, str]
     upstream: dict[str, str]
 
 
-def unknown_values(trace: Trace, known: Iterable[str], foreign: Iterable[str]) -> Unknown:
-    """Follow the outputs of the ``foreign`` steps, past everything (upstream), or up to the next ``known`` step."""
-    known, foreign = set(known), set(foreign)
-    inside = {name: step.name for step in trace.steps if step.name in foreign for name in step.inside}
-    given: dict[str, str] = {}
+def unknown_values(trace: Trace, known: Iterable[str], unmatched: Iterable[str]) -> Unknown:
+    """Follow the outputs of ``unmatched`` steps to the network's outputs (upstream), or to the next ``known`` steps."""
+    known, unmatched = set(known), set(unmatched)
+    inside = {name: step.name for step in trace.steps if step.name in unmatched for name in step.inside}
+    direct: dict[str, str] = {}
     upstream: dict[str, str] = {}
     for step in [*trace.steps, Step("", "identity", {}, sources=trace.ends)]:
         before = [name for names in step.sources for name in names]
-        near = (name if name in foreign else "" if name in known else given.get(name, "") for name in before)
-        far = (name if name in foreign else upstream.get(name, "") for name in before)
-        given[step.name] = inside.get(step.name) or next(filter(None, near), "")
+        near = (name if name in unmatched else "" if name in known else direct.get(name, "") for name in before)
+        far = (name if name in unmatched else upstream.get(name, "") for name in before)
+        direct[step.name] = inside.get(step.name) or next(filter(None, near), "")
         upstream[step.name] = inside.get(step.name) or next(filter(None, far), "")
-    return Unknown(given, upstream)
+    return Unknown(direct, upstream)

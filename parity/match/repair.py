@@ -1,19 +1,19 @@
-"""Pairs of steps under repair: what feeds what decides, then names. Plain NumPy."""
+"""Repair of matched pairs by data flow, then by names. Plain NumPy."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
 
-from parity.capture.steps import Step, Trace
-from parity.match.data_flow import Fed, ends, everything, feeds
-from parity.match.similarity import name_likeness, same_shapes, similarity
+from parity.capture.steps import Sources, Step, Trace
+from parity.match.data_flow import all_names, output_sources, step_sources
+from parity.match.similarity import name_similarity, same_shapes, similarity
 
 CONSISTENT, IN_ORDER = 1.0, 0.1
-"""What a pair fed by paired steps is worth, and fed in the same order, in units of likeness.similarity."""
+"""Score of a pair whose inputs come from paired steps, and from them in the same order, beside its similarity."""
 
 
 class Pairing:
-    """A one-to-one relation between two runs' steps; ``fixed`` reference names are never paired anew."""
+    """A one-to-one relation between two runs' steps; pairs of ``fixed`` reference names are never changed."""
 
     def __init__(self, reference: Trace, port: Trace, pairs: dict[str, str], fixed: frozenset[str]):
         self.reference, self.port, self.pairs, self.fixed = reference, port, pairs, fixed
@@ -21,89 +21,88 @@ class Pairing:
         self.port_steps = {step.name: step for step in port.steps}
 
     def add(self, pairs: list[tuple[str, str]]) -> None:
-        """Take these pairs in."""
+        """Add pairs of names."""
         self.pairs |= dict(pairs)
 
-    def free_reference(self) -> list[Step]:
+    def unpaired_reference(self) -> list[Step]:
         """Reference steps without a partner."""
         return [step for step in self.reference.steps if step.name not in self.pairs]
 
-    def free_port(self) -> list[Step]:
+    def unpaired_port(self) -> list[Step]:
         """Port steps without a partner."""
         taken = set(self.pairs.values())
         return [step for step in self.port.steps if step.name not in taken]
 
-    def reference_feeds(self) -> dict[str, Fed]:
-        """Which paired reference steps feed which."""
-        return feeds(self.reference.steps, self.pairs)
+    def reference_sources(self) -> dict[str, Sources]:
+        """For each reference step: which paired reference steps its inputs are computed from."""
+        return step_sources(self.reference.steps, self.pairs)
 
     def score(self) -> float:
-        """Similarity of all pairs, how many are fed by pairs, and how many in the same order."""
-        alike = sum(similarity(self.reference_steps[a], self.port_steps[b]) for a, b in self.pairs.items())
-        fed = list(self._fed())
-        same = sum(self._agree(step, due, got) for step, due, got in fed)
-        return alike + CONSISTENT * same + IN_ORDER * sum(due == got for _, due, got in fed)
+        """Similarity of all pairs, plus the number of pairs whose inputs correspond, and of those in the same order."""
+        total = sum(similarity(self.reference_steps[a], self.port_steps[b]) for a, b in self.pairs.items())
+        inputs = list(self._compared_sources())
+        same = sum(self._correspond(step, expected, got) for step, expected, got in inputs)
+        return total + CONSISTENT * same + IN_ORDER * sum(expected == got for _, expected, got in inputs)
 
-    def mend(self) -> None:
-        """Give each step that is fed by other steps than its partner a partner that is fed alike, where there is one.
+    def repair(self) -> None:
+        """Give each step whose inputs do not correspond to its partner's a partner whose inputs do, if there is one.
 
-        From the inputs on, so that a whole branch follows its first layer.
+        Steps are visited from the network's inputs on, so that a whole branch follows its first layer.
         """
         for _ in range(2 * len(self.pairs)):
-            if not self._mended_one():
+            if not self._repaired_one():
                 return
 
-    def follow_names(self) -> None:
-        """Exchange the partners of layers with equal weights where their names say so and what feeds them allows."""
-        weighty = [a for a in self.pairs if self.reference_steps[a].parametrised and a not in self.fixed]
-        for number, a in enumerate(weighty):
-            for other in weighty[number + 1 :]:
+    def prefer_names(self) -> None:
+        """Swap the partners of layers with equal weights where their names fit better and data flow allows it."""
+        weighted = [a for a in self.pairs if self.reference_steps[a].parametrised and a not in self.fixed]
+        for number, a in enumerate(weighted):
+            for other in weighted[number + 1 :]:
                 if self._better_names(a, other):
-                    self._try_exchange(a, other)
+                    self._try_swap(a, other)
 
-    def _mended_one(self) -> bool:
-        mine = self.reference_feeds()
-        theirs = feeds(self.port.steps, self.pairs.values())
+    def _repaired_one(self) -> bool:
+        of_reference = self.reference_sources()
+        of_port = step_sources(self.port.steps, self.pairs.values())
         holders = {b: a for a, b in self.pairs.items()}
         for a, b in self.pairs.items():
-            due = everything(self._translated(mine[a]))
-            if a in self.fixed or not due or not theirs[b] or everything(theirs[b]) == due:
+            expected = all_names(self._translated(of_reference[a]))
+            if a in self.fixed or not expected or not of_port[b] or all_names(of_port[b]) == expected:
                 continue
             step = self.reference_steps[a]
-            without = feeds(self.port.steps, set(self.pairs.values()) - {b})
+            without = step_sources(self.port.steps, set(self.pairs.values()) - {b})
             fitting = [
                 other for other in self.port.steps
                 if other.name != b and other.matchable and holders.get(other.name) not in self.fixed
-                and everything((theirs if other.name in holders else without)[other.name]) == due
-                and self._may(step, other, holders, b)
+                and all_names((of_port if other.name in holders else without)[other.name]) == expected
+                and self._may_take(step, other, holders, b)
             ]  # fmt: skip
             if fitting:
-                self._give(a, max(fitting, key=lambda other: similarity(step, other)).name, holders)
+                self._assign(a, max(fitting, key=lambda other: similarity(step, other)).name, holders)
                 return True
-            if step.kind == "merge" and self._handed_on(a, b, theirs[b]):
+            if step.kind == "merge" and self._passed_on(a, b, of_port[b]):
                 return True
         return False
 
-    def _handed_on(self, a: str, b: str, fed: Fed) -> bool:
-        """Give a merge's partner to a later merge of the reference that is fed as the partner is."""
-        mine = feeds(self.reference.steps, set(self.pairs) - {a})
-        for step in self.free_reference():
-            if similarity(step, self.port_steps[b]) and everything(self._translated(mine[step.name])) == everything(
-                fed
-            ):
+    def _passed_on(self, a: str, b: str, sources: Sources) -> bool:
+        """Give a merge's partner to a later merge of the reference whose inputs correspond to the partner's."""
+        of_reference = step_sources(self.reference.steps, set(self.pairs) - {a})
+        for step in self.unpaired_reference():
+            expected = all_names(self._translated(of_reference[step.name]))
+            if similarity(step, self.port_steps[b]) and expected == all_names(sources):
                 del self.pairs[a]
                 self.pairs[step.name] = b
                 return True
         return False
 
-    def _may(self, step: Step, other: Step, holders: dict[str, str], left: str) -> bool:
-        """Whether ``step`` may take ``other``, whose holder then takes what ``step`` leaves."""
+    def _may_take(self, step: Step, other: Step, holders: dict[str, str], left: str) -> bool:
+        """Whether ``step`` may take ``other``; the holder of ``other`` then takes the partner that ``step`` left."""
         if similarity(step, other) < similarity(step, self.port_steps[left]) - 1.0:
             return False
         holder = holders.get(other.name)
         return holder is None or similarity(self.reference_steps[holder], self.port_steps[left]) > 0
 
-    def _give(self, a: str, b: str, holders: dict[str, str]) -> None:
+    def _assign(self, a: str, b: str, holders: dict[str, str]) -> None:
         holder = holders.get(b)
         if holder is not None:
             self.pairs[holder] = self.pairs[a]
@@ -111,39 +110,41 @@ class Pairing:
 
     def _better_names(self, a: str, other: str) -> bool:
         one, two = self.reference_steps[a], self.reference_steps[other]
-        mine, theirs = self.port_steps[self.pairs[a]], self.port_steps[self.pairs[other]]
-        if one.kind != two.kind or not same_shapes(one, theirs) or not same_shapes(two, mine):
+        partner_one, partner_two = self.port_steps[self.pairs[a]], self.port_steps[self.pairs[other]]
+        if one.kind != two.kind or not same_shapes(one, partner_two) or not same_shapes(two, partner_one):
             return False
-        now = name_likeness(one, mine) + name_likeness(two, theirs)
-        return name_likeness(one, theirs) + name_likeness(two, mine) > now
+        now = name_similarity(one, partner_one) + name_similarity(two, partner_two)
+        return name_similarity(one, partner_two) + name_similarity(two, partner_one) > now
 
-    def _try_exchange(self, a: str, other: str) -> None:
+    def _try_swap(self, a: str, other: str) -> None:
         before, agreeing = dict(self.pairs), self._agreeing()
         self.pairs[a], self.pairs[other] = self.pairs[other], self.pairs[a]
         held = self.fixed
         self.fixed = held | {a, other}
-        self.mend()
+        self.repair()
         self.fixed = held
         if self._agreeing() < agreeing:
             self.pairs = before
 
-    def _fed(self) -> Iterator[tuple[Step | None, Fed, Fed]]:
-        """For each pair, and for the network's outputs: what should feed the port's step, and what does."""
-        mine = self.reference_feeds()
-        theirs = feeds(self.port.steps, self.pairs.values())
+    def _compared_sources(self) -> Iterator[tuple[Step | None, Sources, Sources]]:
+        """For each pair, and for the network's outputs: the expected sources of the port's step, and the actual."""
+        of_reference = self.reference_sources()
+        of_port = step_sources(self.port.steps, self.pairs.values())
         for a, b in self.pairs.items():
-            if mine[a]:
-                yield self.reference_steps[a], self._translated(mine[a]), theirs[b]
-        yield None, self._translated(ends(self.reference, self.pairs)), ends(self.port, self.pairs.values())
+            if of_reference[a]:
+                yield self.reference_steps[a], self._translated(of_reference[a]), of_port[b]
+        expected = self._translated(output_sources(self.reference, self.pairs))
+        yield None, expected, output_sources(self.port, self.pairs.values())
 
-    def _agree(self, step: Step | None, due: Fed, got: Fed) -> bool:
+    def _correspond(self, step: Step | None, expected: Sources, got: Sources) -> bool:
         if step is not None and step.commutative:
-            return everything(due) == everything(got)
-        return [frozenset(names) for names in due] == [frozenset(names) for names in got]
+            return all_names(expected) == all_names(got)
+        return [frozenset(names) for names in expected] == [frozenset(names) for names in got]
 
     def _agreeing(self) -> int:
-        """How many pairs are fed by the same steps, in whatever order."""
-        return sum(everything(due) == everything(got) for _, due, got in self._fed())
+        """How many pairs have the same sources, in whatever order."""
+        return sum(all_names(expected) == all_names(got) for _, expected, got in self._compared_sources())
 
-    def _translated(self, fed: Fed) -> Fed:
-        return tuple(tuple(self.pairs.get(name, name) for name in names) for names in fed)
+    def _translated(self, sources: Sources) -> Sources:
+        """Reference sources by the names of their partners."""
+        return tuple(tuple(self.pairs.get(name, name) for name in names) for names in sources)

@@ -1,4 +1,4 @@
-"""How alike two steps are: by kind, parameter shapes, output size, and, least of all, by name. Plain NumPy."""
+"""Similarity of two steps: by kind, parameter shapes, output size and, with least weight, name. Plain NumPy."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ NORMALISATIONS = ("batchnorm", "layernorm", "groupnorm")
 
 
 def similarity(a: Step, b: Step) -> float:
-    """Alignment score of two steps: 0 if they cannot stand for each other, more the more they have in common."""
+    """Alignment score of two steps: 0 if they cannot correspond, higher the more they have in common."""
     if a.kind != b.kind:
         exchangeable = {a.kind, b.kind} == {"conv", "dense"} and a.pointwise and b.pointwise
         fits = exchangeable and a.attributes["features"] == b.attributes["features"]
@@ -31,25 +31,25 @@ def similarity(a: Step, b: Step) -> float:
     if a.kind in ("activation", "merge"):
         setting = "function" if a.kind == "activation" else "operation"
         score += 0.5 * (a.attributes.get(setting) == b.attributes.get(setting))
-    return score + name_likeness(a, b)
+    return score + name_similarity(a, b)
 
 
-def name_likeness(a: Step, b: Step) -> float:
-    """0.75 for the same last name, up to 0.5 for shared words; 0 where Keras made the name up."""
+def name_similarity(a: Step, b: Step) -> float:
+    """0.75 for the same last name, up to 0.5 for shared words; 0 if Keras generated the name."""
     if not a.named or not b.named:
         return 0.0
     if _last(a.name) == _last(b.name):
         return 0.75
-    mine, theirs = _words(a.name), _words(b.name)
-    return 0.5 * len(mine & theirs) / max(len(mine | theirs), 1)
+    one, other = _words(a.name), _words(b.name)
+    return 0.5 * len(one & other) / max(len(one | other), 1)
 
 
 def same_shapes(a: Step, b: Step) -> bool:
-    """Whether every parameter of ``a`` has the shape of ``b``'s once it has crossed."""
+    """Whether every parameter of ``a``, transformed, has the shape of ``b``'s."""
     if a.own_weights:
         return counterparts(a, b) is not None
     shared = (set(a.shapes) & set(b.shapes)) - {"singular_u", "singular_v"}
-    return bool(shared) and all(crossed(a.layout, slot, a.shapes[slot]) == tuple(b.shapes[slot]) for slot in shared)
+    return bool(shared) and all(torch_shape(a.layout, slot, a.shapes[slot]) == tuple(b.shapes[slot]) for slot in shared)
 
 
 def same_size(a: tuple[int, ...], b: tuple[int, ...]) -> bool:
@@ -58,9 +58,9 @@ def same_size(a: tuple[int, ...], b: tuple[int, ...]) -> bool:
 
 
 @lru_cache(maxsize=4096)
-def crossed(layout: str, slot: str, shape: tuple[int, ...]) -> tuple[int, ...] | None:
-    """The shape that a Keras parameter takes in torch; None where its layout has no such parameter."""
-    # Every axis told by a size of its own, without an array of the real size; axes of one stay what they are.
+def torch_shape(layout: str, slot: str, shape: tuple[int, ...]) -> tuple[int, ...] | None:
+    """The shape that a Keras parameter has in torch; None if its layout has no such parameter."""
+    # Axes get small distinct sizes, which avoids an array of the real size; axes of length one keep it.
     small = tuple(1 if n == 1 else 2 + axis for axis, n in enumerate(shape))
     moved = WeightTransform(layout).shape(slot, small)
     sizes = dict(zip(small, shape, strict=True))
@@ -70,28 +70,23 @@ def crossed(layout: str, slot: str, shape: tuple[int, ...]) -> tuple[int, ...] |
 
 
 def counterparts(a: Step, b: Step) -> dict[str, str] | None:
-    """Which of the port's own parameters stands for which of a block's, where that is beyond doubt; else None.
+    """Which of a port block's own parameters corresponds to which of the reference's; None if it is ambiguous.
 
-    By name if all names are the same, else by shape if no two shapes are; and never where axes could be confused.
+    By name if all names are equal, else by shape if no two shapes are; never if the axis order is ambiguous.
     """
     if len(a.shapes) != len(b.shapes):
         return None
-    named = {slot: slot for slot in a.shapes}
-    fitting = {
-        slot: [other for other, theirs in b.shapes.items() if own_parameter_axes(mine, theirs)]
-        for slot, mine in a.shapes.items()
-    }
-    found = (
-        named
-        if a.shapes.keys() == b.shapes.keys()
-        else {slot: fit[0] for slot, fit in fitting.items() if len(fit) == 1}
-    )
+    if a.shapes.keys() == b.shapes.keys():
+        found = {slot: slot for slot in a.shapes}
+    else:
+        fitting = {
+            slot: [other for other, port_shape in b.shapes.items() if own_parameter_axes(shape, port_shape)]
+            for slot, shape in a.shapes.items()
+        }
+        found = {slot: others[0] for slot, others in fitting.items() if len(others) == 1}
     complete = len(set(found.values())) == len(a.shapes)
-    return (
-        found
-        if complete and all(own_parameter_axes(a.shapes[mine], b.shapes[other]) for mine, other in found.items())
-        else None
-    )
+    clear = all(own_parameter_axes(a.shapes[slot], b.shapes[other]) for slot, other in found.items())
+    return found if complete and clear else None
 
 
 def _last(name: str) -> str:

@@ -7,7 +7,7 @@ from functools import cached_property
 
 from parity.capture.steps import Step, Trace
 from parity.match.alignment import Match, Matching
-from parity.match.data_flow import Unknown, everything, feeds, unknown_values
+from parity.match.data_flow import Unknown, all_names, step_sources, unknown_values
 
 
 @dataclass
@@ -27,12 +27,12 @@ class Unmatched:
         alone = (*self.matching.only_reference, *self.matching.only_port)
         found = {step.name: _reason(step) for step in alone if step.untransferable}
         partner = {match.key: match.port.name for match in self.matching.matches}
-        reference_feeds = feeds(self.reference_trace.steps, partner)
-        port_feeds = feeds(self.port_trace.steps, partner.values())
+        of_reference = step_sources(self.reference_trace.steps, partner)
+        of_port = step_sources(self.port_trace.steps, partner.values())
         for a in self.matching.only_reference:
-            fed = {partner.get(name, name) for name in everything(reference_feeds[a.name])}
+            fed = {partner.get(name, name) for name in all_names(of_reference[a.name])}
             for b in self.matching.only_port:
-                if fed == everything(port_feeds[b.name]) and a.untransferable != b.untransferable:
+                if fed == all_names(of_port[b.name]) and a.untransferable != b.untransferable:
                     known, unknown = (b, a) if a.untransferable else (a, b)
                     if known.parametrised or known.kind == "dropout":
                         found[known.name] = f"it may stand for {unknown.name}: {found[unknown.name]}"
@@ -49,7 +49,7 @@ class Unmatched:
             (of_reference, match.key if match else "", self.matching.only_reference),
             (of_port, match.port.name if match else "", self.matching.only_port),
         ):
-            source = (unknown.upstream if upstream else unknown.given).get(name)
+            source = (unknown.upstream if upstream else unknown.direct).get(name)
             if source:
                 lone = next(step for step in steps if step.name == source)
                 what = f"{source}, whose own" if lone.own_weights else f"{source} ({lone.class_name}), whose"

@@ -14,12 +14,12 @@ from parity.capture.adapter import ModelAdapter
 from parity.capture.dry_run import FirstRuns
 from parity.capture.steps import Trace
 from parity.match.alignment import Match, Matching
-from parity.match.data_flow import ends
+from parity.match.data_flow import output_sources
 from parity.match.unmatched import Unmatched
-from parity.numerics.layouts import Layout, fitting
+from parity.numerics.layouts import Layout, fitting_layouts
 from parity.transfer.layout_search import find_layouts
 from parity.transfer.layouts import Layouts
-from parity.transfer.mismatches import Conflict, find_conflicts, unclaimed
+from parity.transfer.mismatches import Conflict, find_conflicts, unrecorded_parameters
 from parity.verdict import UnusableInput
 
 Array = np.ndarray
@@ -120,7 +120,7 @@ class AlignedModels:
     def ends(self) -> list[list[str]]:
         """The keys of the matches that each network output comes from."""
         keys = {match.key for match in self.matching.matches}
-        return [[name for name in names if name in keys] for names in ends(self.reference_trace, keys)]
+        return [[name for name in names if name in keys] for names in output_sources(self.reference_trace, keys)]
 
     @cached_property
     def mode_dependent(self) -> bool:
@@ -140,7 +140,7 @@ class AlignedModels:
         """The layout of a network output; None if no layout turns one shape into the other."""
         if number in self.layouts.results:
             return self.layouts.results[number]
-        candidates = fitting(expected.shape, got.shape, self.layouts.mirrored)
+        candidates = fitting_layouts(expected.shape, got.shape, self.layouts.mirrored)
         keys = self.ends[number] if number < len(self.ends) else []
         last = self.layouts.outputs[keys[0]] if keys else None
         if last is not None and last.order is None and not last.channels_first:
@@ -168,7 +168,7 @@ def align(
         layouts = _searched_layouts(reference, port, runs, matching, mirrored, seed)
     conflicts = find_conflicts(matching, layouts, reference, port)
     if not runs.port.crash:
-        conflicts += unclaimed(reference, runs.reference.steps, port, runs.port.trace.steps)
+        conflicts += unrecorded_parameters(reference, runs.reference.steps, port, runs.port.trace.steps)
     weights, perturbed = _settled_weights(reference, matching, seed, perturb)
     return AlignedModels(
         reference, port, runs.inputs, runs.reference, runs.port.trace, matching, layouts, conflicts, weights, perturbed,

@@ -1,4 +1,4 @@
-"""Weights across: from a Keras model into its torch twin and back, in whatever order each side flattens."""
+"""Copying weights from a Keras model into its torch twin and back, in whatever order either side flattens."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ def copy_to_torch(
 
     With ``mirrored`` every kernel is flipped in its spatial axes and dense layers beside an image are reordered to
     match, which makes symmetric padding exact on flipped images. ``inputs`` (reference layout) are needed where the
-    Keras model does not tell its input shape.
+    Keras model does not declare its input shape.
 
     Raises:
         WeightMismatch: some key or shape has no counterpart; all of them are listed, and nothing was written.
@@ -42,7 +42,7 @@ def copy_to_torch(
         value = reference.read(match.reference, slot)
         port.write(match.port, slot, models.layouts.weight_transform(match).to_torch(slot, value))
 
-    _each(models, write)
+    _for_each_weight(models, write)
 
 
 def copy_to_keras(
@@ -66,7 +66,7 @@ def copy_to_keras(
         shape = match.reference.shapes[slot]
         reference.write(match.reference, slot, models.layouts.weight_transform(match).to_keras(slot, value, shape))
 
-    _each(models, write)
+    _for_each_weight(models, write)
 
 
 def aligned(
@@ -91,7 +91,7 @@ def aligned(
     return models
 
 
-def _each(models: AlignedModels, write: Callable[[Match, str], None]) -> None:
+def _for_each_weight(models: AlignedModels, write: Callable[[Match, str], None]) -> None:
     for match in models.matching.matches:
         for slot in match.reference.shapes:
             write(match, slot)

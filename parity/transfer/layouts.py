@@ -1,4 +1,4 @@
-"""The layouts of a matched pair of models: inputs, outputs of steps, orders of flat features. Plain NumPy."""
+"""The layouts of a matched pair of models: its inputs, its steps' outputs, orders of flat features. Plain NumPy."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
+from parity.capture.steps import OWN_WEIGHTS
 from parity.match.alignment import Match
 from parity.numerics.layouts import Layout
 from parity.numerics.weight_axes import WeightTransform
@@ -15,11 +16,16 @@ Array = np.ndarray
 
 @dataclass
 class Layouts:
-    """The layouts of one matched pair of models: network inputs, every step's output, flat feature orders.
+    """The layouts of one matched pair of models.
 
-    ``results`` are the layouts of network outputs where shapes leave them open. ``into[key]`` is the order in which the
-    port hands features to that layer, ``out_of[key]`` the order in which it takes them from it, both as in
-    :class:`parity.numerics.weight_axes.WeightTransform`.
+    Attributes:
+        inputs: of the network's inputs.
+        outputs: of every matched step's output, by the reference step's name.
+        into: the order in which the port passes flat features to a layer, by the same name.
+        out_of: the order in which the port takes flat features from a layer; both orders as in
+            :class:`parity.numerics.weight_axes.WeightTransform`.
+        results: of those network outputs whose shapes are ambiguous.
+        mirrored: whether images are compared mirrored.
     """
 
     inputs: list[Layout]
@@ -30,9 +36,9 @@ class Layouts:
     mirrored: bool = False
 
     def weight_transform(self, match: Match) -> WeightTransform:
-        """How that layer's parameters cross."""
+        """How that layer's parameters are transferred."""
         if match.reference.own_weights:
-            return WeightTransform("own", shapes=match.port.shapes)
+            return WeightTransform(OWN_WEIGHTS, shapes=match.port.shapes)
         kernel = match.reference.layout
         output = self.outputs.get(match.key)
         if kernel == "layernorm" and output is not None and not output.channels_first:

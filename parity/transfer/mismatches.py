@@ -1,23 +1,23 @@
-"""Which parameters cannot cross from one model to the other, and why. Plain NumPy."""
+"""Which parameters cannot be transferred from one model to the other, and why. Plain NumPy."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Any
 
+from parity.capture.adapter import ModelAdapter
 from parity.capture.steps import Step
 from parity.match.alignment import Match, Matching
 from parity.transfer.layouts import Layouts
 
 
 class WeightMismatch(ValueError):
-    """The two models' weights do not correspond; the message lists every key and shape that is in the way."""
+    """The two models' weights do not correspond; the message lists every key and shape concerned."""
 
 
 @dataclass(frozen=True)
 class Conflict:
-    """One parameter that cannot cross."""
+    """One parameter that cannot be transferred."""
 
     layer: str
     reference_layer: str
@@ -25,8 +25,8 @@ class Conflict:
     message: str
 
 
-def find_conflicts(matching: Matching, layouts: Layouts, reference: Any, port: Any) -> list[Conflict]:
-    """Every parameter without a counterpart of the right shape: of paired layers, of lone ones, shared unevenly."""
+def find_conflicts(matching: Matching, layouts: Layouts, reference: ModelAdapter, port: ModelAdapter) -> list[Conflict]:
+    """Every parameter without a counterpart of the right shape, or shared between layers on one side alone."""
     conflicts = [conflict for match in matching.matches for conflict in _within(match, layouts)]
     for step in matching.only_reference:
         conflicts += [
@@ -38,11 +38,13 @@ def find_conflicts(matching: Matching, layouts: Layouts, reference: Any, port: A
             Conflict(step.name, "", slot, f"{step.name}.{slot} {shape} finds no layer in the reference")
             for slot, shape in step.shapes.items()
         ]
-    return conflicts + list(_uneven(matching.matches, reference, port))
+    return conflicts + list(_shared_unevenly(matching.matches, reference, port))
 
 
-def unclaimed(reference: Any, reference_steps: list[Step], port: Any, port_steps: list[Step]) -> list[Conflict]:
-    """Every parameter that belongs to no step."""
+def unrecorded_parameters(
+    reference: ModelAdapter, reference_steps: list[Step], port: ModelAdapter, port_steps: list[Step]
+) -> list[Conflict]:
+    """Every parameter that belongs to no recorded step."""
     conflicts = [
         Conflict("", path, "", f"{path} belongs to no layer that ran in the reference")
         for path in reference.unrecorded_parameters(reference_steps)
@@ -61,25 +63,25 @@ def _within(match: Match, layouts: Layouts) -> Iterator[Conflict]:
         elif slot not in a.shapes:
             message = f"{b.name}.{slot} {b.shapes[slot]} has no counterpart in {a.name}"
         else:
-            crossed = layouts.weight_transform(match).shape(slot, a.shapes[slot])
-            if crossed == tuple(b.shapes[slot]):
+            transformed = layouts.weight_transform(match).shape(slot, a.shapes[slot])
+            if transformed == tuple(b.shapes[slot]):
                 continue
-            message = f"{a.name}.{slot} {a.shapes[slot]} becomes {crossed}, but {b.name} holds {b.shapes[slot]}"
+            message = f"{a.name}.{slot} {a.shapes[slot]} becomes {transformed}, but {b.name} holds {b.shapes[slot]}"
         yield Conflict(b.name, a.name, slot, message)
 
 
-def _uneven(matches: list[Match], reference: Any, port: Any) -> Iterator[Conflict]:
-    """Weights that one side shares between two layers and the other keeps twice."""
-    partner: dict[tuple[str, int], tuple[int, str]] = {}
+def _shared_unevenly(matches: list[Match], reference: ModelAdapter, port: ModelAdapter) -> Iterator[Conflict]:
+    """Weights that one side shares between two layers while the other holds two."""
+    partners: dict[tuple[str, int], tuple[int, str]] = {}
     for match in matches:
         for slot in (slot for slot in match.reference.shapes if slot in match.port.shapes):
-            mine, theirs = reference.variable_id(match.reference, slot), port.variable_id(match.port, slot)
+            ids = reference.variable_id(match.reference, slot), port.variable_id(match.port, slot)
             names = f"{match.key}.{slot}", f"{match.port.name}.{slot}"
-            for side, here, there, (name, other) in (
-                ("reference", mine, theirs, names),
-                ("port", theirs, mine, names[::-1]),
+            for side, (own, other), (name, other_name) in (
+                ("reference", ids, names),
+                ("port", ids[::-1], names[::-1]),
             ):
-                known, before = partner.setdefault((side, here), (there, other))
-                if known != there:
-                    message = f"{name} is shared in the {side}, but its counterparts are two: {before} and {other}"
+                known, before = partners.setdefault((side, own), (other, other_name))
+                if known != other:
+                    message = f"{name} is shared in the {side}, but its counterparts are two: {before} and {other_name}"
                     yield Conflict(match.port.name, match.key, slot, message)

@@ -7,8 +7,8 @@ import pytest
 from parity.capture.recorder import TensorOrigins
 from parity.capture.steps import Step, Trace
 from parity.match.alignment import match_steps
-from parity.match.data_flow import everything, feeds, order_of_need, unknown_values
-from parity.match.similarity import crossed, name_likeness, similarity
+from parity.match.data_flow import all_names, order_of_need, step_sources, unknown_values
+from parity.match.similarity import name_similarity, similarity, torch_shape
 from parity.verdict import UnusableInput
 
 INPUT = "input 0"
@@ -136,10 +136,9 @@ def test_kinds_and_shapes_come_before_names():
     assert similarity(one, relu("a", INPUT)) == 0
     assert similarity(one, conv("a", wide=5, torch=True)) < similarity(one, conv("z", torch=True))
     assert similarity(one, conv("z", torch=True)) < similarity(one, conv("a", torch=True))
-    assert (
-        name_likeness(conv("enc/conv_2"), conv("encoder.conv2")) > name_likeness(conv("enc/conv_2"), conv("conv1")) > 0
-    )
-    assert name_likeness(conv("conv2d_1", named=False), conv("conv2d_1")) == 0
+    encoder = conv("enc/conv_2")
+    assert name_similarity(encoder, conv("encoder.conv2")) > name_similarity(encoder, conv("conv1")) > 0
+    assert name_similarity(conv("conv2d_1", named=False), conv("conv2d_1")) == 0
 
 
 def test_layers_with_free_weights_are_matched_only_beyond_doubt():
@@ -155,18 +154,18 @@ def test_layers_with_free_weights_are_matched_only_beyond_doubt():
 
 
 def test_shapes_cross_without_arrays_of_their_size():
-    assert crossed("conv", "kernel", (3, 5, 7, 9)) == (9, 7, 3, 5)
-    assert crossed("depthwise", "kernel", (3, 3, 5, 2)) == (10, 1, 3, 3)
-    assert crossed("prelu", "alpha", (1, 1, 6)) == (6,)
-    assert crossed("dense", "kernel", (10**6, 10**6)) == (10**6, 10**6)
-    assert crossed("conv", "kernel", (3,)) is None
+    assert torch_shape("conv", "kernel", (3, 5, 7, 9)) == (9, 7, 3, 5)
+    assert torch_shape("depthwise", "kernel", (3, 3, 5, 2)) == (10, 1, 3, 3)
+    assert torch_shape("prelu", "alpha", (1, 1, 6)) == (6,)
+    assert torch_shape("dense", "kernel", (10**6, 10**6)) == (10**6, 10**6)
+    assert torch_shape("conv", "kernel", (3,)) is None
 
 
 def test_what_feeds_what_is_seen_through_what_has_no_counterpart():
     run = trace(conv("a"), reshape("v", "a"), conv("b"), merge("m", "add", "v", "b"), relu("r", "m"))
-    assert feeds(run.steps, {"a", "b", "r"})["r"] == (("a", "b"),)
-    assert feeds(run.steps, {"a", "m", "r"})["m"] == (("a",), (INPUT,))
-    assert everything((("a", "b"), ("a",))) == {"a", "b"}
+    assert step_sources(run.steps, {"a", "b", "r"})["r"] == (("a", "b"),)
+    assert step_sources(run.steps, {"a", "m", "r"})["m"] == (("a",), (INPUT,))
+    assert all_names((("a", "b"), ("a",))) == {"a", "b"}
 
 
 def test_the_order_of_need_does_not_depend_on_the_order_of_running():
@@ -182,9 +181,9 @@ def test_what_stems_from_a_foreign_layer_is_unknown():
     run = trace(conv("a"), Step("lstm", "opaque:LSTM", {}, {"w": (1,)}, sources=(("a",),)), reshape("v", "lstm"),
                 conv("b", "v"), conv("c", "b"), conv("d"))  # fmt: skip
     unknown = unknown_values(run, {"a", "b", "c", "d"}, {"lstm"})
-    assert (unknown.given["b"], unknown.given["c"], unknown.given["d"]) == ("lstm", "", "")
+    assert (unknown.direct["b"], unknown.direct["c"], unknown.direct["d"]) == ("lstm", "", "")
     assert (unknown.upstream["b"], unknown.upstream["c"], unknown.upstream["d"]) == ("lstm", "lstm", "")
-    assert unknown.given[""] == "" and unknown.upstream[""] == ""
+    assert unknown.direct[""] == "" and unknown.upstream[""] == ""
 
 
 def test_a_tensor_comes_from_its_nearest_steps():
