@@ -11,6 +11,8 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
+from parity.numerics.copies import contiguous
+
 Array = np.ndarray
 
 
@@ -125,7 +127,7 @@ class WeightTransform:
             array = array[self.inputs]
         if self.outputs is not None and slot != "singular_v":
             array = np.take(array, self.outputs, axis=-1)
-        array = np.asarray(self._rule(slot).to_torch(array), order="C")
+        array = contiguous(self._rule(slot).to_torch(array))
         return array.reshape(*array.shape[:2], *[1] * self.ones) if self.ones and slot == "kernel" else array
 
     def to_keras(self, slot: str, array: Array, shape: tuple[int, ...]) -> Array:
@@ -141,7 +143,7 @@ class WeightTransform:
             array = np.take(array, np.argsort(self.outputs), axis=-1)
         if self.layout == "dense" and slot in ROW_PER_INPUT and self.inputs is not None:
             array = array[np.argsort(self.inputs)]
-        return np.asarray(self._flipped(slot, array), order="C")
+        return contiguous(self._flipped(slot, array))
 
     def shape(self, slot: str, shape: tuple[int, ...]) -> tuple[int, ...] | None:
         """The shape in which torch stores a Keras parameter of that shape; None if the rule does not apply to it."""
