@@ -1,1 +1,1 @@
-"""Seeing inside a running network: which layers ran, in which order, on what, and with what result."""
+"""Capture: one run of one model as a list of steps, through adapters for Keras and torch."""

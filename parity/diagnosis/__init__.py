@@ -1,1 +1,1 @@
-"""Small hypotheses of why a layer fails, a family a file; :mod:`parity.diagnosis.explain` tries them in order."""
+"""Why a layer fails: evidence, and hypotheses by family, listed in :mod:`parity.diagnosis.explain`. Plain NumPy."""

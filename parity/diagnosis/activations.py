@@ -1,14 +1,14 @@
-"""What can be wrong with an activation: its slope, its kind, or that nobody sees it. Plain NumPy."""
+"""Hypotheses about activations: another slope, another function, or one that was not recorded. Plain NumPy."""
 
 from __future__ import annotations
 
 import numpy as np
 
-from parity.diagnosis.evidence import FUNCTIONS, Answer, Evidence
+from parity.diagnosis.evidence import FUNCTIONS, Evidence, Explanation
 
 
-def activation_slope(evidence: Evidence) -> Answer:
-    """Another slope for negative values."""
+def activation_slope(evidence: Evidence) -> Explanation:
+    """Another slope of a leaky ReLU."""
     if evidence.kind != "activation" or evidence.got is None or evidence.got.shape != evidence.given.shape:
         return None
     negative = evidence.given < 0
@@ -21,17 +21,18 @@ def activation_slope(evidence: Evidence) -> Answer:
     return f"the port's slope is {slope:.6g}, the reference's {expected:g}", f"set negative_slope={expected:g}"
 
 
-def activation_kind(evidence: Evidence) -> Answer:
-    """Another function, here or unseen between this layer and the one before."""
+def activation_kind(evidence: Evidence) -> Explanation:
+    """Another activation function, in this layer or unrecorded between it and the one before."""
     if evidence.kind == "activation":
         for name in FUNCTIONS:
             if evidence.agrees(evidence.predict(function=name)):
                 return f"the port computes {name}, the reference {_function(evidence)}", f"use {_function(evidence)}"
         return None
-    return _unseen_activation(evidence)
+    return _unrecorded_activation(evidence)
 
 
-def _unseen_activation(evidence: Evidence) -> Answer:
+def _unrecorded_activation(evidence: Evidence) -> Explanation:
+    """Another function than the reference's between this layer and the one before."""
     steps = evidence.reference_trace.steps
     place = next(i for i, step in enumerate(steps) if step.name == evidence.match.key)
     before = [step for step in steps[max(place - 3, 0) : place] if step.kind == "activation"]
@@ -39,18 +40,18 @@ def _unseen_activation(evidence: Evidence) -> Answer:
     unmatched = [step for step in before if step.name in alone]
     inputs = {"": evidence.given}
     inputs |= {step.attributes["function"]: evidence.reference_trace.inputs.get(step.name) for step in unmatched}
-    for due, given in inputs.items():
+    for expected, given in inputs.items():
         if given is None:
             continue
         for name, function in FUNCTIONS.items():
             if (
-                name != due
-                and not (name == "identity" and not due)
+                name != expected
+                and not (name == "identity" and not expected)
                 and evidence.agrees(evidence.predict(function(given)))
             ):
                 what = "no activation" if name == "identity" else name
-                return f"the port feeds it through {what} where the reference has {due or 'none'}", (
-                    f"apply {due} before {evidence.match.port.name}" if due else f"remove {what} before it"
+                return f"the port feeds it through {what} where the reference has {expected or 'none'}", (
+                    f"apply {expected} before {evidence.match.port.name}" if expected else f"remove {what} before it"
                 )
     return None
 

@@ -1,10 +1,10 @@
-"""What can be wrong with a convolution or a dense layer: its edges, its bias, the order of its weights. Plain NumPy."""
+"""Hypotheses about convolutions and dense layers: padding, bias, order of weights. Plain NumPy."""
 
 from __future__ import annotations
 
 import numpy as np
 
-from parity.diagnosis.evidence import Answer, Evidence
+from parity.diagnosis.evidence import Evidence, Explanation
 from parity.numerics.difference import difference
 from parity.padding import torch_recipe
 from parity.padding.axis import Axis
@@ -13,28 +13,28 @@ from parity.verdict import UnusableInput
 Array = np.ndarray
 
 
-def padding_shift(evidence: Evidence) -> Answer:
-    """Same shape, other rows and columns: the port pads or crops other edges."""
+def padding_shift(evidence: Evidence) -> Explanation:
+    """Same output size, other alignment: the port pads or crops other amounts at each edge."""
     if evidence.got is None or evidence.got.shape != evidence.expected.shape:
         return None
     return _other_amounts(evidence)
 
 
-def crop(evidence: Evidence) -> Answer:
-    """A transposed convolution of another size: output_padding or padding is off."""
+def crop_size(evidence: Evidence) -> Explanation:
+    """A transposed convolution of another output size: other output_padding or padding."""
     if evidence.got is None or evidence.kind != "conv-transpose" or evidence.got.shape == evidence.expected.shape:
         return None
     return _other_amounts(evidence)
 
 
-def padding_size(evidence: Evidence) -> Answer:
-    """A convolution of another size: the port pads more or less."""
+def padding_size(evidence: Evidence) -> Explanation:
+    """A convolution of another output size: the port pads more or less."""
     if evidence.got is None or evidence.kind != "conv" or evidence.got.shape == evidence.expected.shape:
         return None
     return _other_amounts(evidence)
 
 
-def _other_amounts(evidence: Evidence) -> Answer:
+def _other_amounts(evidence: Evidence) -> Explanation:
     assert evidence.got is not None
     own, other = evidence.own_amounts, evidence.amounts(evidence.got)
     if own is None or other is None or own == other:
@@ -45,11 +45,12 @@ def _other_amounts(evidence: Evidence) -> Answer:
         found = difference(evidence.got[..., : predicted.shape[-1]], predicted)
         accuracy = f"the port's values are reproduced to {found.relative:.0e} by "
     verb = "cropping" if evidence.kind == "conv-transpose" else "padding"
-    mine, theirs = (_once(amounts) for amounts in (own, other))
-    return f"{accuracy}{verb} {theirs} where the reference has {mine}", _recipe(evidence, own)
+    expected, used = (_brief(amounts) for amounts in (own, other))
+    return f"{accuracy}{verb} {used} where the reference has {expected}", _recipe(evidence, own)
 
 
-def _once(amounts: list[tuple[int, int]]) -> str:
+def _brief(amounts: list[tuple[int, int]]) -> str:
+    """Amounts per axis, written once if all axes agree."""
     return str(tuple(amounts[0])) if len(set(amounts)) == 1 else str([tuple(pair) for pair in amounts])
 
 
@@ -64,28 +65,28 @@ def _recipe(evidence: Evidence, amounts: list[tuple[int, int]]) -> str:
     return f"{recipe.text}: {'; '.join(recipe.code.splitlines())}"
 
 
-def missing_bias(evidence: Evidence) -> Answer:
-    """The port's values are the expected ones less the bias."""
+def missing_bias(evidence: Evidence) -> Explanation:
+    """The port leaves out the bias."""
     slot = "beta" if evidence.kind in ("batchnorm", "layernorm", "groupnorm") else "bias"
     if slot not in evidence.weights or not evidence.equals(evidence.expected - evidence.weights[slot]):
         return None
     return f"the port leaves out the {slot}", "add the bias (bias=True) and copy it"
 
 
-def kernel_axes(evidence: Evidence) -> Answer:
-    """The port's kernel is turned, flipped or transposed."""
+def kernel_axes(evidence: Evidence) -> Explanation:
+    """The port's kernel is transposed or flipped."""
     kernel = evidence.weights.get("kernel")
     if kernel is None or evidence.got is None:
         return None
     spatial = tuple(range(kernel.ndim - 2))
-    turned: dict[str, Array] = {}
+    candidates: dict[str, Array] = {}
     if len(spatial) == 2 and kernel.shape[0] == kernel.shape[1]:
-        turned["with height and width exchanged"] = kernel.swapaxes(0, 1)
+        candidates["with height and width exchanged"] = kernel.swapaxes(0, 1)
     for axes in ([spatial] if len(spatial) < 2 else [spatial, (0,), (1,)]) if spatial else []:
-        turned[f"flipped along axis {' and '.join(map(str, axes))}"] = np.flip(kernel, axes)
+        candidates[f"flipped along axis {' and '.join(map(str, axes))}"] = np.flip(kernel, axes)
     if kernel.shape[-1] == kernel.shape[-2]:
-        turned["with input and output channels exchanged"] = kernel.swapaxes(-1, -2)
-    for how, candidate in turned.items():
+        candidates["with input and output channels exchanged"] = kernel.swapaxes(-1, -2)
+    for how, candidate in candidates.items():
         if evidence.agrees(evidence.predict(kernel=candidate)):
             return f"the port uses the kernel {how}", (
                 "copy kernels with transpose(3, 2, 0, 1): HWIO -> OIHW, and HWOI -> IOHW for transposed convolutions"
@@ -95,8 +96,8 @@ def kernel_axes(evidence: Evidence) -> Answer:
     return None
 
 
-def channel_order(evidence: Evidence) -> Answer:
-    """The expected channels in another order."""
+def channel_order(evidence: Evidence) -> Explanation:
+    """The port's channels are the expected ones in another order."""
     got, expected = evidence.got, evidence.expected
     if got is None or got.shape != expected.shape or got.shape[-1] < 2:
         return None
@@ -109,8 +110,8 @@ def channel_order(evidence: Evidence) -> Answer:
     return f"the port holds the reference's channels as {shown}", "bring the channels into the reference's order"
 
 
-def flatten_order(evidence: Evidence) -> Answer:
-    """A dense layer that reads an image in another order than its rows were laid out for."""
+def flatten_order(evidence: Evidence) -> Explanation:
+    """The port flattens an image in another order than the rows of the dense kernel."""
     if evidence.kind != "dense" or evidence.given.ndim != 2:
         return None
     images = [step.output_shape[1:] for step in evidence.reference_trace.steps if len(step.output_shape) == 4

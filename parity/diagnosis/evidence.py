@@ -1,7 +1,7 @@
-"""What is known about one failing layer, and what the NumPy definitions say it should have computed. Plain NumPy.
+"""Evidence about one failing layer: its values, and what the NumPy definition of it computes. Plain NumPy.
 
-The definitions are the third referee: they say which side is wrong, and a hypothesis is one of them with a changed
-setting that reproduces the port's values.
+The definition says which side is wrong; a hypothesis is a definition with a changed setting that reproduces the port's
+values.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from typing import Any
 
 import numpy as np
 
-from parity.capture.steps import Trace
+from parity.capture.steps import OWN_WEIGHTS, Trace
 from parity.match.alignment import Match, Matching
 from parity.numerics import reference_ops
 from parity.numerics.attention_forms import Form, find_form
@@ -22,11 +22,14 @@ from parity.padding import measure_amounts, same_pads
 from parity.verdict import UnusableInput
 
 Array = np.ndarray
-Answer = tuple[str, str] | None  # what the port does, and what to do about it
+Explanation = tuple[str, str] | None
+"""What the port does and how to fix it; None if the hypothesis does not reproduce its values."""
 # Two float64 computations of one layer agree to about 1e-14, those of different layers differ by 1e-6 and more on a
 # good probe: the limit stands in the geometric middle.
 FIT = 1e-10
 CHANNELS = 2
+REFERENCE = object()
+"""Default of a setting: the reference's value. None would mean no bias."""
 
 FUNCTIONS: dict[str, Callable[[Array], Array]] = {
     "identity": lambda x: x,
@@ -48,9 +51,9 @@ FUNCTIONS: dict[str, Callable[[Array], Array]] = {
 
 @dataclass
 class Evidence:
-    """One layer fed the reference's input: ``given``, ``expected`` and ``got`` are in the reference's layout.
+    """One layer on the reference's input: ``given``, ``expected`` and ``got`` are in the reference's layout.
 
-    ``got`` is None where the port's output cannot be brought into that layout.
+    ``got`` is None if the port's output cannot be converted to that layout.
     """
 
     match: Match
@@ -102,20 +105,20 @@ class Evidence:
             return None
 
     def agrees(self, predicted: Array | None) -> bool:
-        """Whether the port's values are these predicted ones (on the channels that were predicted)."""
+        """Whether the port's values equal the prediction, on the channels that were predicted."""
         return self.got is not None and _same(self.got, predicted)
 
     def equals(self, predicted: Array) -> bool:
-        """Whether the port's values are these, all channels of them."""
+        """Whether the port's values equal the prediction on all channels."""
         return self.got is not None and self.got.shape == predicted.shape and self.agrees(predicted)
 
     def predict(self, given: Array | None = None, **changes: Any) -> Array | None:
-        """What the definition computes from ``given`` (default: the reference's input), some settings changed.
+        """The definition's output for ``given`` (default: the reference's input), with some settings changed.
 
         ``kernel``, ``bias`` and ``amounts`` may be given for convolutions and dense layers, ``epsilon``, ``unbiased``
         and ``training`` for batch normalisation, ``mode`` for resizing, ``count_padding`` and ``amounts`` for pooling,
         ``factor`` and ``softmax`` for self-attention. Wide layers are predicted on two channels.
-        None where no definition is at hand.
+        None if there is no definition of this kind of layer.
         """
         define = DEFINITIONS.get(self.kind)
         try:
@@ -126,12 +129,12 @@ class Evidence:
     @cached_property
     def attention(self) -> Form | None:
         """The form of self-attention that reproduces the reference's block, if it is one."""
-        made = [self.reference_trace.outputs.get(name) for name in self.match.reference.inside]
+        inner = [self.reference_trace.outputs.get(name) for name in self.match.reference.inside]
         gains = [float(value.reshape(())) for value in self.weights.values() if value.size == 1]
-        return find_form([x for x in made if x is not None], gains, self.given, self.expected, FIT)
+        return find_form([x for x in inner if x is not None], gains, self.given, self.expected, FIT)
 
     def verdict_of_referee(self) -> str:
-        """Which side the definition agrees with: both, reference, port, neither; "" where there is none."""
+        """Which side the definition agrees with: both, reference, port, neither; "" if there is no definition."""
         predicted = self.predict()
         if predicted is None:
             return ""
@@ -147,10 +150,10 @@ def _same(values: Array, predicted: Array | None) -> bool:
     return difference(values[..., : predicted.shape[-1]], predicted).relative <= FIT
 
 
-def _conv(evidence: Evidence, x: Array, kernel: Array | None = None, bias: Any = "own", amounts: Any = None) -> Any:
+def _conv(evidence: Evidence, x: Array, kernel: Array | None = None, bias: Any = REFERENCE, amounts: Any = None) -> Any:
     settings = {"strides": evidence.settings["strides"], "dilation": evidence.settings["dilation"]}
     kernel = evidence.weights["kernel"] if kernel is None else kernel
-    bias = evidence.weights.get("bias") if isinstance(bias, str) else bias
+    bias = evidence.weights.get("bias") if bias is REFERENCE else bias
     amounts = evidence.own_amounts if amounts is None else amounts
     if amounts is None:
         return None
@@ -167,7 +170,7 @@ def _conv(evidence: Evidence, x: Array, kernel: Array | None = None, bias: Any =
 
 
 def _reaching(evidence: Evidence, x: Array, kernel: Array, amounts: Any) -> Any:
-    """Measured pads count only what windows read; rows they leave unread at the end are cut off here."""
+    """Measured pads count only what windows read; rows left unread at the end are removed here."""
     if evidence.kind != "conv":
         return amounts
     reaching = []
@@ -179,9 +182,9 @@ def _reaching(evidence: Evidence, x: Array, kernel: Array, amounts: Any) -> Any:
     return reaching
 
 
-def _dense(evidence: Evidence, x: Array, kernel: Array | None = None, bias: Any = "own") -> Array:
+def _dense(evidence: Evidence, x: Array, kernel: Array | None = None, bias: Any = REFERENCE) -> Array:
     kernel = evidence.weights["kernel"] if kernel is None else kernel
-    bias = evidence.weights.get("bias") if isinstance(bias, str) else bias
+    bias = evidence.weights.get("bias") if bias is REFERENCE else bias
     few = slice(0, 64)
     return reference_ops.dense(x, kernel[:, few], None if bias is None else bias[few])
 
@@ -230,7 +233,7 @@ def _attention(evidence: Evidence, x: Array, factor: float | None = None, softma
 
 
 def _pool(evidence: Evidence, x: Array, count_padding: bool | None = None, amounts: Any = None) -> Array | None:
-    """None behind explicit padding layers, whose amounts are not told."""
+    """Pooling; None after explicit padding layers, whose amounts are unknown."""
     settings = evidence.settings
     size, strides = settings["pool_size"], settings["strides"]
     if amounts is None:
@@ -241,7 +244,7 @@ def _pool(evidence: Evidence, x: Array, count_padding: bool | None = None, amoun
 
 
 def _dropout(evidence: Evidence, x: Array) -> Array:
-    """Nothing is dropped while a pair is measured: the random numbers of two frameworks differ."""
+    """The identity: dropout is disabled during measurement, because the frameworks' random numbers differ."""
     return x
 
 
@@ -253,7 +256,7 @@ DEFINITIONS: dict[str, Callable[..., Array | None]] = {
     "upsample": _upsample,
     "activation": _activation,
     "embedding": _embedding,
-    "own": _attention,
+    OWN_WEIGHTS: _attention,
     "pool": _pool,
     "dropout": _dropout,
 }

@@ -1,8 +1,8 @@
-"""Why a layer fails: small hypotheses in a table, each tested on the measured values. Plain NumPy.
+"""Why a layer fails: a table of hypotheses, each tested on the measured values. Plain NumPy.
 
-A hypothesis looks at one layer fed the reference's input and returns a finding if it reproduces the port's values, or
-None. Hypotheses only explain; they never turn a failure green. To add one: write a function in
-:mod:`parity.diagnosis`, add a row.
+A hypothesis takes the evidence about one layer and returns an explanation if it reproduces the port's values, else
+None. Hypotheses only explain; they never turn a failure into a pass. To add one: a function in the module of its
+subject in this package, and a row in :data:`HYPOTHESES`; a new kind of finding also a row in the documentation's table.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from collections.abc import Callable
 import numpy as np
 
 from parity.diagnosis import activations, attention, convolutions, normalisation, sampling
-from parity.diagnosis.evidence import Answer, Evidence
+from parity.diagnosis.evidence import Evidence, Explanation
 from parity.numerics.difference import difference
 from parity.verdict import Finding
 
@@ -20,17 +20,17 @@ from parity.verdict import Finding
 def explain(evidence: Evidence, rung: str) -> list[Finding]:
     """The first hypothesis that fits, as a list of one; empty if none does."""
     for kind, hypothesis in HYPOTHESES:
-        answer = hypothesis(evidence)
-        if answer is not None:
-            message, fix = answer
+        explanation = hypothesis(evidence)
+        if explanation is not None:
+            message, fix = explanation
             match = evidence.match
-            text = f"{match.label}: {apart(evidence)}; {message}"
+            text = f"{match.label}: {describe_difference(evidence)}; {message}"
             return [Finding(kind, match.port.name, match.key, text, fix, rung)]
     return []
 
 
-def apart(evidence: Evidence) -> str:
-    """How far the port's values are from the expected ones, in words."""
+def describe_difference(evidence: Evidence) -> str:
+    """The difference between the port's and the expected values, in words."""
     got, expected = evidence.got, evidence.expected
     if got is None or got.shape != expected.shape:
         return f"shapes differ (got {None if got is None else got.shape}, expected {expected.shape})"
@@ -38,7 +38,7 @@ def apart(evidence: Evidence) -> str:
     return f"shapes agree, values differ (max |Δ| {found.absolute:.2g}, {found.mismatched:.0%})"
 
 
-def layer_order(evidence: Evidence) -> Answer:
+def layer_order(evidence: Evidence) -> Explanation:
     """The port runs this layer, or its neighbour, at another place."""
     matches = evidence.matching.matches
     place = matches.index(evidence.match)
@@ -50,10 +50,11 @@ def layer_order(evidence: Evidence) -> Answer:
     return f"the port runs {names} at another place", f"keep the reference's order: {order}"
 
 
-HYPOTHESES: list[tuple[str, Callable[[Evidence], Answer]]] = [
+# The first that fits is reported; more specific hypotheses come first.
+HYPOTHESES: list[tuple[str, Callable[[Evidence], Explanation]]] = [
     ("layer-order", layer_order),
     ("padding-alignment", convolutions.padding_shift),
-    ("output-padding", convolutions.crop),
+    ("output-padding", convolutions.crop_size),
     ("padding-alignment", convolutions.padding_size),
     ("missing-bias", convolutions.missing_bias),
     ("spectral-norm", normalisation.spectral_norm),
@@ -63,8 +64,8 @@ HYPOTHESES: list[tuple[str, Callable[[Evidence], Answer]]] = [
     ("activation-slope", activations.activation_slope),
     ("activation-kind", activations.activation_kind),
     ("resize-mode", sampling.resize_mode),
-    ("pooling-count", sampling.pooling),
-    ("padding-alignment", sampling.pooling_edges),
+    ("pooling-count", sampling.padding_count),
+    ("padding-alignment", sampling.pooling_padding),
     ("attention-scale", attention.attention_scale),
     ("attention-axis", attention.attention_axis),
     ("flatten-order", convolutions.flatten_order),

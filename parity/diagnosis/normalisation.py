@@ -1,18 +1,18 @@
-"""What can be wrong with batch normalisation and with spectral normalisation. Plain NumPy."""
+"""Hypotheses about batch normalisation and spectral normalisation. Plain NumPy."""
 
 from __future__ import annotations
 
 import numpy as np
 
-from parity.diagnosis.evidence import FIT, Answer, Evidence
+from parity.diagnosis.evidence import FIT, Evidence, Explanation
 from parity.numerics.difference import TINY
 from parity.numerics.spectral_norm import MAX_ITERATIONS, U_FIRST, V_FIRST, sigma
 
 Array = np.ndarray
 
 
-def batchnorm_epsilon(evidence: Evidence) -> Answer:
-    """Another epsilon, solved for from the values."""
+def batchnorm_epsilon(evidence: Evidence) -> Explanation:
+    """Another epsilon, computed from the values."""
     if evidence.kind != "batchnorm" or evidence.got is None or evidence.got.shape != evidence.expected.shape:
         return None
     beta = evidence.weights.get("beta", 0.0)
@@ -35,36 +35,36 @@ def _variance(evidence: Evidence) -> Array:
     return evidence.weights["moving_variance"]
 
 
-def batchnorm_variance(evidence: Evidence) -> Answer:
-    """The batch's unbiased variance where the biased one normalises."""
+def batchnorm_variance(evidence: Evidence) -> Explanation:
+    """Normalisation by the batch's unbiased variance instead of the biased one."""
     if evidence.kind != "batchnorm" or not evidence.agrees(evidence.predict(unbiased=True)):
         return None
     return "the port normalises by the unbiased variance n/(n-1)", "normalise by the biased batch variance"
 
 
-def batchnorm_statistics(evidence: Evidence) -> Answer:
-    """Batch statistics where the running ones belong, or the reverse."""
+def batchnorm_statistics(evidence: Evidence) -> Explanation:
+    """Batch statistics instead of running ones, or the reverse."""
     if evidence.kind != "batchnorm" or not evidence.agrees(evidence.predict(training=not evidence.training)):
         return None
-    used, due = ("running", "batch") if evidence.training else ("batch", "running")
-    return f"the port normalises with {used} statistics", f"use {due} statistics here: check .train() and .eval()"
+    used, expected = ("running", "batch") if evidence.training else ("batch", "running")
+    return f"the port normalises with {used} statistics", f"use {expected} statistics here: check .train() and .eval()"
 
 
-def spectral_norm(evidence: Evidence) -> Answer:
-    """The kernel divided by another number: not normalised, moved more or fewer times, or by another matrix."""
+def spectral_norm(evidence: Evidence) -> Explanation:
+    """The kernel divided by another number: not normalised, other power iterations, or another matrix."""
     settings, other = evidence.settings, evidence.match.port.attributes
     factor = _kernel_factor(evidence) if {"spectral_norm"} & (settings.keys() | other.keys()) else None
     if factor is None:
         return None
     kept = evidence.weights.get("original", evidence.weights["kernel"])
     largest = np.argmax(np.abs(kept))
-    mine = float(kept.flat[largest] / evidence.weights["kernel"].flat[largest])
-    used = mine / factor
+    reference_sigma = float(kept.flat[largest] / evidence.weights["kernel"].flat[largest])
+    used = reference_sigma / factor
     where = "in training" if evidence.training else "in evaluation"
     if abs(used - 1) < FIT:
-        return f"the port computes {where} with the kernel as it is kept, the reference with kernel / {mine:.6g}", (
-            "normalise it: torch.nn.utils.parametrizations.spectral_norm(layer)"
-        )
+        message = f"the port computes {where} with the kernel as it is kept"
+        message += f", the reference with kernel / {reference_sigma:.6g}"
+        return message, "normalise it: torch.nn.utils.parametrizations.spectral_norm(layer)"
     if "spectral_norm" not in settings:
         return f"the port divides its kernel by {used:.6g}, the reference does not", "remove the spectral normalisation"
     for order in (U_FIRST, V_FIRST) if evidence.training else ():
@@ -75,13 +75,13 @@ def spectral_norm(evidence: Evidence) -> Answer:
                     f"the port makes {times} power iterations in training ({order}), the reference "
                     f"{settings['power_iterations']} ({settings['spectral_order']})"
                 ), f"make {settings['power_iterations']} and move {settings['spectral_order']}"
-    return f"the port divides its kernel by {used:.6g} {where}, the reference by {mine:.6g}", (
+    return f"the port divides its kernel by {used:.6g} {where}, the reference by {reference_sigma:.6g}", (
         f"divide by u^T W v of the matrix [{settings['spectral_axis']}, rest]: leave dim to torch's spectral_norm"
     )
 
 
 def _kernel_factor(evidence: Evidence) -> float | None:
-    """By what the port's kernel is larger than the reference's, if that explains its values."""
+    """The factor between the port's kernel and the reference's, if it explains the port's values."""
     got, kernel, bias = evidence.got, evidence.weights.get("kernel"), evidence.weights.get("bias")
     product = evidence.predict(bias=None)
     if got is None or kernel is None or product is None or got.shape[:-1] != product.shape[:-1]:

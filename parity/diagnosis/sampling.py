@@ -1,14 +1,14 @@
-"""What can be wrong with resizing and pooling. Plain NumPy."""
+"""Hypotheses about resizing and pooling. Plain NumPy."""
 
 from __future__ import annotations
 
 from itertools import product
 
-from parity.diagnosis.evidence import Answer, Evidence
+from parity.diagnosis.evidence import Evidence, Explanation
 from parity.numerics.resize_modes import RESIZE_MODES
 
 
-def resize_mode(evidence: Evidence) -> Answer:
+def resize_mode(evidence: Evidence) -> Explanation:
     """Another interpolation."""
     if evidence.kind != "upsample":
         return None
@@ -18,19 +18,19 @@ def resize_mode(evidence: Evidence) -> Answer:
     return None
 
 
-def pooling(evidence: Evidence) -> Answer:
-    """A mean over the padding too, or not; or windows that begin elsewhere."""
+def padding_count(evidence: Evidence) -> Explanation:
+    """Average pooling that counts the padding where the reference does not, or the reverse."""
     if evidence.kind != "pool" or not evidence.agrees_on_shape:
         return None
-    due = evidence.settings.get("count_padding", False)
-    if evidence.settings["mode"] == "average" and evidence.agrees(evidence.predict(count_padding=not due)):
-        how = ("counts", "does not") if not due else ("does not count", "does")
-        return f"the port {how[0]} the padding in the mean, the reference {how[1]}", f"set count_include_pad={due}"
+    expected = evidence.settings.get("count_padding", False)
+    if evidence.settings["mode"] == "average" and evidence.agrees(evidence.predict(count_padding=not expected)):
+        used, wanted = ("does not count", "does") if expected else ("counts", "does not")
+        return f"the port {used} the padding in the mean, the reference {wanted}", f"set count_include_pad={expected}"
     return None
 
 
-def pooling_edges(evidence: Evidence) -> Answer:
-    """Windows that begin elsewhere."""
+def pooling_padding(evidence: Evidence) -> Explanation:
+    """Pooling with other padding, so that its windows begin elsewhere."""
     if evidence.kind != "pool" or not evidence.agrees_on_shape:
         return None
     largest = max(evidence.settings["pool_size"])

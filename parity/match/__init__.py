@@ -1,1 +1,1 @@
-"""Which step of the port stands for which step of the reference. Plain NumPy."""
+"""Matching: which step of the port corresponds to which step of the reference. Plain NumPy."""

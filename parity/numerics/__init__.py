@@ -1,1 +1,1 @@
-"""Comparing arrays, derived tolerances, and NumPy definitions of what layers compute. Plain NumPy."""
+"""Comparing arrays, derived tolerances, axes of arrays and weights, and operations by definition. Plain NumPy."""

@@ -1,7 +1,7 @@
-"""Which symmetric torch padding computes what TensorFlow's SAME computes, and what to write where none does.
+"""Which symmetric torch padding equals TensorFlow's SAME, and what to write if none does. Plain NumPy.
 
-The calculus is in :mod:`parity.padding.axis`, its confirmation by impulses and the measuring of real layers in
-:mod:`parity.padding.probing`, the torch code in :mod:`parity.padding.recipe`; all of it can be had from here.
+The calculus is in :mod:`parity.padding.axis`, its confirmation by impulses and the measurement of real layers in
+:mod:`parity.padding.probing`, the torch code in :mod:`parity.padding.recipe`; all of it is re-exported here.
 """
 
 from __future__ import annotations
@@ -32,12 +32,12 @@ __all__ = [
 ]  # fmt: skip
 
 PROBED = 2**25
-"""Multiplications that probing may take: about a tenth of a second."""
+"""Largest number of multiplications spent on probing: about a tenth of a second."""
 
 
 @dataclass(frozen=True)
 class Candidate:
-    """A symmetric torch padding, judged; ``shift`` is its ``before`` minus the reference's, in pixels."""
+    """A symmetric torch padding and how it compares; ``shift`` is its ``before`` minus the reference's, in pixels."""
 
     padding: int
     output_padding: int
@@ -50,7 +50,7 @@ class Candidate:
 
 @dataclass(frozen=True)
 class Comparison:
-    """Symmetric torch paddings against SAME on one axis; ``given`` is the one that was asked about, if any."""
+    """Symmetric torch paddings compared with SAME on one axis; ``given`` is the one that was asked about, if any."""
 
     axis: Axis
     reference: Amounts
@@ -78,7 +78,7 @@ def compare_symmetric(
     torch_padding: int | None = None,
     output_padding: int | None = None,
 ) -> Comparison:
-    """Judge the given torch padding against SAME, or else every one of the right shape and its nearest neighbours.
+    """Compare the given torch padding with SAME, or else all of the right output size and their nearest neighbours.
 
     The recipe is for two spatial axes of this kind. Raises :class:`UnusableInput` for settings no layer can have.
     """
@@ -88,15 +88,15 @@ def compare_symmetric(
     if torch_padding is None:
         pairs: Iterable[tuple[int, int]] = _candidates(axis)
     else:
-        pairs = [_possible(axis, torch_padding, output_padding or 0)]
-    candidates = tuple(_judge(axis, *pair) for pair in pairs)
+        pairs = [_validated(axis, torch_padding, output_padding or 0)]
+    candidates = tuple(_compared(axis, *pair) for pair in pairs)
     recipe = torch_recipe([axis, axis], [axis.same, axis.same])
     given = None if torch_padding is None else candidates[0]
     return Comparison(axis, axis.same, axis.output(axis.same), candidates, recipe, given)
 
 
 def confirm(comparison: Comparison) -> bool | None:
-    """Whether impulse probes give every verdict again; None where that takes too long (:data:`PROBED`)."""
+    """Whether impulse probes confirm every verdict; None if that takes too long (:data:`PROBED`)."""
     axis = comparison.axis
     length = axis.size + comparison.output + axis.extent
     if axis.size * length * axis.kernel * len(comparison.candidates) > PROBED:
@@ -104,7 +104,7 @@ def confirm(comparison: Comparison) -> bool | None:
     return all(probe(axis, comparison.reference, item.amounts) == item.verdict for item in comparison.candidates)
 
 
-def _possible(axis: Axis, padding: int, output_padding: int) -> tuple[int, int]:
+def _validated(axis: Axis, padding: int, output_padding: int) -> tuple[int, int]:
     for name, value in (("torch padding", padding), ("output padding", output_padding)):
         if value < 0:
             raise UnusableInput(f"{name} is {value}; expected 0 or more")
@@ -130,7 +130,7 @@ def _candidates(axis: Axis) -> list[tuple[int, int]]:
     return sorted(pairs)
 
 
-def _judge(axis: Axis, padding: int, output_padding: int) -> Candidate:
+def _compared(axis: Axis, padding: int, output_padding: int) -> Candidate:
     amounts = padding, padding - output_padding
     relation, output, shift = axis.relation(axis.same, amounts), axis.output(amounts), padding - axis.same[0]
     return Candidate(padding, output_padding, amounts, output, relation, shift, _note(axis, relation, output, shift))

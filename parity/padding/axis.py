@@ -1,4 +1,4 @@
-"""One spatial axis of a convolution: how much it pads or crops, how large it comes out, what that equals.
+"""One spatial axis of a convolution: its padding or crop, its output size, which paddings are equal. Plain NumPy.
 
 ``amounts`` are ``(before, after)``: pixels of zeros added to a convolution's input, or pixels cropped off a transposed
 convolution's full output (negative: zeros appended). Windows start ``before`` pixels outside, so two layers whose
@@ -21,7 +21,7 @@ Relation = Literal["equal values", "equal in a mirror", "equal shape only", "not
 RELATIONS: tuple[Relation, ...] = ("equal values", "equal in a mirror", "equal shape only", "nothing")
 OPS = ("conv", "conv-transpose")
 LARGEST = 4096
-"""Kernels, strides and dilations beyond this are refused: the list of torch candidates grows with them."""
+"""Largest kernel, stride and dilation accepted: the list of torch candidates grows with them."""
 
 
 @dataclass(frozen=True)
@@ -50,7 +50,7 @@ class Axis:
 
     @property
     def same(self) -> Amounts:
-        """What TensorFlow's SAME takes here."""
+        """The amounts of TensorFlow's SAME."""
         if self.op == "conv":
             return same_amounts(self.size, self.kernel, self.stride, self.dilation)
         return same_crops(self.kernel, self.stride, self.dilation)
@@ -62,13 +62,13 @@ class Axis:
         return max((self.size - 1) * self.stride + self.extent - sum(amounts), 0)
 
     def total(self, output: int) -> int:
-        """``before + after`` as far as windows really reach to come out at ``output``; negative: rows stay unread."""
+        """``before + after`` that the windows of ``output`` values reach; negative: rows stay unread."""
         if self.op == "conv":
             return (output - 1) * self.stride + self.extent - self.size
         return (self.size - 1) * self.stride + self.extent - output
 
     def relation(self, reference: Amounts, amounts: Amounts) -> Relation:
-        """How a layer with ``amounts`` stands to one with ``reference`` and the same kernel, whatever the input."""
+        """How a layer with ``amounts`` relates to one with ``reference`` and the same kernel, for every input."""
         output = self.output(reference)
         if not output or self.output(amounts) != output:
             return "nothing"

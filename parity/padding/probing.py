@@ -1,4 +1,4 @@
-"""Padding amounts found from measured values, without trusting any layer's settings or the calculus."""
+"""Padding amounts measured from values, independent of any layer's settings and of the calculus. Plain NumPy."""
 
 from __future__ import annotations
 
@@ -13,13 +13,13 @@ from parity.padding.axis import Amounts, Axis, Relation
 from parity.verdict import UnusableInput
 
 FIT = 1e-9
-"""Relative error below which amounts explain values: float64 rounds at 1e-13, a wrong amount misses by 1e-3."""
+"""Relative error below which amounts reproduce values: float64 rounds at 1e-13, a wrong amount is off by 1e-3."""
 
 
 def impulse_map(axis: Axis, amounts: Amounts, flipped: bool = False) -> np.ndarray:
     """The layer's linear map ``[size, output]``: an impulse at each pixel in turn, kernel 1, 2, ..., k.
 
-    ``flipped`` looks at the layer in a mirror: kernel, input and output reversed. Small integers, so it is exact.
+    ``flipped`` reverses kernel, input and output. The values are small integers, so the map is exact.
     """
     ramp = np.arange(1.0, axis.kernel + 1)[:, None, None]
     impulses = np.eye(axis.size)[..., None]
@@ -55,15 +55,16 @@ def measure_amounts(
     bias: np.ndarray | None = None,
     guesses: Sequence[Sequence[Amounts]] = (),
 ) -> list[Amounts] | None:
-    """The amounts with which a layer really turned ``x`` into ``y``, per axis, found from the values.
+    """The amounts per axis with which a layer computed ``y`` from ``x``, measured from the values.
 
-    Float64 ``x [B, *S, in]``, ``y [B, *out, out]`` before any activation, ``kernel`` as in :mod:`parity.numerics.reference_ops`;
-    ``op`` is conv or depthwise (pads) or conv-transpose (crops, negative where zeros are appended). ``after`` of a
-    convolution is what windows reach: zeros added but never read do not count, and 0 stands for input rows left unread.
-    A negative ``before`` says that the first window starts inside.
+    Float64 ``x [B, *S, in]``, ``y [B, *out, out]`` before any activation, ``kernel`` as in
+    :mod:`parity.numerics.reference_ops`; ``op`` is conv or depthwise (pads) or conv-transpose (crops, negative where
+    zeros are appended). ``after`` of a convolution is what windows reach: zeros that are added but never read do not
+    count, and 0 stands for input rows left unread.
+    With a negative ``before`` the first window starts inside the input.
 
-    Looks at batch item 0 and the two strongest channels of one group; the first of ``guesses`` that fits to :data:`FIT`
-    wins. None where nothing fits, or several amounts do. Raises :class:`UnusableInput` where shapes do not belong
+    Uses batch item 0 and the two strongest channels of one group; the first of ``guesses`` that fits to :data:`FIT`
+    is returned. None if nothing fits, or several amounts do. Raises :class:`UnusableInput` if the shapes do not fit
     together.
     """
     if op == "depthwise":
@@ -74,7 +75,7 @@ def measure_amounts(
         reference_ops.per_axis(dilation, rank, "dilation"),
     )
     axes = [Axis(op, *item) for item in zip(x.shape[1:-1], kernel.shape, strides, dilation, strict=False)]
-    _refuse_strangers(op, kernel, x, y, groups)
+    _validate_shapes(op, kernel, x, y, groups)
     y = y[:1] - (0 if bias is None else bias)
     if not np.isfinite(y).all() or not y.any():
         return None
@@ -89,10 +90,10 @@ def measure_amounts(
     for guess in guesses:
         tried = amounts(before for before, _ in guess)
         if np.abs(_run(op, x, kernel, axes, tried) - y).max() <= limit:
-            return _as_read(op, tried)
-    befores, at = _all_at_once(op, x, kernel, axes, y.shape[1:-1], totals)
+            return _read_amounts(op, tried)
+    befores, at = _every_start(op, x, kernel, axes, y.shape[1:-1], totals)
     fits = [starts for starts in product(*befores) if np.abs(at(starts) - y).max() <= limit]
-    return _as_read(op, amounts(fits[0])) if len(fits) == 1 else None
+    return _read_amounts(op, amounts(fits[0])) if len(fits) == 1 else None
 
 
 def _run(op: str, x: np.ndarray, kernel: np.ndarray, axes: Sequence[Axis], amounts: Sequence[Amounts]) -> np.ndarray:
@@ -102,11 +103,11 @@ def _run(op: str, x: np.ndarray, kernel: np.ndarray, axes: Sequence[Axis], amoun
     return reference_ops.conv_transpose(x, kernel, **settings, crops=amounts)
 
 
-def _as_read(op: str, amounts: list[Amounts]) -> list[Amounts]:
+def _read_amounts(op: str, amounts: list[Amounts]) -> list[Amounts]:
     return [(before, max(after, 0)) for before, after in amounts] if op == "conv" else amounts
 
 
-def _refuse_strangers(op: str, kernel: np.ndarray, x: np.ndarray, y: np.ndarray, groups: int) -> None:
+def _validate_shapes(op: str, kernel: np.ndarray, x: np.ndarray, y: np.ndarray, groups: int) -> None:
     wide, narrow = (kernel.shape[-1], kernel.shape[-2] * groups)
     channels = (narrow, wide) if op == "conv" else (wide, narrow)
     if not kernel.ndim == x.ndim == y.ndim or (x.shape[-1], y.shape[-1]) != channels or len(x) != len(y):
@@ -129,7 +130,7 @@ def _strongest_channels(
     return kernel, x[..., fed], y[..., kept]
 
 
-def _all_at_once(
+def _every_start(
     op: str, x: np.ndarray, kernel: np.ndarray, axes: Sequence[Axis], sizes: Sequence[int], totals: Sequence[int]
 ) -> tuple[list[range], Callable[[tuple[int, ...]], np.ndarray]]:
     """Every possible ``before`` per axis, and how to look up the output for one choice of them.

@@ -1,4 +1,4 @@
-"""What to write in torch for given amounts: stock layers, ``F.pad`` and slices, as words and as lines that run."""
+"""Torch code for given amounts: stock layers, ``F.pad`` and slices, as words and as runnable lines. Plain NumPy."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ NOUNS = {1: "pixel", 2: "row and column", 3: "plane, row and column"}
 
 @dataclass(frozen=True)
 class Recipe:
-    """Words, and lines that turn ``x [B, C, *S]`` into ``y`` (with torch's usual ``nn`` and ``F``)."""
+    """A recipe in words, and as code that computes ``y`` from ``x [B, C, *S]`` with torch's ``nn`` and ``F``."""
 
     text: str
     code: str
@@ -22,7 +22,7 @@ class Recipe:
 def torch_recipe(axes: Sequence[Axis], amounts: Sequence[Amounts]) -> Recipe:
     """The layer with exactly these amounts per axis, for one to three axes of one op.
 
-    Raises :class:`UnusableInput` where no torch layer can append as many zeros as a negative crop asks for.
+    Raises :class:`UnusableInput` if no torch layer can append as many zeros as a negative crop asks for.
     """
     write = _conv if axes[0].op == "conv" else _transposed
     return write(axes, amounts)

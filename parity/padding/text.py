@@ -1,4 +1,4 @@
-"""A padding comparison for the terminal: verdicts, recipe, and a picture of the edges, one character a pixel."""
+"""A padding comparison as text: verdicts, recipe, and the edges drawn one character a pixel. Plain NumPy."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ LEGEND = {
 
 
 def describe(comparison: Comparison, confirmed: bool | None) -> str:
-    """All of it; ``confirmed`` is what the impulse probes say (None: too large to probe)."""
+    """The whole text; ``confirmed`` is the result of the impulse probes (None: too large to probe)."""
     axis = comparison.axis
     verb = "pads" if axis.op == "conv" else "crops"
     dilation = f", dilation {axis.dilation}" if axis.dilation > 1 else ""

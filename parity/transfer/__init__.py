@@ -1,1 +1,1 @@
-"""Weights from one model to the other: axes, layouts found by probing, copying, mismatches. Plain NumPy."""
+"""Transfer of weights: layouts found by probing, copying, mismatches."""
