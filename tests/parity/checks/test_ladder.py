@@ -23,7 +23,7 @@ from parity.checks.registry import NETWORK, NETWORK_RUNGS, known_rungs
 from parity.match.alignment import match_steps
 from parity.numerics.tolerance import rounding_limit
 from parity.systems.mutants import MUTANTS, Mutant, like
-from parity.systems.selftest import attempt
+from parity.systems.selftest import run_mutant
 from parity.systems.training.registry import BFLOAT16_RUNGS, TRAINING, TRAINING_RUNGS
 from parity.transfer.aligned_models import align
 from parity.verdict import UnusableInput, Verdict
@@ -38,11 +38,11 @@ def twins(system: str, network: str, *options: str) -> tuple:
 
 @pytest.mark.parametrize("mutant", MUTANTS, ids=lambda mutant: f"{mutant.rung}-{mutant.name}")
 def test_a_broken_port_fails_that_rung_at_that_layer(mutant: Mutant) -> None:
-    trial = attempt(mutant)
-    assert trial.caught, f"{trial.faults}: {trial.verdict.to_text()}"
-    assert trial.verdict.first_divergence is not None
+    result = run_mutant(mutant)
+    assert result.caught, f"{result.complaints}: {result.verdict.to_text()}"
+    assert result.verdict.first_divergence is not None
     with pytest.raises(parity.NotFaithful, match=mutant.layer):
-        trial.verdict.raise_if_failed()
+        result.verdict.raise_if_failed()
 
 
 def test_every_rung_has_a_mutant_that_breaks_it() -> None:
@@ -61,9 +61,9 @@ def test_rungs_of_training_follow_those_of_networks() -> None:
 
 def test_the_selftest_sees_a_fault_that_is_not_caught() -> None:
     harmless = replace(MUTANTS[0], fault=lambda layer: layer)
-    assert attempt(harmless).faults == ["not caught: the broken port passes"]
+    assert run_mutant(harmless).complaints == ["not caught: the broken port passes"]
     misnamed = replace(MUTANTS[0], kind="stride", layer="downconv_3_bn", besides=frozenset())
-    (wrong_rungs, wrong_name) = attempt(misnamed).faults
+    (wrong_rungs, wrong_name) = run_mutant(misnamed).complaints
     assert "also fails" in wrong_rungs and "instead of stride" in wrong_name
 
 
