@@ -192,6 +192,7 @@ def _mib(folder, *arguments):
     return int(log.read_text().split()[-1])
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("implementation", ["tf", "torch"])
 def test_evaluation_holds_one_block_of_weights_and_training_one_matrix(implementation, tmp_path):
     """Of 64 MiB a sample: a block of 1024 rows is 16 MiB; its logits, its weights and both gradients are held."""

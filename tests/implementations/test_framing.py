@@ -76,6 +76,7 @@ def test_slices_follow_the_framing_and_too_short_sounds_are_rejected():
         open_source(configured(256).data, configured(256).model)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("size", [64, 128, 256])
 def test_both_trainers_compute_scipys_spectrogram_and_the_same_sound(size):
     """Of frame 2 S and hop S / 2, a quarter of it; scipy's is scaled by the sum of its window."""
@@ -129,6 +130,7 @@ def test_the_moments_command_uses_the_framing_of_the_system(implementation, caps
     assert "frame: got 128, expected 256" in capsys.readouterr().err
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("implementation", "other"), [("tf_impl", "torch_impl"), ("torch_impl", "tf_impl")])
 def test_a_run_trains_generates_sound_is_evaluated_and_continues_converted(implementation, other):
     assert command(implementation, "train", *TINY, "training.steps=2") == 0

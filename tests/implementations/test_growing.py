@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+from functools import cache
+from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
@@ -42,6 +44,7 @@ NETWORKS = ("generator", "discriminator")
 GROWS = ["model.growing=[8,32]", "training.batch_size=4", "training.stage_steps=4", "training.stage_batches=[12,8]"]
 TINY = ["model.nz=6", "model.ngf=2", "model.ndf=2", "training.precision=float64"]
 FADING = 5  # steps after which the second stage is half faded in
+FADED = ("training.ema=0.9", "training.instance_noise=0.1")
 IMPLEMENTATIONS = {
     "tensorflow": (tf_impl.trainer.Trainer, tf_impl.checkpoints, to_torch),
     "torch": (torch_impl.trainer.Trainer, torch_impl.checkpoints, to_keras),
@@ -54,16 +57,27 @@ def config_of(*words):
     return configured("upsample_dcgan_tiny", [*TINY, *GROWS, "training.steps=12", *words])
 
 
-def trained(framework, config, first, last, arrays=None):
-    """The state after those steps, from a state or from the beginning, and the trainer."""
-    make, files, _ = IMPLEMENTATIONS[framework]
-    trainer = make(config, 12)
+def new_trainer(framework, config):
+    return IMPLEMENTATIONS[framework][0](config, 12)
+
+
+def train(framework, trainer, first, last, arrays=None):
+    """The state after those steps, from the trainer's own state or another."""
+    files = IMPLEMENTATIONS[framework][1]
     if arrays is not None:
         files.restore(trainer, arrays)
-    batches = drawn_data.batches(config, growing.batches_before(config, first))
+    batches = drawn_data.batches(trainer.config, growing.batches_before(trainer.config, first))
     for step in range(first, last):
         trainer.step(step, batches)
-    return files.state(trainer), trainer
+    return files.state(trainer)
+
+
+@cache
+def uninterrupted(framework):
+    """The states of one run of :func:`config_of` :data:`FADED` after 0, FADING, FADING + 1 and 10 steps."""
+    trainer = new_trainer(framework, config_of(*FADED))
+    stops = (0, FADING, FADING + 1, 10)
+    return {last: train(framework, trainer, first, last) for first, last in pairwise((0, *stops))}
 
 
 def differing(one, other):
@@ -286,11 +300,12 @@ def test_real_images_are_averaged_and_faded_like_generated_ones():
 @pytest.mark.parametrize("framework", IMPLEMENTATIONS)
 def test_layers_stay_still_until_their_stage_and_optimisers_restart_with_it(framework, kind):
     config = config_of(f"optimizer.kind={kind}")
-    start, _ = trained(framework, config, 0, 0)
-    before, _ = trained(framework, config, 0, 4)
+    trainer = new_trainer(framework, config)
+    start = train(framework, trainer, 0, 0)
+    before = train(framework, trainer, 0, 4)
     moved = {name.split("/")[1].split(".")[0] for name in differing(start, before) if "optimizer" not in name}
     assert moved == {"z_project", "upconv_0", "upconv_0_bn", "to_8", "from_8", "downconv_3", "downconv_3_bn", "output"}
-    after, _ = trained(framework, config, 4, 5, before)
+    after = train(framework, trainer, 4, 5)
     assert (before["d_optimizer/updates"], after["d_optimizer/updates"], after["g_optimizer/updates"]) == (4, 1, 1)
     if kind == "adam":
         name = "generator/upconv_1/kernel" if framework == "tensorflow" else "generator/upconv_1.weight"
@@ -298,35 +313,35 @@ def test_layers_stay_still_until_their_stage_and_optimisers_restart_with_it(fram
         assert 0 < longest <= config.optimizer.lr * (1 + 1e-6)  # one step of a fresh Adam
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("framework", IMPLEMENTATIONS)
 def test_a_run_stopped_within_a_fade_resumes_bit_for_bit(framework):
-    config = config_of("training.ema=0.9", "training.instance_noise=0.1")
-    state, _ = trained(framework, config, 0, FADING)
-    resumed, _ = trained(framework, config, FADING, 10, state)
-    assert differing(trained(framework, config, 0, 10)[0], resumed) == []
-    late, _ = trained(framework, config, FADING + 1, 10, state)
-    assert differing(resumed, late)
+    states, trainer = uninterrupted(framework), new_trainer(framework, config_of(*FADED))
+    resumed = train(framework, trainer, FADING, 10, states[FADING])
+    assert differing(states[10], resumed) == []
+    assert differing(resumed, train(framework, trainer, FADING + 1, 10, states[FADING]))
 
 
 @pytest.mark.parametrize("here", IMPLEMENTATIONS)
 def test_a_run_converted_within_a_fade_continues_in_the_other_framework(here):
     there = next(name for name in IMPLEMENTATIONS if name != here)
-    config = config_of("training.ema=0.9")
-    state, _ = trained(here, config, 0, FADING)
-    crossed, _ = trained(there, config, FADING, 10, IMPLEMENTATIONS[here][2](state, config))
-    alone, _ = trained(there, config, 0, 10)
-    assert apart(alone, crossed, there, config) <= SAME
+    config = config_of(*FADED)
+    converted = IMPLEMENTATIONS[here][2](uninterrupted(here)[FADING], config)
+    continued = train(there, new_trainer(there, config), FADING, 10, converted)
+    assert apart(uninterrupted(there)[10], continued, there, config) <= SAME
 
 
 def test_a_fade_one_step_late_is_detected(monkeypatch):
-    config = config_of()
-    expected = to_torch(trained("tensorflow", config, 0, 6)[0], config)
-    assert apart(expected, trained("torch", config, 0, 6)[0], "torch", config) <= SAME
+    config, states = config_of(*FADED), uninterrupted("torch")
+    expected = to_torch(uninterrupted("tensorflow")[FADING + 1], config)
+    assert apart(expected, states[FADING + 1], "torch", config) <= SAME
     weights = growing.weights
-    monkeypatch.setattr(growing, "weights", lambda config, step: weights(config, step - (step == 5)))
-    assert apart(expected, trained("torch", config, 0, 6)[0], "torch", config) > 1e5 * SAME
+    monkeypatch.setattr(growing, "weights", lambda config, step: weights(config, step - (step == FADING)))
+    late = train("torch", new_trainer("torch", config), FADING, FADING + 1, states[FADING])
+    assert apart(expected, late, "torch", config) > 1e5 * SAME
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("implementation", ["tf_impl", "torch_impl"])
 def test_a_command_line_run_samples_saves_and_resumes_at_its_stage(implementation, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
@@ -336,9 +351,9 @@ def test_a_command_line_run_samples_saves_and_resumes_at_its_stage(implementatio
             implementation, __import__(f"{implementation}.__main__", fromlist=["load_framework"]).load_framework, words
         )
 
-    asked = ["upsample_dcgan_tiny", *TINY, *GROWS, "runs.log_every=1", "runs.samples=4", "training.ema=0.5"]
-    assert command("train", *asked, f"training.steps={FADING}") == 0
-    assert command("train", *asked, "training.steps=12") == 0
+    words = ["upsample_dcgan_tiny", *TINY, *GROWS, "runs.log_every=1", "runs.samples=4", "training.ema=0.5"]
+    assert command("train", *words, f"training.steps={FADING}") == 0
+    assert command("train", *words, "training.steps=12") == 0
     checkpoint = load(latest(Path("runs/0001-upsample_dcgan_tiny") / CHECKPOINTS))
     sampler = __import__(f"{implementation}.generate", fromlist=["Sampler"]).Sampler(checkpoint)
     z = np.random.RandomState(2).standard_normal((3, 6))

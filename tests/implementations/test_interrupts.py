@@ -10,6 +10,8 @@ import pytest
 
 from shared_impl.training.interrupts import SIGNALS, Interrupts
 
+pytestmark = pytest.mark.processes  # signals reach the main thread of a process of their own
+
 
 def send(number: int) -> None:
     os.kill(os.getpid(), number)

@@ -85,6 +85,7 @@ def moments(frame: int = 256) -> tuple[np.ndarray, np.ndarray]:
     return rs.normal(-2, 0.5, frame // 2 + 1), rs.uniform(0.7, 2, frame // 2 + 1)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("implementation", IMPLEMENTATIONS)
 @pytest.mark.parametrize(("frame", "hop"), FRAMINGS)
 @pytest.mark.parametrize("samples", [CLIP, 1000, 129, 128, 40, 1])

@@ -5,9 +5,6 @@ from __future__ import annotations
 import json
 import os
 import signal
-import subprocess
-import sys
-import time
 from pathlib import Path
 
 import numpy as np
@@ -18,8 +15,8 @@ from shared_impl.cli.main import run
 from shared_impl.storage import checkpoints
 from shared_impl.storage.metrics_log import TENSORBOARD
 from shared_impl.storage.run_folder import CHECKPOINTS, PREVIEWS, SAMPLES, Run
+from tests.implementations.worker_groups import WorkerGroup, run_command
 
-ROOT = Path(__file__).resolve().parents[2]
 IMPLEMENTATIONS = ("tf_impl", "torch_impl")
 SMALL = ["training.batch_size=4", "training.precision=float64", "runs.log_every=1", "runs.samples=4", "runs.previews=2"]
 DIGITS = ["dcgan_tiny", "model.ngf=2", "model.ndf=2", "model.nz=8", *SMALL]
@@ -38,15 +35,11 @@ def command(implementation, *arguments):
     return run(implementation, module.load_framework, arguments)
 
 
-def started(implementation, *arguments):
-    environment = {**os.environ, "PYTHONPATH": str(ROOT), "TF_CPP_MIN_LOG_LEVEL": "3"}
-    return subprocess.Popen(
-        [sys.executable, "-m", implementation, *arguments],
-        env=environment,
-        stderr=subprocess.PIPE,
-        stdout=subprocess.PIPE,
-        text=True,
-    )
+def start(implementation, *arguments):
+    """A process that runs a command line in the current folder."""
+    group = WorkerGroup()
+    group.start(run_command, implementation, list(arguments), os.getcwd(), folder=Path.cwd(), environment={})
+    return group
 
 
 def metrics(folder=Path("runs/0001-dcgan_tiny")):
@@ -55,17 +48,9 @@ def metrics(folder=Path("runs/0001-dcgan_tiny")):
     return [{name: value for name, value in line.items() if name != "seconds"} for line in lines]
 
 
-def wait_for(process, folder, step):
-    """Until so many steps are logged; fails with the process's own words if it ends before."""
-    deadline = time.monotonic() + 120
-    while time.monotonic() < deadline:
-        if process.poll() is not None:
-            pytest.fail(f"ended early: {process.communicate()[1]}")
-        if (folder / "metrics.jsonl").exists() and len(metrics(folder)) >= step:
-            return
-        time.sleep(0.01)
-    process.kill()
-    pytest.fail("took too long")
+def logs(folder, steps):
+    """Whether so many steps are logged."""
+    return lambda: (folder / "metrics.jsonl").exists() and len(metrics(folder)) >= steps
 
 
 def state(folder):
@@ -115,18 +100,17 @@ def test_the_same_command_is_the_same_run_in_both_implementations():
 def test_a_killed_and_resumed_run_equals_an_uninterrupted_one(implementation):
     options = [*DIGITS, "training.ema=0.9", "runs.checkpoint_every=3", "runs.sample_every=4"]
     folder = Path("runs/0001-dcgan_tiny")
-    killed = started(implementation, "train", *options, "training.steps=2000")
-    wait_for(killed, folder, 7)
+    killed = start(implementation, "train", *options, "training.steps=100000")
+    killed.wait_for(logs(folder, 7), "7 steps")
     killed.kill()
-    killed.communicate()
     done = len(metrics(folder))
     assert command(implementation, "train", "1", f"training.steps={done + 4}", "--resume") == 0
     assert command(implementation, "train", *options, f"training.steps={done + 4}") == 0
     whole = Path("runs/0002-dcgan_tiny")
     assert metrics(folder) == metrics(whole)
-    ours, theirs = state(folder), state(whole)
-    assert ours.keys() == theirs.keys()
-    assert [name for name in ours if not np.array_equal(ours[name], theirs[name])] == []
+    resumed, uninterrupted = state(folder), state(whole)
+    assert resumed.keys() == uninterrupted.keys()
+    assert [name for name in resumed if not np.array_equal(resumed[name], uninterrupted[name])] == []
     pictures = [sorted(path.name for path in (f / SAMPLES).iterdir()) for f in (folder, whole)]
     assert pictures[0] == pictures[1]
 
@@ -134,14 +118,14 @@ def test_a_killed_and_resumed_run_equals_an_uninterrupted_one(implementation):
 @pytest.mark.parametrize("implementation", IMPLEMENTATIONS)
 def test_ctrl_c_saves_first_and_says_how_to_go_on(implementation):
     folder = Path("runs/0001-dcgan_tiny")
-    running = started(implementation, "train", *DIGITS, "training.steps=2000")
-    wait_for(running, folder, 3)
-    running.send_signal(signal.SIGINT)
-    _, message = running.communicate(timeout=60)
-    assert running.returncode == 130
+    running = start(implementation, "train", *DIGITS, "training.steps=100000")
+    running.wait_for(logs(folder, 3), "3 steps")
+    running.signal(0, signal.SIGINT)
+    assert running.statuses() == [130]
+    message = running.logs[0].read_text(errors="replace")
     last = checkpoints.load(checkpoints.latest(folder / CHECKPOINTS))
     assert last.step == len(metrics(folder)) >= 3
-    assert f"interrupted: saved at step {last.step} of 2000; go on with: train {folder} --resume" in message
+    assert f"interrupted: saved at step {last.step} of 100000; go on with: train {folder} --resume" in message
     assert "Traceback" not in message
     assert f"interrupted at step {last.step}" in Path("runs/experiments.md").read_text()
 
@@ -227,6 +211,7 @@ def test_a_profile_holds_the_convolutions_of_some_steps(implementation):
     assert not Path("runs/0002-dcgan_tiny/profile").exists()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("implementation", IMPLEMENTATIONS)
 def test_compiled_training_equals_uncompiled_training(implementation):
     words = [*DIGITS, "training.steps=2", "loss.kind=wgan-gp", "training.reuse_fakes=false"]

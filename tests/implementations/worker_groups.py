@@ -33,6 +33,7 @@ SMALL = [
     *("runs.log_every=1", "runs.samples=4", "runs.tensorboard=false", "distribution.timeout=300"),
 ]
 SINGLE = {name: "1" for name in ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "TF_NUM_INTRAOP_THREADS")}  # small networks
+ON_ITS_OWN_MACHINE = {"LOCAL_RANK": "0", "TF_CPP_MIN_LOG_LEVEL": "3"}  # so that every worker reports common errors
 LIMIT = 240.0  # seconds after which something counts as hanging, on the slowest machine; no test waits for it otherwise
 POLL = 0.02  # seconds
 LAST = 15  # lines of each log that a failure shows
@@ -50,7 +51,7 @@ class WorkerGroup:
     ) -> None:
         """One more process that calls ``function``, a fork of one that has imported both frameworks."""
         log = self._new_log(folder)
-        environment = {**SINGLE, "TF_CPP_MIN_LOG_LEVEL": "3", "LOCAL_RANK": "0", **environment}
+        environment = {**SINGLE, **environment, **ON_ITS_OWN_MACHINE}
         self.processes.append(
             worker_processes.start(function, *arguments, environment=environment, without=LAUNCHERS, log=log)
         )
@@ -59,13 +60,13 @@ class WorkerGroup:
         self, program: Sequence[str], folder: Path, environment: Mapping[str, str], source: Path = ROOT
     ) -> None:
         """One more process, ``python -m PROGRAM`` in ``folder``."""
-        paths = {"PYTHONPATH": str(source), "TF_CPP_MIN_LOG_LEVEL": "3", "LOCAL_RANK": "0"}
+        environment = {**SINGLE, **environment, **ON_ITS_OWN_MACHINE, "PYTHONPATH": str(source)}
         with self._new_log(folder).open("wb") as log:
             self.processes.append(
                 Popen(
                     [sys.executable, "-m", *program],
                     cwd=folder,
-                    env={**os.environ, **SINGLE, **paths, **environment},
+                    env={**os.environ, **environment},
                     stdout=log,
                     stderr=log,
                 )
@@ -153,16 +154,13 @@ def start_training(
         command = ["train", *words, *(own or {}).get(worker, [])]
         pause = (pauses or {}).get(worker)
         given = (implementation, command, str(folder), pause, str(paused(folder, worker)))
-        group.start(_run_command, *given, folder=folder, environment=places[worker])
+        group.start(run_command, *given, folder=folder, environment=places[worker])
     return group
 
 
-def paused(folder: Path, worker: int) -> Path:
-    """A file that is there once the worker has reached the step of its pause."""
-    return folder / f"worker-{worker}.paused"
-
-
-def _run_command(implementation: str, command: list[str], folder: str, pause: int | None, marker: str) -> None:
+def run_command(
+    implementation: str, command: list[str], folder: str, pause: int | None = None, marker: str = ""
+) -> None:
     """Run a command line in this process, with Ctrl-C as a program has it, and exit with its status."""
     signal.signal(signal.SIGINT, signal.default_int_handler)
     os.chdir(folder)
@@ -170,6 +168,11 @@ def _run_command(implementation: str, command: list[str], folder: str, pause: in
     if pause is not None:
         _pause_after(pause, Path(marker))
     sys.exit(run(implementation, import_module(f"{implementation}.__main__").load_framework, command))
+
+
+def paused(folder: Path, worker: int) -> Path:
+    """A file that is there once the worker has reached the step of its pause."""
+    return folder / f"worker-{worker}.paused"
 
 
 def _pause_after(last: int, marker: Path) -> None:
