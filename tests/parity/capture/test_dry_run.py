@@ -1,4 +1,4 @@
-"""The first runs: on what inputs, and in which precisions."""
+"""Dry runs: on which inputs, and in which precisions."""
 
 from __future__ import annotations
 
@@ -23,20 +23,20 @@ def drawn(model: keras.Model, samples: int = 2) -> np.ndarray:
 
 
 @pytest.mark.parametrize("dtype", ["int32", "float32"])
-def test_indices_into_an_embedding_are_drawn_from_all_of_it(dtype: str) -> None:
+def test_embedding_indices_are_drawn_from_the_whole_vocabulary(dtype: str) -> None:
     given = keras.Input((200,), dtype=dtype)
     inner = keras.Sequential([L.Embedding(WORDS, 3)])
     assert set(np.unique(drawn(keras.Model(given, inner(given))))) == set(range(WORDS))
 
 
-def test_other_integers_are_zeros_and_ones_and_other_numbers_normal() -> None:
+def test_other_integers_are_0_or_1_and_floats_are_normal() -> None:
     given = keras.Input((200,), dtype="int32")
     assert set(np.unique(drawn(keras.Model(given, L.Rescaling(2.0)(given))))) == {0, 1}
     x = drawn(keras.Sequential([keras.Input((200,)), L.Dense(2)]))
     assert x.dtype == np.float64 and 0.8 < x.std() < 1.2
 
 
-def test_a_layer_whose_output_is_no_array_is_refused_with_the_reason() -> None:
+def test_a_reference_with_a_sparse_output_is_rejected_with_the_reason() -> None:
     given = keras.Input((1,), dtype="int64")
     model = keras.Model(given, L.CategoryEncoding(4, output_mode="multi_hot", sparse=True)(given))
     with pytest.raises(UnusableInput, match="the reference does not run on inputs drawn for .*SparseTensor"):
@@ -55,7 +55,7 @@ class InDouble(nn.Module):
 
 
 @pytest.mark.parametrize("brief", [False, True])
-def test_a_port_that_computes_in_float64_alone_fails(brief: bool) -> None:
+def test_a_port_that_runs_only_in_float64_fails(brief: bool) -> None:
     model = keras.Sequential([keras.Input((3,)), L.Dense(2)])
     verdict = verify(model, InDouble(), rungs=["forward"], brief=brief)
     assert not verdict.passed and "dtype" in str(verdict)
@@ -75,12 +75,12 @@ class MaskedLater(nn.Module):
 
 
 @pytest.mark.parametrize("brief", [False, True])
-def test_buffers_that_a_port_makes_as_it_runs(brief: bool) -> None:
+def test_a_port_that_registers_buffers_while_running_passes(brief: bool) -> None:
     model = keras.Sequential([keras.Input((3,)), L.Dense(2)])
     assert verify(model, MaskedLater(), brief=brief).passed
 
 
-def test_a_reference_that_computes_in_one_precision_alone_is_refused_in_either() -> None:
+def test_a_reference_that_runs_in_only_one_precision_is_rejected() -> None:
     given = keras.Input((3,))
     for dtype, brief in (("float32", True), ("float32", False), ("float64", True), ("float64", False)):
         model = keras.Model(given, OnlyIn(dtype)(L.Dense(2)(given)))

@@ -1,4 +1,4 @@
-"""Looking leaves no trace: the caller's models and both frameworks are as they were, whatever happened in between."""
+"""Recording changes neither the caller's models nor the frameworks, also after errors; and what it records."""
 
 from __future__ import annotations
 
@@ -82,7 +82,7 @@ def test_verify_leaves_both_models_as_they_were():
 
 @pytest.mark.parametrize("error", [RuntimeError, KeyboardInterrupt])
 @pytest.mark.parametrize("rung", ["tracing", "weights", "padding", "forward", "gradients", "state"])
-def test_an_interruption_between_two_rungs_leaves_nothing(rung, error):
+def test_an_interruption_between_rungs_leaves_models_unchanged(rung, error):
     reference, port = pair()
     before = picture(reference, port)
 
@@ -96,7 +96,7 @@ def test_an_interruption_between_two_rungs_leaves_nothing(rung, error):
 
 
 @pytest.mark.parametrize("call", [1, 3, 6, 9, 14])
-def test_an_interruption_inside_a_torch_layer_leaves_nothing(call):
+def test_an_interruption_inside_a_torch_layer_leaves_models_unchanged(call):
     reference, port = pair()
     calls = iter(range(1, 100))
 
@@ -114,7 +114,7 @@ def test_an_interruption_inside_a_torch_layer_leaves_nothing(call):
 
 
 @pytest.mark.parametrize("call", [2, 5, 8, 12])
-def test_an_interruption_inside_a_keras_layer_leaves_nothing(call):
+def test_an_interruption_inside_a_keras_layer_leaves_models_unchanged(call):
     calls = iter(range(100))
 
     class Interrupted(L.Layer):
@@ -134,7 +134,7 @@ def test_an_interruption_inside_a_keras_layer_leaves_nothing(call):
     assert_unchanged(before, reference, port)
 
 
-def test_unusable_input_leaves_nothing():
+def test_unusable_input_leaves_models_unchanged():
     reference, port = pair()
     before = picture(reference, port)
     with pytest.raises(UnusableInput):
@@ -144,7 +144,7 @@ def test_unusable_input_leaves_nothing():
     assert_unchanged(before, reference, port)
 
 
-def test_copying_writes_weights_and_nothing_else():
+def test_copying_changes_only_weights():
     reference, port = pair()
     before = picture(reference, port)
     copy_to_torch(reference, port)
@@ -153,7 +153,7 @@ def test_copying_writes_weights_and_nothing_else():
     assert [x[1] for x in before["torch weights"].values()] == [x[1] for x in after["torch weights"].values()]
 
 
-def test_the_reference_can_be_trained_and_used_afterwards():
+def test_the_models_can_be_trained_after_verification():
     reference, port = pair()
     reference.compile("sgd", "mse")
     x, y = np.ones((4, 8, 6, 4), "float32"), np.zeros((4, 2), "float32")
@@ -165,7 +165,7 @@ def test_the_reference_can_be_trained_and_used_afterwards():
 
 
 @pytest.mark.parametrize("framework", ["Keras", "torch"])
-def test_a_second_time_finds_its_weights_and_the_statistics_as_they_were_kept(framework):
+def test_reentering_a_precision_keeps_weights_and_restores_statistics(framework):
     if framework == "Keras":
         side, x = (
             KerasAdapter(keras.Sequential([keras.Input((4, 4, 3)), L.BatchNormalization()])),
@@ -201,7 +201,7 @@ def steps(side, inputs) -> list[tuple[str, str]]:
         return [(step.name, step.kind) for step in side.run(inputs).steps]
 
 
-def test_keras_layers_operations_and_bare_functions_are_seen():
+def test_keras_layers_operations_and_functions_are_recorded():
     class Block(keras.Model):
         def __init__(self):
             super().__init__(name="block")
@@ -221,7 +221,7 @@ def test_keras_layers_operations_and_bare_functions_are_seen():
     ]  # fmt: skip
 
 
-def test_torch_modules_and_functions_are_seen():
+def test_torch_modules_and_functions_are_recorded():
     class Block(nn.Module):
         def __init__(self):
             super().__init__()
@@ -238,7 +238,7 @@ def test_torch_modules_and_functions_are_seen():
     ]  # fmt: skip
 
 
-def test_a_crop_right_behind_a_layer_belongs_to_it():
+def test_a_crop_directly_after_a_layer_belongs_to_it():
     port = Does(lambda self, x: self.up(x)[..., 1:-2].narrow(2, 1, 4), up=nn.ConvTranspose2d(3, 2, 5, stride=2))
     side = TorchAdapter(port)
     with side.precision("float32"):
@@ -249,7 +249,7 @@ def test_a_crop_right_behind_a_layer_belongs_to_it():
         assert np.array_equal(side.run([np.zeros((1, 3, 4, 3))], replace={"up": value}).result[0], value)
 
 
-def test_a_layer_called_twice_has_two_names():
+def test_a_layer_called_twice_is_recorded_under_two_names():
     shared = nn.Linear(3, 3)
     side = TorchAdapter(Does(lambda self, x: self.a(F.relu(self.b(x))), a=shared, b=shared))
     assert [name for name, _ in steps(side, [np.zeros((1, 3))])] == ["a", "relu", "a#2"]
@@ -259,7 +259,7 @@ def test_a_layer_called_twice_has_two_names():
 
 
 @pytest.mark.parametrize("name", ["upsampling_bilinear", "pooling_3d", "dense_on_sequences", "conv2d_dilated_grouped"])
-def test_a_stand_in_computes_what_tensorflow_does(name):
+def test_an_exact_substitute_agrees_with_tensorflow(name):
     case = {**LAYERS, **MODELS}[name]()
     side = KerasAdapter(case.reference)
     x = np.random.default_rng(0).standard_normal((2, *case.reference.input_shape[1:]))
@@ -271,7 +271,7 @@ def test_a_stand_in_computes_what_tensorflow_does(name):
     assert np.abs(exact - stock).max() > 0
 
 
-def test_max_pooling_of_volumes_stands_in_for_same_padding_too():
+def test_the_substitute_for_3d_max_pooling_handles_same_padding():
     reference = chain((5, 6, 7, 2), L.MaxPooling3D((3, 2, 2), strides=(2, 1, 2), padding="same"))
     x = np.random.default_rng(0).standard_normal((2, 5, 6, 7, 2)).astype("float32")
     side = KerasAdapter(reference)

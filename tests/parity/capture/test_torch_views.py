@@ -1,4 +1,4 @@
-"""What torch computed is seen as it was, whatever writes into it afterwards, and is not copied where nothing does."""
+"""Recorded torch values keep their contents if they are overwritten later, and are copied only then."""
 
 from __future__ import annotations
 
@@ -63,19 +63,19 @@ def seen(port: nn.Module, **asked: Any) -> dict[str, np.ndarray]:
 
 @pytest.mark.parametrize("training", [False, True])
 @pytest.mark.parametrize("modes", [(), (False,), (True,), (False, True)])
-def test_a_value_is_seen_before_the_next_layer_writes_into_it(modes: tuple[bool, ...], training: bool) -> None:
+def test_a_value_is_recorded_before_the_next_layer_overwrites_it(modes: tuple[bool, ...], training: bool) -> None:
     port = chain(InPlace(modes))
     expected = X @ port[0].weight.double().T.detach().numpy() + port[0].bias.detach().numpy()
-    np.testing.assert_allclose(seen(port, training=training)["0"], expected, rtol=1e-12)
+    np.testing.assert_allclose(seen(port, training=training)["0"], expected, rtol=0, atol=1e-14)
     assert (expected < 0).any()
 
 
 @pytest.mark.parametrize("layer", [nn.ReLU(inplace=True), nn.LeakyReLU(0.2, inplace=True), nn.Hardtanh(inplace=True)])
-def test_stock_layers_that_compute_in_place(layer: nn.Module) -> None:
+def test_values_before_stock_in_place_layers_are_recorded(layer: nn.Module) -> None:
     assert (seen(chain(layer))["0"] < 0).any()
 
 
-def test_statistics_move_once_in_a_run_that_has_to_be_taken_again() -> None:
+def test_statistics_are_updated_once_if_a_run_is_repeated() -> None:
     moved = []
     for after in (InPlace(()), InPlace((True,))):
         side = TorchAdapter(chain(after, nn.BatchNorm1d(5)))
@@ -88,7 +88,7 @@ def test_statistics_move_once_in_a_run_that_has_to_be_taken_again() -> None:
         assert torch.equal(value, moved[1][name]), name
 
 
-def test_weights_that_are_written_later_do_not_change_what_was_seen() -> None:
+def test_later_weight_updates_do_not_change_recorded_values() -> None:
     side = TorchAdapter(Own())
     with side.precision("float64"):
         trace = side.run([X])
@@ -98,7 +98,7 @@ def test_weights_that_are_written_later_do_not_change_what_was_seen() -> None:
     np.testing.assert_array_equal(trace.inputs["activation"], before)
 
 
-def test_what_a_module_keeps_is_seen_as_it_was() -> None:
+def test_a_tensor_that_the_module_keeps_is_recorded_as_it_was() -> None:
     side = TorchAdapter(Remembering())
     with side.precision("float64"):
         trace = side.run([X])
@@ -108,6 +108,6 @@ def test_what_a_module_keeps_is_seen_as_it_was() -> None:
     np.testing.assert_array_equal(trace.outputs["linear"], before)
 
 
-def test_what_nothing_writes_into_is_not_copied() -> None:
+def test_a_tensor_that_is_never_overwritten_is_not_copied() -> None:
     trace = TorchAdapter(chain(nn.Flatten(), nn.Tanh())).run([X])
     assert np.shares_memory(trace.outputs["0"], trace.inputs["2"])

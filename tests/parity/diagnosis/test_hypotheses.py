@@ -1,8 +1,9 @@
-"""A broken layer is explained by name: each hypothesis on a port that has just that fault."""
+"""Each hypothesis, on a port that has just that one fault: its finding names the fault at its layer."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import cache
 
 import keras
 import numpy as np
@@ -186,6 +187,7 @@ FAULTS: list[tuple[str, str, Callable[[Port], None]]] = [
 ]
 
 
+@cache
 def verdict(fault: Callable[[Port], None] | None) -> Verdict:
     keras.utils.set_random_seed(1)
     port = Port()
@@ -205,7 +207,7 @@ def test_the_port_without_a_fault_passes() -> None:
 
 
 @pytest.mark.parametrize(("kind", "layer", "fault"), FAULTS, ids=lambda value: getattr(value, "__name__", value))
-def test_a_fault_is_named_where_it_is(kind: str, layer: str, fault: Callable[[Port], None]) -> None:
+def test_a_fault_is_explained_at_its_layer(kind: str, layer: str, fault: Callable[[Port], None]) -> None:
     found = verdict(fault)
     assert not found.passed
     named = [finding for finding in found.findings if finding.kind == kind]
@@ -214,13 +216,13 @@ def test_a_fault_is_named_where_it_is(kind: str, layer: str, fault: Callable[[Po
     assert all(finding.message and finding.fix for finding in named)
 
 
-def test_every_hypothesis_is_among_the_faults() -> None:
+def test_every_hypothesis_has_a_fault() -> None:
     unproven = {kind for kind, _ in HYPOTHESES} - {kind for kind, _, _ in FAULTS} - {"flatten-order"}
     unproven -= {fault.kind for fault in faults.FAULTS.values()}  # of layers that this port lacks
     assert not unproven
 
 
-def test_an_output_flattened_in_another_order() -> None:
+def test_an_output_flattened_in_another_order_is_explained() -> None:
     model = keras.Sequential([keras.Input((6, 5, 3)), L.Conv2D(4, 3, padding="same"), L.Flatten()])
     port = nn.Sequential(nn.Conv2d(3, 4, 3, padding=1), nn.Flatten())
     found = parity.verify(model, port)
@@ -228,7 +230,7 @@ def test_an_output_flattened_in_another_order() -> None:
     assert "permute" in found.findings[0].fix
 
 
-def test_the_explanation_of_a_shifted_transposed_convolution() -> None:
+def test_a_shifted_transposed_convolution_is_explained_with_its_amounts() -> None:
     found = verdict(other_crop)
     finding = next(finding for finding in found.findings if finding.kind == "padding-alignment")
     assert "cropping (2, 1) where the reference has (1, 2)" in finding.message

@@ -1,10 +1,9 @@
-"""Which layer stands for which: alignment, data flow, names and mapping, on steps written by hand."""
+"""Matching by alignment, data flow, names and mapping, on steps written by hand."""
 
 from __future__ import annotations
 
 import pytest
 
-from parity.capture.recorder import TensorOrigins
 from parity.capture.steps import Step, Trace
 from parity.match.alignment import match_steps
 from parity.match.data_flow import all_names, order_of_need, step_sources, unknown_values
@@ -42,13 +41,13 @@ def pairs(reference, port, mapping=None) -> dict[str, str]:
     return {match.key: match.port.name for match in match_steps(reference, port, mapping).matches}
 
 
-def test_a_chain_is_matched_in_order_whatever_the_names():
+def test_a_chain_is_matched_in_order_regardless_of_names():
     reference = trace(conv("a"), relu("r", "a"), conv("b", "r"), relu("s", "b"))
     port = trace(conv("x", torch=True), relu("f", "x"), conv("y", "f", torch=True), relu("f#2", "y"))
     assert pairs(reference, port) == {"a": "x", "r": "f", "b": "y", "s": "f#2"}
 
 
-def test_names_do_not_turn_a_chain_around():
+def test_names_do_not_reverse_a_chain():
     reference = trace(conv("a"), conv("b", "a"), conv("c", "b"))
     port = trace(conv("c", torch=True), conv("b", "c", torch=True), conv("a", "b", torch=True))
     assert pairs(reference, port) == {"a": "c", "b": "b", "c": "a"}
@@ -63,7 +62,7 @@ def test_a_missing_layer_leaves_the_others_matched():
     assert matching.only_port == []
 
 
-def test_a_layer_at_another_place_is_matched_and_said_to_be():
+def test_a_layer_at_another_place_is_matched_out_of_order():
     norm = dict(kind="batchnorm", attributes={}, shapes={"gamma": (4,)}, layout="batchnorm")
     reference = trace(conv("a"), Step("n", **norm, sources=(("a",),)), relu("r", "n"))
     port = trace(conv("x", torch=True), relu("f", "x"), Step("m", **norm, sources=(("f",),)))
@@ -83,33 +82,33 @@ def branches(first, second, joined, torch=False, names=("a", "b")):
     return trace(*steps, merged)
 
 
-def test_branches_that_run_in_another_order_are_told_by_where_they_go():
+def test_branches_that_run_in_another_order_are_matched_by_data_flow():
     reference = branches(0, 1, (0, 1), names=("_1", "_2"))
     port = branches(1, 0, (0, 1), torch=True, names=("p", "q"))
     assert pairs(reference, port) == {"_1": "p", "_2": "q", "_1_relu": "p_relu", "_2_relu": "q_relu", "cat": "cat"}
 
 
 @pytest.mark.parametrize("order", [(0, 1), (1, 0)])
-def test_names_are_believed_where_branches_are_alike(order):
+def test_names_decide_between_equal_branches(order):
     reference = branches(0, 1, (0, 1), names=("left", "right"))
     port = branches(*order, (1, 0), torch=True, names=("conv_left", "conv_right"))
     assert pairs(reference, port)["left"] == "conv_left"
     assert pairs(reference, port)["left_relu"] == "conv_left_relu"
 
 
-def test_names_that_keras_made_up_are_not_believed():
+def test_names_generated_by_keras_are_ignored():
     reference = branches(0, 1, (0, 1), names=("_1", "_2"))
     assert pairs(reference, branches(0, 1, (1, 0), torch=True, names=("x_1", "x_2")))["_1"] == "x_2"
 
 
-def test_a_mapping_overrules_and_what_it_feeds_follows():
+def test_a_mapping_overrides_and_later_layers_follow_it():
     reference = branches(0, 1, (0, 1), names=("left", "right"))
     port = branches(0, 1, (0, 1), torch=True, names=("p", "q"))
     found = pairs(reference, port, {"left": "q"})
     assert (found["left"], found["right"], found["left_relu"], found["right_relu"]) == ("q", "p", "q_relu", "p_relu")
 
 
-def test_a_sum_of_three_stands_for_two_sums_of_two():
+def test_a_sum_of_three_matches_two_sums_of_two():
     parts = [conv(name) for name in "abc"]
     reference = trace(*parts, merge("sum", "add", "a", "b", "c"), conv("out", "sum", wide=5))
     port = trace(
@@ -121,7 +120,7 @@ def test_a_sum_of_three_stands_for_two_sums_of_two():
     assert "add" not in pairs(port, reference)
 
 
-def test_a_mapping_must_name_what_ran():
+def test_a_mapping_of_layers_that_did_not_run_is_rejected():
     reference, port = trace(conv("a")), trace(conv("x", torch=True), relu("f", "x"))
     with pytest.raises(
         UnusableInput, match="reference layer 'b', port layer 'y'; reference layers: a; port layers: x, f"
@@ -131,7 +130,7 @@ def test_a_mapping_must_name_what_ran():
         match_steps(reference, port, {"a": "f"})
 
 
-def test_kinds_and_shapes_come_before_names():
+def test_kinds_and_shapes_weigh_more_than_names():
     one = conv("a")
     assert similarity(one, relu("a", INPUT)) == 0
     assert similarity(one, conv("a", wide=5, torch=True)) < similarity(one, conv("z", torch=True))
@@ -141,7 +140,7 @@ def test_kinds_and_shapes_come_before_names():
     assert name_similarity(conv("conv2d_1", named=False), conv("conv2d_1")) == 0
 
 
-def test_layers_with_free_weights_are_matched_only_beyond_doubt():
+def test_blocks_with_own_weights_are_matched_only_if_unambiguous():
     own = lambda **shapes: Step("block", "own", {}, shapes, sources=((INPUT,),))  # noqa: E731
     assert similarity(own(gamma=()), own(gamma=())) > 0
     assert similarity(own(gamma=()), own(alpha=(1,))) > 0
@@ -153,7 +152,7 @@ def test_layers_with_free_weights_are_matched_only_beyond_doubt():
     assert strange.untransferable and similarity(strange, strange) == 0
 
 
-def test_shapes_cross_without_arrays_of_their_size():
+def test_torch_shapes_are_computed_without_large_arrays():
     assert torch_shape("conv", "kernel", (3, 5, 7, 9)) == (9, 7, 3, 5)
     assert torch_shape("depthwise", "kernel", (3, 3, 5, 2)) == (10, 1, 3, 3)
     assert torch_shape("prelu", "alpha", (1, 1, 6)) == (6,)
@@ -161,14 +160,14 @@ def test_shapes_cross_without_arrays_of_their_size():
     assert torch_shape("conv", "kernel", (3,)) is None
 
 
-def test_what_feeds_what_is_seen_through_what_has_no_counterpart():
+def test_sources_skip_steps_without_a_counterpart():
     run = trace(conv("a"), reshape("v", "a"), conv("b"), merge("m", "add", "v", "b"), relu("r", "m"))
     assert step_sources(run.steps, {"a", "b", "r"})["r"] == (("a", "b"),)
     assert step_sources(run.steps, {"a", "m", "r"})["m"] == (("a",), (INPUT,))
     assert all_names((("a", "b"), ("a",))) == {"a", "b"}
 
 
-def test_the_order_of_need_does_not_depend_on_the_order_of_running():
+def test_order_of_need_is_independent_of_execution_order():
     one = branches(0, 1, (0, 1))
     other = branches(1, 0, (0, 1))
     names = ["a", "a_relu", "b", "b_relu", "cat"]
@@ -177,25 +176,10 @@ def test_the_order_of_need_does_not_depend_on_the_order_of_running():
     assert [step.name for step in order_of_need(heavy_first)] == ["heavy", "light", "add"]
 
 
-def test_what_stems_from_a_foreign_layer_is_unknown():
+def test_values_computed_from_an_unmatched_layer_are_unknown():
     run = trace(conv("a"), Step("lstm", "opaque:LSTM", {}, {"w": (1,)}, sources=(("a",),)), reshape("v", "lstm"),
                 conv("b", "v"), conv("c", "b"), conv("d"))  # fmt: skip
     unknown = unknown_values(run, {"a", "b", "c", "d"}, {"lstm"})
     assert (unknown.direct["b"], unknown.direct["c"], unknown.direct["d"]) == ("lstm", "", "")
     assert (unknown.upstream["b"], unknown.upstream["c"], unknown.upstream["d"]) == ("lstm", "lstm", "")
     assert unknown.direct[""] == "" and unknown.upstream[""] == ""
-
-
-def test_a_tensor_comes_from_its_nearest_steps():
-    class Tensor:
-        pass
-
-    origins, x, y, z = TensorOrigins(), Tensor(), Tensor(), Tensor()
-    origins.set(x, ("a",))
-    origins.set(y, ("b",))
-    origins.propagate([x, y], [z])
-    assert origins.of(z) == ("a", "b") and origins.joins([x, z]) and not origins.joins([x, Tensor()])
-    number = id(x)
-    del x
-    fresh = [Tensor() for _ in range(100)]
-    assert all(origins.of(tensor) == () for tensor in fresh), number

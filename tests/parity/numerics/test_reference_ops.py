@@ -1,4 +1,4 @@
-"""The NumPy referee against TensorFlow's and torch's own float64 operations."""
+"""The NumPy definitions against TensorFlow's and torch's own float64 operations."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ import torch
 import torch.nn.functional as F
 
 from parity.numerics import reference_ops
-from parity.numerics.resize_modes import RESIZE_MODES
+from parity.numerics.resize_modes import RESIZE_MODES, from_torch
 from parity.padding import same_crops, same_pads
 from parity.verdict import UnusableInput
 
@@ -67,7 +67,7 @@ def test_conv_same_is_tensorflows(rank: int, kernel_size: int, stride: int, dila
     assert_same(got, want, fan_in(kernel), bound)
 
 
-def test_the_referee_sides_with_torch_where_tensorflow_errs() -> None:
+def test_the_definition_agrees_with_torch_where_tensorflow_is_wrong() -> None:
     """TensorFlow 2.21's float64 conv3d on CPU halves a negative total, not clamped to 0, and starts inside."""
     x, kernel = draw(1, 6, 6, 6, 2), draw(1, 1, 1, 2, 3)
     assert same_pads((6, 6, 6), 1, 3) == [(0, 0)] * 3
@@ -147,7 +147,7 @@ def test_transposed_conv_is_torchs(
     assert_same(got, last(want), kernel_size**rank * 4, bound)
 
 
-def test_zeros_appended_by_a_negative_crop_still_get_the_bias() -> None:
+def test_the_bias_is_added_to_zeros_appended_by_a_negative_crop() -> None:
     got = reference_ops.conv_transpose(
         np.ones((1, 2, 1)), np.ones((1, 1, 1)), np.ones(1), strides=1, dilation=1, crops=[(0, -2)]
     )
@@ -235,7 +235,14 @@ def test_legacy_upsampling_is_tensorflow_1s(mode: str) -> None:
     np.testing.assert_allclose(reference_ops.upsample(x, 2, mode), want, rtol=0, atol=atol)
 
 
-def test_upsampling_modes_are_told_apart() -> None:
+def test_torch_resize_modes_have_canonical_names() -> None:
+    assert from_torch("nearest", None) == from_torch("nearest-exact", None) == "nearest"
+    assert from_torch("linear", False) == from_torch("bilinear", None) == "bilinear"
+    assert from_torch("bilinear", True) == "bilinear (align_corners=True)"
+    assert from_torch("bicubic", True) == "bicubic (align_corners=True)", "of no row: torch's own name"
+
+
+def test_resize_modes_differ_from_each_other() -> None:
     x = draw(1, 5, 7, 2)
     results = [reference_ops.upsample(x, 2, mode) for mode in RESIZE_MODES]
     for index, one in enumerate(results):
@@ -276,7 +283,7 @@ def test_pooling_same_is_keras(mode: str) -> None:
     ],
     ids=["swapped", "one axis", "dilated", "axes", "flipped", "transposed", "no bias"],
 )
-def test_a_wrong_convolution_is_told_apart(wrong: dict) -> None:
+def test_a_wrong_convolution_is_distinguished(wrong: dict) -> None:
     x = draw(2, 12, 8, 3).transpose(0, 2, 1, 3)[:, ::-1]
     right = {"x": x, "kernel": draw(5, 5, 3, 4), "bias": draw(4), "strides": 2, "dilation": 1, "pads": [(1, 2), (1, 2)]}
     want = tf.nn.convolution(x, right["kernel"], strides=2, padding="SAME").numpy() + right["bias"]
@@ -286,7 +293,7 @@ def test_a_wrong_convolution_is_told_apart(wrong: dict) -> None:
         assert_same(reference_ops.conv(**right | wrong), want, 75, bound)
 
 
-def test_a_wrong_transposed_convolution_is_told_apart() -> None:
+def test_a_wrong_transposed_convolution_is_distinguished() -> None:
     x, kernel = draw(2, 5, 4, 3), draw(5, 5, 4, 3)
     want = tf.nn.conv_transpose(x, kernel, (2, 10, 8, 4), 2, "SAME").numpy()
     right = reference_ops.conv_transpose(x, kernel, strides=2, dilation=1, crops=[(1, 2)] * 2)
@@ -324,7 +331,7 @@ def test_a_wrong_transposed_convolution_is_told_apart() -> None:
         (lambda: reference_ops.attention(draw(1, 4, 2), draw(1, 4, 3), draw(1, 4, 5)), "do not fit"),
     ],
 )
-def test_unusable_input_is_refused_in_one_line(call, message: str) -> None:  # noqa: ANN001
+def test_unusable_input_is_rejected_in_one_line(call, message: str) -> None:  # noqa: ANN001
     with pytest.raises(UnusableInput, match=message) as caught:
         call()
     assert "\n" not in str(caught.value)

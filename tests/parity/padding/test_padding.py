@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import itertools
-import subprocess
-import sys
 from dataclasses import asdict
 
 import numpy as np
@@ -66,7 +64,9 @@ def test_valid_crops_are_keras(kernel: int, stride: int, crops: tuple[int, int],
     want = tf.keras.ops.conv_transpose(x, weight, stride, "valid").numpy()
     got = reference_ops.conv_transpose(x, weight, strides=stride, dilation=1, crops=[crops])
     assert got.shape == want.shape
-    np.testing.assert_allclose(got, want, rtol=4 * np.finfo(float).eps)  # at most two products a pixel
+    # At most two products a pixel, each rounded once or, fused with the sum, not at all.
+    bound = 2 * np.abs(x).max() * np.abs(weight).max()
+    np.testing.assert_allclose(got, want, rtol=0, atol=4 * np.finfo(float).eps * bound)
 
 
 def by_tensorflow(axis: Axis) -> np.ndarray:
@@ -99,7 +99,7 @@ def test_same_is_tensorflows(op: str) -> None:
         assert agree(padding.impulse_map(axis, axis.same), by_tensorflow(axis)), axis
 
 
-def test_a_swapped_same_is_told_apart() -> None:
+def test_swapped_same_amounts_are_distinguished() -> None:
     axis = Axis("conv", 16, 5, 2)
     assert not agree(padding.impulse_map(axis, axis.same[::-1]), by_tensorflow(axis))
 
@@ -171,7 +171,7 @@ def test_symmetric_padding_of_the_right_shape_starts_less_than_a_stride_earlier(
     assert len(shifted) == 4
 
 
-def test_specgans_own_case() -> None:
+def test_kernel_5_stride_2_as_in_specgan() -> None:
     down = compare_symmetric("conv", 16, 5, 2, torch_padding=2)
     assert (down.reference, down.output, down.given.amounts) == ((1, 2), 8, (2, 2))
     assert (down.given.verdict, down.given.shift, down.faithful) == ("equal in a mirror", 1, False)
@@ -184,7 +184,7 @@ def test_specgans_own_case() -> None:
 
 
 @pytest.mark.parametrize(("op", "stride"), [("conv", 1), ("conv-transpose", 1), ("conv-transpose", 2)])
-def test_the_shift_is_the_one_measured(op: str, stride: int) -> None:
+def test_the_stated_shift_equals_the_measured_one(op: str, stride: int) -> None:
     axis, reference, amounts = Axis(op, 9, 6, stride), (1, 4), (3, 2)
     wanted, got = padding.impulse_map(axis, reference), padding.impulse_map(axis, amounts)
     assert axis.relation(reference, amounts) == "equal shape only"
@@ -245,13 +245,13 @@ def test_the_recipe_for_any_other_crop_is_exact(amounts: tuple[int, int]) -> Non
     np.testing.assert_allclose(got, want, rtol=0, atol=75 * 16 * np.finfo(float).eps)  # as above
 
 
-def test_a_recipe_that_no_torch_layer_can_follow_is_refused() -> None:
+def test_amounts_that_no_torch_layer_can_have_are_rejected() -> None:
     for amounts in [(-1, 2), (0, -2)]:
         with pytest.raises(UnusableInput, match="crop"):
             torch_recipe([Axis("conv-transpose", 6, 3, 2)], [amounts])
 
 
-def test_a_wrong_recipe_is_told_apart() -> None:
+def test_a_wrong_recipe_is_distinguished() -> None:
     got, want = execute("conv-transpose", (6, 5), 5, 2, 1, [(1, 2), (1, 2)])
     other, _ = execute("conv-transpose", (6, 5), 5, 2, 1, [(2, 1), (1, 2)])
     assert got.shape == other.shape and np.abs(other - want).max() > 1e-2
@@ -351,7 +351,7 @@ def test_unequal_amounts_per_axis_and_a_dead_channel() -> None:
 
 
 @pytest.mark.parametrize("spoil", ["kernel", "flipped", "bias", "input", "nan", "reflected"])
-def test_values_that_no_amount_explains_give_none(spoil: str) -> None:
+def test_values_that_no_amounts_reproduce_give_none(spoil: str) -> None:
     x, kernel, bias = draw(2, 9, 12, 3), draw(5, 5, 3, 4), draw(4)
     y = reference_ops.conv(x, kernel, bias, strides=2, dilation=1, pads=[(1, 2), (2, 2)])
     settings = {"op": "conv", "strides": 2, "dilation": 1}
@@ -372,7 +372,7 @@ def test_values_that_no_amount_explains_give_none(spoil: str) -> None:
     assert measure_amounts(kernel, x, y, **settings, bias=bias) is None
 
 
-def test_values_that_several_amounts_explain_give_none() -> None:
+def test_values_that_several_amounts_reproduce_give_none() -> None:
     zeros = np.zeros((1, 5, 5, 1))
     assert measure_amounts(draw(3, 3, 1, 1), zeros, zeros, op="conv", strides=1, dilation=1) is None
     x, pair = draw(1, 8, 1), np.ones((2, 1, 1))
@@ -388,14 +388,14 @@ def test_windows_that_start_inside_are_measured() -> None:
     assert measure_amounts(kernel, x, y, op="conv", strides=3, dilation=1) == [(-1, 0)]
 
 
-def test_shapes_that_do_not_belong_together_are_refused() -> None:
+def test_shapes_that_do_not_fit_together_are_rejected() -> None:
     with pytest.raises(UnusableInput, match="measure_amounts"):
         measure_amounts(draw(3, 3, 2, 4), draw(1, 8, 8, 3), draw(1, 8, 8, 4), op="conv", strides=1, dilation=1)
     with pytest.raises(UnusableInput, match="convolve"):
         measure_amounts(draw(3, 3, 3, 4), draw(1, 8, 8, 3), draw(1, 8, 8, 4), op="convolve", strides=1, dilation=1)
 
 
-# --- bad input and imports
+# --- bad input
 
 
 @pytest.mark.parametrize(
@@ -413,12 +413,7 @@ def test_shapes_that_do_not_belong_together_are_refused() -> None:
         (("conv", 8, 10**9, 1), "kernel"),
     ],
 )
-def test_unusable_input_is_refused_in_one_line(arguments: tuple, message: str) -> None:
+def test_unusable_input_is_rejected_in_one_line(arguments: tuple, message: str) -> None:
     with pytest.raises(UnusableInput, match=message) as caught:
         compare_symmetric(*arguments)
     assert "\n" not in str(caught.value)
-
-
-def test_the_calculus_imports_no_framework() -> None:
-    code = "import sys, parity.padding; print([m for m in ('tensorflow', 'keras', 'torch') if m in sys.modules])"
-    assert subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout == "[]\n"

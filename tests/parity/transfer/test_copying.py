@@ -1,4 +1,4 @@
-"""Weights across and back, bit for bit, in whatever order the port flattens; conflicts all in one error."""
+"""Copying weights to the port and back, bit for bit, in any flattening order; all conflicts in one error."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ def same(one, other) -> bool:
 
 
 @pytest.mark.parametrize("name", PAIRS)
-def test_weights_come_back_bit_for_bit(name):
+def test_weights_survive_the_round_trip_bit_for_bit(name):
     case = PAIRS[name]()
     sent = scrambled(case.reference)
     copy_to_torch(case.reference, case.port, inputs=case.inputs)
@@ -85,7 +85,7 @@ def mirrored_pair():
     return reference, port
 
 
-def test_a_mirrored_copy_is_exact_on_mirrored_images_and_comes_back():
+def test_a_mirrored_copy_is_exact_on_mirrored_images_and_reversible():
     reference, port = mirrored_pair()
     sent = scrambled(reference)
     copy_to_torch(reference, port, mirrored=True)
@@ -163,7 +163,7 @@ def test_weights_shared_on_one_side_only_do_not_correspond():
         copy_to_torch(chain((4,), L.Dense(4), L.ReLU(), L.Dense(4)), nn.Sequential(again, nn.ReLU(), again))
 
 
-def test_a_mapping_says_which_branch_is_which():
+def test_a_mapping_decides_between_equal_branches():
     given = keras.Input((4,))
     reference = keras.Model(given, L.Add()([L.Dense(3, name="one")(given), L.Dense(3, name="two")(given)]))
     port = Does(lambda self, x: self.p(x) + self.q(x), p=nn.Linear(4, 3), q=nn.Linear(4, 3))
@@ -174,14 +174,14 @@ def test_a_mapping_says_which_branch_is_which():
 
 
 @pytest.mark.parametrize("exchanged", [False, True])
-def test_the_wrong_kind_of_model_is_one_clear_line(exchanged):
+def test_a_model_of_the_wrong_type_is_rejected_in_one_line(exchanged):
     reference, port = chain((4,), L.Dense(3)), nn.Linear(4, 3)
     arguments = (port, reference) if exchanged else (reference, "port.pt")
     with pytest.raises(UnusableInput, match="got a .* where a .* is expected"):
         copy_to_torch(*arguments)
 
 
-def test_half_precision_is_refused():
+def test_half_precision_weights_are_rejected():
     with pytest.raises(UnusableInput, match="torch.bfloat16 weights"):
         copy_to_torch(chain((4,), L.Dense(3)), nn.Linear(4, 3).bfloat16())
 
