@@ -1,7 +1,7 @@
 """Conditional DCGAN of any size from 32x32 to 256x256 in Keras, NHWC; twin of torch_impl/conditional_dcgan.py.
 
-Seed 004 ("Architecture Review & Improvements"): its baseline, and the improvements that it recommends as options. The
-seed's comments place G's attention at 32x32 and 128x128, its code places it at 16x16 and 64x64.
+After the document "Architecture Review & Improvements": its baseline, with the recommended improvements as options. Its
+comments place G's attention at 32x32 and 128x128, its code places it at 16x16 and 64x64.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """DCGAN at 64x64 that upsamples and convolves, in Keras, NHWC; twin of torch_impl/upsample_dcgan.py.
 
-Seed 001 ("DCGAN Experiments Log"). Its torch code pads a kernel of 3 at stride 2 by one on every side, where SAME pads
-the bottom right alone: here it is padded explicitly.
+After the document "DCGAN Experiments Log". Its torch code pads a kernel of 3 at stride 2 by one on every side, SAME
+at the bottom right alone: here it is padded explicitly.
 """
 
 from __future__ import annotations

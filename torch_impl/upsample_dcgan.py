@@ -1,6 +1,6 @@
 """DCGAN at 64x64 that upsamples and convolves, in torch, NCHW; twin of tf_impl/upsample_dcgan.py.
 
-Seed 001 ("DCGAN Experiments Log"). It pads a kernel of 3 at stride 2 by one on every side, where TF's SAME pads the
+After the document "DCGAN Experiments Log". It pads a kernel of 3 at stride 2 by one on every side, TF's SAME at the
 bottom right alone.
 """
 

@@ -236,7 +236,7 @@ def test_layer_names_and_shapes_are_those_of_keras_and_torchvision():
     assert [(c.feature, c.outputs) for c in vgg.CONVOLUTIONS] == [
         (place, width) for place, width in enumerate(features) if isinstance(width, int)
     ]
-    assert features[:36][-1] == "relu"  # the seed's features[:36] end in the last ReLU
+    assert features[:36][-1] == "relu"  # the document's features[:36] end in the last ReLU
     assert features[36:] == ["M"]
     named = [layer.name for layer in application().layers if isinstance(layer, keras.layers.Conv2D)]
     assert [layer.name for layer in vgg.CONVOLUTIONS] == named
@@ -266,7 +266,7 @@ def test_features_equal_those_of_keras_applications():
 
 
 def test_features_equal_those_of_torchvision():
-    """Its ``features[:36]`` and its transforms; the seed's choice."""
+    """Its ``features[:36]`` and its transforms, as the document chose them."""
     layers = []
     for count, width in vgg.BLOCKS:
         for _ in range(count):
@@ -357,11 +357,11 @@ def test_equal_features_have_zero_loss_and_gradient(implementation, name):
 def test_gradients_at_images_agree_between_frameworks(name, kind):
     fake, real = images(1), images(1)[::-1].copy()
 
-    def judged(implementation):
+    def loss_and_gradient(implementation):
         features, loss = made(implementation, kind), getattr(IMPLEMENTATIONS[implementation], name)
         return taken(implementation, lambda f, r: loss(features(f), features(r)), fake, real)
 
-    (value, gradient), (ported, own) = map(judged, IMPLEMENTATIONS)
+    (value, gradient), (ported, own) = map(loss_and_gradient, IMPLEMENTATIONS)
     assert ported == pytest.approx(value, rel=1e-12)
     assert np.abs(own - gradient).max() <= 1e-12 * np.abs(gradient).max()
     assert np.abs(gradient).min() > 0

@@ -89,9 +89,9 @@ def apart(one, other, framework, config):
     running means, which hold those biases.
     """
     one, other = (to_keras(state, config) if framework == "torch" else state for state in (one, other))
-    judged = [name for name in one if owner(name) not in cancelled(config) and not name.endswith("moving_mean")]
-    assert len(one) > len(judged) > len(one) / 2
-    return max(np.abs(one[name] - other[name]).max() for name in judged)
+    compared = [name for name in one if owner(name) not in cancelled(config) and not name.endswith("moving_mean")]
+    assert len(one) > len(compared) > len(one) / 2
+    return max(np.abs(one[name] - other[name]).max() for name in compared)
 
 
 @pytest.mark.parametrize(
@@ -271,14 +271,14 @@ def test_a_generator_fades_from_one_size_to_the_next(implementation, system):
 
 @pytest.mark.parametrize(("implementation", "system"), EVERY)
 def test_a_discriminator_ignores_detail_beyond_its_stage(implementation, system):
-    _, judged = built(implementation, system, "discriminator")
+    _, discriminator = built(implementation, system, "discriminator")
     (images, *label), (small, middle) = given_to(system, "discriminator"), MODELS[system].growing
     for size, weights in ((small, []), (small, [0.0]), (middle, [1.0]), (middle, [1.0, 0.0])):
         grown = np.tile(weights, (3, 1))
-        scores = judged(images, *label, grown)
-        np.testing.assert_allclose(judged(coarse(images, size), *label, grown), scores, rtol=1e-9)
-    scores = judged(images, *label, np.ones((3, 1)))
-    assert np.abs(judged(coarse(images, small), *label, np.ones((3, 1))) - scores).max() > 1e-9
+        scores = discriminator(images, *label, grown)
+        np.testing.assert_allclose(discriminator(coarse(images, size), *label, grown), scores, rtol=1e-9)
+    scores = discriminator(images, *label, np.ones((3, 1)))
+    assert np.abs(discriminator(coarse(images, small), *label, np.ones((3, 1))) - scores).max() > 1e-9
 
 
 def test_real_images_are_averaged_and_faded_like_generated_ones():

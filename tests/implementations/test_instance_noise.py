@@ -20,8 +20,8 @@ def plain(tensor):
     return np.asarray(tensor.detach() if hasattr(tensor, "detach") else tensor)
 
 
-def judged(implementation, trainer, images, noise):
-    """D's mean logit of images that got the noise."""
+def mean_score(implementation, trainer, images, noise):
+    """D's mean logit of images with the noise."""
     images = images + (np.moveaxis(noise, -1, 1) if implementation == "torch_impl" else noise)
     return float(plain(trainer.discriminate(trainer.tensor(images), trainer.draw_inputs(0, 0), "real").scores).mean())
 
@@ -52,9 +52,11 @@ def test_real_and_fake_images_get_instance_noise_in_every_update(implementation,
     noise = [DEVIATION * draws.normal("instance noise", (batch, side, side, nc), 2, turn) for turn in turns]
     real = plain(aside.prepare(x))
     fakes = [generated(aside, latents) for latents in z]
-    assert float(metrics["d_real"]) == pytest.approx(judged(implementation, aside, real, noise[0]), rel=1e-9)
-    assert float(metrics["d_fake"]) == pytest.approx(judged(implementation, aside, fakes[0], noise[0]), rel=1e-9)
+    assert float(metrics["d_real"]) == pytest.approx(mean_score(implementation, aside, real, noise[0]), rel=1e-9)
+    assert float(metrics["d_fake"]) == pytest.approx(mean_score(implementation, aside, fakes[0], noise[0]), rel=1e-9)
     if config.loss.kind == "wgan":
-        assert -float(metrics["g_loss"]) == pytest.approx(judged(implementation, aside, fakes[1], noise[1]), rel=1e-9)
-    clean = judged(implementation, aside, fakes[0], np.zeros_like(noise[0]))
+        assert -float(metrics["g_loss"]) == pytest.approx(
+            mean_score(implementation, aside, fakes[1], noise[1]), rel=1e-9
+        )
+    clean = mean_score(implementation, aside, fakes[0], np.zeros_like(noise[0]))
     assert abs(clean - float(metrics["d_fake"])) > 1e-6 * abs(clean)

@@ -77,13 +77,13 @@ def apart(got, expected):
 def vectors(reference, port):
     """u and v of both sides, in torch's order."""
     layer, norm = reference.get_layer("layer"), port.layer.parametrizations.weight[0]
-    mine = layer.u.numpy(), np.moveaxis(layer.v.numpy(), -1, 0).reshape(-1)
-    return mine, (norm._u.numpy(), norm._v.numpy())
+    keras_vectors = layer.u.numpy(), np.moveaxis(layer.v.numpy(), -1, 0).reshape(-1)
+    return keras_vectors, (norm._u.numpy(), norm._v.numpy())
 
 
 def assert_same_vectors(reference, port, most=SAME):
-    for mine, theirs in zip(*vectors(reference, port), strict=True):
-        assert apart(mine, theirs) <= most
+    for own, ported in zip(*vectors(reference, port), strict=True):
+        assert apart(own, ported) <= most
 
 
 @pytest.mark.parametrize("name", PAIRS)
