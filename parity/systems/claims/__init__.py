@@ -1,7 +1,8 @@
 """Every statement of the documents that this project grew from, measured on the twins.
 
-One table of claims a document: :mod:`parity.systems.claims.seed_000` and so on. A verdict follows from the measurement; none is
-written down in advance, except where a claim is about something that no measurement here can settle.
+A document is a file in documents/ (:mod:`parity.systems.claims.document` says how a claim is written), what it is
+measured by a function in measures/. A verdict follows from the measurement; none is written down in advance, except
+where a claim is about something that no measurement here can settle.
 """
 
 from __future__ import annotations
@@ -9,42 +10,48 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from parity.systems.claims import seed_000, seed_001, seed_002, seed_003, seed_004
-from parity.systems.claims.measured import Document, Language
-from parity.systems.claims.twins import Twins
+from parity.systems.chains import Twins
+from parity.systems.claims.document import FOLDER, Document, Truth, read
+from parity.systems.claims.measures.registry import Figures
 
-DOCUMENTS: tuple[Document, ...] = tuple(seed.DOCUMENT for seed in (seed_000, seed_001, seed_002, seed_003, seed_004))
+NAMES = (
+    "specgan_port_checklist",
+    "dcgan_experiments_log",
+    "soundgan_tutorial",
+    "dcgan_guide",
+    "conditional_dcgan_review",
+)
+DOCUMENTS: tuple[Document, ...] = tuple(read(FOLDER / f"{name}.yaml") for name in NAMES)
 
 
 def measure(twins: Twins | None = None, documents: Sequence[Document] = DOCUMENTS) -> list[dict[str, Any]]:
-    """Measure every claim of every document.
+    """Measure every claim of every document; what several claims ask for is measured once.
 
     A document has ``id``, ``title`` and ``claims``, each of which has ``id``, ``claim``, ``source``, ``verdict`` and
     ``measured``, as the report takes them.
     """
-    twins = twins or Twins()
+    twins, known = twins or Twins(), dict[str, Figures]()
     return [
-        {"id": document.number, "title": document.title, "claims": _measured(document, twins)} for document in documents
+        {"id": document.number, "title": dict(document.title), "claims": _measured(document, twins, known)}
+        for document in documents
     ]
 
 
-def _measured(document: Document, twins: Twins) -> list[dict[str, Any]]:
-    results = []
+def _measured(document: Document, twins: Twins, known: dict[str, Figures]) -> list[dict[str, Any]]:
+    results: list[dict[str, Any]] = []
+    verdicts: dict[str, Truth] = {}
     for claim in document.claims:
-        found = claim.measure(twins)
+        key = repr((claim.measure, claim.arguments)) if claim.measure else f"{document.number}.{claim.id}"
+        if key not in known:
+            known[key] = claim.figures(twins, verdicts)
+        verdicts[claim.id] = claim.verdict(known[key])
         results.append(
             {
-                "id": f"{document.number}.{claim.name}",
+                "id": f"{document.number}.{claim.id}",
                 "claim": {"en": claim.en, "zh": claim.zh},
-                "source": _sources(document, claim.sections.split()),
-                "verdict": found.verdict,
-                "measured": {"en": found.en, "zh": found.zh},
+                "source": document.source(claim),
+                "verdict": verdicts[claim.id],
+                "measured": {"en": claim.words(known[key], "en"), "zh": claim.words(known[key], "zh")},
             }
         )
     return results
-
-
-def _sources(document: Document, keys: Sequence[str]) -> dict[Language, str]:
-    """The sections behind their keys, as one phrase in each language."""
-    named = [document.sections[key] for key in keys]
-    return {"en": ", ".join(section["en"] for section in named), "zh": "、".join(section["zh"] for section in named)}

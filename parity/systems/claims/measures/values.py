@@ -1,0 +1,214 @@
+"""Values of both sides of a chain: copies of weights, layers as a document writes them, ranges, options."""
+
+from __future__ import annotations
+
+import ast
+import inspect
+import re
+from typing import Any
+
+import numpy as np
+
+from parity.systems.chains import AGREE, Twins, keras_float64, relative_error, run
+from parity.systems.claims.measures.registry import BOTH, Figures, measure
+
+WEIGHTED = ("Conv2DTranspose", "Conv2D", "Dense")
+
+
+@measure("max(exact) <= AGREE")
+def errors(twins: Twins, networks: list[str], ways: list[str], layers: Any = (), expected: Any = None) -> Figures:
+    """Relative errors of whole networks, or of single layers of theirs, by way of copying weights.
+
+    A list for each way (:data:`parity.systems.chains.WAYS`); output shapes ``keras`` and ``torch``, and
+    ``sizes`` in torch without the batch.
+    """
+    found: Figures = {key: [] for key in ("keras", "torch", *ways)}
+    for twin, layer in ((twins[name], layer) for name in networks for layer in layers or [""]):
+        for way in ways:
+            found[way].append(twin.error(way, layer))
+        found["keras"].append(twin.outputs[layer].shape if layer else twin.result.shape)
+        found["torch"].append(twin.port_shapes[layer] if layer else list(twin.port_shapes.values())[-1])
+    sizes = [list(shape[1:]) for shape in found["torch"]]
+    same = [(port[0], *port[2:], port[1]) if len(port) == 4 else port for port in found["torch"]] == found["keras"]
+    equal = sum(value <= AGREE for value in found[ways[0]])
+    return {**found, "sizes": sizes, "expected": expected, "same": same, "equal": equal, "number": len(sizes)}
+
+
+@measure("low >= -1 and high <= 1", *BOTH)
+def values(twins: Twins, networks: list[str]) -> Figures:
+    """Ranges of each network's values on both sides, ``low`` and ``high`` of all, the reference's last activations.
+
+    Of discriminators also the ``scores``, whether both sides have some ``outside`` [0, 1], and numbers of ``sigmoids``.
+    """
+    chains = [twins[name] for name in networks]
+    keras, torch = [chain.result for chain in chains], [run(chain.exact, chain.inputs) for chain in chains]
+    activations = [chain.layers("Activation") for chain in chains]
+    return {
+        "keras": [f"{one.min():.3f} … {one.max():.3f}" for one in keras],
+        "torch": [f"{one.min():.3f} … {one.max():.3f}" for one in torch],
+        "low": float(min(one.min() for one in keras + torch)),
+        "high": float(max(one.max() for one in keras + torch)),
+        "last": [own[-1].activation.__name__ for own in activations if own],
+        "shapes": [one.shape for one in keras + torch],
+        "scores": [one.ravel()[:2].tolist() for one in keras + torch],
+        "outside": all(bool(((one < 0) | (one > 1)).any()) for one in keras + torch),
+        "sigmoids": sum(len(chain.modules("Sigmoid")) for chain in chains)
+        + sum("sigmoid" in name for chain in chains for name in chain.outputs),
+    }
+
+
+@measure("low > 0 and high < 1 and apart <= AGREE and error <= AGREE")
+def probabilities(twins: Twins, network: str) -> Figures:
+    """A discriminator's values, how far they are from the sigmoid of its logits, and the port's relative error."""
+    twin = twins[network]
+    own, apart = twin.result.tolist(), np.abs(twin.result - 1 / (1 + np.exp(-twin.outputs["squeeze"]))).max()
+    return {"values": own, "low": min(own), "high": max(own), "apart": float(apart), "error": twin.error()}
+
+
+@measure("zeros > 0 and slope > 0")
+def hidden_zeros(twins: Twins, network: str, layers: list[str]) -> Figures:
+    """Share of the values in front of the activations that are not positive, and LeakyReLU's slope."""
+    twin = twins[network]
+    zeros = float(np.mean([np.mean(twin.outputs[name] <= 0) for name in layers]))
+    return {"zeros": zeros, "slope": float(twin.layers("LeakyReLU")[0].negative_slope)}
+
+
+@measure("slopes == [0.2] and norms == biases == 0 and low >= -1 and high <= 1")
+def hidden_layers(twins: Twins, networks: list[str]) -> Figures:
+    """Slopes of LeakyReLU, numbers of batch norms and of biases; the range of the first network's values."""
+    chains = [twins[name] for name in networks]
+    slopes = {round(float(layer.negative_slope), 9) for chain in chains for layer in chain.layers("LeakyReLU")}
+    biases = sum(layer.use_bias for chain in chains for layer in chain.layers("Conv2D", "Conv2DTranspose"))
+    norms, made = sum(len(chain.layers("BatchNorm")) for chain in chains), chains[0].result
+    return {"slopes": sorted(slopes), "norms": norms, "biases": biases, "low": float(made.min()),
+            "high": float(made.max())}  # fmt: skip
+
+
+def stock_layers(listed: str) -> list[Any]:
+    """Modules of torch.nn from calls as a document writes them: ``Conv2d(3, 64, 3, padding=1), LeakyReLU(0.2)``."""
+    from torch import nn
+
+    calls: list[Any] = ast.parse(f"[{listed}]", mode="eval").body.elts  # type: ignore[attr-defined]
+    return [
+        getattr(nn, call.func.id)(
+            *map(ast.literal_eval, call.args), **{word.arg: ast.literal_eval(word.value) for word in call.keywords}
+        )
+        for call in calls
+    ]
+
+
+def _with_weights(modules: Any) -> list[Any]:
+    parts = (part for module in modules for part in module.modules())
+    return [part for part in parts if next(part.parameters(recurse=False), None) is not None]
+
+
+def _copied(sources: list[Any], targets: list[Any]) -> bool:
+    """Copy weights in order; False if they do not fit."""
+    if len(sources) != len(targets):
+        return False
+    try:
+        for source, target in zip(sources, targets, strict=True):
+            target.load_state_dict(source.state_dict())
+    except RuntimeError:  # torch's word for another shape or another set of weights
+        return False
+    return True
+
+
+@measure(
+    "size == expected and error <= AGREE",
+    "{shape}; the stock torch layers, given our weights, are off from Keras's by {error}",
+    "{shape}；标准 torch 层使用同样权重，与 Keras 相差 {error}",
+)
+def as_written(twins: Twins, network: str, part: str, layers: str, expected: list[int]) -> Figures:
+    """Layers in stock torch, given the weights of a ``part`` of the port (a pattern), by the reference's values.
+
+    Relative ``error``, infinite where a weight or the output has another shape; ``shape`` and ``size`` (without batch)
+    of the port's output, ``made`` of the stock one; parameters of the stock layers (``stock``) and of the reference.
+    """
+    from torch import nn
+
+    twin = twins[network]
+    own = [name for name in twin.outputs if re.fullmatch(part, name)]
+    given, wanted, module = twin.before(own[0]), twin.outputs[own[-1]], nn.Sequential(*stock_layers(layers))
+    given = given[:, None, None] if given.ndim == 2 and isinstance(module[0], nn.ConvTranspose2d) else given
+    children = [child for name, child in twin.exact.named_children() if re.fullmatch(part, name)]
+    fits = _copied(_with_weights(children), _with_weights([module.double().eval()]))
+    result = run(module, given) if fits else np.empty(0)
+    trainable = [variable for name in own for variable in twin.reference.get_layer(name).trainable_variables]
+    return {
+        "error": relative_error(result.reshape(wanted.shape) if result.size == wanted.size else result, wanted),
+        "shape": twin.port_shapes[own[-1]],
+        "size": list(twin.port_shapes[own[-1]][1:]),
+        "made": np.moveaxis(result, -1, 1).shape if result.ndim == 4 else result.shape,
+        "stock": sum(p.numel() for p in module.parameters()),
+        "own": sum(int(np.prod(variable.shape)) for variable in trainable),
+        "sigmoids": len(twin.modules("Sigmoid")),
+    }
+
+
+@measure("exact <= AGREE")
+def evaluation_norm(twins: Twins, network: str) -> Figures:
+    """Relative errors in evaluation mode: ``exact`` with the port's own batch norms, ``stock`` with BatchNorm2d."""
+    from torch.nn import BatchNorm2d
+
+    twin, port = twins[network], twins[network].port()
+    for name in [name for name, module in port.named_modules() if isinstance(module, BatchNorm2d)]:
+        own = port.get_submodule(name)
+        stock = BatchNorm2d(own.num_features, eps=own.eps).double().eval()
+        stock.weight, stock.bias = own.weight, own.bias
+        setattr(port, name, stock)
+    moving = [weight for layer in twin.layers("BatchNorm") for weight in layer.weights if "moving" in weight.name]
+    stock_error = relative_error(run(port, twin.inputs), twin.result)
+    return {"exact": twin.error(), "stock": stock_error, "moving": len(moving)}
+
+
+@measure("not lacking and max(gaps) <= AGREE")
+def options_lacking(twins: Twins, network: str, known: list[str], option: str, choices: list[str]) -> Figures:
+    """Options of the reference's constructor beyond the ``known`` ones, and how far one's values are from its first."""
+    options = inspect.signature(type(twins[network].reference)).parameters
+    first, *others = [twins[f"{network} dim=4 {option}={value}"].result for value in choices]
+    return {"lacking": sorted(set(options) - set(known)), "gaps": [relative_error(one, first) for one in others]}
+
+
+@measure("kinds == expected")
+def convolution_as_dense(twins: Twins, networks: list[str], place: int, expected: list[str]) -> Figures:
+    """The first (``place`` 0) or last (−1) layers of two networks; the first's convolution as a dense layer."""
+    twin, other = (twins[name] for name in networks)
+    layers = [one.layers(*WEIGHTED)[place] for one in (twin, other)]
+    kernel, given = np.asarray(layers[0].kernel), twin.before(layers[0].name)
+    if layers[0].name.startswith("upconv"):  # on one pixel; kernel [k, k, out, in]
+        kernel = np.moveaxis(kernel, -1, 0)
+    made = given.reshape(len(given), -1) @ kernel.reshape(given[0].size, -1)
+    sigmoids, values = ["output_sigmoid" in one.outputs for one in (twin, other)], twin.outputs[layers[0].name]
+    return {"kinds": [type(layer).__name__ for layer in layers], "kernel": layers[0].kernel_size[0],
+            "error": relative_error(made.ravel(), values.ravel()), "sigmoids": sigmoids}  # fmt: skip
+
+
+@measure("exact <= AGREE")
+def same_padding(twins: Twins, network: str, layer: str) -> Figures:
+    """A strided convolution: relative errors of Keras's SAME and of the port's padding by the reference's values."""
+    import keras
+
+    twin = twins[network]
+    own, expected = twin.reference.get_layer(layer), twin.outputs[layer]
+    with keras_float64():
+        same = keras.layers.Conv2D(own.filters, own.kernel_size, own.strides, "same")
+        same.build(twin.inputs.shape)
+    same.set_weights(own.get_weights())
+    exact = relative_error(run(twin.exact.get_submodule(layer), twin.inputs), expected)
+    return {"same": relative_error(same(twin.inputs), expected), "exact": exact}
+
+
+@measure("keras == torch == [rate] * 4 and whole and abs(dropped - rate) < 0.02")
+def dropped_channels(twins: Twins, network: str, rate: float) -> Figures:
+    """Dropout's rates on both sides; of many channels the share ``dropped``, if ``whole`` ones, the others' scale."""
+    import torch
+
+    keras, layers = twins[network].layers("ChannelDropout"), twins[network].modules("ChannelDropout")
+    with torch.random.fork_rng():
+        torch.manual_seed(twins.seed)
+        kept = layers[-1].train()(torch.ones(64, 512, 2, 2, dtype=torch.float64))
+        layers[-1].eval()
+    whole, dropped = bool((kept.amax((2, 3)) == kept.amin((2, 3))).all()), float((kept == 0).double().mean())
+    return {"keras": [layer.rate for layer in keras], "torch": [layer.p for layer in layers], "whole": whole,
+            "dropped": dropped, "scale": float(kept.max())}  # fmt: skip
