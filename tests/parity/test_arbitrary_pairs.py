@@ -17,7 +17,6 @@ from tests.cases.layers import LAYERS, Case, Does, chain
 from tests.cases.models import MODELS, KerasBlock
 
 PAIRS = {**LAYERS, **MODELS}
-SEEN = {"state": "known-difference"}
 
 
 @pytest.fixture(autouse=True)
@@ -117,11 +116,11 @@ def layer_at_every_step():
 
 @pytest.mark.parametrize("build", [lstm, attention, layer_of_their_own, computed_weights, layer_at_every_step])
 def test_a_layer_that_cannot_be_matched_abstains_with_its_reason(build):
-    reference, port, strangers = build()
+    reference, port, unmatched = build()
     verdict = parity.verify(reference, port)
     assert not verdict.passed
-    assert strangers <= set(verdict.coverage.abstained)
-    assert all("no counterpart" in verdict.coverage.abstained[name] for name in strangers)
+    assert unmatched <= set(verdict.coverage.abstained)
+    assert all("no counterpart" in verdict.coverage.abstained[name] for name in unmatched)
     assert verdict.coverage.judged < verdict.coverage.total
     assert "fail" not in {rung.judgement for rung in verdict.rungs.values()}, verdict.to_text()
     assert "could not be judged" in verdict.headline
@@ -192,8 +191,8 @@ def test_own_parameters_that_could_be_confused_abstain():
 # Branches and mappings
 
 
-def twin_branches(names=("left", "right"), swapped=False, crossed=False):
-    """Two branches of equal shapes; ``swapped`` in execution, ``crossed`` where they join."""
+def twin_branches(names=("left", "right"), swapped=False, exchanged=False):
+    """Two branches of equal shapes; ``swapped`` in execution, ``exchanged`` where they join."""
     given = keras.Input((8, 6, 3))
     one = L.ReLU()(L.BatchNormalization()(L.Conv2D(4, 3, name="left")(given)))
     two = L.ReLU()(L.BatchNormalization()(L.Conv2D(4, 3, name="right")(given)))
@@ -203,7 +202,7 @@ def twin_branches(names=("left", "right"), swapped=False, crossed=False):
         done = {}
         for place in (1, 0) if swapped else (0, 1):
             done[place] = F.relu(self.norms[place](getattr(self, names[place])(x)))
-        return self.out(torch.cat([done[1], done[0]] if crossed else [done[0], done[1]], 1))
+        return self.out(torch.cat([done[1], done[0]] if exchanged else [done[0], done[1]], 1))
 
     norms = nn.ModuleList([nn.BatchNorm2d(4, eps=1e-3, momentum=0.01) for _ in range(2)])
     convs = {name: nn.Conv2d(3, 4, 3) for name in names}
@@ -212,7 +211,7 @@ def twin_branches(names=("left", "right"), swapped=False, crossed=False):
 
 @pytest.mark.parametrize("swapped", [False, True])
 @pytest.mark.parametrize("names", [("left", "right"), ("p", "q"), ("right", "left")])
-def test_branches_of_equal_shapes_are_told_apart(swapped, names):
+def test_branches_of_equal_shapes_are_matched_by_what_they_feed(swapped, names):
     verdict = parity.verify(*twin_branches(names, swapped))
     if names == ("right", "left"):  # names that say the opposite of what is computed are believed
         assert not verdict.passed
@@ -224,7 +223,7 @@ def test_branches_of_equal_shapes_are_told_apart(swapped, names):
 
 @pytest.mark.parametrize("swapped", [False, True])
 def test_branches_joined_the_other_way_fail_where_they_join(swapped):
-    verdict = parity.verify(*twin_branches(swapped=swapped, crossed=True))
+    verdict = parity.verify(*twin_branches(swapped=swapped, exchanged=True))
     assert not verdict.passed
     assert (verdict.findings[0].kind, verdict.findings[0].layer) == ("channel-order", "cat")
 
