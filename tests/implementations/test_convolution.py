@@ -16,7 +16,7 @@ import torch_impl.convolution
 from shared_impl.config.presets import load
 from shared_impl.draws import Draws
 from tf_impl.trainer import Trainer as KerasTrainer
-from torch_impl.layers import Conv2d, ConvTranspose2d
+from torch_impl.layers import Conv2d, ConvTranspose2d, SyncBatchNorm2d, batch_norm_like
 from torch_impl.trainer import Trainer
 
 EXACT = 1e-13  # sums of 75 products of numbers about 1, in float64
@@ -119,3 +119,24 @@ def test_only_the_innermost_layers_of_specgan_take_the_fast_path():
             )
             large = [layer for layer in layers if implementation.convolution.on_fast_path(layer)]
             assert [math.prod(getattr(layer, name).shape) for layer in large] == [5 * 5 * 512 * 1024]
+
+
+def test_layers_on_the_fast_path_keep_names_order_and_parameters(monkeypatch):
+    monkeypatch.setattr(torch_impl.convolution, "LARGE", 1)
+    network = torch_impl.build(load("specgan_tiny").model, "discriminator").eval()
+    names, parameters = list(dict(network.named_modules())), dict(network.named_parameters())
+    state = list(network.state_dict())
+    assert torch_impl.convolution.use_fast_path(network) is network
+    assert list(dict(network.named_modules())) == names and list(network.state_dict()) == state
+    assert all(parameter is parameters[name] for name, parameter in network.named_parameters())
+    assert torch_impl.convolution.on_fast_path(network.downconv_1) and not network.downconv_1.training
+
+
+@pytest.mark.parametrize("tracks", [True, False])
+def test_a_batch_norm_of_another_class_shares_parameters_and_statistics(tracks):
+    norm = torch.nn.BatchNorm2d(3, eps=1e-3, momentum=0.2, track_running_stats=tracks).double()
+    port = batch_norm_like(norm, SyncBatchNorm2d)
+    assert type(port) is SyncBatchNorm2d and (port.eps, port.momentum) == (1e-3, 0.2)
+    assert list(port.state_dict()) == list(norm.state_dict())
+    tensors = dict([*norm.named_parameters(), *norm.named_buffers()])
+    assert all(tensor is tensors[name] for name, tensor in [*port.named_parameters(), *port.named_buffers()])
