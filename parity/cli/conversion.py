@@ -9,11 +9,12 @@ from pathlib import Path
 from parity.cli.json_file import validate_target
 from parity.numerics.tolerance import ROUNDING_LIMIT
 from parity.systems.conversion.exports import INPUTS, Export, export
-from parity.systems.conversion.features import COUNT, SIDE, carry_features
+from parity.systems.conversion.features import COUNT, SIDE, convert_features
 from parity.systems.conversion.formats import FORMATS
 from parity.systems.conversion.networks import WORDS
 from parity.systems.conversion.proof import SAME, SAME_BECAUSE
-from parity.systems.conversion.resumable import WAYS, Carried, as_checkpoint, as_run, carry
+from parity.systems.conversion.resumable import CONVERSIONS, ConvertedState, as_checkpoint, as_run
+from parity.systems.conversion.resumable import convert as convert_state
 from parity.verdict import UnusableInput
 from shared_impl.features.vgg_files import SUFFIXES
 from shared_impl.storage import checkpoints, run_folder
@@ -37,8 +38,8 @@ def conversion(source: str, target: str, network: str | None, folder: Path) -> I
         yield from _convert_features(Path(source), Path(target), network)
         return
     checkpoint = checkpoints.load(checkpoint_in(find_run(source, folder)))
-    if (framework := checkpoint.manifest.get("framework")) not in WAYS:
-        raise CheckpointError(f"{checkpoint.path}: made in {framework!r}, expected one of {', '.join(WAYS)}")
+    if (framework := checkpoint.manifest.get("framework")) not in CONVERSIONS:
+        raise CheckpointError(f"{checkpoint.path}: made in {framework!r}, expected one of {', '.join(CONVERSIONS)}")
     path = Path(target)
     if path.suffix in FORMATS:
         _validate_free(path)
@@ -50,7 +51,7 @@ def conversion(source: str, target: str, network: str | None, folder: Path) -> I
     if path.suffix:
         raise UnusableInput(
             f"{target}: unknown suffix {path.suffix!r}; valid: {', '.join(FORMATS)} for a network, "
-            f"{' or '.join(WAYS)} or a folder without suffix for a whole training state"
+            f"{' or '.join(CONVERSIONS)} or a folder without suffix for a whole training state"
         )
     yield from _describe_carried(*_carried(checkpoint, target, folder))
 
@@ -60,7 +61,7 @@ def _convert_features(origin: Path, path: Path, network: str | None) -> Iterator
         raise UnusableInput(f"--network {network}: {origin} is taken for VGG19's weights; it concerns runs alone")
     _validate_free(path)
     validate_target(path)
-    done = carry_features(origin, path)
+    done = convert_features(origin, path)
     yield f"{origin} -> {path}"
     yield f"VGG19: {len(done.source.arrays)} arrays bit for bit, for images normalised as {_IMAGES[done.source.images]}"
     yield (
@@ -70,10 +71,10 @@ def _convert_features(origin: Path, path: Path, network: str | None) -> Iterator
     yield f"use it with: loss.features={path}"
 
 
-def _carried(checkpoint: Checkpoint, target: str, folder: Path) -> tuple[Carried, Path]:
+def _carried(checkpoint: Checkpoint, target: str, folder: Path) -> tuple[ConvertedState, Path]:
     """The state and where it was written."""
     framework, path = checkpoint.manifest["framework"], Path(target)
-    if target in WAYS:
+    if target in CONVERSIONS:
         if target == framework:
             raise UnusableInput(
                 f"{checkpoint.path}: is {framework}'s already: go on with it by "
@@ -84,7 +85,7 @@ def _carried(checkpoint: Checkpoint, target: str, folder: Path) -> tuple[Carried
         if path.name != checkpoint.path.name:
             raise UnusableInput(f"{target}: a checkpoint is named after its step: expected {checkpoint.path.name}")
         _validate_free(path)
-        carried = carry(checkpoint)
+        carried = convert_state(checkpoint)
         return carried, as_checkpoint(carried, path.parent)
     if run_folder.NAME.fullmatch(path.name):
         raise UnusableInput(f"{target}: a run gets its number by itself: name the folder for it, {path.parent}")
@@ -101,11 +102,11 @@ def _beside(checkpoint: Path) -> Path | None:
     return run.parent if checkpoint.is_absolute() else Path(os.path.relpath(run.parent))
 
 
-def _into_run(checkpoint: Checkpoint, folder: Path) -> tuple[Carried, Path]:
+def _into_run(checkpoint: Checkpoint, folder: Path) -> tuple[ConvertedState, Path]:
     existing = next(place for place in (folder.absolute(), *folder.absolute().parents) if place.exists())
     if not existing.is_dir() or not os.access(existing, os.W_OK):
         raise UnusableInput(f"{folder}: cannot be written: name a folder where you may write")
-    carried = carry(checkpoint)
+    carried = convert_state(checkpoint)
     return carried, as_run(carried, folder)
 
 
@@ -114,7 +115,7 @@ def _validate_free(path: Path) -> None:
         raise UnusableInput(f"{path}: exists{' and is not empty' * path.is_dir()}: remove it or choose another name")
 
 
-def _describe_carried(carried: Carried, path: Path) -> Iterator[str]:
+def _describe_carried(carried: ConvertedState, path: Path) -> Iterator[str]:
     origin = carried.origin
     yield f"{origin.path} ({origin.manifest['framework']}) -> {path} ({carried.framework})"
     yield f"step {origin.step}, stream position and {len(carried.arrays)} arrays; there and back again bit for bit"

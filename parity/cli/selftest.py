@@ -11,11 +11,11 @@ def selftest() -> int:
 
     frameworks.load()
     from parity.systems.mutants import MUTANTS
-    from parity.systems.selftest import AnyMutant, trials
+    from parity.systems.selftest import AnyMutant, run_mutants
     from parity.systems.training import mutants as in_training
 
     every: list[AnyMutant] = [*MUTANTS, *in_training.MUTANTS]
     with progress(len(every)) as begin:
-        results = list(trials(every, begin))
+        results = list(run_mutants(every, begin))
     terminal.show_mutants(results)
     return 0 if all(result.caught for result in results) else 1

@@ -13,7 +13,7 @@ from parity.checks.registry import NETWORK
 from parity.systems.training.registry import TRAINING
 
 if TYPE_CHECKING:
-    from parity.systems.selftest import Trial
+    from parity.systems.selftest import MutantResult
     from parity.verdict import Verdict
 
 MARKS = {"pass": "[green]✓[/]", "fail": "[bold red]✗[/]", "known-difference": "[yellow]≈[/]", "abstain": "[dim]–[/]"}
@@ -54,7 +54,7 @@ def _matrix(verdicts: Sequence[Verdict], rungs: Sequence[str], width: int) -> No
     Console(width=max(width, longest + 12 + 12 * len(rungs)), highlight=False).print(table)
 
 
-def show_mutants(results: Sequence[Trial]) -> None:
+def show_mutants(results: Sequence[MutantResult]) -> None:
     """A table of mutants: caught or not, on which rung, at which layer, under which name."""
     table = Table(box=None, pad_edge=False, header_style="bold")
     for heading in ("", "fault", "put into", "rung", "named", "what went wrong"):
@@ -62,7 +62,7 @@ def show_mutants(results: Sequence[Trial]) -> None:
     for result in results:
         mutant, mark = result.mutant, MARKS["pass" if result.caught else "fail"]
         where = f"{mutant.pair} {mutant.layer}"
-        table.add_row(mark, mutant.name, where, mutant.rung, mutant.kind, "; ".join(result.faults))
+        table.add_row(mark, mutant.name, where, mutant.rung, mutant.kind, "; ".join(result.complaints))
     Console(width=132, highlight=False).print(table)
     caught = sum(result.caught for result in results)
     print(f"\n{caught} of {len(results)} faults caught where they are, by name")

@@ -1,14 +1,16 @@
-"""``parity selftest``: break a faithful port or trainer, once per mutant, and see every fault caught and named."""
+"""``parity selftest``: break a faithful port or trainer, once per mutant; every fault must be caught and named."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from functools import cache, lru_cache
 
 from parity.systems.mutants import MUTANTS, Mutant
 from parity.systems.network_pair import NetworkPair
 from parity.systems.selection import select
-from parity.systems.training.implementations import TORCH
+from parity.systems.training.context import ReferenceRuns
+from parity.systems.training.implementations import TORCH, Implementation
 from parity.systems.training.mutants import TrainingMutant
 from parity.systems.training.registry import ONE_DEVICE
 from parity.systems.training.training_pair import TrainingPair
@@ -21,56 +23,79 @@ LISTED = 6  # layers that a complaint names
 
 
 @dataclass(frozen=True)
-class Trial:
-    """What the ladder made of one mutant; ``faults`` lists what it missed or blamed wrongly."""
+class MutantResult:
+    """The verdict on one mutant; ``complaints`` lists what it missed or blamed wrongly."""
 
     mutant: AnyMutant
     verdict: Verdict
-    faults: list[str]
+    complaints: list[str]
 
     @property
     def caught(self) -> bool:
         """The fault was found on its rung, at its layer, under its name, and nothing else was blamed."""
-        return not self.faults
+        return not self.complaints
 
 
-def trials(mutants: Sequence[AnyMutant] = MUTANTS, begin: Callable[[str], object] | None = None) -> Iterator[Trial]:
-    """Try every mutant on all rungs; the port without its fault must pass."""
+def run_mutants(
+    mutants: Sequence[AnyMutant] = MUTANTS, begin: Callable[[str], object] | None = None
+) -> Iterator[MutantResult]:
+    """Verify every mutant on all rungs; the port without its fault must pass."""
     for mutant in mutants:
         if begin is not None:
             begin(mutant.name)
-        yield attempt(mutant)
+        yield run_mutant(mutant)
 
 
-def attempt(mutant: AnyMutant) -> Trial:
-    """One mutant's trial."""
-    (pair,) = select(mutant.pair.split())
-    name = f"{pair.name} with {mutant.name}"
+def run_mutant(mutant: AnyMutant) -> MutantResult:
+    """The result of one mutant."""
     if isinstance(mutant, TrainingMutant):
-        assert isinstance(pair, TrainingPair)
-        healthy = pair.verify(rungs=[mutant.rung])
-        rungs = (*ONE_DEVICE, mutant.rung)
-        verdict = verify_training(pair.config(), port=mutant.fault(TORCH), rungs=rungs, name=name)
+        healthy = _train(mutant.pair, TORCH, (mutant.rung,))
+        verdict = _train(mutant.pair, mutant.fault(TORCH), (*ONE_DEVICE, mutant.rung), mutant.name)
     else:
-        assert isinstance(pair, NetworkPair)
+        pair, healthy = _network_pair(mutant.pair), _healthy_networks(mutant.pair)
         reference, port = pair.build()
-        healthy = verify(reference, port, rungs=[mutant.rung])
         mutant.put_into(port)
-        verdict = verify(reference, port, name=name)
-    return Trial(mutant, verdict, list(_missed(mutant, healthy, verdict)))
+        verdict = verify(reference, port, name=f"{pair.name} with {mutant.name}")
+    return MutantResult(mutant, verdict, list(_complaints(mutant, healthy, verdict)))
 
 
-def _missed(mutant: AnyMutant, healthy: Verdict, verdict: Verdict) -> Iterator[str]:
-    if not healthy.passed:
+def _network_pair(words: str) -> NetworkPair:
+    (pair,) = select(words.split())
+    assert isinstance(pair, NetworkPair)
+    return pair
+
+
+@cache
+def _healthy_networks(words: str) -> Verdict:
+    """The verdict without a fault, the same for all mutants of a pair."""
+    return verify(*_network_pair(words).build())
+
+
+@lru_cache(maxsize=1)
+def _reference_runs(words: str) -> tuple[str, ReferenceRuns]:
+    """The pair's name, and the runs that its port with and without a fault is held against."""
+    (pair,) = select(words.split())
+    assert isinstance(pair, TrainingPair)
+    return pair.name, ReferenceRuns(pair.config())
+
+
+def _train(words: str, port: Implementation, rungs: Sequence[str], fault: str = "") -> Verdict:
+    name, runs = _reference_runs(words)
+    name += f" with {fault}" * bool(fault)
+    return verify_training(runs.config, port=port, rungs=rungs, name=name, reference_runs=runs)
+
+
+def _complaints(mutant: AnyMutant, healthy: Verdict, verdict: Verdict) -> Iterator[str]:
+    if healthy.rungs[mutant.rung].judgement == "fail":
         yield f"the port fails {mutant.rung} without the fault"
     if verdict.passed:
         yield "not caught: the broken port passes"
         return
     failed = [check.layer.replace("/", ".") for check in verdict.rungs[mutant.rung].checks if check.judgement == "fail"]
-    sought = (mutant.shows or mutant.layer).replace("/", ".")
-    if sought not in failed:
+    expected = (mutant.shows or mutant.layer).replace("/", ".")
+    if expected not in failed:
         listed = ", ".join(failed[:LISTED]) + f" and {len(failed) - LISTED} more" * (len(failed) > LISTED)
-        yield f"{mutant.rung} fails at {listed or 'no layer'} instead of {sought}"
+        yield f"{mutant.rung} fails at {listed or 'no layer'} instead of {expected}"
     others = {name for name, rung in verdict.rungs.items() if rung.judgement == "fail"} - {mutant.rung, *mutant.besides}
     if others:
         yield f"{', '.join(sorted(others))} also fails"

@@ -472,5 +472,5 @@ def test_a_converted_file_with_other_features_is_removed(folder, tmp_path, monke
     if apart is not None:
         monkeypatch.setattr(carrying, "_compared", lambda s, w, path: carrying.Written(path, s, apart, 0.1))
     with pytest.raises(NotFaithful, match=message):
-        carrying.carry_features(folder / source, tmp_path / "vgg19.safetensors")
+        carrying.convert_features(folder / source, tmp_path / "vgg19.safetensors")
     assert list(tmp_path.iterdir()) == []

@@ -1,4 +1,4 @@
-"""Training states and networks across the bridge, and out to files that need neither implementation.
+"""Training states converted between the frameworks, and networks exported to files that need neither implementation.
 
 A state is what ``tf_impl.checkpoints.state`` and ``torch_impl.checkpoints.state`` give: arrays by name.
 """

@@ -1,4 +1,4 @@
-"""A network out to a file, which takes its place only after it was loaded again and computes what the run computes."""
+"""A network exported to a file, which is kept only if it loads again and computes what the run's network computes."""
 
 from __future__ import annotations
 
@@ -29,8 +29,9 @@ FLOAT32_ROUNDOFF = FLOAT64_ROUNDOFF / PRECISION_RATIO
 class Export:
     """What was written, and how far it is from the run's own network in float64, over the largest output.
 
-    ``limit`` in float32 is :data:`parity.numerics.tolerance.ROUNDING_LIMIT` times the rounding that the run's own network shows,
-    in float64 :func:`parity.numerics.tolerance.float64_limit`. ``exact`` of ``arrays`` arrays came back bit for bit.
+    ``limit`` in float32 is :data:`parity.numerics.tolerance.ROUNDING_LIMIT` times the rounding that the run's own
+    network shows, in float64 :func:`parity.numerics.tolerance.float64_limit`. ``exact`` of ``arrays`` arrays came back
+    bit for bit.
     """
 
     path: Path
@@ -106,7 +107,7 @@ def _fresh(origin: Source, dtype: str) -> Any:
 
 
 def _notes(origin: Source, step: int, dtype: str) -> dict[str, str]:
-    """What someone who finds the file wants to know."""
+    """What the file holds, for whoever finds it."""
     model = origin.config.model
     latents = f"z [batch, {model.nz}] {dtype}, {origin.config.training.latents}"
     images = f"images [batch, {model.nc}, side, side] {dtype} in [-1, 1]"
@@ -127,8 +128,8 @@ def _notes(origin: Source, step: int, dtype: str) -> dict[str, str]:
 
 
 def _unfaithful(result: Export) -> str:
-    told = f"{result.path}: loaded again in {result.format.version} it is not what the run holds: outputs differ by "
-    told += f"{result.apart:.2g} of the largest, expected at most {result.limit:.2g}"
+    message = f"{result.path}: loaded again in {result.format.version} it is not what the run holds: outputs differ by "
+    message += f"{result.apart:.2g} of the largest, expected at most {result.limit:.2g}"
     if result.exact < result.arrays:
-        told += f", and {result.arrays - result.exact} of {result.arrays} arrays are others"
-    return f"{told}{advice(result.source.config)}; nothing was written"
+        message += f", and {result.arrays - result.exact} of {result.arrays} arrays are others"
+    return f"{message}{advice(result.source.config)}; nothing was written"

@@ -1,4 +1,4 @@
-"""VGG19's weights from a file of one library into a file that the other implementation reads, compared before it stays."""
+"""VGG19's weights converted from one library's file to another's, which is kept only if its features agree."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ class Written:
     limit: float
 
 
-def carry_features(origin: Path, path: Path) -> Written:
+def convert_features(origin: Path, path: Path) -> Written:
     """Write the weights in a file to another one, whose suffix names its format, and check it.
 
     Raises ConfigError for a source without VGG19's weights, UnusableInput for a target that cannot hold them or be

@@ -57,8 +57,8 @@ class Source:
         """The same network in the layout of ``framework``."""
         if framework == self.framework:
             return self
-        carried = (to_torch if framework == "torch" else to_keras)(self.arrays, self.config)
-        return replace(self, framework=framework, arrays=carried)
+        converted = (to_torch if framework == "torch" else to_keras)(self.arrays, self.config)
+        return replace(self, framework=framework, arrays=converted)
 
     def build(self, dtype: str) -> Any:
         """The network in its framework, computing in ``dtype``, ready to be evaluated.
@@ -72,8 +72,8 @@ class Source:
         return FUNCTIONS[self.framework](self.build(dtype))
 
     def inputs(self, count: int, dtype: str) -> list[Array]:
-        """Latents ``[count, nz]`` as in training, or images ``[count, H, W, C]`` ~ U(-1, 1), and the classes that it is
-        told.
+        """Latents ``[count, nz]`` as in training, or images ``[count, H, W, C]`` ~ U(-1, 1), and the classes of a
+        conditional network.
         """
         draws, model = Draws(self.config.training.seed), self.config.model
         if self.network == "generator":
@@ -81,8 +81,8 @@ class Source:
         else:
             side = model.side
             drawn = 2 * draws.uniform("convert", (count, side, side, model.nc)) - 1
-        told = model.labels and not (model.auxiliary and self.network == "discriminator")
-        classes = [(model.labels * draws.uniform("convert classes", (count,))).astype(np.int64)] if told else []
+        labelled = model.labels and not (model.auxiliary and self.network == "discriminator")
+        classes = [(model.labels * draws.uniform("convert classes", (count,))).astype(np.int64)] if labelled else []
         return [drawn.astype(np.float32).astype(dtype), *classes]
 
 

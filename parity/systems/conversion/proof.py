@@ -1,4 +1,4 @@
-"""Proof that a state arrived: either implementation takes one more step from it, in float64, and both end in the same place."""
+"""Proof of a conversion: both implementations take one more step in float64 and end in equal states."""
 
 from __future__ import annotations
 
@@ -25,23 +25,23 @@ SMALL = {"precision": "float64", "batch_size": 2, "accumulation": 1, "d_updates"
 
 @dataclass(frozen=True)
 class Proof:
-    """The largest difference after the step, relative to the largest value of its kind, and which kind that is."""
+    """The largest difference after the step, relative to the largest value of its kind, and the kind."""
 
     apart: float
     where: str
 
     @property
     def passed(self) -> bool:
-        """Whether the two implementations went the same way."""
+        """Whether both implementations ended in equal states."""
         return self.apart <= SAME
 
 
 def prove(states: Mapping[str, Arrays], config: Config, step: int) -> Proof:
-    """One step from the states of ``tensorflow`` and ``torch``, on the same drawn batch.
+    """Take one step from the states of ``tensorflow`` and ``torch``, on the same drawn batch, and compare.
 
-    Parameters that the loss does not depend on are left out: their gradient is rounding, which Adam blows up.
+    Parameters that the loss does not depend on are excluded: their gradient is rounding, which Adam amplifies.
 
-    Raises CheckpointError if a state holds NaN or infinity, from where there is no step to take.
+    Raises CheckpointError if a state holds NaN or infinity.
     """
     check_finite(states["tensorflow"], "the state")
     config = config.model_copy(update={"training": config.training.model_copy(update=SMALL)})
@@ -51,8 +51,8 @@ def prove(states: Mapping[str, Arrays], config: Config, step: int) -> Proof:
     found = {"losses": _apart(*metrics, names=metrics[0])}
     noise = cancelled(config)
     for group in dict.fromkeys(map(group_of, arrays[0])):
-        judged = (name for name in arrays[0] if group_of(name) == group and owner(name) not in noise)
-        found[group or "updates"] = _apart(*arrays, names=judged)
+        compared = (name for name in arrays[0] if group_of(name) == group and owner(name) not in noise)
+        found[group or "updates"] = _apart(*arrays, names=compared)
     where = max(found, key=lambda name: found[name])
     return Proof(found[where], where)
 

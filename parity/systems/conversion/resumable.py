@@ -1,4 +1,4 @@
-"""A training state into a checkpoint, or a run of its own, that the other framework's implementation goes on with."""
+"""A training state converted to a checkpoint or a run that the other framework's implementation resumes."""
 
 from __future__ import annotations
 
@@ -21,12 +21,12 @@ from shared_impl.storage.metrics_log import METRICS
 from shared_impl.storage.run_folder import ABOUT, Run
 from shared_impl.training.session import MOMENTS
 
-WAYS = {"tensorflow": ("torch", to_torch, to_keras), "torch": ("tensorflow", to_keras, to_torch)}
+CONVERSIONS = {"tensorflow": ("torch", to_torch, to_keras), "torch": ("tensorflow", to_keras, to_torch)}
 OWN = ("schema", "versions", "tensors", "config", "framework", "step", "value")  # of a manifest: written anew
 
 
 @dataclass(frozen=True)
-class Carried:
+class ConvertedState:
     """A checkpoint's state in the layout of another ``framework``, and the proof that it is the same state."""
 
     origin: Checkpoint
@@ -42,17 +42,17 @@ class Carried:
         return {**kept, "converted": {"from": self.origin.manifest["framework"], "step": self.origin.step}}
 
 
-def carry(checkpoint: Checkpoint) -> Carried:
-    """The state across the bridge, there and back compared bit for bit, and proven by a step in either framework.
+def convert(checkpoint: Checkpoint) -> ConvertedState:
+    """The state converted, compared bit for bit there and back, and proven by a step in either framework.
 
-    Raises NotFaithful if it is not the same state there, ConfigError for a system that the bridge does not know,
+    Raises NotFaithful if it is not the same state there, ConfigError for an unknown system,
     CheckpointError for arrays that are not the configuration's and for a state that holds NaN.
     """
     here = checkpoint.manifest["framework"]
-    there, cross, back = WAYS[here]
+    there, forth, back = CONVERSIONS[here]
     config = checked(Config, checkpoint.manifest["config"], where=str(checkpoint.path))
     try:
-        arrays = cross(checkpoint.arrays, config)
+        arrays = forth(checkpoint.arrays, config)
         changed = _changed(back(arrays, config), checkpoint.arrays)
         proof = prove({here: checkpoint.arrays, there: arrays}, config, checkpoint.step)
     except CheckpointError as error:
@@ -64,28 +64,30 @@ def carry(checkpoint: Checkpoint) -> Carried:
             f"{checkpoint.path}: the state is another in {there}: after one step from it {proof.where} is "
             f"{proof.apart:.2g} apart, expected at most {SAME:g}{advice(config)}; nothing was written"
         )
-    return Carried(checkpoint, config, there, arrays, proof)
+    return ConvertedState(checkpoint, config, there, arrays, proof)
 
 
-def as_checkpoint(carried: Carried, folder: Path) -> Path:
+def as_checkpoint(converted: ConvertedState, folder: Path) -> Path:
     """Written as ``folder/step-…``; CheckpointError if that cannot be."""
-    manifest = {**carried.manifest, "config": carried.config, "framework": carried.framework}
-    value = carried.origin.manifest.get("value")
-    return checkpoints.save(folder, carried.origin.step, carried.arrays, manifest, value)
+    manifest = {**converted.manifest, "config": converted.config, "framework": converted.framework}
+    value = converted.origin.manifest.get("value")
+    return checkpoints.save(folder, converted.origin.step, converted.arrays, manifest, value)
 
 
-def as_run(carried: Carried, folder: Path) -> Path:
-    """Written as a new run in ``folder``, with the journal and the moments of the run that the state comes from.
+def as_run(converted: ConvertedState, folder: Path) -> Path:
+    """Written as a new run in ``folder``, with the metrics log and the moments of the run that the state comes from.
 
     Raises ConfigError, RunError or CheckpointError if that cannot be; then no run is left behind.
     """
-    config = carried.config.model_copy(update={"runs": carried.config.runs.model_copy(update={"folder": str(folder)})})
-    origin = carried.origin.path.absolute().parents[1]
+    config = converted.config.model_copy(
+        update={"runs": converted.config.runs.model_copy(update={"folder": str(folder)})}
+    )
+    origin = converted.origin.path.absolute().parents[1]
     known = (origin / ABOUT).is_file()
     preset = Run.open(origin).about["preset"] if known else config.model.system
-    step = carried.origin.step
+    step = converted.origin.step
     with ExitStack() as undo:
-        run = Run.create(config, preset, carried.framework)
+        run = Run.create(config, preset, converted.framework)
         undo.callback(shutil.rmtree, run.path, ignore_errors=True)
         run.finish("interrupted")
         for name in (METRICS, MOMENTS) if known else ():
@@ -94,9 +96,9 @@ def as_run(carried: Carried, folder: Path) -> Path:
                     shutil.copyfile(origin / name, draft)
         run = Run.open(run.path).resume(step)
         undo.callback(run.finish, "failed")
-        run.checkpoint(step, carried.arrays, carried.manifest, carried.origin.manifest.get("value"))
+        run.checkpoint(step, converted.arrays, converted.manifest, converted.origin.manifest.get("value"))
         undo.pop_all()
-        run.finish("interrupted", f"carried over from {carried.origin.path}")
+        run.finish("interrupted", f"carried over from {converted.origin.path}")
     return run.path
 
 

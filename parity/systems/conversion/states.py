@@ -1,7 +1,7 @@
-"""A whole training state from one implementation's names and layouts into the other's, bit for bit.
+"""A whole training state converted from one implementation's names and layouts to the other's, bit for bit.
 
-Whatever belongs to a parameter (a moment, a mean square, a moving average) crosses as the parameter does. In which
-order dense layers stand beside images is probed on the configuration's own networks, never assumed.
+Arrays that belong to a parameter (moments, mean squares, moving averages) are transformed as the parameter is. The
+order of dense layers' units beside images is probed on the configuration's own networks, never assumed.
 """
 
 from __future__ import annotations
@@ -28,61 +28,61 @@ Array = np.ndarray
 Arrays = dict[str, Array]
 Shape = tuple[int, ...]
 
-# The first word of an array's name, and which network's parameters it speaks of. Everything else is no parameter's.
+# The first word of an array's name, and the network whose parameters it belongs to. Other arrays belong to none.
 NETWORKS = {"generator": "generator", "ema": "generator", "discriminator": "discriminator"}
 OPTIMIZERS = {"g_optimizer": "generator", "d_optimizer": "discriminator"}  # SCOPE/SLOT/PARAMETER and SCOPE/updates
 
 
 @dataclass(frozen=True)
-class Passage:
-    """A parameter or running statistic: its name and shape in either framework, and how it crosses."""
+class ConvertedArray:
+    """A parameter or running statistic: its name and shape in either framework, and the transform between them."""
 
     keras: str
     torch: str
     keras_shape: Shape
     torch_shape: Shape
     slot: str
-    crossing: WeightTransform
+    transform: WeightTransform
 
     @property
     def trainable(self) -> bool:
-        """Whether an optimiser moves it."""
+        """Whether an optimiser updates it."""
         return self.slot not in STATISTICS
 
     def to_torch(self, array: Array) -> Array:
         """From Keras's layout into torch's."""
-        return self.crossing.to_torch(self.slot, array)
+        return self.transform.to_torch(self.slot, array)
 
     def to_keras(self, array: Array) -> Array:
         """From torch's layout into Keras's."""
-        return self.crossing.to_keras(self.slot, array, self.keras_shape)
+        return self.transform.to_keras(self.slot, array, self.keras_shape)
 
 
 def to_torch(arrays: Mapping[str, Array], config: Config) -> Arrays:
-    """A Keras training state as the torch implementation keeps it; what belongs to no parameter is carried unchanged.
+    """A Keras training state as the torch implementation keeps it; arrays that belong to no parameter are unchanged.
 
     Raises CheckpointError if names or shapes are not those of the configuration's networks, naming each difference.
     """
-    return _carried(
+    return _convert(
         arrays, config, lambda p: (p.keras, p.keras_shape), lambda p, array: (p.torch, p.to_torch(array))
     )  # fmt: skip
 
 
 def to_keras(arrays: Mapping[str, Array], config: Config) -> Arrays:
     """A torch training state as the Keras implementation keeps it; otherwise as :func:`to_torch`."""
-    return _carried(
+    return _convert(
         arrays, config, lambda p: (p.torch, p.torch_shape), lambda p, array: (p.keras, p.to_keras(array))
     )  # fmt: skip
 
 
 @lru_cache(maxsize=2)
 def reference_network(model: ModelConfig, network: str) -> keras.Model:
-    """The Keras network of a configuration, to be looked at and not changed."""
+    """The Keras network of a configuration; callers must not change it."""
     return tf_impl.build(model, network)
 
 
 @lru_cache(maxsize=8)
-def passages(model: ModelConfig, network: str) -> tuple[Passage, ...]:
+def converted_arrays(model: ModelConfig, network: str) -> tuple[ConvertedArray, ...]:
     """Every parameter and running statistic of the ``generator`` or ``discriminator``, in the order they run."""
     reference = reference_network(model, network)
     names = names_of(reference)
@@ -90,13 +90,13 @@ def passages(model: ModelConfig, network: str) -> tuple[Passage, ...]:
         reference = network_at_stage(reference, model, network, len(model.stages) - 1)
     comparison = aligned(reference, torch_impl.build(model, network))
     return tuple(
-        Passage(
+        ConvertedArray(
             keras=names[id(variable)],
             torch=match.port.handle[slot],
             keras_shape=tuple(match.reference.shapes[slot]),
             torch_shape=tuple(match.port.shapes[slot]),
             slot=slot,
-            crossing=comparison.layouts.weight_transform(match),
+            transform=comparison.layouts.weight_transform(match),
         )
         for match in comparison.matching.matches
         for slot, variable in (match.reference.handle or {}).items()
@@ -105,51 +105,51 @@ def passages(model: ModelConfig, network: str) -> tuple[Passage, ...]:
 
 def check_finite(arrays: Mapping[str, Array], where: str) -> None:
     """CheckpointError, opening with ``where``, if an array holds NaN or infinity."""
-    if sick := [name for name, array in arrays.items() if not np.isfinite(array).all()]:
-        raise CheckpointError(f"{where} holds NaN or infinity ({', '.join(sick)}): take an earlier checkpoint")
+    if nonfinite := [name for name, array in arrays.items() if not np.isfinite(array).all()]:
+        raise CheckpointError(f"{where} holds NaN or infinity ({', '.join(nonfinite)}): take an earlier checkpoint")
 
 
 def advice(config: Config) -> str:
-    """What in a configuration no bridge can carry, to end a sentence with; empty if there is nothing."""
+    """The options of a configuration that cannot be converted, as the end of a sentence; empty if there are none."""
     padding = getattr(config.model, "padding", "same")
     if padding == "same":
         return ""
     return f" (model.padding={padding} is torch's alone: only model.padding=same means the same in both)"
 
 
-def _carried(
+def _convert(
     arrays: Mapping[str, Array],
     config: Config,
-    here: Callable[[Passage], tuple[str, Shape]],
-    cross: Callable[[Passage, Array], tuple[str, Array]],
+    here: Callable[[ConvertedArray], tuple[str, Shape]],
+    convert: Callable[[ConvertedArray, Array], tuple[str, Array]],
 ) -> Arrays:
-    ways = {
-        f"{group}/{here(passage)[0]}": (group, passage)
+    known = {
+        f"{group}/{here(entry)[0]}": (group, entry)
         for group in dict.fromkeys(filter(None, map(group_of, arrays)))
-        for passage in _travelling(group, config)
+        for entry in _arrays_of(group, config)
     }
     validate_arrays(
         {name: array.shape for name, array in arrays.items() if group_of(name)},
-        {name: here(passage)[1] for name, (_, passage) in ways.items()},
+        {name: here(entry)[1] for name, (_, entry) in known.items()},
     )
-    return dict(_crossed(name, array, ways, cross) for name, array in arrays.items())
+    return dict(_convert_array(name, array, known, convert) for name, array in arrays.items())
 
 
-def _crossed(
+def _convert_array(
     name: str,
     array: Array,
-    ways: Mapping[str, tuple[str, Passage]],
-    cross: Callable[[Passage, Array], tuple[str, Array]],
+    known: Mapping[str, tuple[str, ConvertedArray]],
+    convert: Callable[[ConvertedArray, Array], tuple[str, Array]],
 ) -> tuple[str, Array]:
-    if name not in ways:
+    if name not in known:
         return name, array
-    group, passage = ways[name]
-    there, carried = cross(passage, array)
-    return f"{group}/{there}", carried
+    group, entry = known[name]
+    there, converted = convert(entry, array)
+    return f"{group}/{there}", converted
 
 
 def trained(name: str) -> bool:
-    """Whether an array is a trainer's; what else a checkpoint holds is not its business."""
+    """Whether an array is a trainer's; a checkpoint holds others."""
     return name.partition("/")[0] in NETWORKS | OPTIMIZERS
 
 
@@ -162,7 +162,7 @@ def group_of(name: str) -> str:
     return scope if scope in NETWORKS else ""
 
 
-def _travelling(group: str, config: Config) -> Iterator[Passage]:
+def _arrays_of(group: str, config: Config) -> Iterator[ConvertedArray]:
     scope = group.partition("/")[0]
     network = (NETWORKS | OPTIMIZERS)[scope]
-    yield from (p for p in passages(config.model, network) if scope in NETWORKS or p.trainable)
+    yield from (p for p in converted_arrays(config.model, network) if scope in NETWORKS or p.trainable)

@@ -105,7 +105,7 @@ class Results:
 
 
 class DeviceRuns(Results):
-    """Runs of some jobs on every engine, one engine after the other, in the background; results may be asked for at once."""
+    """Runs of some jobs on every engine, one engine after the other, in the background."""
 
     def __init__(self, jobs: Iterable[Job]) -> None:
         super().__init__(jobs, Path(tempfile.mkdtemp(prefix="parity-devices-")))
@@ -186,7 +186,7 @@ class DeviceRuns(Results):
 
 
 def traced_job(jobs: Sequence[Job]) -> Job:
-    """The job whose first run of MirroredStrategy TensorFlow traces, as it traces a user's; with batch norm, if any has.
+    """The job whose first run of MirroredStrategy is traced, as a user's run is; one with batch norm, if there is one.
 
     The others run eagerly: tracing for each replica takes longer than so few steps do.
     """

@@ -44,7 +44,7 @@ ENGINES = (
 
 
 def environments(engine: Engine) -> list[dict[str, str]]:
-    """The environment of each process, by which it finds the others, as torchrun, Slurm or a user sets it; free ports."""
+    """The environment of each process, as torchrun, Slurm or a user sets it, with free ports."""
     if engine.processes == 1:
         return [{}]
     ports = _free_ports(engine.processes)

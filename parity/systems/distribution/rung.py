@@ -101,8 +101,8 @@ def _check_unsynchronised(context: TrainingContext, job: Job, engine: Engine, st
     batch = context.config.training.batch_size
     message = (
         f"without sync_batchnorm each of {engine.replicas} devices normalises by its own {batch // engine.replicas} of "
-        f"{batch} examples: after {job.first_steps} steps up to {apart:.2g} from one device, and {left:.1g} from one process "
-        "that normalises the same rows by themselves"
+        f"{batch} examples: after {job.first_steps} steps up to {apart:.2g} from one device, and {left:.1g} from one "
+        "process that normalises the same rows by themselves"
     )
     outcome.checks.append(
         Check("distribution", "batch norm", what, "known-difference", apart, None, "relative", message)
@@ -153,7 +153,7 @@ def _check_series(context: TrainingContext, what: str, found: dict[str, Series],
 
 
 def _kind(context: TrainingContext, losses: dict[str, Series]) -> str:
-    """The kind of a divergence from the start: D's first losses depend on its inputs alone, the rest on gradients too."""
+    """The kind of a divergence from the start: D's first losses depend on its inputs only, the rest on gradients."""
     if context.config.training.d_updates > 1:
         return "devices"  # reported losses are those of the last update: either may be the cause
     return "shards" if any(losses[name].diverged(0) for name in D_LOSSES if name in losses) else "gradient-average"

@@ -1,4 +1,4 @@
-"""The files between an engine's processes and the one that started them: tasks of some steps each, and their results."""
+"""The files that an engine's processes read and write: tasks of some steps each, and their results."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The rungs step and training in bfloat16, where single values cannot be compared and the rounding itself can.
+"""The rungs step and training in bfloat16, where the rounding itself is compared instead of single values.
 
 bfloat16 keeps 8 bits: two frameworks that add up in other orders differ by about 2^-9 of everything, activations
 change their signs, and Adam turns each such sign into a whole step. What can be judged: that each framework's first
@@ -43,18 +43,18 @@ def step(context: TrainingContext) -> Outcome:
     rounding = {
         implementation.name: _rounding(context, implementation) for implementation in (context.reference, context.port)
     }
-    told = []
+    notes = []
     for network in OPTIMIZERS.values():
         both = {name: found[network] for name, found in rounding.items()}
         listed = " and ".join(f"{found:.2g} in {name}" for name, found in both.items())
-        told.append(f"the {network}'s first gradients are {listed} from float32's")
+        notes.append(f"the {network}'s first gradients are {listed} from float32's")
         for name, found in both.items():
-            message = "" if found > NEAREST else f"{name}: {told[-1]}: that is no bfloat16"
+            message = "" if found > NEAREST else f"{name}: {notes[-1]}: that is no bfloat16"
             outcome.checks.append(Check("step", network, f"{name} rounds", judge(not message), found, message=message))
         ratio = max(both.values()) / max(min(both.values()), TINY)
         noise = both[context.reference.name] > FURTHEST
         judgement = judge(ratio < ROUNDING_LIMIT, noise)
-        message = "" if judgement == "pass" else told[-1]
+        message = "" if judgement == "pass" else notes[-1]
         outcome.checks.append(
             Check("step", network, "both round alike", judgement, ratio, ROUNDING_LIMIT, "times", message)
         )
@@ -64,7 +64,7 @@ def step(context: TrainingContext) -> Outcome:
             Finding("precision", check.layer, check.layer, check.message or check.what, fix, "step")
         )
     outcome.checks.append(Check("step", "values", "each by itself", "abstain", message=REASON))
-    outcome.message = f"equal starts; {'; '.join(told)}; single values abstain: {REASON}"
+    outcome.message = f"equal starts; {'; '.join(notes)}; single values abstain: {REASON}"
     return outcome
 
 

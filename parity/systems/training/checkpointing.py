@@ -1,4 +1,4 @@
-"""The rung checkpoint: stopped, saved, read back and resumed, in each framework and across the bridge."""
+"""The rung checkpoint: stopped, saved, loaded and resumed, in the same framework and in the other one."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ ADVICE = {
 
 
 def checkpoint(context: TrainingContext) -> Outcome:
-    """Resumed in the same framework a run goes on bit for bit; carried across, as the runs in lockstep do."""
+    """Resumed in the same framework a run continues bit for bit; in the other one, as the lockstep runs do."""
     outcome = Outcome()
     with tempfile.TemporaryDirectory(prefix="parity-checkpoint-") as folder:
         for implementation, other in ((context.reference, context.port), (context.port, context.reference)):
@@ -49,10 +49,10 @@ def checkpoint(context: TrainingContext) -> Outcome:
 def _resume(
     context: TrainingContext, implementation: Implementation, other: Implementation, folder: Path, outcome: Outcome
 ) -> None:
-    """One implementation: its own checkpoint from the disk, there and back across the bridge, then the other implementation's state."""
+    """One implementation: its own checkpoint from disk, converted there and back, then the other's state converted."""
     fresh = context.build(implementation) if context.fresh else None
 
-    def go_on(state: Mapping[str, Array]) -> Trajectory:
+    def resume(state: Mapping[str, Array]) -> Trajectory:
         trainer = fresh or context.trainer(implementation)
         implementation.restore(trainer, state)
         return lockstep.run(implementation, trainer, context.config, range(context.stop, context.steps))
@@ -60,7 +60,7 @@ def _resume(
     what = f"resumed in {implementation.name}"
     try:
         stored = _stored(context, implementation, folder)
-        _judge_same(context, go_on(stored), context.run(implementation), what, outcome)
+        _check_same(context, resume(stored), context.run(implementation), what, outcome)
         back = implementation.from_reference(implementation.to_reference(stored, context.config), context.config)
     except Exception as error:
         _refused(what, error, outcome)
@@ -74,10 +74,10 @@ def _resume(
         return
     what = f"from {other.name} to {implementation.name}"
     try:
-        crossed = implementation.from_reference(
+        converted = implementation.from_reference(
             other.to_reference(context.run(other).kept, context.config), context.config
         )
-        _judge_crossed(context, go_on(crossed), what, outcome)
+        _check_converted(context, resume(converted), what, outcome)
     except Exception as error:
         _refused(what, error, outcome)
 
@@ -89,21 +89,21 @@ def _stored(context: TrainingContext, implementation: Implementation, folder: Pa
     return checkpoints.load(path, config=context.config, framework=implementation.name).arrays
 
 
-def _judge_same(context: TrainingContext, resumed: Trajectory, run: Trajectory, what: str, outcome: Outcome) -> None:
+def _check_same(context: TrainingContext, resumed: Trajectory, run: Trajectory, what: str, outcome: Outcome) -> None:
     """Every array and loss of every step after the stop, bit for bit."""
-    parted: dict[str, tuple[int, Difference]] = {}
+    diverged: dict[str, tuple[int, Difference]] = {}
     for i, state in enumerate(resumed.states):
         for name, expected in run.states[context.stop + i].items():
             if not np.array_equal(state[name], expected):
-                parted.setdefault(name, (i, difference(state[name], expected)))
+                diverged.setdefault(name, (i, difference(state[name], expected)))
     for name in run.states[0]:
-        message = f"{name} is not as if the run had never been stopped" if name in parted else ""
-        outcome.checks.append(Check("checkpoint", name, what, judge(name not in parted), message=message))
+        message = f"{name} is not as if the run had never been stopped" if name in diverged else ""
+        outcome.checks.append(Check("checkpoint", name, what, judge(name not in diverged), message=message))
     same = resumed.losses == run.losses[context.stop :]
     message = "" if same else f"{what}: losses are not as if the run had never been stopped"
     outcome.checks.append(Check("checkpoint", "losses", what, judge(same), message=message))
-    if parted:
-        name, (i, gap) = min(parted.items(), key=lambda found: found[1][0])
+    if diverged:
+        name, (i, gap) = min(diverged.items(), key=lambda found: found[1][0])
         when, kind = (
             (f"step {context.stop + i}", "checkpoint-resume") if i else ("as read back", "checkpoint-incomplete")
         )
@@ -111,31 +111,31 @@ def _judge_same(context: TrainingContext, resumed: Trajectory, run: Trajectory, 
         outcome.findings.append(_finding(context, kind, name, message))
 
 
-def _judge_crossed(context: TrainingContext, crossed: Trajectory, what: str, outcome: Outcome) -> None:
-    """Every array and loss of every step after the stop, against the reference's run, as in the rung training."""
+def _check_converted(context: TrainingContext, resumed: Trajectory, what: str, outcome: Outcome) -> None:
+    """Every array and loss of every step after the stop, against the reference's run, as on the rung training."""
     if context.first is not None:
         message = f"the two frameworks part by themselves, at step {context.first.step}"
         outcome.checks.append(Check("checkpoint", "state", what, "abstain", message=message))
         return
     rest = slice(context.stop, None)
-    runs = (context.expected, crossed, context.nudged)
-    expected, got, nudged = (run.states if run is crossed else run.states[rest] for run in runs)
+    runs = (context.expected, resumed, context.nudged)
+    expected, got, nudged = (run.states if run is resumed else run.states[rest] for run in runs)
     start = context.expected.states[0]
     states = trajectories.states([start, *expected], [start, *got], [start, *nudged])
-    losses = trajectories.losses(context.expected.losses[rest], crossed.losses, context.nudged.losses[rest])
-    parted = []
+    losses = trajectories.losses(context.expected.losses[rest], resumed.losses, context.nudged.losses[rest])
+    diverged = []
     for name, series in [*losses.items(), *states.items()]:
         i, noise = series.worst, context.noise.get(name, "")
         judgement: Judgement = "abstain" if noise else judge(not series.diverged(i), series.blurred(-1))
         message = noise or (f"{what}: {name}: {describe(series.gaps[i])}" if judgement == "fail" else "")
         limit = series.limits[i] / (series.scales[i] or 1.0)
         outcome.checks.append(Check("checkpoint", name, what, judgement, series.shares[i], limit, "relative", message))
-        parted += [name] * (judgement == "fail")
-    if parted:
+        diverged += [name] * (judgement == "fail")
+    if diverged:
         message = (
-            f"{what}: {parted[0]} leaves the run that stayed in one framework ({len(parted)} arrays and losses do)"
+            f"{what}: {diverged[0]} leaves the run that stayed in one framework ({len(diverged)} arrays and losses do)"
         )
-        outcome.findings.append(_finding(context, "checkpoint-crossing", parted[0], message))
+        outcome.findings.append(_finding(context, "checkpoint-crossing", diverged[0], message))
 
 
 def _refused(what: str, error: Exception, outcome: Outcome) -> None:

@@ -22,18 +22,11 @@ RESUMED = 5  # steps that a run takes after it has been stopped and resumed
 
 
 @dataclass
-class TrainingContext:
-    """A configuration in float64 (or bfloat16), and the implementations that train it for ``training.steps`` steps.
-
-    A run that was stopped is resumed by a ``fresh`` trainer, as in another process, or by the one that ran on to the
-    end: what is not restored is of the beginning there, of the end here.
-    """
+class ReferenceRuns:
+    """The reference's trainer under a configuration and its two runs, made on first use and once for all ports."""
 
     config: Config
-    reference: Implementation = KERAS
-    port: Implementation = TORCH
-    fresh: bool = True
-    trainers: dict[str, Any] = field(default_factory=dict, init=False)
+    implementation: Implementation = KERAS
 
     @property
     def steps(self) -> int:
@@ -48,39 +41,101 @@ class TrainingContext:
 
     @cached_property
     def moments(self) -> Moments | None:
-        """Of the drawn clips, measured once, by the reference."""
-        return drawn_data.moments(self.config, self.reference.log_magnitude)
+        """Spectrogram moments of the drawn clips, measured by the reference; None for images."""
+        return drawn_data.moments(self.config, self.implementation.log_magnitude)
+
+    @cached_property
+    def trainer(self) -> Any:
+        """The reference's trainer."""
+        return self.implementation.build(self.config, self.steps, self.moments)
 
     @cached_property
     def expected(self) -> Trajectory:
         """The reference's run.
 
-        Raises UnusableInput if it does not come to its end.
+        Raises UnusableInput if it fails.
         """
         try:
-            return self._taken(self.reference)
+            return lockstep.run(self.implementation, self.trainer, self.config, range(self.steps), keep=self.stop)
         except Exception as error:
             raise UnusableInput(f"the reference does not train: {first_line(error)}") from error
 
     @cached_property
+    def nudged(self) -> Trajectory:
+        """The reference's run from weights moved by rounding."""
+        start = lockstep.nudged(self.expected.states[0], self.config.training.seed)
+        self.implementation.restore(self.trainer, start)
+        return lockstep.run(self.implementation, self.trainer, self.config, range(self.steps))
+
+
+@dataclass
+class TrainingContext:
+    """A port's trainer beside the reference's, under one configuration in float64 (or bfloat16).
+
+    A run that was stopped is resumed by a ``fresh`` trainer, as in another process, or by the trainer that ran to the
+    end: an array that is not restored has its initial value in the former, its last value in the latter.
+    """
+
+    reference_runs: ReferenceRuns
+    port: Implementation = TORCH
+    fresh: bool = True
+    _expected: Trajectory | None = field(default=None, init=False)
+    _got: Trajectory | Stopped | None = field(default=None, init=False)
+
+    @property
+    def config(self) -> Config:
+        """The configuration."""
+        return self.reference_runs.config
+
+    @property
+    def reference(self) -> Implementation:
+        """The implementation that the port is compared with."""
+        return self.reference_runs.implementation
+
+    @property
+    def steps(self) -> int:
+        """How many steps are taken."""
+        return self.reference_runs.steps
+
+    @property
+    def stop(self) -> int:
+        """The step after which a run is stopped and resumed."""
+        return self.reference_runs.stop
+
+    @property
+    def moments(self) -> Moments | None:
+        """Spectrogram moments of the drawn clips; None for images."""
+        return self.reference_runs.moments
+
+    @property
+    def expected(self) -> Trajectory:
+        """The reference's run; UnusableInput if it fails."""
+        if self._expected is None:
+            self._expected = self.reference_runs.expected
+        return self._expected
+
+    @property
     def got(self) -> Trajectory:
-        """The port's run; :class:`Stopped` if it does not come to its end."""
-        try:
-            return self._taken(self.port)
-        except Exception as error:
-            raise Stopped(f"the port does not train to its end: {first_line(error)}") from error
+        """The port's run; :class:`Stopped` if it fails."""
+        if self._got is None:
+            try:
+                trainer = self.trainer(self.port)
+                self._got = lockstep.run(self.port, trainer, self.config, range(self.steps), keep=self.stop)
+            except Exception as error:
+                self._got = Stopped(f"the port does not train to its end: {first_line(error)}")
+                raise self._got from error
+        if isinstance(self._got, Stopped):
+            raise self._got
+        return self._got
+
+    @property
+    def nudged(self) -> Trajectory:
+        """The reference's run from weights moved by rounding."""
+        return self.reference_runs.nudged
 
     def run(self, implementation: Implementation) -> Trajectory:
         """That implementation's run."""
         return self.expected if implementation is self.reference else self.got
-
-    @cached_property
-    def nudged(self) -> Trajectory:
-        """The reference's run from weights moved by rounding."""
-        trainer = self.trainer(self.reference)
-        start = lockstep.nudged(self.expected.states[0], self.config.training.seed)
-        self.reference.restore(trainer, start)
-        return lockstep.run(self.reference, trainer, self.config, range(self.steps))
 
     @cached_property
     def losses(self) -> dict[str, Series]:
@@ -94,7 +149,9 @@ class TrainingContext:
 
     @cached_property
     def noise(self) -> dict[str, str]:
-        """Arrays that rounding alone moves as far as training does, or that stay where they are, for a known reason."""
+        """Arrays that rounding alone moves as far as training does, or that training does not move, each with the known
+        reason.
+        """
         reasons = cancelled(self.config)
         return {
             name: reasons[owner(name)]
@@ -103,14 +160,17 @@ class TrainingContext:
         }
 
     @property
-    def ran(self) -> bool:
-        """Whether any rung has trained."""
-        return "expected" in vars(self)
+    def trained(self) -> bool:
+        """Whether any rung has compared training runs."""
+        return self._expected is not None
 
     @property
-    def stopped(self) -> bool:
-        """Whether the port did not come to the end of its run."""
-        return "got" not in vars(self)
+    def port_trains(self) -> bool:
+        """Whether the port's run comes to its end; it is made if no rung has."""
+        try:
+            return bool(self.got)
+        except Stopped:
+            return False
 
     @property
     def exact(self) -> bool:
@@ -127,7 +187,7 @@ class TrainingContext:
 
     @property
     def judged(self) -> dict[str, Series]:
-        """The arrays that can be told from rounding."""
+        """The arrays whose training can be told from rounding."""
         return {
             name: series
             for name, series in self.states.items()
@@ -154,13 +214,10 @@ class TrainingContext:
             implementation, self.trainer(implementation), self.config, step, self.run(implementation).states[step]
         )
 
-    def _taken(self, implementation: Implementation) -> Trajectory:
-        return lockstep.run(
-            implementation, self.trainer(implementation), self.config, range(self.steps), keep=self.stop
-        )
-
     def trainer(self, implementation: Implementation) -> Any:
         """The implementation's trainer, built once."""
-        if implementation.name not in self.trainers:
-            self.trainers[implementation.name] = self.build(implementation)
-        return self.trainers[implementation.name]
+        return self.reference_runs.trainer if implementation is self.reference else self._port_trainer
+
+    @cached_property
+    def _port_trainer(self) -> Any:
+        return self.build(self.port)

@@ -1,4 +1,4 @@
-"""The rung data: the same batches, and the same images, spectrograms and sounds made of them in both frameworks."""
+"""The rung data: equal batches, and equal images, spectrograms and sounds from them in both frameworks."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ ADVICE = {
 
 
 def data(context: TrainingContext) -> Outcome:
-    """Batches of the configured source, then everything that a trainer or a listener makes of them."""
+    """Batches of the configured source, then everything that is computed from them before and after a network."""
     outcome = Outcome()
     try:
         batches = _batches(context.config, outcome)
@@ -56,7 +56,7 @@ def data(context: TrainingContext) -> Outcome:
 
 
 def _batches(config: Config, outcome: Outcome) -> list[dict[str, Array]]:
-    """The first batches, after the stream has shown them again and has gone on from a saved position."""
+    """The first batches, compared with those of a second stream and of one resumed from a saved position."""
     size, seed = config.training.batch_size, config.training.seed
     with (
         Stream(open_source(config.data, config.model), size, seed, balance=config.data.balance) as once,
@@ -73,7 +73,7 @@ def _batches(config: Config, outcome: Outcome) -> list[dict[str, Array]]:
         same = all(np.array_equal(a[key], b[key]) for a, b in pairs for key in a)
         outcome.checks.append(Check("data", "batches", what, "pass" if same else "fail"))
         if not same:
-            _tell(outcome, "batches", f"batches of {config.data.source} are others when {what}", "batches")
+            _report(outcome, "batches", f"batches of {config.data.source} are others when {what}", "batches")
     return found
 
 
@@ -113,9 +113,9 @@ def _sounds(context: TrainingContext, clips: Array, outcome: Outcome) -> None:
         rounded = reference.spectrogram(single[:size], context.moments, frame, hop)
         _rounded(outcome, "spectrogram", "prepare", [*prepared, rounded])
     images = made[0]
-    heard = ((reference, images), (port, images), (reference, images.astype(np.float32)))
+    inputs = ((reference, images), (port, images), (reference, images.astype(np.float32)))
     for inverse in INVERSES:
-        sounds = [implementation.waveform(some, moments, inverse, frame, hop) for implementation, some in heard]
+        sounds = [implementation.waveform(some, moments, inverse, frame, hop) for implementation, some in inputs]
         _rounded(outcome, "inverse", inverse, sounds)
     expected, got = (implementation.image(images).astype(np.float64) for implementation in (reference, port))
     _compare(outcome, "image", "pictures", expected, got, 0.0)
@@ -129,7 +129,9 @@ def _moments(logs: Array, config: Config) -> Moments:
 
 
 def _rounded(outcome: Outcome, layer: str, what: str, values: Sequence[Array]) -> None:
-    """The reference's and the port's, held against the reference's own in float32, as in :mod:`parity.numerics.tolerance`."""
+    """The reference's and the port's values; the limit follows from the reference in float32
+    (:mod:`parity.numerics.tolerance`).
+    """
     expected, got, single = values
     limit = float64_limit(expected, single.astype(np.float64)) if single.shape == expected.shape else 0.0
     _compare(outcome, layer, what, expected, got, limit)
@@ -139,7 +141,7 @@ def _compare(outcome: Outcome, layer: str, what: str, expected: Array, got: Arra
     if expected.shape != got.shape:
         message = f"{what}: got shape {list(got.shape)}, expected {list(expected.shape)}"
         outcome.checks.append(Check("data", layer, what, "fail", message=message))
-        _tell(outcome, layer, message, layer)
+        _report(outcome, layer, message, layer)
         return
     gap, largest = difference(got, expected, limit), scale(expected) or 1.0
     fine = gap.absolute <= limit
@@ -148,9 +150,9 @@ def _compare(outcome: Outcome, layer: str, what: str, expected: Array, got: Arra
         Check("data", layer, what, "pass" if fine else "fail", gap.relative, limit / largest, "relative", message)
     )
     if not fine:
-        _tell(outcome, layer, message, layer)
+        _report(outcome, layer, message, layer)
 
 
-def _tell(outcome: Outcome, layer: str, message: str, kind: str) -> None:
+def _report(outcome: Outcome, layer: str, message: str, kind: str) -> None:
     if not any(finding.layer == layer for finding in outcome.findings):
         outcome.findings.append(Finding(kind, layer, layer, message, ADVICE[kind], "data"))

@@ -8,10 +8,10 @@ from typing import TYPE_CHECKING
 
 from parity.checks.messages import describe
 from parity.numerics.difference import difference
-from parity.systems.conversion.states import NETWORKS, passages
+from parity.systems.conversion.states import NETWORKS, converted_arrays
 from parity.systems.training.explain import explain
 from parity.systems.training.noise import owner
-from parity.systems.training.update_case import Case, Told
+from parity.systems.training.update_case import Case, Cause
 from parity.verdict import Finding
 
 if TYPE_CHECKING:
@@ -24,44 +24,44 @@ PARTS = ("d_optimizer", "discriminator", *G_LOSSES, "g_optimizer", "generator", 
 CAUSES = {
     "d_real": (
         "loss",
-        "D judges the real batch otherwise",
-        "compare prepare(), instance noise, and which weights judge",
+        "D's scores of the real batch differ",
+        "compare prepare(), instance noise, and which weights D has",
     ),
-    "d_fake": ("loss", "D judges the fakes otherwise", "compare the latents drawn for this update, and prepare()"),
+    "d_fake": ("loss", "D's scores of the fakes differ", "compare the latents drawn for this update, and prepare()"),
     "penalty": (
         "penalty",
-        "D's judgements agree and the penalty does not",
-        "compare the mixing weights alpha drawn for this update, penalty_weight, and the slope's norm",
+        "D's scores agree and the penalty does not",
+        "compare the mixing weights alpha drawn for this update, penalty_weight, and the gradient's norm",
     ),
     "d_class": (
         "loss",
-        "D's judgements agree and its naming of classes does not",
-        "compare the classes told, auxiliary_weight, and that fakes are named as well as real images",
+        "D's scores agree and its class logits do not",
+        "compare the labels, auxiliary_weight, and that fakes are classified as well as real images",
     ),
     "g_class": (
         "loss",
-        "what D does agrees, its naming of G's fakes does not",
-        "compare the classes told and auxiliary_weight",
+        "D's losses agree, its class logits of G's fakes do not",
+        "compare the labels and auxiliary_weight",
     ),
     "perceptual": (
         "loss",
-        "what D does agrees, the fakes' distance in VGG19's features does not",
+        "D's losses agree, the fakes' distance in VGG19's features does not",
         "compare how images are normalised for VGG19, the layer whose features count, and perceptual_weight",
     ),
     "texture": (
         "loss",
-        "what D does agrees, the distance of Gram matrices does not",
+        "D's losses agree, the distance of Gram matrices does not",
         "compare what the Gram matrices are divided by, and texture_weight",
     ),
     "d_loss": (
         "loss",
-        "D's mean judgements and the penalty agree, what is made of them does not",
+        "D's mean scores and the penalty agree, the loss made of them does not",
         "compare the targets (label_smoothing, smooth_fakes) and d_scale",
     ),
     "g_loss": (
         "loss",
-        "what D does agrees, G's loss does not",
-        "compare G's target, instance noise, and which D judges",
+        "D's losses agree, G's loss does not",
+        "compare G's target, instance noise, and the weights of D",
     ),
 }
 
@@ -76,7 +76,7 @@ class First:
 
 
 def first(context: TrainingContext) -> First | None:
-    """Where the runs part, and why; None if they never do."""
+    """Where the runs diverge first, and why; None if they never do."""
     start = [name for name, series in context.states.items() if series.gaps[0].absolute and name not in context.noise]
     if start:
         return _at_start(context, _in_order(start)[0])
@@ -91,11 +91,11 @@ def first(context: TrainingContext) -> First | None:
 
 
 def port_name(context: TrainingContext, name: str) -> str:
-    """What torch calls an array of the state."""
+    """The name of an array of the state in torch."""
     network, _, parameter = owner(name).partition("/")
     if network not in NETWORKS.values():
         return name
-    torch_names = {passage.keras: passage.torch for passage in passages(context.config.model, network)}
+    torch_names = {entry.keras: entry.torch for entry in converted_arrays(context.config.model, network)}
     return name.removesuffix(parameter) + torch_names.get(parameter, parameter)
 
 
@@ -103,11 +103,11 @@ def _at_start(context: TrainingContext, name: str) -> First:
     series = context.states[name]
     message = f"{name}: differs before the first step: {describe(series.gaps[0])}"
     fix = "draw initial weights from shared_impl.draws by the layer's name; start slots at what the configuration says"
-    return First(0, name, _finding(context, name, Told("initial-state", message, fix), "step"))
+    return First(0, name, _finding(context, name, Cause("initial-state", message, fix), "step"))
 
 
 def _within(context: TrainingContext, step: int, losses: list[str], states: list[str]) -> First:
-    """One step, taken again on both sides from the states before it, update by update."""
+    """One step, repeated on both sides from the states before it, update by update."""
     expected, got = context.updates(context.reference, step), context.updates(context.port, step)
     updates = len(expected) - 1
     for update in range(1, updates + 1):
@@ -119,24 +119,24 @@ def _within(context: TrainingContext, step: int, losses: list[str], states: list
         where = f"step {step + 1}" + (f", D update {update} of {updates}" if updates > 1 and _of_d(name) else "")
         if name in context.losses:
             gap = context.losses[name].gaps[step]
-            kind, cause, fix = CAUSES.get(name, ("loss", "this loss differs first", "compare how it is computed"))
-            told = Told(kind, f"{where}: {name} is {gap.got:.12g}, expected {gap.expected:.12g}: {cause}", fix)
+            kind, reason, fix = CAUSES.get(name, ("loss", "this loss differs first", "compare how it is computed"))
+            cause = Cause(kind, f"{where}: {name} is {gap.got:.12g}, expected {gap.expected:.12g}: {reason}", fix)
         else:
             case = Case(
                 context.config, context.steps, step, name,
                 expected[update - 1], expected[update], got[update - 1], got[update],
             )  # fmt: skip
-            told = explain(case)
+            cause = explain(case)
             apart = describe(difference(got[update][name], expected[update][name]))
-            told = told._replace(message=f"{where}: {name}: {apart}; {told.message}")
-        return First(step + 1, name, _finding(context, name, told, "step" if step == 0 else "training"))
+            cause = cause._replace(message=f"{where}: {name}: {apart}; {cause.message}")
+        return First(step + 1, name, _finding(context, name, cause, "step" if step == 0 else "training"))
     name = _in_order([*losses, *states])[0]
-    told = Told(
+    cause = Cause(
         "numeric",
-        f"step {step + 1}: {name} differs, and does not when the step is taken again",
-        "look for state that the checkpoint does not hold, and for draws that are not counted",
+        f"step {step + 1}: {name} differs, and does not when the step is repeated",
+        "look for state that checkpoints do not hold, and for random numbers that do not follow from the step",
     )
-    return First(step + 1, name, _finding(context, name, told, "step" if step == 0 else "training"))
+    return First(step + 1, name, _finding(context, name, cause, "step" if step == 0 else "training"))
 
 
 def _apart(context: TrainingContext, step: int, expected: dict, got: dict) -> Iterator[str]:
@@ -146,7 +146,7 @@ def _apart(context: TrainingContext, step: int, expected: dict, got: dict) -> It
 
 
 def _in_order(names: Sequence[str]) -> list[str]:
-    """As computed: D's losses, slots and weights, then G's loss, slots, weights and average.
+    """In the order of computation: D's losses, slots and weights, then G's loss, slots, weights and average.
 
     Gradients reach the last layer first; first moments stand before second ones.
     """
@@ -158,5 +158,5 @@ def _of_d(name: str) -> bool:
     return name in D_LOSSES or owner(name).startswith("discriminator") or name.startswith("d_optimizer")
 
 
-def _finding(context: TrainingContext, name: str, told: Told, rung: str) -> Finding:
-    return Finding(told.kind, port_name(context, name), name, told.message, told.fix, rung)
+def _finding(context: TrainingContext, name: str, cause: Cause, rung: str) -> Finding:
+    return Finding(cause.kind, port_name(context, name), name, cause.message, cause.fix, rung)

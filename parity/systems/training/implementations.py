@@ -1,4 +1,4 @@
-"""Both implementations' trainers under one set of verbs, on the processor, their states in Keras's names and layout."""
+"""Both implementations' trainers behind the same functions, on the CPU, their states in Keras's names and layout."""
 
 from __future__ import annotations
 
@@ -32,12 +32,12 @@ ITERATIONS = 16  # of Griffin-Lim
 
 @dataclass(frozen=True)
 class Implementation:
-    """What the rungs use of an implementation. A mutant is an implementation with one of these exchanged for something broken.
+    """The functions that the rungs call. A mutant is an implementation with one of them replaced by a broken one.
 
-    ``state`` and ``restore`` are the implementation's own, in its own layout; ``to_reference`` and ``from_reference`` carry a
-    state between that and Keras's. ``spectrogram`` and ``waveform`` take and give ``[B, H, W, 1]`` as NumPy arrays;
-    like ``log_magnitude`` they are told frame and hop last.
-    ``trainer`` is ``MODULE:CLASS`` of what other processes build.
+    ``state`` and ``restore`` use the implementation's own names and layout; ``to_reference`` and ``from_reference``
+    convert a state to Keras's and back. ``spectrogram`` and ``waveform`` take and return NumPy arrays ``[B, H, W, 1]``;
+    their last arguments, and those of ``log_magnitude``, are frame and hop. ``trainer`` is ``MODULE:CLASS`` of the
+    trainer that other processes build.
     """
 
     name: str
@@ -60,7 +60,7 @@ class Implementation:
 
 
 class TorchTrainer(Trainer):
-    """Torch's trainer on the processor, wherever it would go by itself: what is compared is the algorithm."""
+    """Torch's trainer on the CPU, whatever device it would choose: the algorithm is compared."""
 
     device = property(lambda self: torch.device("cpu"), lambda self, chosen: None)
 
@@ -81,7 +81,7 @@ def one_thread() -> Iterator[None]:
 
 
 def _on_cpu(function: Callable[..., Any]) -> Callable[..., Any]:
-    """The function with TensorFlow on the processor."""
+    """The function with TensorFlow on the CPU."""
 
     @wraps(function)
     def placed(*arguments: Any) -> Any:

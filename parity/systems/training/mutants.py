@@ -1,4 +1,4 @@
-"""Trainers broken on purpose, one fault each: what the rungs of training must catch, where, and under which name."""
+"""Trainers broken on purpose, one fault each: the rungs of training must catch them at the right place and by name."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ class TrainingMutant:
 
 
 def configured(**sections: Mapping[str, Any]) -> Fault:
-    """A port that trains under another configuration: ``configured(optimizer={"beta1": 0.9})``."""
+    """A fault: the port trains under another configuration, ``configured(optimizer={"beta1": 0.9})``."""
 
     def broken(implementation: Implementation) -> Implementation:
         def build(config: Config, steps: int, moments: Moments | None) -> Any:
@@ -52,12 +52,12 @@ def configured(**sections: Mapping[str, Any]) -> Fault:
 
 
 def trained_by(trainer: Callable[[Config, int, Moments | None], Any]) -> Fault:
-    """A port with another trainer."""
+    """A fault: the port has another trainer."""
     return lambda implementation: replace(implementation, build=trainer)
 
 
 def in_processes(trainer: str) -> Fault:
-    """A port whose other processes have another trainer, named ``MODULE:CLASS``."""
+    """A fault: the port's other processes have another trainer, named ``MODULE:CLASS``."""
     return lambda implementation: replace(implementation, trainer=trainer)
 
 
@@ -112,15 +112,15 @@ def forgets_average(implementation: Implementation) -> Implementation:
 
 
 def swaps_moments(implementation: Implementation) -> Implementation:
-    """A port whose moments arrive across the bridge in each other's place."""
+    """A port whose first and second moments are exchanged when a state is converted."""
 
-    def crossed(arrays: Mapping[str, Array], config: Config) -> dict[str, Array]:
+    def converted(arrays: Mapping[str, Array], config: Config) -> dict[str, Array]:
         other = {"/m/": "/v/", "/v/": "/m/"}
         found = implementation.from_reference(arrays, config)
         places = {name: next((name.replace(a, b) for a, b in other.items() if a in name), name) for name in found}
         return {name: found[places[name]] for name in found}
 
-    return replace(implementation, from_reference=crossed)
+    return replace(implementation, from_reference=converted)
 
 
 def symmetric_window(implementation: Implementation) -> Implementation:

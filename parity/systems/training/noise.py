@@ -1,4 +1,4 @@
-"""Parameters whose gradient is rounding noise, and why: nothing of them can be compared."""
+"""Parameters whose gradient is rounding noise, and why: they cannot be compared."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ DIFFERENCES = {
 
 
 def cancelled(config: Config) -> dict[str, str]:
-    """The parameters (``generator/upconv_0/bias``, Keras's names) that the loss does not depend on, each with why."""
+    """The parameters (Keras's names: ``generator/upconv_0/bias``) that do not affect the loss, each with the reason."""
     found = {
         f"{network}/{name}": reason
         for network in ("generator", "discriminator")

@@ -1,9 +1,9 @@
 """How far two trajectories deviate, and how far they would by rounding alone. Plain NumPy.
 
 The limit is measured: the reference is trained a second time from weights moved by some units in the last place
-(:data:`parity.systems.training.lockstep.NUDGE`). What becomes of that after ``i`` steps is what rounding does to a faithful
-twin in ``i`` steps; :data:`parity.numerics.tolerance.SLACK` times it is allowed. Over all the project's own pairs the frameworks
-stay below 9 times (seeds 0 to 3; median of the pairs' largest: 2); a wrong setting is thousands of times beyond.
+(:data:`parity.systems.training.lockstep.NUDGE`). Its deviation after ``i`` steps is what rounding does to a faithful
+twin in ``i`` steps; :data:`parity.numerics.tolerance.SLACK` times it is allowed. Over all the project's own pairs the
+frameworks stay below 9 times (seeds 0 to 3; median of the pairs' largest: 2); a wrong setting deviates by thousands.
 """
 
 from __future__ import annotations
@@ -17,13 +17,13 @@ from parity.numerics.difference import TINY, Difference, difference, scale
 from parity.numerics.tolerance import FLOAT64_ROUNDOFF, SLACK
 
 Array = np.ndarray
-# A limit wider than this share of the way that a value has come since the start could hide a bug: nothing is judged.
+# A limit wider than this share of a value's movement since the start could hide a bug: the value is not judged.
 BLUR = 1e-2
 
 
 @dataclass
 class Series:
-    """One value along a run: distances, absolute limits and the way come so far (``moved``), a number a step.
+    """One value along a run: distances, absolute limits and the movement since the start (``moved``), one a step.
 
     ``deviation`` is how far rounding alone moves it. Distances are relative to the value's largest magnitude.
     """
@@ -36,8 +36,8 @@ class Series:
     scales: list[float] = field(default_factory=list)
 
     def blurred(self, i: int) -> bool:
-        """Whether rounding alone moves the value so far that nothing can be told from it; not where it rests on both
-        sides, as layers do whose stage is still to come.
+        """Whether rounding alone moves the value so far that it cannot be judged. A value that does not move on either
+        side, as in layers whose stage is still to come, can.
         """
         if not self.moved[i] and not self.gaps[i].absolute:
             return False
@@ -68,8 +68,8 @@ def states(
 ) -> dict[str, Series]:
     """A series for each array that both sides hold, index 0 being the start.
 
-    A gradient of few numbers may cancel to less than it rounds by: vectors are held against the largest array of their
-    layer, a bias against its kernel.
+    A gradient of few numbers may cancel to less than its rounding: vectors are compared on the scale of the largest
+    array of their layer, a bias on that of its kernel.
     """
     found = {name: Series(name) for name in reference[0] if name in port[0]}
     deviation = dict.fromkeys(found, 0.0)
@@ -98,7 +98,7 @@ def losses(
 ) -> dict[str, Series]:
     """A series for each reported loss that both sides report, index 0 being the first step.
 
-    A loss may vanish where what it is made of does not: all are held against the largest of their step.
+    A loss may vanish where its terms do not: all losses are compared on the scale of the largest of their step.
     """
     found = {name: Series(name) for name in reference[0] if name in port[0]}
     deviation = dict.fromkeys(found, 0.0)

@@ -1,4 +1,4 @@
-"""A training update that came out otherwise, and what it takes to explain it."""
+"""A training update whose result differs, and what it takes to explain it."""
 
 from __future__ import annotations
 
@@ -15,13 +15,13 @@ from shared_impl.training.schedules import learning_rates
 Array = np.ndarray
 Arrays = dict[str, Array]
 
-# What an explanation may leave of the difference it explains. Settings are solved for from float64 differences, so the
-# right one leaves far less, and another one leaves most of it.
+# The share of a difference that its explanation may leave. Settings are solved for from float64 differences: the right
+# one leaves far less, a wrong one most of it.
 REST = 1e-3
 
 
-class Told(NamedTuple):
-    """A cause: its kind, what the port does, and what to do about it."""
+class Cause(NamedTuple):
+    """The cause of a difference: its kind, what the port does, and the fix."""
 
     kind: str
     message: str
@@ -51,7 +51,7 @@ class Case:
 
     @property
     def optimizer(self) -> str:
-        """The optimiser that moves the array's network."""
+        """The optimiser that updates the array's network."""
         return "d_optimizer" if owner(self.name).startswith("discriminator") else "g_optimizer"
 
     @property
@@ -61,7 +61,7 @@ class Case:
 
     @property
     def update(self) -> int:
-        """Updates that the optimiser has made, this one included."""
+        """The number of this update of the optimiser, from 1."""
         return int(self.expected[f"{self.optimizer}/updates"])
 
     @property
@@ -75,7 +75,7 @@ class Case:
 
 
 def solved(target: Array, direction: Array, wanted: float) -> float | None:
-    """The number that times ``direction`` is ``target``, where ``wanted`` is not; None if there is none."""
+    """The factor by which ``direction`` gives ``target``; None if there is none, or if ``wanted`` does it as well."""
     size = float(np.sum(direction * direction))
     if not np.isfinite(size) or size < TINY or not np.isfinite(target).all():
         return None
@@ -84,5 +84,5 @@ def solved(target: Array, direction: Array, wanted: float) -> float | None:
 
 
 def explains(target: Array, found: Array, usual: Array) -> bool:
-    """Whether ``found`` leaves next to nothing of the difference between ``target`` and ``usual``."""
+    """Whether ``found`` explains the difference between ``target`` and ``usual`` (see :data:`REST`)."""
     return bool(np.linalg.norm(target - found) < REST * np.linalg.norm(target - usual))

@@ -8,8 +8,8 @@ from collections.abc import Callable, Iterable
 
 from parity.checks.climbing import climb_all
 from parity.checks.registry import select_rungs
-from parity.systems.conversion.states import NETWORKS, passages
-from parity.systems.training.context import TrainingContext
+from parity.systems.conversion.states import NETWORKS, converted_arrays
+from parity.systems.training.context import ReferenceRuns, TrainingContext
 from parity.systems.training.first_difference import D_LOSSES, G_LOSSES, port_name
 from parity.systems.training.implementations import KERAS, TORCH, Implementation, one_thread
 from parity.systems.training.noise import owner
@@ -42,16 +42,18 @@ def verify_training(
     name: str = "",
     progress: Callable[[str], None] | None = None,
     fresh: bool = True,
+    reference_runs: ReferenceRuns | None = None,
 ) -> Verdict:
     """Measure whether ``port`` trains as ``reference`` does under ``config``, whose ``training.steps`` are taken.
 
     ``fresh``: a run that was stopped is resumed by a trainer of its own (see :class:`TrainingContext`).
+    ``reference_runs`` of the same configuration and reference, made for another port, are not made again.
 
     Raises UnusableInput if the reference does not train at all, or for an unknown rung.
     """
     start = time.perf_counter()
     wanted = select_rungs(rungs, TRAINING)
-    context = TrainingContext(config, reference, port, fresh)
+    context = TrainingContext(reference_runs or ReferenceRuns(config, reference), port, fresh)
     ladder = TRAINING_RUNGS if context.exact else BFLOAT16_RUNGS
     with one_thread():
         climbed = climb_all(ladder, wanted, context, progress or (lambda rung: None))
@@ -68,13 +70,13 @@ def verify_training(
         config.training.seed,
         versions(),
         seconds=time.perf_counter() - start,
-        training=_training(context) if context.ran and not context.stopped else None,
+        training=_training(context) if context.trained and context.port_trains else None,
     )
 
 
 def _rows(context: TrainingContext, checks: list[Check]) -> list[LayerRow]:
     """A row for each parameter and running statistic of a run in float64; its slots' checks count with it."""
-    if not context.ran or not context.exact:
+    if not context.trained or not context.exact:
         return []
     judgements: dict[str, Judgement] = {}
     for check in checks:
@@ -86,12 +88,12 @@ def _rows(context: TrainingContext, checks: list[Check]) -> list[LayerRow]:
 
 def _row(context: TrainingContext, name: str, judgement: Judgement) -> LayerRow:
     network, _, parameter = name.partition("/")
-    passage = next(p for p in passages(context.config.model, NETWORKS[network]) if p.keras == parameter)
+    entry = next(p for p in converted_arrays(context.config.model, NETWORKS[network]) if p.keras == parameter)
     row = LayerRow(
-        passage.slot, name, port_name(context, name), [*passage.keras_shape], [*passage.torch_shape],
-        parameters=math.prod(passage.keras_shape) if passage.trainable else 0, judgement=judgement,
+        entry.slot, name, port_name(context, name), [*entry.keras_shape], [*entry.torch_shape],
+        parameters=math.prod(entry.keras_shape) if entry.trainable else 0, judgement=judgement,
     )  # fmt: skip
-    if name in context.states:
+    if context.port_trains and name in context.states:
         series = context.states[name]
         row.float64, row.isolated, row.rounding = max(series.shares), series.shares[1], series.multiple
         row.note = context.noise.get(name, "")

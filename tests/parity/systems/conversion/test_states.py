@@ -317,7 +317,7 @@ def test_a_state_that_does_not_arrive_is_not_written(part, there, workplace, cap
     def flipped(name: str, array: np.ndarray) -> np.ndarray:
         return np.ascontiguousarray(array[::-1]) if name.replace(".weight", "/kernel") == part else array
 
-    monkeypatch.setitem(resumable.WAYS, "torch", ("tensorflow", losing(to_keras), losing(to_torch)))
+    monkeypatch.setitem(resumable.CONVERSIONS, "torch", ("tensorflow", losing(to_keras), losing(to_torch)))
     monkeypatch.setattr(resumable, "_changed", lambda one, other: [])
     known = sorted(workplace.rglob("*"))
     assert run(["convert", "1", "tensorflow"]) == 1
@@ -330,7 +330,7 @@ def test_a_state_that_does_not_come_back_is_not_written(there, capfd, monkeypatc
     def lossy(arrays, config):
         return {name: a.astype(np.float16).astype(a.dtype) for name, a in to_torch(arrays, config).items()}
 
-    monkeypatch.setitem(resumable.WAYS, "torch", ("tensorflow", to_keras, lossy))
+    monkeypatch.setitem(resumable.CONVERSIONS, "torch", ("tensorflow", to_keras, lossy))
     assert run(["convert", "1", "tensorflow"]) == 1
     assert "there and back changes" in capfd.readouterr().err
 
@@ -340,7 +340,7 @@ def test_a_configuration_that_only_torch_computes_is_named():
     state = torch_impl.checkpoints.state(torch_impl.trainer.Trainer(config, 1))
     manifest = {"framework": "torch", "config": config.model_dump(mode="json"), "step": 0}
     with pytest.raises(resumable.NotFaithful, match=r"model.padding=symmetric is torch's alone"):
-        resumable.carry(checkpoints.Checkpoint(Path("step-00000000"), state, manifest))
+        resumable.convert(checkpoints.Checkpoint(Path("step-00000000"), state, manifest))
 
 
 @pytest.mark.parametrize("variant", VARIANTS)

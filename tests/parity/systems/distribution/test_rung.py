@@ -16,7 +16,7 @@ from parity.systems.distribution.device_runs import APART, OWN, RESUMED, EngineF
 from parity.systems.distribution.engines import DDP, ENGINES, Engine, environments
 from parity.systems.distribution.tasks import Task
 from parity.systems.selection import select
-from parity.systems.training.context import TrainingContext
+from parity.systems.training.context import ReferenceRuns, TrainingContext
 from parity.systems.training.implementations import TORCH, one_thread
 from parity.systems.training.mutants import in_processes
 from parity.systems.training.registry import BFLOAT16_RUNGS, TRAINING_RUNGS
@@ -36,7 +36,7 @@ def _two_processes_of_torch(monkeypatch):
 
 def verdict(words, port=TORCH):
     (pair,) = select(words.split())
-    context = TrainingContext(pair.config(), port=port)
+    context = TrainingContext(ReferenceRuns(pair.config()), port)
     with one_thread():
         return climb(TRAINING_RUNGS if context.exact else BFLOAT16_RUNGS, "distribution", context)
 

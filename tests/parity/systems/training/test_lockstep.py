@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from parity.systems.selection import select
-from parity.systems.training.context import TrainingContext
+from parity.systems.training.context import ReferenceRuns, TrainingContext
 from parity.systems.training.implementations import one_thread
 from parity.systems.training.noise import cancelled
 from parity.systems.training.training_pair import STEPS
@@ -18,7 +18,7 @@ LOCKSTEP = 1e-10  # of the largest in an array
 def test_tiny_presets_train_in_lockstep(system: str) -> None:
     (pair,) = select([f"{system}_tiny.training"])
     with one_thread():
-        context = TrainingContext(pair.config())
+        context = TrainingContext(ReferenceRuns(pair.config()))
         apart = {name: max(series.shares) for name, series in context.judged.items()}
     assert context.steps == STEPS == 20 and context.exact
     far = {name for name, share in apart.items() if share > LOCKSTEP}

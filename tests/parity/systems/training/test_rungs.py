@@ -1,4 +1,4 @@
-"""Each rung of training can fail: a trainer is broken on purpose, and told where, when and why."""
+"""Each rung of training can fail: a trainer is broken on purpose, and the verdict names place, step and cause."""
 
 from __future__ import annotations
 
@@ -17,8 +17,8 @@ from parity.systems.distribution import rung as many_devices
 from parity.systems.distribution.engines import ENGINES
 from parity.systems.registry import training_pairs
 from parity.systems.selection import select
-from parity.systems.selftest import attempt
-from parity.systems.training.context import TrainingContext
+from parity.systems.selftest import run_mutant
+from parity.systems.training.context import ReferenceRuns, TrainingContext
 from parity.systems.training.implementations import TORCH, Implementation, one_thread
 from parity.systems.training.implementations import TorchTrainer as Trainer
 from parity.systems.training.mutants import MUTANTS, Fault, TrainingMutant, configured, trained_by
@@ -40,38 +40,33 @@ def _one_engine_is_enough(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.mark.parametrize("mutant", MUTANTS, ids=lambda mutant: f"{mutant.rung}-{mutant.name}")
 def test_a_broken_trainer_fails_that_rung_there(mutant: TrainingMutant) -> None:
-    trial = attempt(mutant)
-    assert trial.caught, f"{trial.faults}: {trial.verdict.to_text()}"
+    result = run_mutant(mutant)
+    assert result.caught, f"{result.complaints}: {result.verdict.to_text()}"
 
 
 def test_every_rung_has_a_mutant_that_breaks_it() -> None:
     assert {mutant.rung for mutant in MUTANTS} == set(TRAINING)
 
 
-def test_the_selftest_sees_a_trainer_whose_fault_is_not_caught() -> None:
+def test_the_selftest_reports_a_trainer_whose_fault_is_not_caught() -> None:
     window = next(mutant for mutant in MUTANTS if mutant.name == "symmetric window")
     harmless = dataclasses.replace(
         window, pair="dcgan.training training.steps=2", fault=lambda implementation: implementation
     )
-    assert attempt(harmless).faults == ["not caught: the broken port passes"]
+    assert run_mutant(harmless).complaints == ["not caught: the broken port passes"]
 
 
 @lru_cache(maxsize=4)
-def healthy(words: str) -> TrainingContext:
-    """The reference's runs under a configuration, made once for all ports that are held against them."""
+def reference_runs(words: str) -> ReferenceRuns:
+    """The reference's runs under a configuration, made once for all ports that are compared with them."""
     (pair,) = select(words.split())
     assert isinstance(pair, TrainingPair)
-    context = TrainingContext(pair.config())
-    assert context.expected and context.nudged
-    return context
+    return ReferenceRuns(pair.config())
 
 
 def tried(words: str, fault: Fault, rung: str) -> tuple[RungResult, list[Finding]]:
-    """What one rung makes of a broken port."""
-    base = healthy(words)
-    context = TrainingContext(base.config, port=fault(TORCH))
-    vars(context).update({name: vars(base)[name] for name in ("moments", "expected", "nudged") if name in vars(base)})
-    context.trainers.update({base.reference.name: base.trainers[base.reference.name]})
+    """One rung's result for a broken port, and its findings."""
+    context = TrainingContext(reference_runs(words), fault(TORCH))
     with one_thread():
         result, outcome = climb(TRAINING_RUNGS, rung, context)
     return result, outcome.findings
@@ -82,8 +77,7 @@ class Summed(Trainer):
 
     def __init__(self, *arguments: Any) -> None:
         super().__init__(*arguments)
-        for optimizer in (self.d_optimizer, self.g_optimizer):
-            optimizer.apply = partial(self._apply_sum, optimizer.apply)
+        self.d_optimizer.apply = partial(self._apply_sum, self.d_optimizer.apply)
 
     def _apply_sum(self, apply: Any, gradients: Any, lr: float) -> None:
         apply([gradient * self.config.training.accumulation for gradient in gradients], lr)
@@ -232,7 +226,7 @@ FAULTS: list[tuple[str, Fault, str, str, str, str]] = [
     (DCGAN, trained_by(Decaying), "step", "numeric", D_OUTPUT, "no one setting explains it"),
     (EMA, trained_by(AveragedTwice), "step", "ema-decay", "ema/", "training.ema=0.81; the configuration says 0.9"),
     (SMOOTH, configured(loss={"label_smoothing": 0.0}), "step", "loss", "d_loss", "compare the targets"),
-    (SMOOTH, configured(loss={"smooth_fakes": True}), "step", "loss", "d_loss", "what is made of them does not"),
+    (SMOOTH, configured(loss={"smooth_fakes": True}), "step", "loss", "d_loss", "the loss made of them does not"),
     (DCGAN, configured(loss={"d_scale": 0.5}), "step", "loss", "d_loss", "d_scale"),
     (WGAN, configured(loss={"clip": 0.1}), "step", "weight-clipping", "discriminator/", "loss.clip=0.01 keeps"),
     (DCGAN, trained_by(OnceMore), "step", "batchnorm-statistics", "generator/upconv_", "same passes"),
@@ -247,24 +241,24 @@ FAULTS: list[tuple[str, Fault, str, str, str, str]] = [
     (CHANGED, configured(data={"jitter": 0.1}), "step", "loss", "d_", ""),
     (DCGAN, trained_by(SameLatents), "training", "loss", "d_fake", "step 2: d_fake is"),
     (DCGAN, trained_by(StuckCount), "training", "update-count", "d_optimizer/updates", "counts 1 updates; 2 were made"),
-    (DCGAN, trained_by(Jolted), "training", "numeric", "generator/", "does not when the step is taken again"),
+    (DCGAN, trained_by(Jolted), "training", "numeric", "generator/", "does not when the step is repeated"),
     (DCGAN, trained_by(Lost), "training", "loss", "d_real", "d_real is nan"),
 ]  # fmt: skip
 
 
 @pytest.mark.parametrize(
-    ("words", "fault", "rung", "kind", "layer", "told"), FAULTS, ids=lambda x: x if isinstance(x, str) else ""
+    ("words", "fault", "rung", "kind", "layer", "text"), FAULTS, ids=lambda x: x if isinstance(x, str) else ""
 )
-def test_a_fault_is_named(words: str, fault: Fault, rung: str, kind: str, layer: str, told: str) -> None:
+def test_a_fault_is_named(words: str, fault: Fault, rung: str, kind: str, layer: str, text: str) -> None:
     result, findings = tried(words, fault, rung)
     assert result.judgement == "fail"
     (finding,) = findings
     assert (finding.kind, finding.rung) == (kind, rung), finding.message
     assert finding.reference_layer.startswith(layer), finding
-    assert told in f"{finding.message}; {finding.fix}", finding.message
+    assert text in f"{finding.message}; {finding.fix}", finding.message
 
 
-def test_what_breaks_later_leaves_the_first_step_whole() -> None:
+def test_a_fault_in_a_later_step_passes_the_rung_step() -> None:
     assert tried(DCGAN, trained_by(SameLatents), "step")[0].judgement == "pass"
     result, findings = tried(DCGAN, configured(optimizer={"lr": 1e-3}), "training")
     assert result.judgement == "fail" and not findings
@@ -272,7 +266,7 @@ def test_what_breaks_later_leaves_the_first_step_whole() -> None:
 
 
 @pytest.mark.parametrize("optimizer", [{"beta2": float(np.float32(0.999))}, {"lr": 2e-4 * (1 + 1e-7)}])
-def test_a_constant_rounded_to_float32_is_seen(optimizer: dict[str, float]) -> None:
+def test_a_constant_rounded_to_float32_fails(optimizer: dict[str, float]) -> None:
     result, _ = tried(DCGAN, configured(optimizer=optimizer), "step")
     assert result.judgement == "fail"
 
@@ -320,7 +314,7 @@ class Counting(Trainer):
 
 
 @pytest.mark.parametrize(
-    ("fault", "kind", "layer", "told"),
+    ("fault", "kind", "layer", "text"),
     [
         (forgets_count, "checkpoint-incomplete", "d_optimizer/updates", "as read back"),
         (forgets_names, "checkpoint-incomplete", "state", "arrays are not this run's"),
@@ -328,10 +322,10 @@ class Counting(Trainer):
     ],
     ids=["count", "names", "draws"],
 )
-def test_a_checkpoint_that_lacks_something_is_named(fault: Fault, kind: str, layer: str, told: str) -> None:
+def test_a_checkpoint_that_lacks_something_is_named(fault: Fault, kind: str, layer: str, text: str) -> None:
     result, (finding, *_) = tried(EMA, fault, "checkpoint")
     assert result.judgement == "fail" and finding.kind == kind, finding.message
-    assert finding.reference_layer.startswith(layer) and told in finding.message
+    assert finding.reference_layer.startswith(layer) and text in finding.message
     assert "torch" in finding.message
 
 
@@ -365,7 +359,7 @@ def halved(implementation: Implementation) -> Implementation:
         ("dcgan.training training.steps=1", halved, "prepare"),
     ],
 )
-def test_data_made_otherwise_is_named(words: str, fault: Fault, layer: str) -> None:
+def test_data_prepared_differently_is_named(words: str, fault: Fault, layer: str) -> None:
     (pair,) = select(words.split())
     verdict = verify_training(pair.config(), port=fault(TORCH), rungs=["data"])
     assert [finding.kind for finding in verdict.findings] == [layer], verdict.to_text()
@@ -386,7 +380,7 @@ def test_a_stream_without_a_seed_is_named(monkeypatch: pytest.MonkeyPatch) -> No
             return {}
 
     monkeypatch.setattr(data, "Stream", Unseeded)
-    outcome = data.data(TrainingContext(training_pairs()[1].config()))
+    outcome = data.data(TrainingContext(ReferenceRuns(training_pairs()[1].config())))
     assert [finding.kind for finding in outcome.findings] == ["batches"]
 
 
@@ -399,7 +393,7 @@ def test_data_that_cannot_be_read_abstains(tmp_path: Any) -> None:
 BFLOAT16 = "dcgan.training training.steps=2 training.precision=bfloat16"
 
 
-def test_bfloat16_that_is_none_is_seen() -> None:
+def test_float32_passed_off_as_bfloat16_fails() -> None:
     (pair,) = select(BFLOAT16.split())
     verdict = verify_training(
         pair.config(), port=configured(training={"precision": "float32"})(TORCH), rungs=["step", "training"]
@@ -409,7 +403,7 @@ def test_bfloat16_that_is_none_is_seen() -> None:
     assert verdict.rungs["training"].judgement == "abstain" and verdict.training is not None
 
 
-def test_bfloat16_says_what_cannot_be_judged() -> None:
+def test_bfloat16_lists_what_is_not_judged() -> None:
     (pair,) = select(BFLOAT16.split())
     verdict = pair.verify()
     assert verdict.passed and verdict.rungs["checkpoint"].judgement == "pass"
@@ -418,7 +412,7 @@ def test_bfloat16_says_what_cannot_be_judged() -> None:
     assert verdict.training is not None and not verdict.training.apart and not verdict.layers
 
 
-def test_noise_is_left_out_by_name_and_reason() -> None:
+def test_noisy_parameters_are_excluded_by_name_and_reason() -> None:
     (pair,) = select(["specgan.training", "model.use_batchnorm=true", "training.steps=2"])
     reasons = cancelled(pair.config())
     assert "generator/upconv_1/bias" in reasons and "discriminator/downconv_4/bias" in reasons
@@ -433,11 +427,9 @@ def test_noise_is_left_out_by_name_and_reason() -> None:
     assert rows["generator/upconv_0/kernel"].layer == "generator/upconv_0.weight"
 
 
-def test_a_bias_that_a_port_moves_is_no_noise() -> None:
-    """A reason alone excuses nothing: what the reference's rounding does not move is compared."""
-    (pair,) = select(["dcgan.training", "training.steps=2"])
-    context = TrainingContext(pair.config())
-    assert context.noise == {}
+def test_a_bias_that_rounding_does_not_move_is_compared() -> None:
+    """A reason alone does not exclude a parameter: the reference's rounding must move it."""
+    assert TrainingContext(reference_runs(DCGAN)).noise == {}
 
 
 def test_a_reference_that_does_not_train_is_unusable(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -447,14 +439,23 @@ def test_a_reference_that_does_not_train_is_unusable(monkeypatch: pytest.MonkeyP
         raise ValueError("no memory")
 
     with pytest.raises(UnusableInput, match="the reference does not train: ValueError: no memory"):
-        verify_training(healthy(DCGAN).config, reference=dataclasses.replace(KERAS, build=build), rungs=["step"])
+        verify_training(reference_runs(DCGAN).config, reference=dataclasses.replace(KERAS, build=build), rungs=["step"])
 
 
-def test_a_verdict_on_training_is_plain_data() -> None:
+def test_a_verdict_on_training_is_serialisable() -> None:
     import json
 
-    verdict: Verdict = verify_training(healthy(DCGAN).config, name="mine", rungs=["step", "training"])
+    verdict: Verdict = verify_training(
+        reference_runs(DCGAN).config, name="mine", rungs=["step", "training"], reference_runs=reference_runs(DCGAN)
+    )
     body = json.loads(verdict.to_json())
     assert body["passed"] and body["coverage"]["unit"] == "parameters" and body["training"]["steps"] == 2
     assert len(body["training"]["curves"][0]["reference"]) == len(body["training"]["apart"]) == 2
     assert "parameters judged" in verdict.headline and "### Losses" in verdict.to_markdown()
+
+
+def test_a_port_that_stops_has_a_verdict() -> None:
+    runs = reference_runs(DCGAN)
+    verdict = verify_training(runs.config, port=trained_by(Crashing)(TORCH), rungs=["step"], reference_runs=runs)
+    assert not verdict.passed and verdict.training is None
+    assert "no such operator" in verdict.rungs["step"].message
