@@ -97,7 +97,7 @@ def _losses(trainer: Any, fed: draws.Fed) -> Arrays:
     batches = fed.batches()
     taken = [trainer.step(step, batches) for step in range(trainer.steps)]
     names = {"loss_D": "d_loss", "loss_G": "g_loss"}
-    return {key: np.array([float(metrics[ours]) for metrics in taken]) for key, ours in names.items()}
+    return {key: np.array([float(metrics[name]) for metrics in taken]) for key, name in names.items()}
 
 
 def _final_state(trainer: Any) -> Arrays:

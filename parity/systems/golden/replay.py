@@ -72,7 +72,7 @@ def run(implementation: Implementation, setting: SpecGANTrainingSetting, weights
     end = implementation.to_reference(implementation.state(trainer), config)
     variables = [variable for variable, _ in setting.generator_variables + setting.discriminator_variables]
     names = {variable: f"{NETWORKS[variable.partition('/')[0]]}/{keras_name(variable)}" for variable in variables}
-    return Replay(order, losses | {f"final/{listed}": end[ours] for listed, ours in names.items() if ours in end})
+    return Replay(order, losses | {f"final/{variable}": end[name] for variable, name in names.items() if name in end})
 
 
 def begin(implementation: Implementation, config: Config, weights: Arrays, moments: Moments | None) -> Any:
@@ -105,9 +105,9 @@ def _take_steps(implementation: Implementation, trainer: Any, fed: draws.Fed) ->
 
     def generator_step(inputs: Any, lr: Any) -> Mapping[str, Any]:
         turn = len(order) % len(fed.z)
-        given = inputs._replace(alpha=trainer.tensor(fed.alpha[turn]), images=trainer.prepare(fed.real[turn]))
+        d_inputs = inputs._replace(alpha=trainer.tensor(fed.alpha[turn]), images=trainer.prepare(fed.real[turn]))
         with _undone(implementation, trainer):
-            other = take_discriminator_step(given, lr)
+            other = take_discriminator_step(d_inputs, lr)
         return note("G", other | take_generator_step(inputs, lr))
 
     trainer.draws = fed
