@@ -11,7 +11,7 @@ import pytest
 
 from tests.packaging.environments import PROJECT, ROOT, Environment, build_wheel, make
 
-pytestmark = [pytest.mark.slow, pytest.mark.processes]
+pytestmark = pytest.mark.slow
 
 OURS = {"parity", "shared_impl", "tf_impl", "torch_impl"}
 USERS_PACKAGES = ("common", "configs", "layers", "models", "tests", "utils")

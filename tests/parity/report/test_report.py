@@ -393,8 +393,8 @@ def test_an_empty_folder_is_used(tmp_path):
     assert all(path.exists() for path in write({}, folder))
 
 
-@pytest.mark.parametrize("files", [{"thesis.txt": "years of work"}, {"report.md": "mine"}, {"report.json": "[]"}])
-def test_a_folder_with_other_files_is_refused(tmp_path, files):
+@pytest.mark.parametrize("files", [{"thesis.txt": "years of work"}, {"report.md": "ours"}, {"report.json": "[]"}])
+def test_a_folder_with_other_files_is_rejected(tmp_path, files):
     for name, content in files.items():
         (tmp_path / name).write_text(content)
     with pytest.raises(UnusableInput, match=r"^[^\n]*not an earlier report[^\n]*$"):
@@ -402,9 +402,9 @@ def test_a_folder_with_other_files_is_refused(tmp_path, files):
     assert {path.name: path.read_text() for path in tmp_path.iterdir()} == files
 
 
-def test_a_report_with_a_stranger_in_it_is_refused(tmp_path):
+def test_an_earlier_report_with_a_foreign_file_is_rejected(tmp_path):
     write({}, tmp_path / "report")
-    (tmp_path / "report" / "notes.txt").write_text("mine")
+    (tmp_path / "report" / "notes.txt").write_text("ours")
     with pytest.raises(UnusableInput, match="notes.txt"):
         write({}, tmp_path / "report")
 
@@ -458,14 +458,14 @@ def test_an_unknown_rung_is_shown_by_its_own_name():
     assert "telepathy" in markdown.document({**parity.report.DEFAULTS, **report(new)}, "zh")
 
 
-def test_a_usable_folder_is_not_refused(tmp_path):
+def test_a_usable_folder_is_accepted(tmp_path):
     for place in ("new", "deep/er/new"):
         validate_folder(tmp_path / place)
     write({}, tmp_path / "report")
     validate_folder(tmp_path / "report")
 
 
-def test_a_folder_below_one_without_permission_is_refused(tmp_path, monkeypatch):
+def test_a_folder_below_one_without_permission_is_rejected(tmp_path, monkeypatch):
     def refuse(path, *arguments, **settings):
         raise PermissionError(13, "Permission denied")
 
@@ -475,7 +475,7 @@ def test_a_folder_below_one_without_permission_is_refused(tmp_path, monkeypatch)
 
 
 def test_collected_verdicts_are_a_report_without_claims():
-    body = collect([verdict("mine", seed=3), verdict("dcgan.generator")], "pytest", seed=3)
+    body = collect([verdict("user.network", seed=3), verdict("dcgan.generator")], "pytest", seed=3)
     assert {"claims", "gallery", "padding_study"}.isdisjoint(body)
     assert (body["command"], body["seed"], body["versions"]) == ("pytest", 3, {"numpy": "2.4"})
     assert body["created"].endswith("+00:00") and len(body["verdicts"]) == 2
@@ -485,7 +485,7 @@ def test_collected_verdicts_are_a_report_without_claims():
 def test_claims_are_measured_if_specgan_is_among_the_verdicts(monkeypatch):
     monkeypatch.setattr("parity.systems.exhibits._measure", lambda seed: {"claims": report()["claims"]})
     assert exhibits([verdict("dcgan.generator"), verdict("specgan.generator")])["claims"]
-    assert exhibits([verdict("mine"), verdict("dcgan.generator")]) == {}
+    assert exhibits([verdict("user.network"), verdict("dcgan.generator")]) == {}
 
 
 def test_training_has_its_own_matrix_curves_and_parameters():
@@ -510,11 +510,11 @@ def test_training_has_its_own_matrix_curves_and_parameters():
             "| `generator/upconv_0/kernel` [5, 5, 8, 16] | `generator/upconv_0.weight` [16, 8, 5, 5] |" in files[name]
         )
     assert "2 of 4 parameters followed through 2 training runs." in files["report.md"]
-    told = json.loads(files["report.json"])["verdicts"][1]["training"]
-    assert told["curves"] == [{"name": "d_loss", "reference": [1.5, 1.25, 0.75], "port": [1.5, 1.25, 0.75]}]
+    training = json.loads(files["report.json"])["verdicts"][1]["training"]
+    assert training["curves"] == [{"name": "d_loss", "reference": [1.5, 1.25, 0.75], "port": [1.5, 1.25, 0.75]}]
 
 
-def test_a_run_that_goes_astray_is_told_everywhere():
+def test_a_diverging_training_run_is_in_every_file():
     files = render(report(trained(broken=True)))
     for name in ("index.html", "report.md", "report.json", "junit.xml"):
         assert "is reproduced by the learning rate 0.0002" in files[name], name
