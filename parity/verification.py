@@ -58,7 +58,7 @@ def verify(
         brief: compare values in evaluation mode alone, on one batch (a random sample, or ``inputs``, and an impulse):
             for networks that take seconds to run.
         name: what to call the pair in the verdict.
-        progress: called with each rung's name as it begins, and with ``tracing`` before the first.
+        progress: called with ``tracing``, ``measuring`` and each rung's name as these begin.
 
     Raises:
         UnusableInput: nothing can be compared (unbuilt model, wrong input shape, NaN weights, unknown rung).
@@ -79,6 +79,8 @@ def verify(
     models.load_weights("float64")
     # measure
     needed = any(NETWORK_RUNGS[rung].measures for rung in wanted) and not models.crash
+    if needed:
+        begin("measuring")
     context = CheckContext(models, measure(models) if needed else None)
     # check, and explain each layer that fails
     climbed = climb_all(NETWORK_RUNGS, wanted, context, begin)

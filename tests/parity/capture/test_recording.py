@@ -81,7 +81,7 @@ def test_verify_leaves_both_models_as_they_were():
 
 
 @pytest.mark.parametrize("error", [RuntimeError, KeyboardInterrupt])
-@pytest.mark.parametrize("rung", ["tracing", "weights", "padding", "forward", "gradients", "state"])
+@pytest.mark.parametrize("rung", ["tracing", "measuring", "weights", "padding", "forward", "gradients", "state"])
 def test_an_interruption_between_rungs_leaves_models_unchanged(rung, error):
     reference, port = pair()
     before = picture(reference, port)
