@@ -1,4 +1,4 @@
-"""Where in the code a layer is made: ``file:line``, read from the source of the classes that hold it."""
+"""The source line that creates a layer, as ``file:line``, from the source of the classes that hold it."""
 
 from __future__ import annotations
 
@@ -17,18 +17,18 @@ from parity.capture.steps import Step
 
 @dataclass
 class SourceLines:
-    """Looks layers up in the source of both models' classes; what cannot be found is an empty string."""
+    """Finds layers in the source of both models' classes; an empty string if a layer is not found."""
 
     reference_model: Any
     port_model: Any
     _classes: dict[int, list[type]] = field(default_factory=dict)
 
     def reference(self, step: Step) -> str:
-        """Where the Keras layer is named."""
+        """The line that names a Keras layer."""
         return self._find(self.reference_model, re.split(r"[/:#]", step.name)[-1 if ":" not in step.name else -2])
 
     def port(self, step: Step) -> str:
-        """Where the torch module is named."""
+        """The line that names a torch module."""
         return self._find(self.port_model, step.name.split("#")[0].split(".")[-1])
 
     def _find(self, model: Any, name: str) -> str:
@@ -59,7 +59,7 @@ def _line_of(cls: type, name: str) -> str:
 
 @lru_cache(maxsize=1024)
 def _named_in(cls: type) -> list[tuple[str, int]]:
-    """The names that a class gives or mentions, with their lines; none of what a framework defines."""
+    """The names in a class's source, with their lines; empty for classes of the frameworks."""
     path = getattr(sys.modules.get(cls.__module__), "__file__", None)
     if path is None or "site-packages" in path or cls.__module__.split(".")[0] in ("keras", "torch"):
         return []
@@ -72,7 +72,7 @@ def _named_in(cls: type) -> list[tuple[str, int]]:
 
 
 def _labels(node: ast.AST) -> list[tuple[str, int]]:
-    """The names that a piece of code gives or mentions, with their lines: strings, keywords, assigned attributes."""
+    """The names in one syntax node, with their lines: strings, keyword arguments, assigned attributes."""
     if isinstance(node, ast.Constant) and isinstance(node.value, str):
         return [(node.value, node.lineno)]
     if isinstance(node, ast.keyword) and node.arg:
@@ -83,8 +83,8 @@ def _labels(node: ast.AST) -> list[tuple[str, int]]:
 
 
 def _shown(path: str) -> str:
-    """Relative to the working directory or the project where possible: reports should not tell whose machine it was."""
-    for base in (Path.cwd(), Path(__file__).resolve().parents[1]):
+    """Relative to the working directory or the project if possible, so that reports contain no paths of a machine."""
+    for base in (Path.cwd(), Path(__file__).resolve().parents[2]):
         if Path(path).resolve().is_relative_to(base):
             return Path(path).resolve().relative_to(base).as_posix()
     return os.path.basename(path)

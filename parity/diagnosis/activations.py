@@ -9,13 +9,13 @@ from parity.diagnosis.evidence import FUNCTIONS, Evidence, Explanation
 
 def activation_slope(evidence: Evidence) -> Explanation:
     """Another slope of a leaky ReLU."""
-    if evidence.kind != "activation" or evidence.got is None or evidence.got.shape != evidence.given.shape:
+    if evidence.kind != "activation" or evidence.got is None or evidence.got.shape != evidence.layer_input.shape:
         return None
-    negative = evidence.given < 0
+    negative = evidence.layer_input < 0
     if not negative.any() or "slope" not in evidence.settings and evidence.settings["function"] != "relu":
         return None
-    slope = float(np.median(evidence.got[negative] / evidence.given[negative]))
-    if not slope or not evidence.equals(np.where(negative, slope * evidence.given, evidence.given)):
+    slope = float(np.median(evidence.got[negative] / evidence.layer_input[negative]))
+    if not slope or not evidence.equals(np.where(negative, slope * evidence.layer_input, evidence.layer_input)):
         return None
     expected = evidence.settings.get("slope", 0.0)
     return f"the port's slope is {slope:.6g}, the reference's {expected:g}", f"set negative_slope={expected:g}"
@@ -38,16 +38,16 @@ def _unrecorded_activation(evidence: Evidence) -> Explanation:
     before = [step for step in steps[max(place - 3, 0) : place] if step.kind == "activation"]
     alone = {step.name for step in evidence.matching.only_reference}
     unmatched = [step for step in before if step.name in alone]
-    inputs = {"": evidence.given}
+    inputs = {"": evidence.layer_input}
     inputs |= {step.attributes["function"]: evidence.reference_trace.inputs.get(step.name) for step in unmatched}
-    for expected, given in inputs.items():
-        if given is None:
+    for expected, x in inputs.items():
+        if x is None:
             continue
         for name, function in FUNCTIONS.items():
             if (
                 name != expected
                 and not (name == "identity" and not expected)
-                and evidence.agrees(evidence.predict(function(given)))
+                and evidence.agrees(evidence.predict(function(x)))
             ):
                 what = "no activation" if name == "identity" else name
                 return f"the port feeds it through {what} where the reference has {expected or 'none'}", (

@@ -55,9 +55,10 @@ def _brief(amounts: list[tuple[int, int]]) -> str:
 
 
 def _recipe(evidence: Evidence, amounts: list[tuple[int, int]]) -> str:
-    s = evidence.settings
-    axes = [Axis(evidence.kind, n, k, stride, dilation) for n, k, stride, dilation in
-            zip(evidence.given.shape[1:-1], s["kernel_size"], s["strides"], s["dilation"], strict=True)]  # fmt: skip
+    settings = evidence.settings
+    sizes = evidence.layer_input.shape[1:-1]
+    kernel, strides, dilation = (settings[name] for name in ("kernel_size", "strides", "dilation"))
+    axes = [Axis(evidence.kind, *axis) for axis in zip(sizes, kernel, strides, dilation, strict=True)]
     try:
         recipe = torch_recipe(axes, amounts)
     except UnusableInput as error:
@@ -112,12 +113,14 @@ def channel_order(evidence: Evidence) -> Explanation:
 
 def flatten_order(evidence: Evidence) -> Explanation:
     """The port flattens an image in another order than the rows of the dense kernel."""
-    if evidence.kind != "dense" or evidence.given.ndim != 2:
+    if evidence.kind != "dense" or evidence.layer_input.ndim != 2:
         return None
     images = [step.output_shape[1:] for step in evidence.reference_trace.steps if len(step.output_shape) == 4
-              and int(np.prod(step.output_shape[1:])) == evidence.given.shape[1]]  # fmt: skip
+              and int(np.prod(step.output_shape[1:])) == evidence.layer_input.shape[1]]  # fmt: skip
     for shape in dict.fromkeys(images):
-        moved = np.moveaxis(evidence.given.reshape(len(evidence.given), *shape), -1, 1).reshape(len(evidence.given), -1)
+        moved = np.moveaxis(evidence.layer_input.reshape(len(evidence.layer_input), *shape), -1, 1).reshape(
+            len(evidence.layer_input), -1
+        )
         if evidence.agrees(evidence.predict(moved)):
             return "the port flattens (c, h, w), the kernel's rows stand as (h, w, c)", (
                 "permute the rows when copying: kernel.reshape(h, w, c, n).transpose(2, 0, 1, 3).reshape(-1, n).T"

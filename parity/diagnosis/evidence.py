@@ -51,13 +51,13 @@ FUNCTIONS: dict[str, Callable[[Array], Array]] = {
 
 @dataclass
 class Evidence:
-    """One layer on the reference's input: ``given``, ``expected`` and ``got`` are in the reference's layout.
+    """One layer on the reference's input: ``layer_input``, ``expected`` and ``got`` are in the reference's layout.
 
     ``got`` is None if the port's output cannot be converted to that layout.
     """
 
     match: Match
-    given: Array
+    layer_input: Array
     expected: Array
     got: Array | None
     weights: dict[str, Array]
@@ -93,7 +93,7 @@ class Evidence:
         try:
             return measure_amounts(
                 self.weights["kernel"],
-                self.given,
+                self.layer_input,
                 values,
                 op="depthwise" if depthwise else self.kind,
                 strides=self.settings["strides"],
@@ -112,8 +112,8 @@ class Evidence:
         """Whether the port's values equal the prediction on all channels."""
         return self.got is not None and self.got.shape == predicted.shape and self.agrees(predicted)
 
-    def predict(self, given: Array | None = None, **changes: Any) -> Array | None:
-        """The definition's output for ``given`` (default: the reference's input), with some settings changed.
+    def predict(self, layer_input: Array | None = None, **changes: Any) -> Array | None:
+        """The definition's output for ``layer_input`` (default: the reference's input), with some settings changed.
 
         ``kernel``, ``bias`` and ``amounts`` may be given for convolutions and dense layers, ``epsilon``, ``unbiased``
         and ``training`` for batch normalisation, ``mode`` for resizing, ``count_padding`` and ``amounts`` for pooling,
@@ -122,7 +122,7 @@ class Evidence:
         """
         define = DEFINITIONS.get(self.kind)
         try:
-            return define(self, self.given if given is None else given, **changes) if define else None
+            return define(self, self.layer_input if layer_input is None else layer_input, **changes) if define else None
         except (UnusableInput, ValueError, IndexError):
             return None
 
@@ -131,7 +131,7 @@ class Evidence:
         """The form of self-attention that reproduces the reference's block, if it is one."""
         inner = [self.reference_trace.outputs.get(name) for name in self.match.reference.inside]
         gains = [float(value.reshape(())) for value in self.weights.values() if value.size == 1]
-        return find_form([x for x in inner if x is not None], gains, self.given, self.expected, FIT)
+        return find_form([x for x in inner if x is not None], gains, self.layer_input, self.expected, FIT)
 
     def verdict_of_referee(self) -> str:
         """Which side the definition agrees with: both, reference, port, neither; "" if there is no definition."""

@@ -31,7 +31,7 @@ def batchnorm_epsilon(evidence: Evidence) -> Explanation:
 
 def _variance(evidence: Evidence) -> Array:
     if evidence.training or not evidence.settings.get("tracked", True):
-        return evidence.given.reshape(-1, evidence.given.shape[-1]).var(0)
+        return evidence.layer_input.reshape(-1, evidence.layer_input.shape[-1]).var(0)
     return evidence.weights["moving_variance"]
 
 
