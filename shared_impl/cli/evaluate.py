@@ -13,7 +13,6 @@ from shared_impl.cli.options import RUNS, RunName, RunsFolder, WhichCheckpoint
 from shared_impl.config.presets import ConfigError
 from shared_impl.data.classes import listed
 from shared_impl.data.sources import open_source
-from shared_impl.sampling.evaluation import evaluate as evaluate_samples
 from shared_impl.sampling.generation import classes_in_turn, generate_samples, latents
 from shared_impl.storage import checkpoints
 from shared_impl.storage.checkpoint_contents import CLASSES
@@ -38,6 +37,8 @@ def add_evaluate(app: typer.Typer, load_framework: LoadFramework) -> None:
         downloaded, so the figures are not comparable to published ones. A conditional system makes samples of all its
         classes in turn, and the report says how many are recognised as their class.
         """
+        from shared_impl.sampling.evaluation import evaluate as evaluate_samples  # takes scikit-learn a second
+
         path = find_checkpoint(find_run(run, runs), which)
         framework = load_framework()
         checkpoint = checkpoints.load(path, framework=framework.name)

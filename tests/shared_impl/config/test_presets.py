@@ -1,4 +1,4 @@
-"""Presets, overrides, and the one line that answers whatever does not fit."""
+"""Presets, overrides, and the one-line error about an invalid configuration."""
 
 from __future__ import annotations
 
@@ -109,7 +109,7 @@ def test_a_path_is_read_like_a_preset(tmp_path):
         ),
     ],
 )
-def test_what_does_not_fit_is_answered_in_one_line(preset, overrides, message):
+def test_an_invalid_configuration_is_rejected_in_one_line(preset, overrides, message):
     with pytest.raises(ConfigError, match=message) as caught:
         load(preset, overrides)
     assert "\n" not in str(caught.value)
@@ -220,7 +220,7 @@ def test_the_length_of_a_run_is_given_once():
         ("specgan_tiny", ["training.precision=float16"], "training.precision is 'float16', did you mean bfloat16?"),
     ],
 )
-def test_impossible_runs_are_refused_in_one_line(preset, overrides, message):
+def test_impossible_runs_are_rejected_in_one_line(preset, overrides, message):
     with pytest.raises(ConfigError, match=re.escape(message)) as caught:
         load(preset, overrides)
     assert "\n" not in str(caught.value)

@@ -184,7 +184,7 @@ def test_a_random_offset_leaves_padded_slices_a_sample():
     assert slicing.start(16384 + 3, 1, share=0.999) == 16384 + 2
 
 
-def test_an_overlap_that_does_not_move_is_refused():
+def test_an_overlap_that_does_not_move_is_rejected():
     with pytest.raises(ConfigError, match=r"data.overlap=0.99999: slices of 16384 samples would not move"):
         Slicing.of(DataConfig(overlap=0.99999))
 

@@ -1,4 +1,4 @@
-"""Classes: known without decoding, shown equally often if that is asked for, and as many as the networks are told."""
+"""Classes: known without decoding, balanced, as many as model.classes."""
 
 from __future__ import annotations
 
@@ -124,10 +124,13 @@ def test_a_saved_position_is_picked_up_exactly(uneven):
         assert pairs([next(stream) for _ in range(7)]) == whole[35:]
 
 
-def test_the_position_of_another_stream_is_refused(uneven):
+def test_the_position_of_another_stream_is_rejected(uneven):
     plain, even = Stream(uneven, 7, 0), Stream(uneven, 7, 0, balance=True)
-    for stream, state, told in ((plain, even, "got True, expected False"), (even, plain, "got False, expected True")):
-        with pytest.raises(DataError, match=f"the saved position belongs to another stream .balance: {told}"):
+    for stream, state, message in (
+        (plain, even, "got True, expected False"),
+        (even, plain, "got False, expected True"),
+    ):
+        with pytest.raises(DataError, match=f"the saved position belongs to another stream .balance: {message}"):
             stream.restore(state.state())
 
 
@@ -140,9 +143,16 @@ def test_a_position_saved_before_there_was_a_choice_is_that_of_a_plain_stream(un
 
 def test_a_run_counts_its_epochs_by_what_it_shows(folder, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
-    words = ["train", "dcgan_tiny", "model.ngf=1", "model.ndf=1", f"data.source=images:{folder}", "training.epochs=1"]
-    for balance, steps in (("false", 3), ("true", 6)):  # of 11 and of 21 examples
-        words = [*words[:6], f"data.balance={balance}", "training.batch_size=4", "runs.tensorboard=false"]
+    preset = ["train", "dcgan_tiny", "model.ngf=1", "model.ndf=1", "training.epochs=1", "runs.samples=1"]
+    preset += ["training.batch_size=10", "runs.tensorboard=false"]
+    for balance, steps in (("false", 2), ("true", 3)):  # of 11 and of 21 examples
+        words = [
+            *preset,
+            f"data.source=images:{folder}",
+            f"data.balance={balance}",
+            "training.batch_size=10",
+            "runs.tensorboard=false",
+        ]
         assert run("torch_impl", load_framework, words) == 0
         (made,) = Path("runs").glob(f"*/checkpoints/step-{steps:08d}")
         made.rename(tmp_path / balance)
@@ -173,7 +183,7 @@ def conditional(classes):
     return ConditionalDCGANConfig(classes=classes, nc=1, image_size=32)
 
 
-def test_networks_are_told_as_many_classes_as_there_are(folder):
+def test_model_classes_must_be_the_number_of_classes(folder):
     data = DataConfig(source=f"images:{folder}")
     assert open_source(data, conditional(3)).labels == ["few", "many", "one"]
     with pytest.raises(
@@ -182,12 +192,12 @@ def test_networks_are_told_as_many_classes_as_there_are(folder):
         open_source(data, conditional(6))
 
 
-def test_networks_that_are_told_classes_need_some(tmp_path):
+def test_a_conditional_model_needs_data_with_classes(tmp_path):
     with pytest.raises(DataError, match=r"model.classes=6 classes, but there are none: a subfolder for each class"):
         open_source(labelled(tmp_path, "none"), conditional(6))
 
 
-def test_networks_are_told_the_class_of_every_example(tmp_path):
+def test_a_conditional_model_needs_the_class_of_every_example(tmp_path):
     with pytest.raises(DataError, match=r"\(model.classes=2\), but 1 of 3 have none \(the first is .*loose.png\)"):
         open_source(labelled(tmp_path, "unlabelled"), conditional(2))
 

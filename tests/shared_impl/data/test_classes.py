@@ -1,4 +1,4 @@
-"""Runs of a system that is told classes: rows of them in its pictures, their names in its checkpoints and files."""
+"""Runs of a conditional system: a row of samples for each class, class names in checkpoints and file names."""
 
 from __future__ import annotations
 
@@ -110,7 +110,7 @@ def test_unknown_classes_are_one_line(trained, capsys):
     assert "got 'horse', expected all, or names or numbers (0 to 2)" in capsys.readouterr().err
 
 
-def test_evaluate_tells_what_is_recognised_as_asked(trained, tmp_path, capsys):
+def test_evaluate_reports_what_is_recognised_as_the_class_requested(trained, tmp_path, capsys):
     words = [str(trained[1]), "--samples", "7", "--json", str(tmp_path / "figures.json")]
     assert command(trained[0], "evaluate", *words) == 0
     asked = json.loads((tmp_path / "figures.json").read_text())["asked"]
@@ -130,7 +130,7 @@ def test_evaluate_refuses_data_of_other_classes(trained, capsys):
 
 
 @pytest.mark.parametrize("implementation", ["tf_impl", "torch_impl"])
-def test_networks_that_are_told_none_refuse_classes(implementation, tmp_path, monkeypatch, capsys):
+def test_classes_are_rejected_for_an_unconditional_system(implementation, tmp_path, monkeypatch, capsys):
     monkeypatch.chdir(tmp_path)
     small = ["model.ngf=1", "model.ndf=1", "training.batch_size=2", "runs.samples=2", "training.steps=1"]
     assert command(implementation, "train", "dcgan_tiny", *small) == 0

@@ -1,4 +1,4 @@
-"""The synthesised drums: four kinds that can be told apart, the same everywhere, on disk at once or not at all."""
+"""The synthesised drums: four distinguishable kinds, the same on every machine, written whole or not at all."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ def test_clips_are_one_slice_that_starts_at_once_and_dies_away(name):
         assert length(sound) < 0.7
 
 
-def test_drums_can_be_told_apart():
+def test_drums_can_be_distinguished():
     means = {name: np.mean([centroid(clip(name, number)) for number in range(30)]) for name in DRUMS}
     assert means["kick"] < 110 < means["tom"] < 500 < means["snare"] < 5200 < means["hat"]
 
@@ -53,8 +53,8 @@ def test_hits_of_one_drum_vary():
 
 
 def test_a_clip_is_drawn_from_a_frozen_generator():
-    heard = {name: clip(name, 7)[[10, 1000, 3000]].round(6).tolist() for name in DRUMS}
-    assert heard == {
+    values = {name: clip(name, 7)[[10, 1000, 3000]].round(6).tolist() for name in DRUMS}
+    assert values == {
         "kick": [0.578956, 0.523527, 0.042885],
         "snare": [0.127883, 0.01753, -0.016283],
         "hat": [-0.401005, 0.002889, 0.008056],

@@ -1,4 +1,4 @@
-"""Moments of a data set: streamed, merged, kept, and refused where they belong to something else."""
+"""Moments of a data set: streamed, merged over shards, stored; rejected for other data or settings."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ def test_portions_of_any_size_give_numpy_s_moments_of_the_whole(logs, portion):
     assert agree(measured(logs[i : i + portion] for i in range(0, 40, portion)), logs)
 
 
-def test_one_number_more_is_seen(logs):
+def test_one_number_more_changes_the_moments(logs):
     """The comparison above can fail: one changed number of 660480 moves its bin beyond rounding."""
     changed = logs.copy()
     changed[17, 5, 60] += 1e-6
@@ -120,7 +120,7 @@ def test_what_is_saved_comes_back_bit_for_bit(logs, tmp_path):
         ({"pad_end": True}, "pad_end: got nothing, expected True"),
     ],
 )
-def test_moments_of_other_settings_are_refused_with_the_differing_fields(logs, tmp_path, changed, message):
+def test_moments_of_other_settings_are_rejected_with_the_differing_fields(logs, tmp_path, changed, message):
     path = tmp_path / "moments.npz"
     save(measured(logs), path)
     with pytest.raises(MomentsError, match=message) as caught:
@@ -157,7 +157,7 @@ def test_a_bin_that_never_varies_is_centred_and_not_scaled():
         (np.zeros((2, 3)), "got frames of 3 bins after frames of 2"),
     ],
 )
-def test_what_would_spoil_the_moments_is_refused_and_nothing_is_lost(values, message):
+def test_what_would_spoil_the_moments_is_rejected_and_nothing_is_lost(values, message):
     accumulator = Accumulator(SETTINGS)
     accumulator.add(np.ones((5, 2)))
     with pytest.raises(MomentsError, match=message):

@@ -1,4 +1,4 @@
-"""Sources: what each word of data.source gives, and what is said of data that cannot be used."""
+"""Sources: what each value of data.source gives, and the messages about data that cannot be used."""
 
 from __future__ import annotations
 
@@ -338,7 +338,7 @@ def test_short_clips_are_skipped_unless_padded(tmp_path):
     np.testing.assert_array_equal(first[1]["x"], [*decode(short, 16000), *np.zeros(16384 - 8000)])
 
 
-def test_other_sample_rates_are_resampled_and_told(tmp_path):
+def test_other_sample_rates_are_resampled_and_noted(tmp_path):
     sound(tmp_path / "a.wav", 2, rate=8000)
     sound(tmp_path / "b.wav", 2, rate=44100)
     sound(tmp_path / "c.wav", 2)
@@ -351,7 +351,7 @@ def test_other_sample_rates_are_resampled_and_told(tmp_path):
     assert len(opened(f"audio:{tmp_path}", SOUND, sample_rate=44100)) == 15
 
 
-def test_long_files_that_do_not_fit_in_memory_are_told(tmp_path, monkeypatch):
+def test_long_files_that_do_not_fit_in_memory_are_noted(tmp_path, monkeypatch):
     for number in range(3):
         sound(tmp_path / f"{number}.wav", 90, rate=4000)
     assert opened(f"audio:{tmp_path}", SOUND, sample_rate=4000).notes == []

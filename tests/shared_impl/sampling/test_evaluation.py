@@ -1,4 +1,4 @@
-"""Samples are judged for what they are: digits among digits, drums among drums, noise as noise."""
+"""Evaluation: digits are recognised among digits, drums among drums, noise among neither."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ def hits(first, count):
     return np.stack(clips), [name for name in NAMES for _ in range(count)]
 
 
-def test_the_judge_is_right_about_real_digits_it_has_not_seen():
+def test_the_classifier_is_right_about_held_out_digits():
     assert classifier().accuracy > 0.97  # five-fold: 98.4 %
     assert classifier().confident > 0.9  # five-fold: 94.8 %
 
@@ -92,7 +92,7 @@ def test_evaluate_judges_digits_and_its_figures_are_json():
     assert report.text == classifier().report(real_digits()[0][:50]).text
 
 
-def test_scores_stand_beside_those_of_real_digits_and_tell_noise_from_them():
+def test_scores_separate_noise_from_real_digits():
     images, labels = real_digits()
     apart = images[held_out(len(images))]
     found = classifier().report(apart).figures
@@ -106,7 +106,7 @@ def test_scores_stand_beside_those_of_real_digits_and_tell_noise_from_them():
     assert "Inception Score's formula with this classifier" in classifier().report(apart).text
 
 
-def test_what_was_asked_for_is_held_against_what_is_recognised():
+def test_requested_classes_are_compared_with_recognised_ones():
     images, labels = real_digits()
     images, labels = images[:400], labels[:400]
     asked = labels.copy()
@@ -120,7 +120,7 @@ def test_what_was_asked_for_is_held_against_what_is_recognised():
     assert "asked" not in classifier().report(images).figures
 
 
-def test_what_is_recognised_without_confidence_is_not_what_was_asked_for():
+def test_a_class_recognised_without_confidence_does_not_count():
     images, labels = real_digits()
     blurred = (images // 2 + images[::-1] // 2)[:300]
     report = classifier().report(blurred, labels[:300])
@@ -185,7 +185,7 @@ def test_drums_lie_between_real_clips_and_noise():
     assert clips_report(held, real, held, noise, names).figures["closeness"] == 1
 
 
-def test_clips_that_all_sound_alike_are_seen():
+def test_clips_that_all_sound_alike_have_a_small_distance_apart():
     real, names = hits(0, 10)
     same = np.repeat(real[:1], 8, axis=0)
     report = clips_report(same, real, real[1:], same, names)
@@ -213,7 +213,7 @@ def few_drums():
     return Few("audio", "drums", NAMES, list(zip(clips.astype(np.float32), map(NAMES.index, names), strict=True)))
 
 
-def test_evaluate_holds_clips_beside_the_source():
+def test_evaluate_compares_clips_with_the_source():
     report = evaluate(hits(10, 2)[0].astype(np.float32), few_drums())
     assert json.loads(json.dumps(report.figures)) == report.figures
     assert set(report.figures["classes"]) == set(NAMES)
@@ -231,29 +231,29 @@ def test_evaluate_holds_clips_beside_the_source():
         (np.zeros((0, 64, 64, 1), np.uint8), r"samples are uint8 \[0, "),
     ],
 )
-def test_samples_of_something_else_are_refused(samples, message):
+def test_samples_of_something_else_are_rejected(samples, message):
     with pytest.raises(ValueError, match=message):
         evaluate(samples, digits())
 
 
-def test_clips_with_nan_are_refused():
+def test_clips_with_nan_are_rejected():
     with pytest.raises(ValueError, match="1 of 2 samples hold NaN"):
         evaluate(np.stack([np.zeros(16384), np.full(16384, np.nan)]).astype(np.float32), few_drums())
 
 
-def test_images_without_classes_are_refused():
+def test_images_without_classes_are_rejected():
     faces = np.zeros((5, 64, 64, 1), np.uint8)
     with pytest.raises(ValueError, match="images:faces: images are judged by their classes"):
         evaluate(faces, Few("image", "images:faces", [], [(face, -1) for face in faces]))
 
 
-def test_images_of_one_class_are_refused():
+def test_images_of_one_class_are_rejected():
     faces = np.zeros((5, 64, 64, 1), np.uint8)
     with pytest.raises(ValueError, match="images:faces: .* all of them have the same one"):
         evaluate(faces, Few("image", "images:faces", ["face"], [(face, 0) for face in faces]))
 
 
-def test_images_that_do_not_divide_into_cells_are_refused():
+def test_images_that_do_not_divide_into_cells_are_rejected():
     with pytest.raises(ValueError, match="60x64 pixels do not divide into 8x8"):
         classifier().report(np.zeros((1, 60, 64, 1), np.uint8))
 

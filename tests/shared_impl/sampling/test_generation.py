@@ -1,4 +1,4 @@
-"""Which latents are generated from, and what is written."""
+"""Inputs of a generator from the command line, and the files of samples."""
 
 from __future__ import annotations
 
@@ -51,7 +51,7 @@ def test_seeds_are_numbers_and_spans():
 
 
 @pytest.mark.parametrize("text", ["", "a", "3-1", "1,,2", "-1", "1-2-3"])
-def test_other_seeds_are_refused(text):
+def test_other_seeds_are_rejected(text):
     with pytest.raises(ConfigError, match="expected numbers and spans such as 0-9,12"):
         parse_seeds(text)
 
@@ -79,7 +79,7 @@ def test_uniform_latents_are_joined_by_a_line_and_normal_ones_along_the_sphere()
 
 
 @pytest.mark.parametrize(("seeds", "count"), [([1], 5), ([1, 2], 1)])
-def test_too_little_to_interpolate_is_refused(seeds, count):
+def test_too_little_to_interpolate_is_rejected(seeds, count):
     with pytest.raises(ConfigError, match="expected two or more of each"):
         interpolate_latents(DCGAN, seeds, count)
 
@@ -162,7 +162,7 @@ def test_a_name_goes_before_a_number():
 
 
 @pytest.mark.parametrize("text", ["", "horse", "3", "-1", "cat,,dog", "cat,all"])
-def test_other_classes_are_refused(text):
+def test_other_classes_are_rejected(text):
     with pytest.raises(ConfigError, match=r"expected all, or names or numbers \(0 to 2\) of the 3 classes cat, dog, 2"):
         parse_classes(text, NAMES)
 

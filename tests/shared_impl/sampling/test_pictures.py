@@ -1,4 +1,4 @@
-"""Pictures: every image where it belongs, every level right, axes that tell seconds and kHz."""
+"""Pictures: every image in its place, every grey level right, axes in seconds and kHz."""
 
 from __future__ import annotations
 
@@ -50,7 +50,7 @@ def test_a_grid_comes_near_a_square_without_empty_cells_where_it_can(count, colu
 
 
 @pytest.mark.parametrize("shape", [(0, 4, 4, 1), (4, 4, 1), (2, 4, 4, 2), (2, 0, 4, 1)])
-def test_what_is_no_stack_of_images_is_refused_with_its_shape(shape):
+def test_what_is_no_stack_of_images_is_rejected_with_its_shape(shape):
     message = re.escape(f"images [N, H, W, 1 or 3], got shape {list(shape)}")
     with pytest.raises(ValueError, match=message):
         grid(np.zeros(shape, np.uint8))
@@ -72,7 +72,7 @@ def test_a_labelled_grid_is_the_grid_with_a_margin_that_names_each_row():
 
 
 @pytest.mark.parametrize(("count", "labels"), [(5, ["a", "b"]), (4, [])])
-def test_rows_that_do_not_come_out_even_are_refused(count, labels):
+def test_rows_that_do_not_come_out_even_are_rejected(count, labels):
     with pytest.raises(ValueError, match=rf"{count} images do not make {len(labels)} equal rows"):
         labelled_grid(flat([0] * count), labels)
 
@@ -146,7 +146,7 @@ def test_silence_and_a_single_sample_have_pictures(clip):
 
 
 @pytest.mark.parametrize("shape", [(0,), (2, 100)])
-def test_what_is_no_clip_is_refused(shape):
+def test_what_is_no_clip_is_rejected(shape):
     with pytest.raises(ValueError, match="one clip"):
         spectrogram(np.zeros(shape), 16000)
 

@@ -27,6 +27,6 @@ def test_samples_all_alike_are_further_than_different_ones(real):
     assert SampleDistance(real).distance(alike) > 2 * SampleDistance(real).distance(other)
 
 
-def test_a_misplaced_pattern_is_seen(real):
+def test_a_misplaced_pattern_has_a_distance(real):
     real[:, :16] += 1
     assert SampleDistance(real).distance(real[:, ::-1]) > 0.9

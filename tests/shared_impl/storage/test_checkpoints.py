@@ -1,14 +1,14 @@
-"""Checkpoints: what is stored comes back bit for bit or is refused; no kill or full disk costs the last good one."""
+"""Checkpoints come back bit for bit or are rejected; no kill or full disk costs the last good one."""
 
 from __future__ import annotations
 
 import errno
+import itertools
 import json
 import os
 import resource
 import signal
 import subprocess
-import sys
 import time
 from contextlib import contextmanager
 from pathlib import Path
@@ -22,7 +22,6 @@ from shared_impl.config.presets import load as load_config
 from shared_impl.storage import checkpoints
 from shared_impl.storage.checkpoints import MANIFEST, TENSORS, CheckpointError, latest, load, prune, save, stored
 
-ROOT = Path(__file__).resolve().parents[3]
 CONFIG = {"model": {"dim": 8}, "training": {"steps": 10, "seed": 0}, "runs": {"keep": 3}}
 MADE = {"config": CONFIG, "framework": "torch", "stream": {"epoch": 2, "next": 7}}
 MARK = np.arange(4000, dtype=np.float64)
@@ -82,7 +81,7 @@ def test_a_configuration_of_the_schema_is_stored_and_recognised(tmp_path):
         load(path, config=load_config("dcgan_tiny", ["model.ngf=4", "optimizer.lr=1.0"]))
 
 
-def test_what_cannot_be_stored_is_refused_by_name(tmp_path):
+def test_what_cannot_be_stored_is_rejected_by_name(tmp_path):
     with pytest.raises(CheckpointError, match=r"array 'a': dtype object cannot be stored; valid: float64, float32"):
         save(tmp_path, 1, {"a": np.array([None])}, MADE)
     assert latest(tmp_path) is None
@@ -130,7 +129,7 @@ FAULTS = {
 
 
 @pytest.mark.parametrize("fault", FAULTS)
-def test_a_faulty_checkpoint_is_refused_in_one_line_that_names_the_one_before(fault, tmp_path):
+def test_a_faulty_checkpoint_is_rejected_in_one_line_that_names_the_one_before(fault, tmp_path):
     harm, message = FAULTS[fault]
     save(tmp_path, 1, state(1), MADE)
     path = save(tmp_path, 2, state(2), MADE)
@@ -248,22 +247,24 @@ def test_a_kill_at_any_moment_leaves_a_good_checkpoint_and_the_next_save_clears_
 
 
 def test_a_process_killed_while_saving_over_and_over_leaves_a_good_checkpoint(tmp_path):
-    code = (
-        "import sys, itertools, pathlib, numpy as np\n"
-        "from shared_impl.storage.checkpoints import save, prune\n"
-        "for step in itertools.count(1):\n"
-        "    save(pathlib.Path(sys.argv[1]), step, {'a': np.full(200000, float(step))}, {'framework': 'torch'})\n"
-        "    prune(pathlib.Path(sys.argv[1]), 2)\n"
-    )
-    for delay in (0.01, 0.023, 0.037):
-        process = subprocess.Popen([sys.executable, "-c", code, str(tmp_path)], cwd=ROOT)
-        for _ in range(1000):
-            time.sleep(0.02)
-            if len(stored(tmp_path)) >= 2:
-                break
-        time.sleep(delay)
-        process.kill()
-        process.wait()
+    for delay in (0.0, 0.001, 0.003, 0.01, 0.02):
+        finished, announce = os.pipe()
+        child = os.fork()
+        if child == 0:
+            try:
+                for step in itertools.count(1):
+                    save(tmp_path, step, {"a": np.full(200000, float(step))}, {"framework": "torch"})
+                    prune(tmp_path, 2)
+                    os.write(announce, b".")
+            finally:
+                os._exit(1)
+        os.close(announce)
+        for _ in range(2):
+            assert os.read(finished, 1) == b"."
+        time.sleep(delay)  # to meet another moment of the next save
+        os.kill(child, signal.SIGKILL)
+        os.waitpid(child, 0)
+        os.close(finished)
         checkpoint = load(latest(tmp_path))
         assert (checkpoint.arrays["a"] == checkpoint.step).all()
 
@@ -282,7 +283,7 @@ def tiny_disk(folder: Path):
         subprocess.run(["umount", str(folder)], check=True)
 
 
-def test_a_full_disk_is_told_clearly_and_the_last_good_checkpoint_survives(tmp_path):
+def test_a_full_disk_is_reported_and_the_last_good_checkpoint_survives(tmp_path):
     with tiny_disk(tmp_path / "disk"):
         folder = tmp_path / "disk" / "checkpoints"
         good = save(folder, 1, state(1), MADE)
@@ -326,7 +327,7 @@ def test_an_error_that_shows_only_when_the_disk_is_forced_costs_nothing(call, tm
     assert not [name for name in names(tmp_path) if name.startswith(".")]
 
 
-def test_a_first_save_that_fails_says_that_there_is_no_earlier_one(tmp_path):
+def test_the_error_of_a_failed_first_save_says_that_there_is_no_earlier_one(tmp_path):
     (tmp_path / "checkpoints").write_text("a file stands where the folder should be")
     with pytest.raises(CheckpointError, match=r"cannot be saved: Not a directory .* there is no earlier checkpoint"):
         save(tmp_path / "checkpoints", 1, state(1), MADE)

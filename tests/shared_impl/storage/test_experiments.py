@@ -1,4 +1,4 @@
-"""The experiments log: a line for each run, filled in by itself, edits kept, whole at every moment."""
+"""The experiments log: a line for each run, filled in by the program, edits kept, whole at every moment."""
 
 from __future__ import annotations
 
@@ -136,11 +136,11 @@ def test_a_short_row_and_a_lost_column_are_filled_up(tmp_path):
 
 def test_changes_are_the_overrides_of_a_preset():
     overrides = ["model.ngf=4", "loss.kind=lsgan", "runs.keep=9", "training.steps=5"]
-    told = changes(load("dcgan_tiny", overrides), "dcgan_tiny")
-    assert {"model.ngf=4", "loss.kind='lsgan'", "training.steps=5"} <= set(told.split())
-    assert "runs" not in told
-    assert "None" not in told
-    assert load("dcgan_tiny", told.split()) == load("dcgan_tiny", overrides[:2] + overrides[3:])
+    overridden = changes(load("dcgan_tiny", overrides), "dcgan_tiny")
+    assert {"model.ngf=4", "loss.kind='lsgan'", "training.steps=5"} <= set(overridden.split())
+    assert "runs" not in overridden
+    assert "None" not in overridden
+    assert load("dcgan_tiny", overridden.split()) == load("dcgan_tiny", overrides[:2] + overrides[3:])
     assert changes(load("dcgan_tiny"), "dcgan_tiny") == ""
     assert changes(load("dcgan_tiny"), "gone.yaml") == ""
 

@@ -1,4 +1,4 @@
-"""What a run tells step by step, as its readers see it: the lines of metrics.jsonl, and TensorBoard."""
+"""The metrics log and TensorBoard's records, read back as their readers do."""
 
 from __future__ import annotations
 
@@ -32,15 +32,15 @@ def board(tmp_path, monkeypatch):
 
 
 def test_lines_hold_what_was_logged(tmp_path):
-    journal = MetricsLog(tmp_path, tensorboard=False)
-    journal.log(1, {"g_loss": np.float32(0.5), "d_loss": 1})
-    journal.log(20, {"g_loss": float("nan")})
+    log = MetricsLog(tmp_path, tensorboard=False)
+    log.log(1, {"g_loss": np.float32(0.5), "d_loss": 1})
+    log.log(20, {"g_loss": float("nan")})
     first, second = read(tmp_path)  # before it is closed: a kill would lose nothing
     assert {**first, SECONDS: 0} == {"step": 1, "g_loss": 0.5, "d_loss": 1.0, SECONDS: 0}
     assert second["g_loss"] is None
-    assert 0 <= first[SECONDS] <= second[SECONDS] <= journal.seconds
-    assert journal.last == summary(read(tmp_path)) == {**first, **second}
-    journal.close()
+    assert 0 <= first[SECONDS] <= second[SECONDS] <= log.seconds
+    assert log.last == summary(read(tmp_path)) == {**first, **second}
+    log.close()
     assert not (tmp_path / TENSORBOARD).exists()
 
 
@@ -48,10 +48,10 @@ def test_lines_hold_what_was_logged(tmp_path):
     "torn", ['{"step": 4, "g_l', "7", "[]", '{"step": null}', '{"g_loss": 1}', "\x00\x00\x00", ""], ids=repr
 )
 def test_a_line_that_a_crash_tore_is_left_out(torn, tmp_path):
-    journal = MetricsLog(tmp_path, tensorboard=False)
+    log = MetricsLog(tmp_path, tensorboard=False)
     for step in (1, 2, 3):
-        journal.log(step, {"g_loss": step})
-    journal.close()
+        log.log(step, {"g_loss": step})
+    log.close()
     with (tmp_path / METRICS).open("a") as file:
         file.write(torn)
     assert [line["step"] for line in read(tmp_path)] == [1, 2, 3]
@@ -63,14 +63,14 @@ def test_a_line_that_a_crash_tore_is_left_out(torn, tmp_path):
 
 
 def test_tensorboard_shows_curves_pictures_and_sounds(tmp_path, board):
-    journal = MetricsLog(tmp_path)
+    log = MetricsLog(tmp_path)
     picture = np.random.default_rng(0).integers(0, 256, (5, 7, 3), np.uint8)
     write_wav(tmp_path / "a.wav", np.linspace(-0.5, 0.5, 1000, dtype=np.float32), 16000)
     for step in (1, 2):
-        journal.log(step, {"g_loss": step / 2, "d_loss": float("inf")})
-    journal.picture(2, "samples", picture)
-    journal.picture(2, "grey", picture[..., :1])
-    journal.sound(2, "previews", tmp_path / "a.wav")
+        log.log(step, {"g_loss": step / 2, "d_loss": float("inf")})
+    log.picture(2, "samples", picture)
+    log.picture(2, "grey", picture[..., :1])
+    log.sound(2, "previews", tmp_path / "a.wav")
     shown = board()  # before it is closed
     assert [(event.step, event.value) for event in shown.Scalars("g_loss")] == [(1, 0.5), (2, 1.0)]
     assert shown.Tags()["scalars"] == ["g_loss"]
@@ -80,18 +80,18 @@ def test_tensorboard_shows_curves_pictures_and_sounds(tmp_path, board):
     (sound,) = shown.Audio("previews")
     samples, rate = soundfile.read(io.BytesIO(sound.encoded_audio_string))
     assert (len(samples), rate) == (1000, 16000) == (sound.length_frames, sound.sample_rate)
-    journal.close()
+    log.close()
 
 
 def test_tensorboard_forgets_what_a_resumed_run_takes_back(tmp_path, board):
-    journal = MetricsLog(tmp_path)
+    log = MetricsLog(tmp_path)
     for step in (1, 2, 3, 4):
-        journal.log(step, {"g_loss": step})
-    journal.close()
-    for sitting in (10, 20):  # within the same second: files of their own all the same
-        journal = MetricsLog(tmp_path, after=2)
-        journal.log(3, {"g_loss": 3 + sitting})
-        journal.close()
+        log.log(step, {"g_loss": step})
+    log.close()
+    for resumption in (10, 20):  # within the same second: files of their own all the same
+        log = MetricsLog(tmp_path, after=2)
+        log.log(3, {"g_loss": 3 + resumption})
+        log.close()
     assert [(event.step, event.value) for event in board().Scalars("g_loss")] == [(1, 1), (2, 2), (3, 23)]
 
 

@@ -1,4 +1,4 @@
-"""Run folders: numbered safely, taken up exactly where they stopped, refused if they cannot be written, found again."""
+"""Run folders: numbered, resumed exactly where they stopped, rejected if they cannot be written, found again."""
 
 from __future__ import annotations
 
@@ -84,7 +84,7 @@ def test_the_recorded_configuration_loads_to_itself(preset, tmp_path):
     run.finish("finished")
 
 
-def test_a_run_that_is_taken_up_equals_one_that_was_never_interrupted(tmp_path):
+def test_a_resumed_run_equals_one_that_was_never_interrupted(tmp_path):
     whole, broken = create(tmp_path / "a"), create(tmp_path / "b")
     train(whole, 1, 9)
     train(broken, 1, 7)  # killed: no finish; the checkpoint of step 6 is the last
@@ -173,7 +173,7 @@ def test_runs_that_start_at_once_get_numbers_of_their_own(tmp_path):
     assert sorted({row["config"] for row in rows}) == ["one", "three", "two"]
 
 
-def test_a_run_that_another_process_is_training_is_not_taken_up_until_it_dies(tmp_path):
+def test_a_run_that_another_process_is_training_is_not_resumed_until_it_dies(tmp_path):
     code = (
         "import sys\nfrom shared_impl.config.presets import load\nfrom shared_impl.storage.run_folder import Run\n"
         "config = load('dcgan_tiny', [f'runs.folder={sys.argv[1]}', 'runs.tensorboard=false'])\n"
@@ -193,7 +193,7 @@ def test_a_run_that_another_process_is_training_is_not_taken_up_until_it_dies(tm
 
 
 # ---- folders and disks that refuse
-def test_a_folder_that_cannot_be_written_is_refused_before_training(tmp_path):
+def test_a_folder_that_cannot_be_written_is_rejected_before_training(tmp_path):
     (tmp_path / "file").write_text("")
     with pytest.raises(
         ConfigError, match=r"runs.folder=.*file/runs: cannot be written: Not a directory; set runs.folder"
@@ -222,7 +222,7 @@ def test_a_run_that_cannot_begin_leaves_no_folder(tmp_path, monkeypatch):
     ],
     ids=["pictures", "preview", "checkpoint"],
 )
-def test_a_full_disk_is_told_with_the_last_good_checkpoint(verb, tmp_path, monkeypatch):
+def test_the_error_of_a_full_disk_names_the_last_good_checkpoint(verb, tmp_path, monkeypatch):
     run = create(tmp_path)
     message = r"cannot be (written|saved): No space left on device.*; {}"
     train(run, 1, 1)
@@ -247,7 +247,7 @@ def test_a_full_disk_is_told_with_the_last_good_checkpoint(verb, tmp_path, monke
     assert not list(run.path.glob("*/.*"))
 
 
-def test_metrics_that_cannot_be_written_are_told_and_the_run_closes_all_the_same(tmp_path):
+def test_metrics_that_cannot_be_written_raise_and_the_run_still_closes(tmp_path):
     run = create(tmp_path)
     train(run, 1, 2)
     size = (run.path / metrics_log.METRICS).stat().st_size
@@ -273,7 +273,7 @@ def test_a_log_that_cannot_be_written_ends_no_training(tmp_path):
         run.finish("finished")
 
 
-def test_a_file_that_is_no_log_is_told_before_training(tmp_path):
+def test_a_file_that_is_no_log_is_rejected_before_training(tmp_path):
     (tmp_path / experiments.TABLE).write_text("no,such,table\n1,2,3\n")
     with pytest.raises(RunError, match=r"experiments.csv: no column 'Exp #'"):
         create(tmp_path)
@@ -340,7 +340,7 @@ def test_a_word_that_finds_nothing_is_answered_with_what_there_is(word, message,
     assert "\n" not in str(caught.value)
 
 
-def test_many_runs_are_not_all_listed_and_none_is_said(tmp_path):
+def test_the_error_lists_the_latest_runs_or_says_that_there_is_none(tmp_path):
     with pytest.raises(ConfigError, match="there is none: train one first"):
         find_run("digits", tmp_path / "nowhere")
     for number in range(1, 14):
@@ -350,7 +350,7 @@ def test_many_runs_are_not_all_listed_and_none_is_said(tmp_path):
         find_run("digits", tmp_path)
 
 
-def test_what_is_no_run_folder_is_refused(tmp_path):
+def test_what_is_no_run_folder_is_rejected(tmp_path):
     with pytest.raises(RunError, match=r"no run folder: its run.json cannot be read"):
         Run.open(tmp_path)
     run = create(tmp_path)

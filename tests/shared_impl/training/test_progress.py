@@ -1,4 +1,4 @@
-"""Progress: lines without control characters for a file, one live picture for a terminal; the figures are right."""
+"""The progress display: plain lines for a file, one live view for a terminal; its figures are right."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ ROOT = Path(__file__).resolve().parents[3]
 
 
 class Clock:
-    """Time that passes only when told to."""
+    """Time that passes only when a test advances it."""
 
     def __init__(self):
         self.now = 1000.0
@@ -52,7 +52,7 @@ def test_plain_lines_come_at_an_interval_and_at_the_end(clock):
     assert not re.search(r"[\x00-\x09\x0b-\x1f\x7f]", stream.getvalue())
 
 
-def test_the_last_step_is_told_even_between_two_lines(clock):
+def test_the_last_step_is_printed_even_between_two_lines(clock):
     stream = io.StringIO()
     with Progress(3, "x", stream) as shown:
         for step in (1, 2, 3):
@@ -60,7 +60,7 @@ def test_the_last_step_is_told_even_between_two_lines(clock):
     assert [line.split(",")[0] for line in lines(stream)] == ["x: step 1/3 (33%)", "x: step 3/3 (100%)"]
 
 
-def test_a_line_tells_losses_rates_the_time_left_and_memory(clock):
+def test_a_line_has_losses_rates_the_time_left_and_memory(clock):
     stream = io.StringIO()
     with Progress(3000, "x", stream, images=128, every=0) as shown:
         shown.update(1000, {"g_loss": 1.23456, "d_loss": 0.5})
@@ -93,7 +93,7 @@ def test_a_rate_is_that_of_late(clock):
         assert shown.rate == pytest.approx(0.01)
 
 
-def test_a_run_that_is_taken_up_does_not_count_earlier_steps_in_its_rate(clock):
+def test_the_rate_of_a_resumed_run_does_not_count_earlier_steps(clock):
     with Progress(10000, "x", io.StringIO()) as shown:
         shown.update(5001)
         assert shown.rate is None
@@ -120,7 +120,7 @@ def test_notes_are_lines_of_their_own():
     assert len(lines(stream)) == 2
 
 
-def test_an_error_leaves_the_last_state_and_goes_on(clock):
+def test_an_error_prints_the_last_state_and_propagates(clock):
     stream = io.StringIO()
     with pytest.raises(RuntimeError), Progress(3, "x", stream) as shown:
         shown.update(1)
@@ -129,7 +129,7 @@ def test_an_error_leaves_the_last_state_and_goes_on(clock):
     assert lines(stream)[-1].startswith("x: step 2/3")
 
 
-def test_nothing_done_is_nothing_told():
+def test_without_a_step_nothing_is_printed():
     stream = io.StringIO()
     with Progress(3, "x", stream):
         pass
@@ -160,11 +160,11 @@ def on_a_terminal(**environment):
         [sys.executable, "-c", CODE], cwd=ROOT, env=variables, stderr=slave, stdout=subprocess.PIPE, text=True
     )
     os.close(slave)
-    seen = b""
+    screen = b""
     while True:
-        if select.select([master], [], [], 20)[0]:
+        if select.select([master], [], [], 120)[0]:
             try:
-                seen += os.read(master, 65536)
+                screen += os.read(master, 65536)
             except OSError:  # the child has closed its end
                 break
         else:
@@ -172,28 +172,28 @@ def on_a_terminal(**environment):
     os.close(master)
     output = child.communicate()[0]
     assert child.returncode == 0
-    return seen.decode(), output
+    return screen.decode(), output
 
 
 def test_a_terminal_gets_one_live_picture_and_notes_above_it():
-    seen, output = on_a_terminal()
+    screen, output = on_a_terminal()
     assert output == "to stdout\n"
-    assert "\x1b[" in seen
-    assert "━" in seen
-    text = re.sub(r"\x1b\[[0-9;?]*[a-zA-Z]", "", seen)
+    assert "\x1b[" in screen
+    assert "━" in screen
+    text = re.sub(r"\x1b\[[0-9;?]*[a-zA-Z]", "", screen)
     assert "watch [this]" in text
     last = text[text.rindex("dcgan_digits") :]
     assert "step 50/50 (100%)" in last
     assert "d_loss 0.5" in last
     assert "images/s" in last
     assert "peak" in last
-    assert "\x1b[?25h" in seen[-40:]  # the cursor is back
+    assert "\x1b[?25h" in screen[-40:]  # the cursor is back
 
 
 def test_a_dumb_terminal_gets_plain_lines():
-    seen, _ = on_a_terminal(TERM="dumb")
-    assert "\x1b" not in seen
-    assert seen.splitlines()[0].startswith("dcgan_digits: step 1/50")
+    screen, _ = on_a_terminal(TERM="dumb")
+    assert "\x1b" not in screen
+    assert screen.splitlines()[0].startswith("dcgan_digits: step 1/50")
 
 
 def test_colours_that_are_forced_do_not_reach_a_file():

@@ -1,4 +1,4 @@
-"""Signs of a training gone wrong: told once each, and only when they are there."""
+"""The training monitor: each sign is reported once, and only when it is there."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ def warned(monitor, values, every=100):
 @pytest.mark.parametrize("value", [math.nan, math.inf, -math.inf, np.float32("nan")])
 @pytest.mark.parametrize("name", ["g_loss", "d_loss", "penalty"])
 @pytest.mark.parametrize("kind", ["dcgan", "wgan-gp"])
-def test_a_metric_that_is_no_number_stops_the_run_and_is_named(kind, name, value):
+def test_a_nonfinite_metric_stops_the_run_and_is_named(kind, name, value):
     monitor = TrainingMonitor(config(f"loss.kind={kind}"))
     assert monitor.losses(6, {"g_loss": 1.0, "d_loss": 1.0, "penalty": 0.0}) == []
     with pytest.raises(
@@ -47,7 +47,7 @@ def test_a_metric_that_is_no_number_stops_the_run_and_is_named(kind, name, value
 
 
 @pytest.mark.parametrize("value", [np.nan, np.inf])
-def test_a_state_that_is_no_number_is_no_checkpoint_to_go_on_from(value):
+def test_a_nonfinite_weight_stops_the_run_before_a_checkpoint(value):
     state = {"a/updates": np.array(3), "empty": np.zeros((0, 2)), "generator/kernel": np.zeros((2, 3), np.float32)}
     TrainingMonitor(config()).weights(7, state)
     state["generator/kernel"][1, 2] = value
@@ -58,7 +58,7 @@ def test_a_state_that_is_no_number_is_no_checkpoint_to_go_on_from(value):
 
 
 @pytest.mark.parametrize("kind", ["dcgan", "lsgan", "hinge"])
-def test_a_discriminator_that_has_won_is_told_once_an_episode(kind):
+def test_a_discriminator_that_has_won_is_reported_once_an_episode(kind):
     patience = PATIENCE // 100
     low, high = [NEAR_ZERO / 2] * (patience + 3), [0.5]
     values = [*high, *low, *high, *low]
@@ -76,7 +76,7 @@ def test_the_warning_says_what_and_what_to_do():
     assert "optimizer.lr_d" in sentence
 
 
-def test_a_discriminator_that_won_by_the_hinge_is_said_to_stand_still():
+def test_the_warning_under_the_hinge_loss_says_that_the_discriminator_stopped_learning():
     monitor = TrainingMonitor(config("loss.kind=hinge", "loss.d_scale=7"))
     monitor.losses(0, {"d_loss": 0.019})
     (sentence,) = monitor.losses(PATIENCE, {"d_loss": 0.019})
@@ -86,7 +86,7 @@ def test_a_discriminator_that_won_by_the_hinge_is_said_to_stand_still():
 
 @pytest.mark.parametrize("smoothing", [0.0, 0.1])
 @pytest.mark.parametrize("fakes", [True, False])
-def test_probabilities_are_judged_as_logits_are(smoothing, fakes):
+def test_the_limit_is_the_same_for_probabilities_and_logits(smoothing, fakes):
     dcgan, bce = (LossConfig(kind=k, label_smoothing=smoothing, smooth_fakes=fakes) for k in ("dcgan", "bce"))
     assert near_zero(bce) == near_zero(dcgan)
 
@@ -129,12 +129,12 @@ def digits():
     return load_digits().images[:64].repeat(8, 1).repeat(8, 2)[..., None] / 8 - 1
 
 
-def test_samples_all_alike_are_told_once_an_episode():
+def test_samples_all_alike_are_reported_once_an_episode():
     noise = np.random.default_rng(0).normal(size=(64, 64, 64, 1)) * 0.01
     alike, varied = np.clip(digits()[:1] + noise, -1, 1).astype(np.float32), digits()
     monitor = TrainingMonitor(config())
-    seen = [alike, alike, alike, alike, varied, alike, alike, alike, alike]
-    steps = [i * 300 for i, images in enumerate(seen) if monitor.samples(i * 300, images)]
+    shown = [alike, alike, alike, alike, varied, alike, alike, alike, alike]
+    steps = [i * 300 for i, images in enumerate(shown) if monitor.samples(i * 300, images)]
     assert steps == [600, 2100]
     (sentence,) = TrainingMonitor(config()).samples(0, alike) or [*_after(alike)]
     assert "the generator has collapsed: for 500 steps 64 samples of different latents are nearly the same" in sentence
@@ -167,8 +167,8 @@ def test_samples_that_differ_by_their_classes_alone_are_a_collapse():
     varied = np.where(np.arange(12)[:, None, None, None] % 2, alike, -alike)
     monitor, other = TrainingMonitor(config()), TrainingMonitor(config())
     for step in (0, PATIENCE):
-        told_of = monitor.samples(step, alike, labels), other.samples(step, varied, labels)
-    assert len(told_of[0]) == 1 and "the generator has collapsed" in told_of[0][0] and told_of[1] == []
+        warnings = monitor.samples(step, alike, labels), other.samples(step, varied, labels)
+    assert len(warnings[0]) == 1 and "the generator has collapsed" in warnings[0][0] and warnings[1] == []
     assert (
         TrainingMonitor(config()).samples(0, alike[::4], labels[::4]) == []
-    )  # one of a kind cannot be told from another
+    )  # one of a kind cannot be compared with another
