@@ -31,7 +31,9 @@ class Outcome:
 
 
 class Stopped(Exception):
-    """What is judged stopped with an error, which the text names: the rung that needed it fails."""
+    """What is judged stopped with an error, which the text names: the rung that needed it fails, at ``layer``."""
+
+    layer = "port"
 
 
 @dataclass
@@ -67,7 +69,7 @@ def climb(rungs: Rungs, name: str, context: Any) -> tuple[RungResult, Outcome]:
     try:
         outcome: Outcome = getattr(import_module(module), function)(context)
     except Stopped as stopped:
-        outcome = Outcome([Check(name, "trainer", "run", "fail", message=str(stopped))])
+        outcome = Outcome([Check(name, stopped.layer, "run", "fail", message=str(stopped))])
     judgement, message = worst_judgement(outcome.checks), _message(rung, outcome)
     return RungResult(name, judgement, message, outcome.checks, time.perf_counter() - start), outcome
 

@@ -17,6 +17,13 @@ from parity.verdict import UnusableInput, first_line
 from shared_impl.config.schema import Config
 from shared_impl.data.moments import Moments
 
+
+class TrainerStopped(Stopped):
+    """The port's trainer raised an error; the text says which."""
+
+    layer = "trainer"
+
+
 WIDTHS = ("nz", "dim", "ngf", "ndf")
 RESUMED = 5  # steps that a run takes after it has been stopped and resumed
 
@@ -116,13 +123,13 @@ class TrainingContext:
 
     @property
     def got(self) -> Trajectory:
-        """The port's run; :class:`Stopped` if it fails."""
+        """The port's run; :class:`TrainerStopped` if it fails."""
         if self._got is None:
             try:
                 trainer = self.trainer(self.port)
                 self._got = lockstep.run(self.port, trainer, self.config, range(self.steps), keep=self.stop)
             except Exception as error:
-                self._got = Stopped(f"the port does not train to its end: {first_line(error)}")
+                self._got = TrainerStopped(f"the port does not train to its end: {first_line(error)}")
                 raise self._got from error
         if isinstance(self._got, Stopped):
             raise self._got
