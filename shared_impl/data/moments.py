@@ -41,11 +41,11 @@ class MomentsError(DataError):
 class Shards(NamedTuple):
     """Which shards of a data set have been counted, and how many there are."""
 
-    seen: frozenset[int] = frozenset({0})
+    counted: frozenset[int] = frozenset({0})
     total: int = 1
 
     def __str__(self) -> str:
-        return f"{', '.join(map(str, sorted(self.seen)))} of {self.total}"
+        return f"{', '.join(map(str, sorted(self.counted)))} of {self.total}"
 
 
 @dataclass(frozen=True, eq=False)
@@ -102,12 +102,12 @@ class Accumulator:
     def merge(self, other: Moments) -> None:
         """Add the moments of other shards; MomentsError if they overlap or were measured with other settings."""
         _validate_settings("moments to merge", other.settings, self._settings)
-        if other.shards.total != self._shards.total or other.shards.seen & self._shards.seen:
+        if other.shards.total != self._shards.total or other.shards.counted & self._shards.counted:
             raise MomentsError(
                 f"moments to merge: shards {other.shards}, joining {self._shards}; "
                 "expected as many in all, and none of them twice"
             )
-        self._shards = Shards(self._shards.seen | other.shards.seen, self._shards.total)
+        self._shards = Shards(self._shards.counted | other.shards.counted, self._shards.total)
         self._join(other.mean, other.variance, other.count)
 
     def result(self) -> Moments:
@@ -129,7 +129,7 @@ class Accumulator:
 
 def save(moments: Moments, path: Path) -> None:
     """Write an .npz file, whole or not at all; MomentsError if the disk refuses."""
-    shards = sorted(moments.shards.seen), moments.shards.total
+    shards = sorted(moments.shards.counted), moments.shards.total
     about = {"format": FORMAT, "count": moments.count, "settings": dict(moments.settings), "shards": shards}
     try:
         with replacing(path) as draft, draft.open("wb") as file:
@@ -148,8 +148,10 @@ def load(path: Path, expected: Mapping[str, Any], partial: bool = False) -> Mome
         with np.load(path, allow_pickle=False) as archive:
             mean, variance = (np.asarray(archive[name], np.float64) for name in ("mean", "variance"))
             about = json.loads(str(archive["about"]))
-        seen, total = about["shards"]
-        moments = Moments(mean, variance, int(about["count"]), dict(about["settings"]), Shards(frozenset(seen), total))
+        counted, total = about["shards"]
+        moments = Moments(
+            mean, variance, int(about["count"]), dict(about["settings"]), Shards(frozenset(counted), total)
+        )
         if about["format"] != FORMAT:
             raise ValueError(f"format is {about['format']!r}, expected {FORMAT!r}")
         if (
@@ -159,7 +161,7 @@ def load(path: Path, expected: Mapping[str, Any], partial: bool = False) -> Mome
             or not _valid_variances(variance)
         ):
             raise ValueError("expected a mean and a variance per bin, finite, no variance negative")
-        if moments.count < 1 or not moments.shards.seen or not moments.shards.seen <= set(range(total)):
+        if moments.count < 1 or not moments.shards.counted or not moments.shards.counted <= set(range(total)):
             raise ValueError(f"{moments.count} frames of shards {moments.shards}")
     except FileNotFoundError as error:
         raise MomentsError(f"{path}: no such file; the moments command writes it") from error
@@ -167,7 +169,7 @@ def load(path: Path, expected: Mapping[str, Any], partial: bool = False) -> Mome
         reason = " ".join(str(error).split()) or type(error).__name__
         raise MomentsError(f"{path}: cannot be read as moments: {reason}; run the moments command again") from error
     _validate_settings(str(path), moments.settings, expected)
-    if len(moments.shards.seen) < moments.shards.total and not partial:
+    if len(moments.shards.counted) < moments.shards.total and not partial:
         raise MomentsError(f"{path}: holds shards {moments.shards} alone; merge it with the others first")
     return moments
 

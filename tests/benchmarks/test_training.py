@@ -120,6 +120,8 @@ def test_scaling_is_shown_as_efficiency():
     assert "| 32 | 32 | 400 | 250 | 80 (80 … 80) % | 0 % |" in strong
 
 
+@pytest.mark.slow
+@pytest.mark.processes
 @pytest.mark.parametrize("framework", contestants.FRAMEWORKS)
 def test_a_group_of_two_takes_steps_together_and_apart(framework, monkeypatch):
     job = scaling.Job(framework, "dcgan")
