@@ -227,7 +227,7 @@ def to_torch(values: Array) -> Any:
     """NHWC values as an NCHW tensor; other ranks as they are."""
     import torch
 
-    return torch.from_numpy(np.ascontiguousarray(np.moveaxis(values, -1, 1) if values.ndim == 4 else values))
+    return torch.from_numpy(np.array(np.moveaxis(values, -1, 1) if values.ndim == 4 else values, order="C"))
 
 
 def to_numpy(tensor: Any) -> Array:

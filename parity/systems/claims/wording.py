@@ -56,6 +56,6 @@ def parsed(condition: str) -> CodeType:
         raise ValueError(f"{condition!r} is no expression: {error.msg}") from None
 
 
-def evaluate(condition: str, figures: Mapping[str, Any]) -> Any:
-    """The value of an expression over figures and :data:`NAMES`; nothing else can be reached from it."""
-    return eval(parsed(condition), {**NAMES, **figures, "__builtins__": {}})
+def evaluate(condition: str, figures: Mapping[str, Any], builtins: Mapping[str, Any] | None = None) -> Any:
+    """The value of an expression over figures and :data:`NAMES`; nothing else is reached from it but ``builtins``."""
+    return eval(parsed(condition), {**NAMES, **figures, "__builtins__": builtins or {}})

@@ -1,24 +1,28 @@
-"""The check-list's claims, seed 000: all of them, each by its measurement, and each able to come out otherwise."""
+"""Claims of the SpecGAN check-list, each able to come out otherwise; how documents are read; the report's exhibits."""
 
 from __future__ import annotations
 
 import numpy as np
 import pytest
+import yaml
 
 from parity.report import render
 from parity.report.strings import STRINGS
-from parity.systems.claims import measure
-from parity.systems.claims.exhibits import gallery, padding_copies
-from parity.systems.claims.seed_000 import CLAIMS, DOCUMENT
-from parity.systems.claims.seed_000_texts import SECTIONS, TEXTS
-from parity.systems.claims.twins import AGREE, Twins
+from parity.systems.chains import AGREE, Twins
+from parity.systems.claims import DOCUMENTS, measure
+from parity.systems.claims.document import Claim, ClaimError, read
+from parity.systems.claims.wording import worded
+from parity.systems.exhibits import gallery, padding_copies
 
+DOCUMENT = DOCUMENTS[0]
+CLAIMS = {claim.id: claim for claim in DOCUMENT.claims}
 FALSE = {"padding", "complete", "init", "no-features", "syntax", "usage.latent", "score", "score.g", "score.d"}
 CONDITIONAL = {
     *(f"{letter}.layer{index}" for letter in "gd" for index in range(5)),
     *("g.order", "d.flatten", "quality.view", "norm.modes", "nc", "dcgan.channels", "dcgan.layers"),
 }
 UNMEASURED = {"features.better", "quality.tests", "files"}
+BOTH = ("specgan generator", "specgan discriminator")
 
 
 @pytest.fixture(scope="module")
@@ -32,15 +36,14 @@ def results(twins: Twins) -> dict[str, dict]:
     return {result["id"].removeprefix("000."): result for result in document["claims"]}
 
 
-def test_every_claim_has_words_and_a_measurement():
-    assert list(CLAIMS) == list(TEXTS)
-    for sections, english, chinese in TEXTS.values():
-        assert set(sections.split()) <= set(SECTIONS)
-        assert english.endswith(".") and chinese.endswith("。")
+def verdict(name: str, twins: Twins) -> str:
+    claim = CLAIMS[name]
+    return claim.verdict(claim.figures(twins, {}))
 
 
 def test_every_section_of_the_check_list_has_claims():
-    assert {section for sections, _, _ in TEXTS.values() for section in sections.split()} == set(SECTIONS)
+    assert {section for claim in DOCUMENT.claims for section in claim.sections} == set(DOCUMENT.sections)
+    assert all(claim.en.endswith(".") and claim.zh.endswith("。") for claim in DOCUMENT.claims)
 
 
 def test_verdicts(results):
@@ -50,10 +53,10 @@ def test_verdicts(results):
     assert named("false") == FALSE
     assert named("conditional") == CONDITIONAL
     assert named("not measurable") == UNMEASURED
-    assert named("true") == set(TEXTS) - FALSE - CONDITIONAL - UNMEASURED
+    assert named("true") == set(CLAIMS) - FALSE - CONDITIONAL - UNMEASURED
 
 
-def test_measurements_are_told_in_both_languages(results):
+def test_measurements_are_worded_in_both_languages(results):
     for name, result in results.items():
         assert result["measured"]["en"] and result["measured"]["zh"], name
         assert result["verdict"] in STRINGS
@@ -68,26 +71,34 @@ def test_claims_stand_in_the_report(results):
 
 
 def test_the_padding_would_hold_if_its_values_did(twins, results, monkeypatch):
-    for twin in twins.both:
-        monkeypatch.setitem(vars(twin), "direct", twin.exact)
+    for network in BOTH:
+        monkeypatch.setitem(twins[network].ports, "direct", twins[network].exact)
     names = ("padding", "syntax", "score.g", "score.d", "g.layer2", "d.layer0")
-    assert {CLAIMS[name](twins).verdict for name in names} == {"true"}
+    assert {name: verdict(name, twins) for name in names} == dict.fromkeys(names, "true")
+
+
+def test_the_score_follows_from_the_claims_that_it_sums_up():
+    score = CLAIMS["score"]
+    names = score.follows_from
+    for wrong in (None, *names):
+        verdicts = {name: "false" if name == wrong else "true" for name in names}
+        assert score.verdict(score.figures(Twins(), verdicts)) == ("true" if wrong is None else "false")
 
 
 def test_a_wrong_shape_makes_a_layer_false(twins, results, monkeypatch):
-    monkeypatch.setitem(twins.generator.port_shapes, "upconv_1", (2, 256, 17, 17))
-    assert CLAIMS["g.layer1"](twins).verdict == CLAIMS["flow.g"](twins).verdict == "false"
-    assert CLAIMS["score.shapes"](twins).verdict == "false"
+    monkeypatch.setitem(twins["specgan generator"].port_shapes, "upconv_1", (2, 256, 17, 17))
+    names = ("g.layer1", "flow.g", "score.shapes")
+    assert {name: verdict(name, twins) for name in names} == dict.fromkeys(names, "false")
 
 
 def test_the_channel_order_follows_the_measurement(twins, results, monkeypatch):
-    g = twins.generator
-    unordered = g.port(ordered=False)
-    monkeypatch.setattr(g, "port", lambda **options: g.exact)
-    assert CLAIMS["g.order"](twins).verdict == "true"
-    monkeypatch.setattr(g, "port", lambda **options: unordered)
-    monkeypatch.setitem(vars(g), "exact", unordered)
-    assert CLAIMS["g.order"](twins).verdict == "false"
+    g = twins["specgan generator"]
+    unordered = g.copied("unordered")
+    monkeypatch.setitem(g.ports, "unordered", g.exact)
+    assert verdict("g.order", twins) == "true"
+    monkeypatch.setitem(g.ports, "unordered", unordered)
+    monkeypatch.setitem(g.ports, "exact", unordered)
+    assert verdict("g.order", twins) == "false"
 
 
 @pytest.mark.parametrize(
@@ -102,20 +113,19 @@ def test_the_channel_order_follows_the_measurement(twins, results, monkeypatch):
     ],
 )
 def test_a_changed_setting_is_noticed(twins, results, monkeypatch, name, network, layer, attribute, value):
-    assert CLAIMS[name](twins).verdict == "true"
-    monkeypatch.setattr(twins.get(network).exact.get_submodule(layer), attribute, value)
-    assert CLAIMS[name](twins).verdict == "false"
+    assert verdict(name, twins) == "true"
+    monkeypatch.setattr(twins[f"specgan {network}"].exact.get_submodule(layer), attribute, value)
+    assert verdict(name, twins) == "false"
 
 
 def test_a_squashed_output_is_noticed(twins, results, monkeypatch):
     from torch import nn
 
-    d, g = twins.discriminator, twins.generator
-    monkeypatch.setitem(vars(d), "exact", nn.Sequential(d.exact, nn.Sigmoid()))
-    monkeypatch.setitem(vars(g), "exact", nn.Sequential(g.exact, nn.Linear(128, 128).double(), nn.ReLU()))
-    assert CLAIMS["d.output"](twins).verdict == "false"
-    names = ("g.activations", "g.layers", "nothing-added", "score.parameters", "quality.module")
-    assert {name: CLAIMS[name](twins).verdict for name in names} == dict.fromkeys(names, "false")
+    g, d = (twins[name] for name in BOTH)
+    monkeypatch.setitem(d.ports, "exact", nn.Sequential(d.exact, nn.Sigmoid()))
+    monkeypatch.setitem(g.ports, "exact", nn.Sequential(g.exact, nn.Linear(128, 128).double(), nn.ReLU()))
+    names = ("d.output", "g.activations", "g.layers", "nothing-added", "score.parameters", "quality.module")
+    assert {name: verdict(name, twins) for name in names} == dict.fromkeys(names, "false")
 
 
 def test_exhibits_show_the_direct_copy_wrong_and_the_mirrored_one_right(twins):
@@ -125,12 +135,67 @@ def test_exhibits_show_the_direct_copy_wrong_and_the_mirrored_one_right(twins):
 
 
 def test_exhibits_hold_one_image_per_system_and_the_wrong_one(twins):
-    apart = [np.abs(item["reference"] - item["port"]).max() for item in gallery(twins)]
+    images = gallery(twins)
+    apart = [np.abs(item["reference"] - item["port"]).max() for item in images]
     assert max(apart[:2]) < AGREE and apart[2] > 0.1
-    page = render({"gallery": gallery(twins), "padding_study": {"measured": padding_copies(twins)}})["index.html"]
+    page = render({"gallery": images, "padding_study": {"measured": padding_copies(twins)}})["index.html"]
     assert page.count("data:image/png") == 9
 
 
 def test_figures_repeat(twins, results):
     for name in ("init", "quality.apply", "usage.latent"):
-        assert CLAIMS[name](twins).en == results[name]["measured"]["en"]
+        claim = CLAIMS[name]
+        assert claim.words(claim.figures(twins, {}), "en") == results[name]["measured"]["en"]
+
+
+DEPTH = {"id": "one", "sections": ["s"], "en": "One.", "zh": "一。", "measure": "receptive_fields", "networks": [],
+         "layers": 1, "measured": {"en": "{fields}", "zh": "二"}}  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("changes", "reason"),
+    [
+        ({"measure": "no_such"}, "unknown measure 'no_such': use one of "),
+        ({"depth": 3}, "receptive_fields: got an unexpected keyword argument 'depth'"),
+        ({"measured": None}, "receptive_fields leaves false_unless and measured to the row that uses it"),
+        ({"false_unless": "fields[0] >"}, "'fields[0] >' is no expression"),
+        ({"zh": None}, "zh Input should be a valid string"),
+        ({"sections": ["s", "t"]}, "unknown t"),
+        ({"not_measurable": {"en": "why", "zh": "因"}}, "expected one of measure, follows_from and not_measurable"),
+        ({"measure": None}, "expected one of measure, follows_from and not_measurable"),
+    ],
+)
+def test_a_bad_row_is_reported_with_file_claim_and_reason(tmp_path, changes, reason):
+    path = tmp_path / "some_document.yaml"
+    content = {"number": "9", "title": {}, "sections": {"s": {"en": "S", "zh": "节"}}, "claims": [{**DEPTH, **changes}]}
+    path.write_text(yaml.safe_dump(content), "utf-8")
+    with pytest.raises(ClaimError) as caught:
+        read(path)
+    assert str(caught.value).startswith("some_document.yaml: claim one: ") and reason in str(caught.value)
+
+
+def test_two_claims_of_one_name_are_rejected(tmp_path):
+    path = tmp_path / "some_document.yaml"
+    content = {"number": "9", "title": {}, "sections": {"s": {"en": "S", "zh": "节"}}, "claims": [DEPTH, DEPTH]}
+    path.write_text(yaml.safe_dump(content), "utf-8")
+    with pytest.raises(ClaimError, match="some_document.yaml: claim one: a second claim of this name"):
+        read(path)
+
+
+def test_a_verdict_follows_from_two_conditions():
+    row = {**DEPTH, "false_unless": "fields", "conditional_unless": "max(fields) < 5"}
+    claim = Claim.model_validate(row)
+    assert [claim.verdict({"fields": fields}) for fields in ([], [9], [3])] == ["false", "conditional", "true"]
+
+
+def test_conditions_reach_nothing_but_figures_and_a_few_functions():
+    claim = Claim.model_validate({**DEPTH, "false_unless": "__import__('os')"})
+    with pytest.raises(NameError):
+        claim.verdict({"fields": []})
+
+
+def test_figures_know_how_they_are_written():
+    figures = {"error": 1.3e-12, "shape": (2, 4, 4), "many": [1, 2], "kinds": {"Conv2d": 5}, "yes": True, "share": 0.25}
+    text = "{error} {shape} {many} {many:→} {kinds} {yes} {share:.0%}"
+    assert worded(text, "en", figures) == "1.3e-12 [N, 4, 4] 1, 2 1 → 2 5 Conv2d True 25%"
+    assert worded(text, "zh", figures) == "1.3e-12 [N, 4, 4] 1、2 1 → 2 5 Conv2d 是 25%"

@@ -6,7 +6,7 @@ from functools import cache
 from typing import Any
 
 from parity.systems.chains import Twins
-from parity.systems.claims.measures.formulas import listed_attention
+from parity.systems.claims.measures.attention import listed_attention
 from parity.systems.claims.measures.registry import Figures, measure
 from parity.systems.claims.measures.settings import configuration
 
@@ -102,39 +102,6 @@ def embeddings(twins: Twins, preset: str) -> Figures:
         found["keras"].append(sum(type(layer).__name__ == "Embedding" for layer in keras._flatten_layers()))
         found["torch"].append(len(inside(network(kind, preset), "Embedding")))
     return found
-
-
-@measure("inputs == expected")
-def first_inputs(twins: Twins, kind: str, preset: str, module: str, expected: int) -> Figures:
-    """Inputs of the first convolution; what of them is beyond the latents; parameters of D's way for the label."""
-    built = network(kind, preset)
-    inputs = inside(built, module)[0].in_channels
-    planes = [part for name, part in built.named_modules() if name == "scale_0.label_planes"]
-    return {"inputs": inputs, "embedding": inputs - 8, "label": sum(map(parameters, planes))}
-
-
-@measure("numbers == expected")
-def label_parameters(twins: Twins, preset: str, remedy: str, expected: int) -> Figures:
-    """Numbers of a class in D's embedding, its parameters and share of D's, and those with a ``remedy``'s planes."""
-    discriminator = full("discriminator", preset)
-    (embedding,) = inside(discriminator, "Embedding")
-    own, every = embedding.weight.numel(), parameters(discriminator)
-    after = parameters(full("discriminator", remedy).get_submodule("scale_0.label_planes"))
-    return {"classes": embedding.weight.shape[0], "numbers": embedding.weight.shape[1], "own": own, "every": every,
-            "share": own / every, "after": after, "times": after / own}  # fmt: skip
-
-
-@measure("list(shapes[-1])[1:] == expected")
-def discriminator_outputs(twins: Twins, preset: str, expected: list[int]) -> Figures:
-    """Shapes of everything that a discriminator returns of two images, and how many discriminators it consists of."""
-    import torch
-
-    built, size = network("discriminator", preset).eval(), configuration(preset).model.side
-    with torch.no_grad():
-        made = built(twins.batch(2, 3, size, size).float(), torch.tensor([0, 1]))
-    shapes = [tuple(one.shape) for one in (made if isinstance(made, tuple) else [made])]
-    scales = [name for name, _ in built.named_children() if name.startswith("scale_")]
-    return {"shapes": shapes, "scores": list(shapes[0]), "scales": len(scales)}
 
 
 @measure(

@@ -7,7 +7,6 @@ from typing import Any
 import numpy as np
 
 from parity.systems.chains import Twins, keras_float64, relative_error, to_numpy
-from parity.systems.claims.measures.conditional import SPECTRAL, inside, network
 from parity.systems.claims.measures.registry import Figures, measure
 
 CHANNELS = 8
@@ -45,17 +44,6 @@ def halved_images(twins: Twins) -> Figures:
         corners = [float(np.asarray(side)[0, 0, 0, 0]) for side in (to_numpy(pool(ones)), same(to_numpy(ones)))]
         own = relative_error(conditional_dcgan._half(1, keras.ops.convert_to_tensor(noise)), expected)
         return {"corners": corners, "same": relative_error(same(noise), expected), "own": own}
-
-
-@measure("number == 6 and max(abs(value - 1) for value in used) < 0.2")
-def singular_values(twins: Twins, preset: str) -> Figures:
-    """Smallest and largest of the discriminator's kernels' largest singular values, ``stored`` and ``used``."""
-    from torch.linalg import matrix_norm
-
-    layers = inside(network("discriminator", preset).eval(), SPECTRAL)
-    stored = [float(matrix_norm(layer.parametrizations.weight.original.flatten(1), 2)) for layer in layers]
-    used = [float(matrix_norm(layer.weight.flatten(1), 2)) for layer in layers]
-    return {"number": len(layers), "stored": [min(stored), max(stored)], "used": [min(used), max(used)]}
 
 
 @measure("own <= 1e-6")

@@ -85,6 +85,7 @@ def shapes(twins: Twins, networks: list[str], layers: str = "(?!input$).*", expe
     return {
         **found,
         "number": [len(names) for names in found["names"]],
+        "normed": [len(names) - len(lacking) for names, lacking in zip(found["names"], found["unnormed"], strict=True)],
         "unequal": sum(_channels_last(port) != own for own, port in zip(found["keras"], found["torch"], strict=True)),
         "sizes": sizes,
         "expected": sizes if expected is None else expected,
@@ -141,14 +142,6 @@ def output_sizes(twins: Twins, op: Any, kernel: int, stride: int, padding: Any, 
     return {"sizes": sizes, "pairs": [f"{size} → {out}" for size, out in sizes.items()]}
 
 
-@measure("left == 0")
-def moved_tensors(twins: Twins, network: str) -> Figures:
-    """Parameters and buffers after ``.to(device)``, and how many are ``left`` behind."""
-    port = twins[network].port().to("meta")
-    tensors = [*port.parameters(), *port.buffers()]
-    return {"number": len(tensors), "left": sum(tensor.device.type != "meta" for tensor in tensors)}
-
-
 @measure("documented == classes and lines > 0 and shapes > 0")
 def documentation(twins: Twins, network: str) -> Figures:
     """Classes with docstrings, references to lines and shapes in the source of a port."""
@@ -167,13 +160,3 @@ def latent_forms(twins: Twins, network: str) -> Figures:
     twin = twins[network]
     flat, tall = run(twin.exact, twin.inputs), run(twin.exact, twin.inputs[:, None, None])
     return {"keras": twin.reference.input_shape, "error": float(np.abs(tall - flat).max())}
-
-
-@measure("images == [number, 1, 128, 128] and scores == [number]")
-def example_shapes(twins: Twins, generator: str, discriminator: str, number: int) -> Figures:
-    """Shapes of so many images and of their scores in the port."""
-    import torch
-
-    with torch.no_grad():
-        images = twins[generator].exact(twins.batch(number, 100))
-        return {"images": list(images.shape), "scores": list(twins[discriminator].exact(images).shape)}

@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from parity.systems.chains import CLASSES, Twins, relative_error, to_torch
+from parity.systems.chains import CLASSES, Twins, relative_error
 from parity.systems.claims.measures.conditional import network
 from parity.systems.claims.measures.registry import Figures, measure
 from parity.systems.claims.measures.settings import configuration
@@ -85,35 +85,6 @@ def adam_updates(twins: Twins, preset: str, expected: list[Any]) -> Figures:
         beside.step()
     error = float((own - stock).abs().max().detach())
     return {"kind": cfg.kind, "beta1": cfg.beta1, "beta2": cfg.beta2, "error": error}
-
-
-@measure("joint > AGREE >= fixed")
-def joint_passes(twins: Twins, chain: str) -> Figures:
-    """A discriminator's scores of real and fake images in one pass against two: in training, with ``fixed`` norms."""
-    import torch
-
-    d = twins[chain].port().train()
-    real, fake = 0.5 + twins.batch(8, 1, 64, 64), 0.3 * twins.batch(8, 1, 64, 64, place=1)
-    with torch.no_grad():
-        apart = torch.cat([d(real), d(fake)])
-        joint = relative_error(d(torch.cat([real, fake])), apart)
-        d.eval()
-        return {"joint": joint, "fixed": relative_error(d(torch.cat([real, fake])), torch.cat([d(real), d(fake)]))}
-
-
-@measure("detached == 0 < attached")
-def detached_fakes(twins: Twins, generator: str, discriminator: str) -> Figures:
-    """Parameters of G that D's loss reaches through ``fake.detach()`` and through ``fake``."""
-    g = twins[generator]
-    made, d = g.port(), twins[discriminator].port()
-    fake = made(to_torch(g.inputs))
-
-    def reached(images: Any) -> int:
-        made.zero_grad()
-        d(images).sum().backward(retain_graph=True)
-        return sum(p.grad is not None and bool(p.grad.abs().sum() > 0) for p in made.parameters())
-
-    return {"detached": reached(fake.detach()), "attached": reached(fake)}
 
 
 def _trainer(preset: str) -> Any:

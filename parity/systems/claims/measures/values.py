@@ -57,33 +57,6 @@ def values(twins: Twins, networks: list[str]) -> Figures:
     }
 
 
-@measure("low > 0 and high < 1 and apart <= AGREE and error <= AGREE")
-def probabilities(twins: Twins, network: str) -> Figures:
-    """A discriminator's values, how far they are from the sigmoid of its logits, and the port's relative error."""
-    twin = twins[network]
-    own, apart = twin.result.tolist(), np.abs(twin.result - 1 / (1 + np.exp(-twin.outputs["squeeze"]))).max()
-    return {"values": own, "low": min(own), "high": max(own), "apart": float(apart), "error": twin.error()}
-
-
-@measure("zeros > 0 and slope > 0")
-def hidden_zeros(twins: Twins, network: str, layers: list[str]) -> Figures:
-    """Share of the values in front of the activations that are not positive, and LeakyReLU's slope."""
-    twin = twins[network]
-    zeros = float(np.mean([np.mean(twin.outputs[name] <= 0) for name in layers]))
-    return {"zeros": zeros, "slope": float(twin.layers("LeakyReLU")[0].negative_slope)}
-
-
-@measure("slopes == [0.2] and norms == biases == 0 and low >= -1 and high <= 1")
-def hidden_layers(twins: Twins, networks: list[str]) -> Figures:
-    """Slopes of LeakyReLU, numbers of batch norms and of biases; the range of the first network's values."""
-    chains = [twins[name] for name in networks]
-    slopes = {round(float(layer.negative_slope), 9) for chain in chains for layer in chain.layers("LeakyReLU")}
-    biases = sum(layer.use_bias for chain in chains for layer in chain.layers("Conv2D", "Conv2DTranspose"))
-    norms, made = sum(len(chain.layers("BatchNorm")) for chain in chains), chains[0].result
-    return {"slopes": sorted(slopes), "norms": norms, "biases": biases, "low": float(made.min()),
-            "high": float(made.max())}  # fmt: skip
-
-
 def stock_layers(listed: str) -> list[Any]:
     """Modules of torch.nn from calls as a document writes them: ``Conv2d(3, 64, 3, padding=1), LeakyReLU(0.2)``."""
     from torch import nn
