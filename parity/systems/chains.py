@@ -219,8 +219,8 @@ def run(module: Any, values: Array) -> Array:
 
 def relative_error(got: Any, expected: Any) -> float:
     """Relative error of arrays or tensors; infinite where the shapes differ."""
-    sides = [np.asarray(side.detach() if hasattr(side, "detach") else side) for side in (got, expected)]
-    return difference(*sides).relative if sides[0].shape == sides[1].shape else float("inf")
+    left, right = (np.asarray(side.detach() if hasattr(side, "detach") else side) for side in (got, expected))
+    return difference(left, right).relative if left.shape == right.shape else float("inf")
 
 
 def to_torch(values: Array) -> Any:

@@ -37,10 +37,10 @@ def gradient(function: Any, at: Any) -> Any:
 def formulas(twins: Twins, figures: dict[str, str]) -> Figures:
     """Expressions by name, one after the other; each may use those before it. Tensors without axes become numbers.
 
-    They may name whatever ``torch.nn`` and ``torch.nn.functional`` hold, ``torch`` itself, ``batch(*shape, place=0)``
-    (random values), ``gradient(function, at)``, ``apart(a, b)`` (largest absolute difference), ``difference(a, b)``
-    (relative), ``implemented(preset, loss, *scores)``, ``config(preset)``, ``chain(name)``, ``keras``, ``np``,
-    torch_impl's ``losses`` and ``features``, and the functions of ``conditional`` beside this file.
+    They may name whatever ``torch.nn`` and ``torch.nn.functional`` hold, ``torch``, ``keras``, ``np``, ``seed``,
+    ``batch(*shape, place=0)`` (random values), ``gradient(function, at)``, ``apart(a, b)`` (largest absolute
+    difference), ``difference(a, b)`` (relative), ``implemented(preset, loss, *scores)``, ``config(preset)``,
+    ``chain(name)``, torch_impl's ``losses`` and ``features``, and the functions of ``conditional`` beside this file.
     """
     import keras
     import torch
@@ -54,8 +54,9 @@ def formulas(twins: Twins, figures: dict[str, str]) -> Figures:
 
     names: dict[str, Any] = {**vars(nn.functional), **vars(nn), "torch": torch, "keras": keras, "np": np}
     names |= {"losses": losses, "features": features, "conditional": conditional, "apart": apart}
-    names |= {"batch": twins.batch, "gradient": gradient, "difference": relative_error, "implemented": implemented}
-    names |= {"config": configuration, "chain": twins.__getitem__, "ones_like": torch.ones_like, "tensor": torch.tensor}
+    names |= {"seed": twins.seed, "batch": twins.batch, "gradient": gradient, "difference": relative_error}
+    names |= {"implemented": implemented, "config": configuration, "chain": twins.__getitem__}
+    names |= {"ones_like": torch.ones_like, "tensor": torch.tensor}
     found: Figures = {}
     for name, expression in figures.items():
         value = evaluate(expression, {**names, **found}, vars(builtins))

@@ -77,7 +77,7 @@ def _torch_gradient(x: np.ndarray, kernel: np.ndarray) -> np.ndarray:
 
     from torch_impl.spectral import SpectralDense
 
-    layer = SpectralDense(6, CHANNELS).double()
+    layer: Any = SpectralDense(6, CHANNELS).double()
     original = layer.parametrizations.weight.original
     original.data = torch.from_numpy(kernel.T.copy())
     layer.bias.data.zero_()

@@ -24,15 +24,15 @@ def configuration(name: str) -> Config:
     return load(own, overrides)
 
 
-@measure("found == expected", "preset {preset}: {told}", "预设 {preset}：{told}")
+@measure("found == expected", "preset {preset}: {fields}", "预设 {preset}：{fields}")
 def preset_values(twins: Twins, preset: str, expected: dict[str, Any]) -> Figures:
     """Fields of a preset: ``found`` {section.field: value}; an ``expected`` of None takes any value."""
     cfg = configuration(preset)
     found = {path: reduce(getattr, path.split("."), cfg) for path in expected}
     wanted = {path: found[path] if value is None else value for path, value in expected.items()}
-    told = [f"{path}={value}" for path, value in found.items()]
+    fields = [f"{path}={value}" for path, value in found.items()]
     values = {path.rpartition(".")[2]: value for path, value in found.items()}
-    return {**values, "found": found, "expected": wanted, "told": told, "schedules": list(REMAINING)}
+    return {**values, "found": found, "expected": wanted, "fields": fields, "schedules": list(REMAINING)}
 
 
 @measure("left == 0 and steps == expected")
