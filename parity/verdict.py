@@ -76,7 +76,7 @@ class LayerRow:
     axis: what a convolution pads (and reads), what a transposed one crops. ``float64`` is the chained relative error,
     ``isolated`` the same when the layer is fed the reference's input, ``rounding`` the float32 difference as a
     multiple of the rounding the frameworks show against their own float64. ``inherits``: the layer fails and is right
-    on the reference's input.
+    on the reference's input, with its features in the reference's order.
     """
 
     kind: str

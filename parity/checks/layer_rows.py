@@ -92,9 +92,11 @@ def _add_measured(row: LayerRow, models: AlignedModels, match: Match, measured: 
     layers = measured.of(match.key)
     row.float64, row.isolated = _worst(layers, "chained"), _worst(layers, "isolated")
     row.rounding = max((layer.rounding for layer in layers if layer.rounding is not None), default=None)
-    row.inherits = row.judgement == "fail" and _isolated_passes(layers)
     abstain = next((layer.abstain for layer in layers if layer.abstain), "")
-    row.note = abstain or _order(models, match.reference) or INHERITS * row.inherits
+    order = _order(models, match.reference)
+    # A layer whose features were reordered is not cleared: the fault may be the order in which it is read.
+    row.inherits = row.judgement == "fail" and _isolated_passes(layers) and not (abstain or order)
+    row.note = abstain or order or INHERITS * row.inherits
     if measured.running and match.reference.visible:
         evidence = gather_evidence(models, match, measured.running[0])
         row.referee = evidence.verdict_of_referee() if evidence is not None else ""
