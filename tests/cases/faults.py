@@ -1,4 +1,4 @@
-"""One deliberate fault in the port of a pair of the zoo: what is done, and what must be said about which layer."""
+"""Deliberate faults in the ports of the pairs: what is changed, and which finding must name which layer."""
 
 from __future__ import annotations
 
@@ -22,11 +22,11 @@ class Fault:
     pair: str
     kind: str
     layer: str
-    spoil: Callable[[nn.Module], nn.Module | None]
+    break_port: Callable[[nn.Module], nn.Module | None]
 
     def case(self) -> Case:
         case = PAIRS[self.pair]()
-        case.port = self.spoil(case.port) or case.port
+        case.port = self.break_port(case.port) or case.port
         return case
 
 
@@ -36,9 +36,9 @@ FAULTS: dict[str, Fault] = {}
 def fault(pair: str, kind: str, layer: str) -> Callable:
     """Register a fault under its function's name."""
 
-    def register(spoil: Callable[[nn.Module], nn.Module | None]) -> Callable:
-        FAULTS[spoil.__name__] = Fault(pair, kind, layer, spoil)
-        return spoil
+    def register(break_port: Callable[[nn.Module], nn.Module | None]) -> Callable:
+        FAULTS[break_port.__name__] = Fault(pair, kind, layer, break_port)
+        return break_port
 
     return register
 
