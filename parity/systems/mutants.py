@@ -1,4 +1,4 @@
-"""Ports broken on purpose, one fault each: what the ladder must catch, on which rung and at which layer.
+"""Ports broken on purpose, one fault each: the ladder must catch them on the given rung, at the given layer.
 
 ``parity selftest`` runs them all; a harness that lets one pass proves nothing about the ports it calls faithful.
 """
@@ -50,15 +50,15 @@ class Noisy(nn.Conv2d):
     """Off by one part in a million."""
 
     def forward(self, input: Tensor) -> Tensor:
-        """Convolve, a little wrong."""
+        """Convolve with an error of 1e-6."""
         return super().forward(input) * (1 + 1e-6)
 
 
 class Detached(nn.Conv2d):
-    """Right values, no gradient."""
+    """Correct values, no gradient."""
 
     def forward(self, input: Tensor) -> Tensor:
-        """Convolve and cut."""
+        """Convolve and detach."""
         return super().forward(input).detach()
 
 
@@ -81,7 +81,7 @@ class OnceDifferentiable(torch.autograd.Function):
 
     @staticmethod
     def backward(ctx: Any, *gradients: Tensor) -> Tensor:
-        """Its gradient, cut off from what it came from."""
+        """Its gradient, detached."""
         (x,) = ctx.saved_tensors
         return torch.where(x > 0, gradients[0], 0.2 * gradients[0]).detach()
 
@@ -95,7 +95,7 @@ class OnceLeaky(nn.LeakyReLU):
 
 
 class TwiceUpdated(nn.BatchNorm2d):
-    """Normalises right and moves its running statistics twice."""
+    """Normalises correctly and updates its running statistics twice."""
 
     def forward(self, input: Tensor) -> Tensor:
         """Normalise, in training twice."""
@@ -120,7 +120,7 @@ class UnbiasedNorm(nn.BatchNorm2d):
 
 
 def like(cls: type[nn.Module], **changes: Any) -> Callable[[Any], nn.Module]:
-    """A maker of layers with the settings of a given one, as another class or with some changes."""
+    """A function that copies a layer's settings to another class or with some changes."""
 
     def make(layer: Any) -> nn.Module:
         names = ["in_channels", "out_channels", "kernel_size", "stride", "padding"]
@@ -137,7 +137,7 @@ def plain(layer: Any) -> nn.Module:
 
 
 def iterated(times: int) -> Callable[[Any], nn.Module]:
-    """A maker of spectrally normalised convolutions that make so many power iterations a pass."""
+    """A function that gives a convolution spectral normalisation with so many power iterations a pass."""
     return lambda layer: spectral_norm(plain(layer), n_power_iterations=times)
 
 
@@ -152,7 +152,7 @@ class Scaled(SelfAttention):
 
 
 def norm(cls: type[nn.BatchNorm2d] = nn.BatchNorm2d, **changes: Any) -> Callable[[Any], nn.Module]:
-    """A maker of batch normalisations with some settings changed."""
+    """A function that copies a batch normalisation with some settings changed."""
     return lambda layer: cls(layer.num_features, **{"eps": layer.eps, "momentum": layer.momentum, **changes})
 
 

@@ -17,6 +17,11 @@ frameworks.import_both()
 
 import torch._dynamo  # noqa: E402, F401  (torch's optimisers import it as they are made, DistributedDataParallel too)
 
+import parity.systems.distribution.rung  # noqa: E402, F401
+import parity.systems.training.bfloat16  # noqa: E402, F401
+import parity.systems.training.checkpointing  # noqa: E402, F401
+import parity.systems.training.data  # noqa: E402, F401
+import parity.systems.training.rungs  # noqa: E402, F401
 import parity.systems.training.verification  # noqa: E402, F401
 import parity.verification  # noqa: E402, F401
 import tf_impl.distribution  # noqa: E402, F401

@@ -12,6 +12,8 @@ from parity.systems.training.training_pair import TrainingPair
 from parity.systems.worker_pool import in_running_order
 from parity.verdict import Verdict
 
+pytestmark = pytest.mark.slow
+
 # Known differences of pairs; the rung proves that it is this difference and no other.
 NORMALISING = ("dcgan", "upsample_dcgan", "conditional_dcgan")  # by batches; known without synchronised batch norm
 KNOWN = {(f"{system}.training", "distribution"): "known-difference" for system in NORMALISING}

@@ -22,6 +22,7 @@ from parity.systems.training.mutants import in_processes
 from parity.systems.training.registry import BFLOAT16_RUNGS, TRAINING_RUNGS
 from shared_impl.config.differences import plain
 
+pytestmark = pytest.mark.processes
 TWO = (ENGINES[0],)
 STEPS = "training.steps=4"
 

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import pytest
 
+from parity.checks.climbing import climb
 from parity.systems.selection import select
 from parity.systems.training.context import ReferenceRuns, TrainingContext
 from parity.systems.training.implementations import one_thread
 from parity.systems.training.noise import cancelled
+from parity.systems.training.registry import TRAINING_RUNGS
 from parity.systems.training.training_pair import STEPS
 
 LOCKSTEP = 1e-10  # of the largest in an array
@@ -17,10 +19,15 @@ LOCKSTEP = 1e-10  # of the largest in an array
                                     "conditional_dcgan_improved"])  # fmt: skip
 def test_tiny_presets_train_in_lockstep(system: str) -> None:
     (pair,) = select([f"{system}_tiny.training"])
+    config = pair.config()
+    if system == "conditional_dcgan_improved":  # everything is on
+        assert config.data.augments and config.model.attention_d and config.training.ema
     with one_thread():
-        context = TrainingContext(ReferenceRuns(pair.config()))
+        context = TrainingContext(ReferenceRuns(config))
         apart = {name: max(series.shares) for name, series in context.judged.items()}
     assert context.steps == STEPS == 20 and context.exact
+    judgements = {climb(TRAINING_RUNGS, rung, context)[0].judgement for rung in ("step", "training")}
+    assert "fail" not in judgements
     far = {name for name, share in apart.items() if share > LOCKSTEP}
     assert far <= (behind_biases(context) if system == "upsample_dcgan" else set())
     assert not [name for name, series in context.judged.items() if any(map(series.diverged, range(context.steps + 1)))]

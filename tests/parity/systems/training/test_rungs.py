@@ -38,7 +38,14 @@ def _one_engine_is_enough(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(device_runs, "_started", [])
 
 
-@pytest.mark.parametrize("mutant", MUTANTS, ids=lambda mutant: f"{mutant.rung}-{mutant.name}")
+def marks(mutant: TrainingMutant) -> list[pytest.MarkDecorator]:
+    return [pytest.mark.processes] if mutant.rung == "distribution" else []
+
+
+@pytest.mark.parametrize(
+    "mutant",
+    [pytest.param(mutant, id=f"{mutant.rung}-{mutant.name}", marks=marks(mutant)) for mutant in MUTANTS],
+)
 def test_a_broken_trainer_fails_that_rung_there(mutant: TrainingMutant) -> None:
     result = run_mutant(mutant)
     assert result.caught, f"{result.complaints}: {result.verdict.to_text()}"

@@ -152,15 +152,6 @@ def test_options_that_do_not_matter_to_data_leave_it_out() -> None:
             assert "data" in pair.rungs or (own.data, own.model.framing) == (default.data, default.model.framing)
 
 
-def test_the_improved_network_trains_in_lockstep_with_everything_on() -> None:
-    (pair,) = select(["conditional_dcgan_improved_tiny.training"])
-    config = pair.config()
-    assert config.data.augments and config.model.attention_d and config.training.ema and config.training.steps == 20
-    verdict = pair.verify(rungs=["step", "training"])
-    assert verdict.passed, verdict.headline
-    assert len(verdict.training.apart) == 20 and max(verdict.training.apart) < 1e-10
-
-
 def test_the_command_of_a_verdict_gives_it_again() -> None:
     for words in (
         ["dcgan.training", "training.steps=2", "loss.kind=lsgan"],
