@@ -137,13 +137,13 @@ def test_what_is_told_classes_or_names_them_goes_out_with_them(network, suffix, 
     model = load_config(held).model
     if suffix == ".onnx":
         session = onnxruntime.InferenceSession(done.path)
-        told = ["z", "label"] if network == "generator" else ["images"]
-        assert [one.name for one in session.get_inputs()] == told
-        assert [one.name for one in session.get_outputs()] == (["images"] if told[1:] else ["logits", "classes"])
+        names = ["z", "label"] if network == "generator" else ["images"]
+        assert [one.name for one in session.get_inputs()] == names
+        assert [one.name for one in session.get_outputs()] == (["images"] if names[1:] else ["logits", "classes"])
         images = np.zeros((5, model.nc, 32, 32), np.float32)
         given = {"z": np.zeros((5, model.nz), np.float32), "label": np.arange(5), "images": images}
-        outputs = session.run(None, {name: given[name] for name in told})
-        assert [output.shape for output in outputs] == ([images.shape] if told[1:] else [(5,), (5, model.classes)])
+        outputs = session.run(None, {name: given[name] for name in names})
+        assert [output.shape for output in outputs] == ([images.shape] if names[1:] else [(5,), (5, model.classes)])
 
 
 @pytest.mark.parametrize(("precision", "dtypes"), [("bfloat16", {"float32"}), ("float64", {"float64", "float32"})])
@@ -196,15 +196,15 @@ def test_a_file_says_what_it_is(tmp_path):
     held = checkpoint("torch", *DCGAN)
     for suffix in (".onnx", ".pt2", ".safetensors"):
         export(held, tmp_path / f"net{suffix}")
-    told = {item.key: item.value for item in onnx.load(tmp_path / "net.onnx").metadata_props}
+    metadata = {item.key: item.value for item in onnx.load(tmp_path / "net.onnx").metadata_props}
     extra = {NOTES: ""}
     torch.export.load(tmp_path / "net.pt2", extra_files=extra)
     with safetensors.safe_open(tmp_path / "net.safetensors", "pt") as file:
         also = file.metadata()
     assert also.pop("format") == "pt"
-    assert json.loads(extra[NOTES]) == also and also.items() <= told.items()
-    assert told["network"] == "the generator's moving average" and told["step"] == "7"
-    assert json.loads(told["model"])["ngf"] == 8
+    assert json.loads(extra[NOTES]) == also and also.items() <= metadata.items()
+    assert metadata["network"] == "the generator's moving average" and metadata["step"] == "7"
+    assert json.loads(metadata["model"])["ngf"] == 8
 
 
 def test_exporting_is_silent(tmp_path, capfd):

@@ -282,15 +282,15 @@ REFUSED = [
 ]
 
 
-@pytest.mark.parametrize(("arguments", "before", "told"), REFUSED, ids=[told[:32] for _, _, told in REFUSED])
-def test_unusable_input_gets_one_line_and_leaves_nothing(arguments, before, told, there, workplace, capfd):
+@pytest.mark.parametrize(("arguments", "before", "message"), REFUSED, ids=[message[:32] for _, _, message in REFUSED])
+def test_unusable_input_gets_one_line_and_leaves_nothing(arguments, before, message, there, workplace, capfd):
     if before is not None:
         before(there)
     known = sorted(workplace.rglob("*"))
     capfd.readouterr()
     assert run(["convert", *arguments]) == 2
     out, err = capfd.readouterr()
-    assert out == "" and len(err.splitlines()) == 1 and told in err and "Traceback" not in err
+    assert out == "" and len(err.splitlines()) == 1 and message in err and "Traceback" not in err
     assert sorted(workplace.rglob("*")) == known
 
 
@@ -300,11 +300,11 @@ def test_a_state_with_nan_is_refused_by_name(there, capfd):
     manifest = {name: kept.manifest[name] for name in ("config", "framework", "stream")}
     checkpoints.save(there.parent, 4, kept.arrays, manifest)
     assert run(["convert", "1", "tensorflow"]) == 2
-    told = "step-00000004: the state holds NaN or infinity (generator/upconv_1/kernel): take an earlier checkpoint"
-    assert told in capfd.readouterr().err
+    message = "step-00000004: the state holds NaN or infinity (generator/upconv_1/kernel): take an earlier checkpoint"
+    assert message in capfd.readouterr().err
     assert run(["convert", "1", "net.onnx"]) == 2
-    told = "step-00000004: the network holds NaN or infinity (generator/upconv_1.weight): take an earlier checkpoint"
-    assert told in capfd.readouterr().err
+    message = "step-00000004: the network holds NaN or infinity (generator/upconv_1.weight): take an earlier checkpoint"
+    assert message in capfd.readouterr().err
 
 
 @pytest.mark.parametrize("part", ["discriminator/downconv_1/kernel", "g_optimizer/m/upconv_2/kernel"])
