@@ -44,7 +44,7 @@ def attention_formula(twins: Twins, channels: int, gamma: float) -> Figures:
     from torch_impl.attention import SelfAttention
 
     listed, own = listed_attention(channels).double(), SelfAttention(channels).double()
-    x, start = twins.batch(2, channels, 5, 6), float(own.gamma)
+    x, start = twins.batch(2, channels, 5, 6), own.gamma.item()
     fresh = relative_error(own(x), x)
     state = {name: twins.batch(*v.shape, place=place) for place, (name, v) in enumerate(own.state_dict().items())}
     state["gamma"] = torch.tensor(gamma, dtype=torch.float64)
