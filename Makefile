@@ -2,13 +2,11 @@
 VENV := .venv
 PY := $(VENV)/bin/python
 PINNED := setup.cfg setup.py pyproject.toml constraints.txt
-# Tests that time several processes of their own: one after the other, with the machine to themselves
-CREWS := tests/implementations/test_distribution.py tests/implementations/test_interrupts.py
 SUPPORTED := import sys; sys.exit(not (3, 11) <= sys.version_info < (3, 14))
 
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
-.PHONY: help install report test verify bench lint format clean
+.PHONY: help install report test quick verify bench lint format clean
 
 help:  ## show this list
 	@sed -n 's/^\([a-z]*\):.*## /\1|/p' Makefile | while IFS='|' read -r name text; do printf '  make %-8s %s\n' "$$name" "$$text"; done
@@ -20,8 +18,11 @@ report: $(VENV)/.ready-full  ## verify every pair and write report/index.html
 
 test: $(VENV)/.ready-test  ## run all tests
 	$(PY) -m pytest parity
-	$(PY) -m pytest -n 2 --dist loadfile $(addprefix --ignore=,$(CREWS)) tests
-	$(PY) -m pytest $(CREWS)
+	$(PY) -m pytest -n 2 --dist worksteal -m 'not processes' tests
+	$(PY) -m pytest -n 2 --dist worksteal -m processes tests
+
+quick: $(VENV)/.ready-test  ## run the tests that are not slow: an answer in two minutes
+	$(PY) -m pytest -n 2 --dist worksteal -m 'not slow' tests
 
 verify: $(VENV)/.ready-full  ## verify every pair, verdicts in the terminal
 	$(PY) -m parity verify --all

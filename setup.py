@@ -1,6 +1,6 @@
 """Where packages come from; everything else stands in setup.cfg.
 
-Presets are written in ``configs/`` and installed as ``shared_impl/presets``, where no package of a user's can shadow them.
+Presets are written in ``configs/`` and installed as ``shared_impl/presets``, where no user's package can shadow them.
 """
 
 from setuptools import find_namespace_packages, setup
