@@ -20,7 +20,7 @@ from tf_impl.layers import BatchNorm, Chain, LeakyReLU, Upsample
 class UpsampleDCGANGenerator(Chain):
     """Latents ``[B, nz]`` to images ``[B, 64, 64, nc]`` in (-1, 1).
 
-    ``momentum`` is the weight of the new running statistics, torch's convention, in which the seed writes 0.8.
+    ``momentum`` is the weight of the new running statistics, torch's convention, in which the original writes 0.8.
     Raises ConfigError (a ValueError) that names the valid options.
     """
 

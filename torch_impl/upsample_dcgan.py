@@ -21,7 +21,7 @@ from torch_impl.initial_weights import initialise
 class UpsampleDCGANGenerator(nn.Sequential):
     """Latents ``[B, nz]`` or ``[B, nz, 1, 1]`` to images ``[B, nc, 64, 64]`` in (-1, 1).
 
-    ``momentum`` is the weight of the new running statistics, torch's convention, in which the seed writes 0.8.
+    ``momentum`` is the weight of the new running statistics, torch's convention, in which the original writes 0.8.
     Raises ConfigError (a ValueError) that names the valid options.
     """
 
