@@ -33,7 +33,7 @@ from tf_impl.framework_draws import FrameworkDraws
 from tf_impl.growing import GrowingDiscriminator, GrowingGenerator
 from tf_impl.initial_weights import initialise
 from tf_impl.layers import BatchNorm, Graph, LeakyReLU
-from tf_impl.spectral import SpectralConv2D, SpectralConv2DTranspose
+from tf_impl.spectral_norm import SpectralConv2D, SpectralConv2DTranspose
 
 
 class ConditionalDCGANGenerator(Graph):
@@ -62,7 +62,7 @@ class ConditionalDCGANGenerator(Graph):
         cfg = checked(ConditionalDCGANConfig, options | more, where="ConditionalDCGANGenerator")
         z, label = Input([nz], name="z"), Input([], dtype="int64", name="label")
         named = Embedding(classes, embedding, name="label_embedding")(label)  # [B, e]
-        joined = Concatenate(name="told")([z, named])  # [B, nz + e]
+        joined = Concatenate(name="with_label")([z, named])  # [B, nz + e]
         body = Sequential(_upscaling(cfg), name="body")
         if cfg.stages:
             body = GrowingGenerator(body, cfg.stages, cfg.init, _conv(cfg), name="body")
@@ -128,7 +128,7 @@ def _scale(cfg: ConditionalDCGANConfig, size: int, name: str) -> keras.Model:
         heads = (_head(cfg, 1, "output")(features), _head(cfg, cfg.classes, "auxiliary")(features))
         return keras.Model([x, *grown], heads, name=name)
     label = Input([], dtype="int64", name="label")
-    joined = Concatenate(name="told")([x, Sequential(_planes(cfg, size), name="label_planes")(label)])
+    joined = Concatenate(name="with_label")([x, Sequential(_planes(cfg, size), name="label_planes")(label)])
     features = _features(cfg, size, joined, grown)
     return keras.Model([x, label, *grown], _head(cfg, 1, "output")(features), name=name)
 

@@ -35,7 +35,7 @@ from torch_impl.attention import SelfAttention
 from torch_impl.framework_draws import FrameworkDraws
 from torch_impl.growing import GrowingDiscriminator, GrowingGenerator
 from torch_impl.initial_weights import initialise
-from torch_impl.spectral import SpectralConv2D, SpectralConv2DTranspose
+from torch_impl.spectral_norm import SpectralConv2D, SpectralConv2DTranspose
 
 
 class ConditionalDCGANGenerator(Module):

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
+from typing import TypeVar
 
 import torch
 import torch.distributed as dist
@@ -21,6 +22,7 @@ TAPS: dict[str, dict[int, float]] = {
     "cubic": {-1: -3 / 32, 0: 19 / 32, 1: 19 / 32, 2: -3 / 32},
 }
 PADDINGS = ("same", "symmetric")
+BatchNorm = TypeVar("BatchNorm", bound=nn.BatchNorm2d)
 
 
 class Conv2d(nn.Conv2d):
@@ -164,7 +166,7 @@ def replace_modules(network: nn.Module, replacement: Callable[[nn.Module], nn.Mo
     return network
 
 
-def batch_norm_like(norm: nn.BatchNorm2d, kind: type[nn.BatchNorm2d]) -> nn.BatchNorm2d:
+def batch_norm_like(norm: nn.BatchNorm2d, kind: type[BatchNorm]) -> BatchNorm:
     """A batch norm of another class with the very parameters and running statistics of ``norm``."""
     tracks = norm.track_running_stats
     found = kind(norm.num_features, norm.eps, norm.momentum, track_running_stats=tracks, device="meta")

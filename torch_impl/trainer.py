@@ -11,10 +11,10 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from shared_impl.allocation import keep_freed_memory
 from shared_impl.config.schema import Config
 from shared_impl.data.moments import Moments
 from shared_impl.draws import Draws
+from shared_impl.memory_allocation import keep_freed_memory
 from shared_impl.training import growing, step_inputs
 from shared_impl.training.schedules import learning_rates
 from shared_impl.training.step_inputs import NO_LABELS, PASSES, StepInputs

@@ -12,7 +12,7 @@ import numpy as np
 from parity.capture import drawn_inputs
 from parity.capture.adapter import ModelAdapter
 from parity.capture.steps import Trace
-from parity.numerics.layouts import Layout, reordered
+from parity.numerics.array_layouts import Layout, reordered
 from parity.verdict import UnusableInput, first_line
 
 Array = np.ndarray

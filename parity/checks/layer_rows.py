@@ -14,7 +14,7 @@ from parity.checks.context import CheckContext
 from parity.checks.layer_evidence import gather_evidence
 from parity.checks.measurements import LayerMeasurement, Measurements
 from parity.match.alignment import Match
-from parity.numerics.layouts import describe_order
+from parity.numerics.array_layouts import describe_order
 from parity.transfer.aligned_models import AlignedModels
 from parity.verdict import SEVERITY, Check, Coverage, Judgement, LayerRow
 

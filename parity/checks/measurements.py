@@ -9,8 +9,8 @@ import numpy as np
 
 from parity.checks.conditions import Condition, run_conditions
 from parity.match.alignment import Match
+from parity.numerics.array_layouts import Layout, to_port_shape
 from parity.numerics.difference import Difference, difference, scale
-from parity.numerics.layouts import Layout, to_port_shape
 from parity.numerics.tolerance import ROUNDING_LIMIT, float64_limit, own_rounding, rounding_limit, typical_rounding
 from parity.transfer.aligned_models import AlignedModels
 

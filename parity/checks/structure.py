@@ -60,7 +60,7 @@ SPECTRAL_FIXES = {
     OVERWRITTEN: (
         "keras.layers.SpectralNormalization overwrites its kernel at each call in training, its gradient ignores sigma "
         "and of a transposed convolution it takes the matrix [inputs, rest]; no torch layer does: give the reference a "
-        "layer that keeps its kernel (tf_impl/spectral.py)"
+        "layer that keeps its kernel (tf_impl/spectral_norm.py)"
     ),
     "none": "remove the spectral normalisation from this layer of the port",
 }

@@ -36,7 +36,7 @@ def convert(
     from parity.systems import frameworks
 
     frameworks.load()
-    from parity.cli.conversion import conversion
+    from parity.cli.convert_actions import conversion
     from shared_impl.config.presets import ConfigError
     from shared_impl.storage.checkpoints import CheckpointError
     from shared_impl.storage.run_folder import RunError

@@ -11,7 +11,7 @@ from collections.abc import Callable
 
 import numpy as np
 
-from parity.diagnosis import activations, attention, convolutions, normalisation, sampling
+from parity.diagnosis import activations, attention, convolutions, normalisation, resizing
 from parity.diagnosis.evidence import Evidence, Explanation
 from parity.numerics.difference import difference
 from parity.verdict import Finding
@@ -63,9 +63,9 @@ HYPOTHESES: list[tuple[str, Callable[[Evidence], Explanation]]] = [
     ("batchnorm-statistics", normalisation.batchnorm_statistics),
     ("activation-slope", activations.activation_slope),
     ("activation-kind", activations.activation_kind),
-    ("resize-mode", sampling.resize_mode),
-    ("pooling-count", sampling.padding_count),
-    ("padding-alignment", sampling.pooling_padding),
+    ("resize-mode", resizing.resize_mode),
+    ("pooling-count", resizing.padding_count),
+    ("padding-alignment", resizing.pooling_padding),
     ("attention-scale", attention.attention_scale),
     ("attention-axis", attention.attention_axis),
     ("flatten-order", convolutions.flatten_order),

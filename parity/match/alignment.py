@@ -13,8 +13,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 
 from parity.capture.steps import Sources, Step, Trace
+from parity.match.alignment_repair import Pairing
 from parity.match.data_flow import execution_order, order_of_need
-from parity.match.repair import Pairing
 from parity.match.similarity import counterparts, same_shapes, same_size, similarity
 from parity.verdict import UnusableInput
 

@@ -5,8 +5,6 @@ The frameworks are imported when the first network is built.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from contextlib import contextmanager
 from functools import cached_property
 from typing import Any
 from weakref import WeakKeyDictionary
@@ -42,12 +40,8 @@ class Twin:
     """
 
     def __init__(self, system: str, network: str, seed: int = 0, smooth: bool = False, **options: Any):
-        self.system, self.name, self.smooth, self.options = (
-            system,
-            CLASSES[system] + network.capitalize(),
-            smooth,
-            options,
-        )
+        self.system, self.name = system, CLASSES[system] + network.capitalize()
+        self.smooth, self.options = smooth, options
         self.rng = np.random.RandomState(seed)
         self.ports: dict[str, Any] = {}
         self._errors: WeakKeyDictionary[Any, dict[str, float]] = WeakKeyDictionary()  # many claims ask for the same
@@ -56,8 +50,9 @@ class Twin:
     def reference(self) -> Any:
         """The Keras model, float64, every weight random."""
         import tf_impl
+        from tf_impl.layers import precision
 
-        with keras_float64():
+        with precision("float64"):
             model = getattr(tf_impl, self.name)(**self.options)
         for variable in model.weights:
             noise = self.rng.standard_normal(variable.shape)
@@ -192,21 +187,6 @@ def _bell(noise: Array) -> Array:
     taps = np.poly1d([0.5, 0.5]) ** (noise.shape[0] - 1)
     window = 2 * np.asarray(taps.coeffs)  # stride 2: every output pixel then sees weights that add up to one
     return 1.4 * np.multiply.outer(window, window)[..., None, None] * noise[:1, :1] / np.sqrt(noise.shape[-1])
-
-
-@contextmanager
-def keras_float64() -> Iterator[None]:
-    """Networks built inside compute in float64."""
-    import keras
-
-    before = keras.config.floatx(), keras.config.dtype_policy()
-    keras.config.set_floatx("float64")
-    keras.config.set_dtype_policy("float64")
-    try:
-        yield
-    finally:
-        keras.config.set_floatx(before[0])
-        keras.config.set_dtype_policy(before[1])
 
 
 def run(module: Any, values: Array) -> Array:

@@ -9,7 +9,7 @@ import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from shared_impl.allocation import keep_freed_memory
+from shared_impl.memory_allocation import keep_freed_memory
 
 
 def load(threads: int = 0) -> None:

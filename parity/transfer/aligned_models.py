@@ -16,10 +16,10 @@ from parity.capture.steps import Trace
 from parity.match.alignment import Match, Matching
 from parity.match.data_flow import output_sources
 from parity.match.unmatched import Unmatched
-from parity.numerics.layouts import Layout, fitting_layouts
+from parity.numerics.array_layouts import Layout, fitting_layouts
 from parity.transfer.layout_search import find_layouts
-from parity.transfer.layouts import Layouts
 from parity.transfer.mismatches import Conflict, find_conflicts, unrecorded_parameters
+from parity.transfer.model_layouts import Layouts
 from parity.verdict import UnusableInput
 
 Array = np.ndarray

@@ -13,8 +13,8 @@ import numpy as np
 from parity.capture.steps import CHANNELS_FIRST, ELEMENTWISE, Step, Trace
 from parity.match.alignment import Match, Matching
 from parity.match.data_flow import all_names
-from parity.numerics.layouts import Layout, fitting_layouts, reordered
-from parity.transfer.layouts import Layouts
+from parity.numerics.array_layouts import Layout, fitting_layouts, reordered
+from parity.transfer.model_layouts import Layouts
 
 Array = np.ndarray
 Shape = tuple[int, ...]

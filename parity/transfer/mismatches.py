@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from parity.capture.adapter import ModelAdapter
 from parity.capture.steps import Step
 from parity.match.alignment import Match, Matching
-from parity.transfer.layouts import Layouts
+from parity.transfer.model_layouts import Layouts
 
 
 class WeightMismatch(ValueError):

@@ -14,7 +14,7 @@ from shared_impl.config.data import DataConfig
 from shared_impl.data.audio import CACHE, FOREIGN, NATIVE, SLICE, DecodedFiles, Header, Slicing, fitted, probe
 from shared_impl.data.errors import BrokenFile
 from shared_impl.data.file_index import FileIndex
-from shared_impl.data.source import Source, fingerprint
+from shared_impl.data.source_interface import Source, fingerprint
 
 SUFFIXES = NATIVE + FOREIGN
 

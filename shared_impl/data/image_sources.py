@@ -13,7 +13,7 @@ from PIL import Image, ImageOps, UnidentifiedImageError
 from shared_impl.config.data import DataConfig
 from shared_impl.data.errors import BrokenFile, DataError
 from shared_impl.data.file_index import FileIndex
-from shared_impl.data.source import Source, fingerprint
+from shared_impl.data.source_interface import Source, fingerprint
 
 MODES = {1: "L", 3: "RGB"}
 METHODS = {

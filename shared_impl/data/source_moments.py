@@ -12,7 +12,7 @@ from rich.progress import track
 
 from shared_impl.config.schema import Config
 from shared_impl.data.moments import Accumulator, Moments, load
-from shared_impl.data.source import Source
+from shared_impl.data.source_interface import Source
 
 Array = np.ndarray
 LogMagnitude = Callable[[Array, int, int], Any]

@@ -11,7 +11,7 @@ from shared_impl.config.data import DataConfig
 from shared_impl.config.systems import ModelConfig
 from shared_impl.data.classes import validate_classes
 from shared_impl.data.file_index import in_folder, in_table
-from shared_impl.data.source import Source
+from shared_impl.data.source_interface import Source
 
 
 def open_source(data: DataConfig, model: ModelConfig) -> Source:

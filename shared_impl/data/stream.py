@@ -21,7 +21,7 @@ import numpy as np
 
 from shared_impl.data.classes import AllExamples, Balanced, balanced
 from shared_impl.data.errors import DataError
-from shared_impl.data.source import Example, Source
+from shared_impl.data.source_interface import Example, Source
 from shared_impl.draws import Draws
 
 if TYPE_CHECKING:

@@ -23,7 +23,7 @@ from shared_impl.data.audio_sources import Slices, resampled, too_short
 from shared_impl.data.errors import BrokenFile, DataError
 from shared_impl.data.file_index import UNLABELLED
 from shared_impl.data.image_sources import Squares
-from shared_impl.data.source import Source, fingerprint
+from shared_impl.data.source_interface import Source, fingerprint
 
 SPLIT = "train"
 FORMAT = "array_record"  # the one that can be read in any order

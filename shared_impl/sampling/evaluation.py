@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from shared_impl.data.source import Source
+from shared_impl.data.source_interface import Source
 from shared_impl.draws import Draws
 from shared_impl.sampling.clip_evaluation import clips_report
 from shared_impl.sampling.evaluation_report import Report, held_out

@@ -11,7 +11,7 @@ import numpy as np
 
 from shared_impl.config.schema import Config
 from shared_impl.data.moments import Moments
-from shared_impl.data.source import Source
+from shared_impl.data.source_interface import Source
 from shared_impl.data.stream import Stream
 from shared_impl.sampling.generation import fixed_inputs
 from shared_impl.sampling.sample_distance import SampleDistance

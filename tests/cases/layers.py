@@ -13,9 +13,9 @@ from keras import layers as L
 from torch import nn
 
 import torch_impl.attention
-import torch_impl.spectral
+import torch_impl.spectral_norm
 from tf_impl.attention import SelfAttention
-from tf_impl.spectral import SpectralConv2D, SpectralConv2DTranspose, SpectralDense
+from tf_impl.spectral_norm import SpectralConv2D, SpectralConv2DTranspose, SpectralDense
 
 
 @dataclass
@@ -483,8 +483,8 @@ def spectral_norm_of_the_torch_implementation():
     reference = chain(
         (6, 5, 3), SpectralConv2D(4, 3, power_iterations=2, use_bias=False), SpectralConv2DTranspose(4, 2, 2, "same")
     )
-    first = torch_impl.spectral.SpectralConv2D(3, 4, 3, power_iterations=2, bias=False)
-    return reference, nn.Sequential(first, torch_impl.spectral.SpectralConv2DTranspose(4, 4, 2, 2))
+    first = torch_impl.spectral_norm.SpectralConv2D(3, 4, 3, power_iterations=2, bias=False)
+    return reference, nn.Sequential(first, torch_impl.spectral_norm.SpectralConv2DTranspose(4, 4, 2, 2))
 
 
 class Attention(nn.Module):

@@ -14,10 +14,10 @@ import torch
 from torch import nn
 
 import tf_impl.initial_weights
-import tf_impl.spectral
+import tf_impl.spectral_norm
 import torch_impl.initial_weights
 import torch_impl.layers
-import torch_impl.spectral
+import torch_impl.spectral_norm
 from shared_impl.draws import Draws
 from shared_impl.training.initial_weights import FIRST_ITERATIONS, singular_vectors
 from tf_impl.layers import precision
@@ -27,23 +27,23 @@ ROOT = Path(__file__).resolve().parents[2]
 SAME = 1e-12  # relative; sums in another order round to 1e-15 here
 PAIRS = {
     "conv": (
-        lambda: tf_impl.spectral.SpectralConv2D(6, 4, 2, "same", name="layer"),
-        lambda: torch_impl.spectral.SpectralConv2D(3, 6, 4, 2, 1),
+        lambda: tf_impl.spectral_norm.SpectralConv2D(6, 4, 2, "same", name="layer"),
+        lambda: torch_impl.spectral_norm.SpectralConv2D(3, 6, 4, 2, 1),
         (2, 8, 6, 3),
     ),
     "conv without bias, two iterations": (
-        lambda: tf_impl.spectral.SpectralConv2D(6, 3, use_bias=False, power_iterations=2, name="layer"),
-        lambda: torch_impl.spectral.SpectralConv2D(3, 6, 3, bias=False, power_iterations=2),
+        lambda: tf_impl.spectral_norm.SpectralConv2D(6, 3, use_bias=False, power_iterations=2, name="layer"),
+        lambda: torch_impl.spectral_norm.SpectralConv2D(3, 6, 3, bias=False, power_iterations=2),
         (2, 8, 6, 3),
     ),
     "transposed": (
-        lambda: tf_impl.spectral.SpectralConv2DTranspose(5, 4, 2, "same", name="layer"),
-        lambda: torch_impl.spectral.SpectralConv2DTranspose(3, 5, 4, 2, 1),
+        lambda: tf_impl.spectral_norm.SpectralConv2DTranspose(5, 4, 2, "same", name="layer"),
+        lambda: torch_impl.spectral_norm.SpectralConv2DTranspose(3, 5, 4, 2, 1),
         (2, 4, 3, 3),
     ),
     "dense": (
-        lambda: tf_impl.spectral.SpectralDense(5, name="layer"),
-        lambda: torch_impl.spectral.SpectralDense(7, 5),
+        lambda: tf_impl.spectral_norm.SpectralDense(5, name="layer"),
+        lambda: torch_impl.spectral_norm.SpectralDense(7, 5),
         (2, 7),
     ),
 }
@@ -185,12 +185,12 @@ def test_a_saved_network_keeps_its_vectors(name, tmp_path):
 
 def test_zero_power_iterations_are_rejected():
     with pytest.raises(ValueError, match="power_iterations is 0, expected at least 1"):
-        tf_impl.spectral.SpectralConv2D(6, 4, power_iterations=0)
+        tf_impl.spectral_norm.SpectralConv2D(6, 4, power_iterations=0)
 
 
 def test_reinitialised_kernels_get_fitting_vectors():
     """The torch implementation draws its kernels anew after construction."""
-    port = nn.Sequential(torch_impl.spectral.SpectralConv2D(3, 6, 4))
+    port = nn.Sequential(torch_impl.spectral_norm.SpectralConv2D(3, 6, 4))
     before = port[0].parametrizations.weight.original.clone()
     torch_impl.initial_weights.initialise(port, "", "normal", FrameworkDraws())
     weight, norm = port[0].parametrizations.weight.original, port[0].parametrizations.weight[0]

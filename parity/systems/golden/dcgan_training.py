@@ -12,11 +12,11 @@ import tf_impl
 import torch_impl
 from parity.systems.golden import draws
 from parity.systems.golden.limits import LIMITS
+from parity.systems.golden.not_judged import unknown_quantities
 from parity.systems.golden.records import Record, UnknownOption
 from parity.systems.golden.replay import begin, network_weights
 from parity.systems.golden.results import GoldenResult, judge, not_judged
 from parity.systems.golden.settings import DCGANSetting
-from parity.systems.golden.unknown import unknown_quantities
 from parity.systems.golden.weights import Arrays, assign_dcgan, dcgan_state, keras_precision
 from parity.systems.training.implementations import KERAS, TORCH
 from shared_impl.config.presets import checked

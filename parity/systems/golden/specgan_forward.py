@@ -15,10 +15,10 @@ from parity.numerics.difference import difference
 from parity.numerics.tolerance import ROUNDING_LIMIT
 from parity.systems.golden import draws
 from parity.systems.golden.limits import LIMITS
+from parity.systems.golden.not_judged import known_settings, unknown_quantities
 from parity.systems.golden.records import Record
 from parity.systems.golden.results import GoldenResult, judge
 from parity.systems.golden.settings import SpecGANSetting
-from parity.systems.golden.unknown import known_settings, unknown_quantities
 from parity.systems.golden.weights import RUNNING, Arrays, assign_specgan, keras_precision, moving_averages
 
 IMAGE = 128

@@ -11,10 +11,10 @@ import torch_impl.spectrogram
 from parity.numerics.difference import difference
 from parity.numerics.tolerance import ROUNDING_LIMIT
 from parity.systems.golden.limits import LIMITS
+from parity.systems.golden.not_judged import unknown_quantities
 from parity.systems.golden.records import Record, UnknownOption
 from parity.systems.golden.results import CLIPS, VALUES, GoldenResult, Measure, judge, not_judged, relative_rms
 from parity.systems.golden.settings import SpectrogramSetting
-from parity.systems.golden.unknown import unknown_quantities
 from shared_impl.data.moments import Accumulator
 
 Arrays = dict[str, np.ndarray]

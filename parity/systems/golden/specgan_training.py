@@ -10,11 +10,11 @@ import numpy as np
 from parity.numerics.tolerance import ROUNDING_LIMIT
 from parity.systems.golden import replay
 from parity.systems.golden.limits import LARGEST_LIMIT, LIMITS
+from parity.systems.golden.not_judged import known_settings, unknown_quantities
 from parity.systems.golden.records import Record
 from parity.systems.golden.replay import Replay
 from parity.systems.golden.results import GoldenResult, judge, not_judged, relative_gap
 from parity.systems.golden.settings import SpecGANTrainingSetting
-from parity.systems.golden.unknown import known_settings, unknown_quantities
 from parity.systems.golden.weights import BATCH_NORM, RUNNING, Arrays
 from parity.verdict import Judgement
 
@@ -46,7 +46,7 @@ def _recorded(record: Record, name: str, setting: SpecGANTrainingSetting) -> tup
     variables = dict(setting.generator_variables + setting.discriminator_variables)
     exempt = _exempt(variables)
     keys = {key.removeprefix(f"{name}/") for key in record.keys if key.startswith(f"{name}/")}
-    shapes = dict.fromkeys(LOSSES, updates)
+    shapes: dict[str, tuple[int, ...]] = dict.fromkeys(LOSSES, updates)
     shapes |= {f"final/{variable}": shape for variable, shape in variables.items() if variable not in exempt}
     record.expect({f"{name}/order": updates}, kind="U")
     record.expect({f"{name}/{key}": shape for key, shape in shapes.items()})

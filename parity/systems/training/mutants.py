@@ -168,6 +168,6 @@ MUTANTS = [
     TrainingMutant("symmetric window", "specgan.training" + STEPS, "stft", symmetric_window, "data", "stft"),
     TrainingMutant(
         "gradients kept apart", "dcgan.training" + STEPS, "generator/upconv_0/kernel",
-        in_processes("parity.systems.distribution.faults:Unshared"), "distribution", "gradient-average",
+        in_processes("parity.systems.distribution.mutants:Unshared"), "distribution", "gradient-average",
     ),
 ]  # fmt: skip

@@ -7,9 +7,9 @@ import pytest
 
 from parity.capture.steps import Step, Trace
 from parity.match.alignment import Match, Matching
-from parity.numerics.layouts import Layout
+from parity.numerics.array_layouts import Layout
 from parity.transfer.layout_search import find_layouts
-from parity.transfer.layouts import Layouts
+from parity.transfer.model_layouts import Layouts
 
 SHAPE = (2, 4, 3, 2)
 FIRST = np.moveaxis(np.arange(24).reshape(4, 3, 2), -1, 0).reshape(-1)

@@ -17,7 +17,7 @@ from shared_impl.config.systems import ConditionalDCGANConfig, DCGANConfig, Spec
 from shared_impl.data import image_sources
 from shared_impl.data.classes import LISTED, Balanced
 from shared_impl.data.errors import DataError
-from shared_impl.data.source import Source
+from shared_impl.data.source_interface import Source
 from shared_impl.data.sources import open_source
 from shared_impl.data.stream import Stream
 from torch_impl.__main__ import load_framework

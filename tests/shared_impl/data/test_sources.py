@@ -18,7 +18,7 @@ from shared_impl.config.systems import DCGANConfig, SpecGANConfig
 from shared_impl.data import audio, audio_sources, drums
 from shared_impl.data.audio import decode
 from shared_impl.data.errors import DataError
-from shared_impl.data.source import Source
+from shared_impl.data.source_interface import Source
 from shared_impl.data.sources import open_source
 
 IMAGES, SOUND = DCGANConfig(), SpecGANConfig()

@@ -18,7 +18,7 @@ from shared_impl.config.data import DataConfig
 from shared_impl.config.systems import DCGANConfig, SpecGANConfig
 from shared_impl.data import sc09
 from shared_impl.data.errors import DataError
-from shared_impl.data.source import Source
+from shared_impl.data.source_interface import Source
 from shared_impl.data.sources import open_source
 from shared_impl.data.stream import Stream
 

@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from parity.systems.chains import Twins, keras_float64, relative_error, to_numpy
+from parity.systems.chains import Twins, relative_error, to_numpy
 from parity.systems.claims.measures.registry import Figures, measure
 
 
@@ -41,6 +41,7 @@ def attention_formula(twins: Twins, channels: int, gamma: float) -> Figures:
     import torch
 
     from tf_impl.attention import SelfAttention as KerasAttention
+    from tf_impl.layers import precision
     from torch_impl.attention import SelfAttention
 
     listed, own = listed_attention(channels).double(), SelfAttention(channels).double()
@@ -50,7 +51,7 @@ def attention_formula(twins: Twins, channels: int, gamma: float) -> Figures:
     state["gamma"] = torch.tensor(gamma, dtype=torch.float64)
     own.load_state_dict(state)
     listed.load_state_dict({**state, "gamma": state["gamma"].reshape(1)})
-    with keras_float64():
+    with precision("float64"):
         keras = KerasAttention(channels)
         keras.build((None, 5, 6, channels))
         for variable in keras.weights:

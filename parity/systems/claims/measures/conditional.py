@@ -59,12 +59,8 @@ def module_counts(twins: Twins, kind: str, preset: str, modules: dict[str, int])
 def module_sides(twins: Twins, kind: str, preset: str, module: str, sides: list[int]) -> Figures:
     """Output heights of the modules of a class in one run, two latents or images and their classes."""
     found = _sides(twins, kind, preset, module)
-    return {
-        "found": found,
-        "number": len(found),
-        "doubling": len(found) - 1,
-        "words": [f"{side}×{side}" for side in found],
-    }
+    words = [f"{side}×{side}" for side in found]
+    return {"found": found, "number": len(found), "doubling": len(found) - 1, "words": words}
 
 
 def _sides(twins: Twins, kind: str, preset: str, module: str) -> list[int]:

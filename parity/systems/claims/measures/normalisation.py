@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from parity.systems.chains import Twins, keras_float64, relative_error, to_numpy
+from parity.systems.chains import Twins, relative_error, to_numpy
 from parity.systems.claims.measures.registry import Figures, measure
 
 CHANNELS = 8
@@ -18,10 +18,12 @@ def stock_batch_norm(twins: Twins, chain: str) -> Figures:
     import keras
     from torch import nn
 
+    from tf_impl.layers import precision
+
     x, norm = 2 + 0.05 * twins.batch(4, 8, 3, 3), nn.BatchNorm2d(8).double()
     expected, own = to_numpy(norm(x)), twins[chain].layers("BatchNorm")[0]
     found: Figures = {"epsilon": float(own.epsilon), "momentum": float(own.momentum)}
-    with keras_float64():
+    with precision("float64"):
         layers = keras.layers.BatchNormalization(), type(own)(momentum=own.momentum, epsilon=own.epsilon)
         for name, layer in zip(("stock", "own"), layers, strict=True):
             found[name] = relative_error(layer(to_numpy(x), training=True), expected)
@@ -36,10 +38,11 @@ def halved_images(twins: Twins) -> Figures:
     from torch import nn
 
     from tf_impl import conditional_dcgan
+    from tf_impl.layers import precision
 
     ones, noise, pool = twins.batch(1, 1, 8, 8) * 0 + 1, to_numpy(twins.batch(2, 3, 8, 8)), nn.AvgPool2d(3, 2, 1)
     expected = to_numpy(pool(twins.batch(2, 3, 8, 8)))
-    with keras_float64():
+    with precision("float64"):
         same = keras.layers.AveragePooling2D(3, 2, "same")
         corners = [float(np.asarray(side)[0, 0, 0, 0]) for side in (to_numpy(pool(ones)), same(to_numpy(ones)))]
         own = relative_error(conditional_dcgan._half(1, keras.ops.convert_to_tensor(noise)), expected)
@@ -52,12 +55,13 @@ def stock_spectral_norm(twins: Twins) -> Figures:
     import tensorflow as tf
     from keras.layers import Dense, SpectralNormalization
 
-    from tf_impl.spectral import SpectralDense
+    from tf_impl.layers import precision
+    from tf_impl.spectral_norm import SpectralDense
 
     x, kernel = twins.batch(5, 6).numpy(), twins.batch(6, CHANNELS, place=1).numpy()
     expected, found = _torch_gradient(x, kernel), Figures()
     for name in ("stock", "own"):
-        with keras_float64():
+        with precision("float64"):
             layer: Any = SpectralNormalization(Dense(CHANNELS)) if name == "stock" else SpectralDense(CHANNELS)
             layer.build((None, 6))
             inner = layer.layer if name == "stock" else layer
@@ -75,7 +79,7 @@ def stock_spectral_norm(twins: Twins) -> Figures:
 def _torch_gradient(x: np.ndarray, kernel: np.ndarray) -> np.ndarray:
     import torch
 
-    from torch_impl.spectral import SpectralDense
+    from torch_impl.spectral_norm import SpectralDense
 
     layer: Any = SpectralDense(6, CHANNELS).double()
     original = layer.parametrizations.weight.original

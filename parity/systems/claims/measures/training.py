@@ -34,15 +34,15 @@ def _kernels(name: str, seed: int) -> list[np.ndarray]:
     import torch_impl
 
     side, *words = name.split()
+    options: dict[str, Any] = dict(word.split("=") for word in words[2:]) if side in ("keras", "torch") else {}
     if side == "keras":
         keras.utils.set_random_seed(seed)
-        model = getattr(tf_impl, CLASSES[words[0]] + words[1].capitalize())(**dict(w.split("=") for w in words[2:]))
+        model = getattr(tf_impl, CLASSES[words[0]] + words[1].capitalize())(**options)
         return [np.asarray(layer.kernel) for layer in model.layers if hasattr(layer, "kernel")]
     with torch.random.fork_rng():
         torch.manual_seed(seed)
         if side == "torch":
-            kind = getattr(torch_impl, CLASSES[words[0]] + words[1].capitalize())
-            module = kind(**dict(word.split("=") for word in words[2:]))
+            module = getattr(torch_impl, CLASSES[words[0]] + words[1].capitalize())(**options)
         elif side.endswith("dcgan"):
             module = network("generator", name)
         else:
@@ -87,24 +87,17 @@ def adam_updates(twins: Twins, preset: str, expected: list[Any]) -> Figures:
     return {"kind": cfg.kind, "beta1": cfg.beta1, "beta2": cfg.beta2, "error": error}
 
 
-def _trainer(preset: str) -> Any:
-    from torch_impl.trainer import Trainer
-
-    return Trainer(configuration(preset), steps=3)
-
-
-def _images(size: int, channels: int, place: int = 0) -> dict[str, np.ndarray]:
-    rng = np.random.RandomState(place)
-    return {"x": rng.randint(0, 256, (4, size, size, channels)).astype(np.uint8), "label": np.zeros(4, np.int64)}
-
-
 @measure("moved == tensors")
 def moved_by_a_step(twins: Twins, preset: str) -> Figures:
     """How many parameters of D and of G one training step ``moved``, and how many there are."""
-    trainer = _trainer(preset)
+    from torch_impl.trainer import Trainer
+
+    cfg = configuration(preset)
+    trainer, size = Trainer(cfg, steps=3), (4, cfg.model.side, cfg.model.side, cfg.model.nc)
+    images = np.random.RandomState(0).randint(0, 256, size).astype(np.uint8)
     networks = trainer.discriminator, trainer.generator
     before = [[p.detach().clone() for p in module.parameters()] for module in networks]
-    trainer.step(0, iter([_images(trainer.config.model.side, trainer.config.model.nc)]))
+    trainer.step(0, iter([{"x": images, "label": np.zeros(4, np.int64)}]))
     pairs = [zip(module.parameters(), olds, strict=True) for module, olds in zip(networks, before, strict=True)]
     moved = [sum(bool((p != old).any()) for p, old in own) for own in pairs]
     return {"moved": moved, "tensors": [len(olds) for olds in before]}

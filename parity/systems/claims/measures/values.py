@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from parity.systems.chains import AGREE, Twins, keras_float64, relative_error, run
+from parity.systems.chains import AGREE, Twins, relative_error, run
 from parity.systems.claims.measures.registry import BOTH, Figures, measure
 
 WEIGHTED = ("Conv2DTranspose", "Conv2D", "Dense")
@@ -162,9 +162,11 @@ def same_padding(twins: Twins, network: str, layer: str) -> Figures:
     """A strided convolution: relative errors of Keras's SAME and of the port's padding by the reference's values."""
     import keras
 
+    from tf_impl.layers import precision
+
     twin = twins[network]
     own, expected = twin.reference.get_layer(layer), twin.outputs[layer]
-    with keras_float64():
+    with precision("float64"):
         same = keras.layers.Conv2D(own.filters, own.kernel_size, own.strides, "same")
         same.build(twin.inputs.shape)
     same.set_weights(own.get_weights())

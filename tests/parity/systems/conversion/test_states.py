@@ -16,8 +16,8 @@ import tf_impl.trainer
 import torch_impl.checkpoints
 import torch_impl.trainer
 from parity.__main__ import run
-from parity.systems.conversion import resumable, to_keras, to_torch
-from parity.systems.conversion.proof import prove
+from parity.systems.conversion import converted_runs, to_keras, to_torch
+from parity.systems.conversion.check_conversion import prove
 from shared_impl.cli import main as cli
 from shared_impl.config.presets import load
 from shared_impl.config.schema import Config
@@ -317,8 +317,8 @@ def test_a_state_that_does_not_arrive_is_not_written(part, there, workplace, cap
     def flipped(name: str, array: np.ndarray) -> np.ndarray:
         return np.ascontiguousarray(array[::-1]) if name.replace(".weight", "/kernel") == part else array
 
-    monkeypatch.setitem(resumable.CONVERSIONS, "torch", ("tensorflow", losing(to_keras), losing(to_torch)))
-    monkeypatch.setattr(resumable, "_changed", lambda one, other: [])
+    monkeypatch.setitem(converted_runs.CONVERSIONS, "torch", ("tensorflow", losing(to_keras), losing(to_torch)))
+    monkeypatch.setattr(converted_runs, "_changed", lambda one, other: [])
     known = sorted(workplace.rglob("*"))
     assert run(["convert", "1", "tensorflow"]) == 1
     err = capfd.readouterr().err
@@ -330,7 +330,7 @@ def test_a_state_that_does_not_come_back_is_not_written(there, capfd, monkeypatc
     def lossy(arrays, config):
         return {name: a.astype(np.float16).astype(a.dtype) for name, a in to_torch(arrays, config).items()}
 
-    monkeypatch.setitem(resumable.CONVERSIONS, "torch", ("tensorflow", to_keras, lossy))
+    monkeypatch.setitem(converted_runs.CONVERSIONS, "torch", ("tensorflow", to_keras, lossy))
     assert run(["convert", "1", "tensorflow"]) == 1
     assert "there and back changes" in capfd.readouterr().err
 
@@ -339,8 +339,8 @@ def test_a_configuration_that_only_torch_computes_is_named():
     config = load("specgan_tiny", ["model.dim=1", "model.padding=symmetric"])
     state = torch_impl.checkpoints.state(torch_impl.trainer.Trainer(config, 1))
     manifest = {"framework": "torch", "config": config.model_dump(mode="json"), "step": 0}
-    with pytest.raises(resumable.NotFaithful, match=r"model.padding=symmetric is torch's alone"):
-        resumable.convert(checkpoints.Checkpoint(Path("step-00000000"), state, manifest))
+    with pytest.raises(converted_runs.NotFaithful, match=r"model.padding=symmetric is torch's alone"):
+        converted_runs.convert(checkpoints.Checkpoint(Path("step-00000000"), state, manifest))
 
 
 @pytest.mark.parametrize("variant", VARIANTS)

@@ -67,8 +67,8 @@ def test_networks_without_batch_norm_have_no_known_difference():
 @pytest.mark.parametrize(
     ("trainer", "kind"),
     [
-        ("parity.systems.distribution.faults:AllTheFirst", "shards"),
-        ("parity.systems.distribution.faults:Unshared", "gradient-average"),
+        ("parity.systems.distribution.mutants:AllTheFirst", "shards"),
+        ("parity.systems.distribution.mutants:Unshared", "gradient-average"),
     ],
 )
 def test_a_trainer_broken_on_many_devices_fails_under_its_kind(trainer, kind):
@@ -80,7 +80,7 @@ def test_a_trainer_broken_on_many_devices_fails_under_its_kind(trainer, kind):
 
 def test_a_failing_engine_reports_the_last_line_of_its_output():
     result, outcome = verdict(
-        f"dcgan.training {STEPS}", in_processes("parity.systems.distribution.faults:Missing")(TORCH)
+        f"dcgan.training {STEPS}", in_processes("parity.systems.distribution.mutants:Missing")(TORCH)
     )
     (finding,) = outcome.findings
     assert result.judgement == "fail" and finding.kind == "engine" and finding.layer == ENGINES[0].name

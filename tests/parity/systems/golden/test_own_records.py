@@ -49,7 +49,7 @@ def test_checking_restores_the_precision_of_keras(dcgan):
 def test_reading_records_imports_no_framework():
     code = (
         "import sys, parity.systems.golden.records, parity.systems.golden.draws, parity.systems.golden.results\n"
-        "import parity.systems.golden.text, parity.systems.golden.unknown\n"
+        "import parity.systems.golden.text, parity.systems.golden.not_judged\n"
         "print(*(name for name in ('torch', 'tensorflow', 'keras') if name in sys.modules))"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)

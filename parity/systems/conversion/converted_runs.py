@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from parity.systems.conversion.proof import SAME, Proof, prove
+from parity.systems.conversion.check_conversion import SAME, Proof, prove
 from parity.systems.conversion.states import Arrays, advice, to_keras, to_torch
 from parity.verdict import NotFaithful
 from shared_impl.config.presets import checked

@@ -9,11 +9,11 @@ from pathlib import Path
 
 import pytest
 
-from shared_impl import allocation
+from shared_impl import memory_allocation
 
 FAULTS = """
 import ctypes, resource, torch
-from shared_impl.allocation import keep_freed_memory
+from shared_impl.memory_allocation import keep_freed_memory
 ctypes.CDLL(None).prctl(41, 1, 0, 0, 0)  # PR_SET_THP_DISABLE (prctl(2)): huge pages would take fewer faults
 x = torch.ones(2**24)  # 64 MiB
 
@@ -41,4 +41,4 @@ def test_a_tensor_takes_the_pages_of_the_one_before():
 
 def test_another_c_library_is_left_alone(monkeypatch):
     monkeypatch.setattr(sys, "platform", "darwin")
-    assert allocation.keep_freed_memory() is False
+    assert memory_allocation.keep_freed_memory() is False

@@ -8,13 +8,13 @@ from pathlib import Path
 
 from parity.cli.json_file import validate_target
 from parity.numerics.tolerance import ROUNDING_LIMIT
+from parity.systems.conversion.check_conversion import SAME, SAME_BECAUSE
+from parity.systems.conversion.converted_runs import CONVERSIONS, ConvertedState, as_checkpoint, as_run
+from parity.systems.conversion.converted_runs import convert as convert_state
 from parity.systems.conversion.exports import INPUTS, Export, export
 from parity.systems.conversion.features import COUNT, SIDE, convert_features
 from parity.systems.conversion.formats import FORMATS
 from parity.systems.conversion.networks import WORDS
-from parity.systems.conversion.proof import SAME, SAME_BECAUSE
-from parity.systems.conversion.resumable import CONVERSIONS, ConvertedState, as_checkpoint, as_run
-from parity.systems.conversion.resumable import convert as convert_state
 from parity.verdict import UnusableInput
 from shared_impl.features.vgg_files import SUFFIXES
 from shared_impl.storage import checkpoints, run_folder

@@ -8,7 +8,7 @@ import numpy as np
 
 from parity.capture.steps import OWN_WEIGHTS
 from parity.match.alignment import Match
-from parity.numerics.layouts import Layout
+from parity.numerics.array_layouts import Layout
 from parity.numerics.weight_axes import WeightTransform
 
 Array = np.ndarray

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from parity.numerics.layouts import Layout, describe_order, reordered, to_port_shape
+from parity.numerics.array_layouts import Layout, describe_order, reordered, to_port_shape
 from parity.numerics.weight_axes import WeightTransform
 
 SHAPE = (2, 4, 3, 2)

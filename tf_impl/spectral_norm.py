@@ -1,4 +1,4 @@
-"""Spectral normalisation in Keras, NHWC, with torch's semantics; twin of torch_impl/spectral.py.
+"""Spectral normalisation in Keras, NHWC, with torch's semantics; twin of torch_impl/spectral_norm.py.
 
 Miyato et al. 2018, arXiv:1802.05957, as ``torch.nn.utils.parametrizations.spectral_norm`` does it: each call in
 training makes one power iteration, and the kernel is divided by sigma = u^T W v, where u and v are constants to the

@@ -1,4 +1,4 @@
-"""Spectral normalisation in torch, NCHW, as stock torch has it; twin of tf_impl/spectral.py.
+"""Spectral normalisation in torch, NCHW, as stock torch has it; twin of tf_impl/spectral_norm.py.
 
 Miyato et al. 2018, arXiv:1802.05957, as ``torch.nn.utils.parametrizations.spectral_norm`` does it: each forward pass in
 training makes one power iteration, and the weight is divided by sigma = u^T W v, where u and v are constants to the

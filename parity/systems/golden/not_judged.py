@@ -31,8 +31,8 @@ def known_settings(record: Record, schema: type[SettingT]) -> tuple[dict[str, Se
         except UnknownOption as error:
             results.append(not_judged(where, str(error)))
     prefixes = tuple(f"{name}/" for name in record.settings)
-    strangers = Counter(key.split("/", 1)[0] for key in record.keys if not key.startswith(prefixes))
-    for name, count in strangers.items():
+    unknown = Counter(key.split("/", 1)[0] for key in record.keys if not key.startswith(prefixes))
+    for name, count in unknown.items():
         arrays = "1 array belongs" if count == 1 else f"{count} arrays belong"
         results.append(not_judged((record.name, name, ""), f"{arrays} to no setting of {record.name}.json"))
     return known, results
