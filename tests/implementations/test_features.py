@@ -318,22 +318,22 @@ def taken(implementation, loss, *arrays):
     return value.item(), last(variables[0].grad)
 
 
-def seed_gram(x):
+def original_gram(x):
     b, c, h, w = x.size()
     features = x.view(b, c, h * w)
     return torch.bmm(features, features.transpose(1, 2)) / (c * h * w)
 
 
-SEED = {
+ORIGINAL = {
     "perceptual_loss": F.l1_loss,
-    "texture_loss": lambda fake, real: F.l1_loss(seed_gram(fake), seed_gram(real)),
+    "texture_loss": lambda fake, real: F.l1_loss(original_gram(fake), original_gram(real)),
 }
 
 
-@pytest.mark.parametrize("name", SEED)
+@pytest.mark.parametrize("name", ORIGINAL)
 def test_losses_equal_those_of_the_document(name):
     fake, real = np.random.default_rng(2).normal(size=(2, 3, 5, 4, 7))  # [B, h, w, C]
-    expected, slope = taken("torch", SEED[name], fake, real)
+    expected, slope = taken("torch", ORIGINAL[name], fake, real)
     for implementation in IMPLEMENTATIONS:
         value, gradient = taken(implementation, getattr(IMPLEMENTATIONS[implementation], name), fake, real)
         assert value == pytest.approx(expected, rel=1e-14)
@@ -345,7 +345,7 @@ def test_losses_equal_those_of_the_document(name):
 
 
 @pytest.mark.parametrize("implementation", IMPLEMENTATIONS)
-@pytest.mark.parametrize("name", SEED)
+@pytest.mark.parametrize("name", ORIGINAL)
 def test_equal_features_have_zero_loss_and_gradient(implementation, name):
     x = images()
     value, gradient = taken(implementation, getattr(IMPLEMENTATIONS[implementation], name), x, x)
@@ -353,7 +353,7 @@ def test_equal_features_have_zero_loss_and_gradient(implementation, name):
 
 
 @pytest.mark.parametrize("kind", vgg.NORMALISATIONS)
-@pytest.mark.parametrize("name", SEED)
+@pytest.mark.parametrize("name", ORIGINAL)
 def test_gradients_at_images_agree_between_frameworks(name, kind):
     fake, real = images(1), images(1)[::-1].copy()
 
