@@ -22,6 +22,7 @@ from parity.capture.torch_copies import DTYPES, deep_copy, validate_weights
 from parity.capture.torch_layer_kinds import PARAMETERS
 from parity.capture.torch_recording import kind_of, module_step, recording, tensors
 from parity.capture.torch_views import Views
+from parity.numerics.copies import copy_into
 from parity.verdict import UnusableInput
 
 
@@ -152,13 +153,16 @@ class TorchAdapter:
         )
 
     def read(self, step: Step, slot: str) -> np.ndarray:
-        """A parameter's or running statistic's value in torch's layout."""
-        return self._held(step, slot).detach().cpu().numpy().copy()
+        """A parameter's or running statistic's value in torch's layout, not a copy: it changes with the next write."""
+        return self._held(step, slot).detach().cpu().numpy()
 
     def write(self, step: Step, slot: str, value: np.ndarray) -> None:
         """Set a parameter or running statistic in place; the caller has checked its shape."""
-        with torch.no_grad():
-            self._held(step, slot).copy_(torch.from_numpy(np.require(value, requirements=["C", "W"])))
+        held = self._held(step, slot).detach()
+        if held.is_cpu:
+            copy_into(held.numpy(), value)
+        else:
+            held.copy_(torch.from_numpy(np.require(value, requirements=["C", "W"])))
 
     def variable_id(self, step: Step, slot: str) -> int:
         """Identity of the tensor that holds a parameter: equal for layers that share it."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from parity.checks.climbing import Outcome
 from parity.checks.context import CheckContext
+from parity.numerics.copies import equal
 from parity.verdict import Check, judge
 
 
@@ -23,8 +24,8 @@ def weights(context: CheckContext) -> Outcome:
                 if (match.key, slot) in models.blocked:
                     continue
                 value = models.weights[match.key, slot]
-                back = transform.to_keras(slot, models.port.read(match.port, slot), match.reference.shapes[slot])
-                same = back.shape == value.shape and bool((back == value).all())
+                back = transform.keras_view(slot, models.port.read(match.port, slot), match.reference.shapes[slot])
+                same = equal(back, value)
                 message = "" if same else f"{match.key}.{slot} does not come back as it was sent"
                 outcome.checks.append(Check("weights", match.key, slot, judge(same), message=message))
             count += match.reference.size

@@ -118,7 +118,11 @@ class WeightTransform:
     shapes: Mapping[str, tuple[int, ...]] = field(default_factory=dict)
 
     def to_torch(self, slot: str, array: Array) -> Array:
-        """A Keras parameter as torch stores it."""
+        """A Keras parameter as torch stores it, in C order."""
+        return contiguous(self.torch_view(slot, array))
+
+    def torch_view(self, slot: str, array: Array) -> Array:
+        """A Keras parameter as torch stores it, copied only where its values are reordered."""
         if slot in self.shapes:
             moved = own_parameter_axes(array.shape, self.shapes[slot]) == "moved"
             return np.asarray(np.moveaxis(array, -1, 0) if moved else array, order="C").reshape(self.shapes[slot])
@@ -127,11 +131,15 @@ class WeightTransform:
             array = array[self.inputs]
         if self.outputs is not None and slot != "singular_v":
             array = np.take(array, self.outputs, axis=-1)
-        array = contiguous(self._rule(slot).to_torch(array))
+        array = self._rule(slot).to_torch(array)
         return array.reshape(*array.shape[:2], *[1] * self.ones) if self.ones and slot == "kernel" else array
 
     def to_keras(self, slot: str, array: Array, shape: tuple[int, ...]) -> Array:
-        """A torch parameter as Keras stores it; ``shape`` is the shape that Keras expects."""
+        """A torch parameter as Keras stores it, in C order; ``shape`` is the shape that Keras expects."""
+        return contiguous(self.keras_view(slot, array, shape))
+
+    def keras_view(self, slot: str, array: Array, shape: tuple[int, ...]) -> Array:
+        """The same, copied only where values are reordered."""
         if slot in self.shapes:
             moved = own_parameter_axes(shape, array.shape) == "moved"
             array = np.moveaxis(array.reshape(shape[-1], *shape[:-1]), 0, -1) if moved else array
@@ -143,12 +151,12 @@ class WeightTransform:
             array = np.take(array, np.argsort(self.outputs), axis=-1)
         if self.layout == "dense" and slot in ROW_PER_INPUT and self.inputs is not None:
             array = array[np.argsort(self.inputs)]
-        return contiguous(self._flipped(slot, array))
+        return self._flipped(slot, array)
 
     def shape(self, slot: str, shape: tuple[int, ...]) -> tuple[int, ...] | None:
         """The shape in which torch stores a Keras parameter of that shape; None if the rule does not apply to it."""
         try:
-            return self.to_torch(slot, np.empty(shape, np.int8)).shape
+            return self.torch_view(slot, np.broadcast_to(np.int8(0), shape)).shape
         except (IndexError, ValueError):
             return None
 

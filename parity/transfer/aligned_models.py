@@ -101,7 +101,7 @@ class AlignedModels:
             transform = self.layouts.weight_transform(match)
             for slot in match.reference.shapes:
                 if slot in match.port.shapes and (match.key, slot) not in self.blocked:
-                    self.port.write(match.port, slot, transform.to_torch(slot, self.weights[match.key, slot]))
+                    self.port.write(match.port, slot, transform.torch_view(slot, self.weights[match.key, slot]))
             for slot in set(match.port.shapes) - set(match.reference.shapes):
                 if slot in NEUTRAL:
                     self.port.write(match.port, slot, np.full(match.port.shapes[slot], NEUTRAL[slot]))
