@@ -79,23 +79,24 @@ def _set_vectors(module: nn.Module, u: np.ndarray, v: np.ndarray) -> None:
     _set(vectors["parametrizations.weight.0._v"], v)
 
 
-def _order_in(module: nn.Linear, before: list[nn.Module]) -> np.ndarray:
-    """The feature, with images as (h, w, c), that stands at each place of torch's (c, h, w), if one was flattened."""
-    order = np.arange(module.in_features)
+def _order_in(module: nn.Linear, before: list[nn.Module]) -> np.ndarray | slice:
+    """The feature, with images as (h, w, c), that stands at each place of torch's (c, h, w), if one was flattened.
+
+    Otherwise all in their order, as a slice, which copies nothing.
+    """
     channels = 0
     for other in before:
         if isinstance(other, (nn.Conv2d, nn.ConvTranspose2d)):
             channels = other.out_channels
     if not channels or not any(isinstance(other, nn.Flatten) for other in before):
-        return order
-    side = math.isqrt(len(order) // channels)
-    return order.reshape(side, side, channels).transpose(2, 0, 1).reshape(-1)
+        return slice(None)
+    side = math.isqrt(module.in_features // channels)
+    return np.arange(module.in_features).reshape(side, side, channels).transpose(2, 0, 1).reshape(-1)
 
 
-def _order_out(module: nn.Linear, after: list[nn.Module]) -> np.ndarray:
+def _order_out(module: nn.Linear, after: list[nn.Module]) -> np.ndarray | slice:
     """The same of the features that become an image in the next module."""
-    order = np.arange(module.out_features)
     if not after or not isinstance(after[0], nn.Unflatten):
-        return order
+        return slice(None)
     channels, height, width = after[0].unflattened_size
-    return order.reshape(height, width, channels).transpose(2, 0, 1).reshape(-1)
+    return np.arange(module.out_features).reshape(height, width, channels).transpose(2, 0, 1).reshape(-1)
