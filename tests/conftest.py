@@ -1,8 +1,11 @@
-"""What all tests share: quiet frameworks, and threads that fit the processes that xdist runs side by side."""
+"""What all tests share: quiet frameworks, threads that fit the processes that xdist runs side by side, slow tests."""
 
 from __future__ import annotations
 
 import os
+from pathlib import Path
+
+import pytest
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")  # before any test imports TensorFlow: tests read what we print
 
@@ -11,3 +14,30 @@ if "PYTEST_XDIST_WORKER_COUNT" in os.environ:
     share = str(max(1, len(os.sched_getaffinity(0)) // workers if hasattr(os, "sched_getaffinity") else 1))
     for name in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "TF_NUM_INTRAOP_THREADS"):
         os.environ.setdefault(name, share)
+
+# Whole folders and files that `pytest -m "not slow"` leaves out: training, conversions, processes. Single slow tests
+# elsewhere carry the marker themselves.
+SLOW = (
+    "benchmarks",
+    "packaging",
+    "parity/systems",
+    "parity/report/test_report_browser.py",
+    "parity/test_arbitrary_pairs.py",
+    "implementations/test_attention.py",
+    "implementations/test_distribution.py",
+    "implementations/test_framing.py",
+    "implementations/test_growing.py",
+    "implementations/test_imitation.py",
+    "implementations/test_instance_noise.py",
+    "implementations/test_interrupts.py",
+    "implementations/test_train.py",
+)
+FOLDER = Path(__file__).parent
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Mark tests of :data:`SLOW` folders and files as slow."""
+    slow = [FOLDER / name for name in SLOW]
+    for item in items:
+        if any(item.path.is_relative_to(place) for place in slow):
+            item.add_marker(pytest.mark.slow)

@@ -12,6 +12,8 @@ from parity.verdict import Verdict
 # A shift by one pixel moves every value by about its own size; rounding, by 1e-15 of it.
 GROSS = 0.1
 
+pytestmark = pytest.mark.slow
+
 
 def verdict(network: str, kernel_len: int, mirrored: bool) -> Verdict:
     (pair,) = select([f"specgan_tiny.{network}", "model.padding=symmetric", f"model.kernel_len={kernel_len}"])
