@@ -21,7 +21,7 @@ test: $(VENV)/.ready-test  ## run all tests
 	$(PY) -m pytest -n 2 --dist worksteal -m 'not processes' tests
 	$(PY) -m pytest -n 2 --dist worksteal -m processes tests
 
-quick: $(VENV)/.ready-test  ## run the tests that are not slow: an answer in two minutes
+quick: $(VENV)/.ready-test  ## run the tests that are not slow: an answer in under three minutes
 	$(PY) -m pytest -n 2 --dist worksteal -m 'not slow' tests
 
 verify: $(VENV)/.ready-full  ## verify every pair, verdicts in the terminal
