@@ -83,8 +83,8 @@ def test_impossible_options_are_refused(capsys):
         with pytest.raises(SystemExit) as stop:
             bench.main(wrong)
         assert stop.value.code == 2
-    told = capsys.readouterr().err
-    assert "parity verify --all" in told and "train specgan torch" in told and "--runs and --cores" in told
+    shown = capsys.readouterr().err
+    assert "parity verify --all" in shown and "train specgan torch" in shown and "--runs and --cores" in shown
 
 
 def test_every_single_figure_goes_into_the_json(tmp_path, monkeypatch, capsys) -> None:  # noqa: ANN001

@@ -106,8 +106,8 @@ def test_ratios_go_turn_by_turn_and_the_table_says_who_missed():
 
 def test_waiting_is_counted_where_a_run_waits():
     answers = feeding.serve("torch", "dcgan_tiny", chain(["2\n"], ["1\n"]))
-    told = json.loads(json.dumps(next(answers)))
-    assert 0 < told["waiting"] < told["seconds"]
+    shown = json.loads(json.dumps(next(answers)))
+    assert 0 < shown["waiting"] < shown["seconds"]
     assert feeding.to_markdown([feeding.Figures("feed", [1.0, 1.0], [0.2, 0.01])]).endswith("under 5%: **missed** |")
 
 
@@ -137,5 +137,5 @@ def test_an_option_that_does_not_work_here_is_listed_as_failing(monkeypatch):
     monkeypatch.setattr(options, "OPTIONS", {"impossible": "training.compile=maybe"})
     (figures,) = options.measure([options.Choice("torch", "dcgan", "impossible")], 1, 2)
     assert "does not work here" in options.to_markdown([figures])
-    told = options.Figures("option x", [0.2], [0.1], 3.0)
-    assert "| x | 200 | 100 | 2.00 (2.00 … 2.00) | 3.0 |" in options.to_markdown([told])
+    shown = options.Figures("option x", [0.2], [0.1], 3.0)
+    assert "| x | 200 | 100 | 2.00 (2.00 … 2.00) | 3.0 |" in options.to_markdown([shown])

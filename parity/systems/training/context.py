@@ -194,7 +194,7 @@ class TrainingContext:
 
     @property
     def judged(self) -> dict[str, Series]:
-        """The arrays whose training can be told from rounding."""
+        """The arrays whose training differs from rounding."""
         return {
             name: series
             for name, series in self.states.items()

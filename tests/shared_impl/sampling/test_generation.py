@@ -28,7 +28,7 @@ from shared_impl.storage.checkpoints import Checkpoint, CheckpointError
 
 NAMES = ["cat", "dog", "2"]
 DCGAN, SPECGAN = load("dcgan_tiny", ["model.nz=6"]), load("specgan_tiny", ["model.nz=6"])
-TOLD = load("conditional_dcgan_tiny", ["model.nz=6", "model.classes=3", "model.nc=1"])
+CONDITIONED = load("conditional_dcgan_tiny", ["model.nz=6", "model.classes=3", "model.nc=1"])
 
 
 def generator(config, side, asked=None):
@@ -175,7 +175,7 @@ def test_every_class_gets_the_same_latents():
 
 @pytest.mark.parametrize(("count", "each"), [(3, 1), (8, 2), (9, 3), (1, 1)])
 def test_what_shows_a_run_is_a_row_of_the_same_latents_a_class(count, each):
-    z, labels = fixed_inputs(TOLD, count)
+    z, labels = fixed_inputs(CONDITIONED, count)
     assert labels.tolist() == [0] * each + [1] * each + [2] * each
     assert all(np.array_equal(z[:each], z[n * each : (n + 1) * each]) for n in (1, 2))
     assert len(np.unique(z[:, 0])) == each
@@ -189,8 +189,8 @@ def test_what_shows_a_run_without_classes_is_latents():
 
 
 def test_classes_are_asked_for_in_turn():
-    z = latents(TOLD, range(7))
-    same, labels = classes_in_turn(TOLD, z)
+    z = latents(CONDITIONED, range(7))
+    same, labels = classes_in_turn(CONDITIONED, z)
     assert np.array_equal(same, z) and labels.tolist() == [0, 1, 2, 0, 1, 2, 0] and labels.dtype == np.int64
     assert len(classes_in_turn(DCGAN, z)) == 1
 
@@ -202,14 +202,14 @@ def test_names_of_classes_make_names_of_files():
 
 
 def test_names_of_classes_come_with_the_checkpoint(tmp_path):
-    assert class_names(Checkpoint(tmp_path, {}, {"classes": NAMES}), TOLD) == NAMES
-    assert class_names(Checkpoint(tmp_path, {}, {}), TOLD) == ["0", "1", "2"]
+    assert class_names(Checkpoint(tmp_path, {}, {"classes": NAMES}), CONDITIONED) == NAMES
+    assert class_names(Checkpoint(tmp_path, {}, {}), CONDITIONED) == ["0", "1", "2"]
     assert class_names(Checkpoint(tmp_path, {}, {}), DCGAN) == []
 
 
 def test_a_grid_has_a_row_for_each_class(tmp_path):
-    inputs = every_class(latents(TOLD, range(4)), [2, 0])
-    made = generator(TOLD, 32)
+    inputs = every_class(latents(CONDITIONED, range(4)), [2, 0])
+    made = generator(CONDITIONED, 32)
     names = [f"{n}" for n in range(8)]
     assert [p.name for p in write_samples(made, inputs, names, tmp_path, ["grid", "npz"], rows=["2", "cat"])] == [
         "grid.png",
@@ -226,7 +226,7 @@ def test_a_grid_has_a_row_for_each_class(tmp_path):
 
 
 def test_samples_of_classes_are_made_in_portions():
-    inputs = every_class(latents(TOLD, range(50)), [0, 2])
-    found = generate_samples(generator(TOLD, 32), *inputs)
+    inputs = every_class(latents(CONDITIONED, range(50)), [0, 2])
+    found = generate_samples(generator(CONDITIONED, 32), *inputs)
     assert found.shape == (100, 32, 32, 1)
     assert len(np.unique(found[:50])) == len(np.unique(found[50:])) == 1 and found[0].max() != found[99].max()
