@@ -6,6 +6,7 @@ arguments, and what the verdict follows from. A bad row raises :class:`ClaimErro
 
 from __future__ import annotations
 
+import inspect
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -70,7 +71,7 @@ class Claim(BaseModel):
             raise ValueError(f"unknown measure {self.measure!r}: use one of {', '.join(sorted(MEASURES))}")
         measure = MEASURES[self.measure]
         try:
-            measure.signature.bind(None, **self.arguments)
+            inspect.signature(measure.function).bind(None, **self.arguments)
         except TypeError as error:
             raise ValueError(f"{self.measure}: {error}") from None
         if not (self.false_unless or measure.holds) or not (self.measured or measure.en):

@@ -12,10 +12,9 @@ from typing import Any
 
 import numpy as np
 
-from parity.padding.axis import Axis
 from parity.report.formats import setting as written
 from parity.systems.chains import Twins, run, to_torch
-from parity.systems.claims.measures.registry import BOTH, EQUAL, Figures, measure
+from parity.systems.claims.measures.registry import BOTH, Figures, measure
 
 KERAS = {"ConvTranspose2d": "Conv2DTranspose", "Conv2d": "Conv2D", "Linear": "Dense", "BatchNorm2d": "BatchNorm",
          "Tanh": "Activation"}  # fmt: skip
@@ -30,7 +29,7 @@ def layer_counts(twins: Twins, networks: list[str], kinds: dict[str, int]) -> Fi
     return {"keras": keras, "torch": {kind: sum(len(chain.modules(kind)) for chain in chains) for kind in kinds}}
 
 
-@measure(EQUAL, *BOTH)
+@measure("keras == torch == expected", *BOTH)
 def layer_settings(twins: Twins, networks: list[str], kinds: list[str], setting: str, expected: list[str]) -> Figures:
     """A setting of all layers of these classes in order, equal neighbours counted: ``keras`` and ``torch``.
 
@@ -133,25 +132,6 @@ def constructor_default(twins: Twins, networks: list[str], option: str, expected
     found = [inspect.signature(cls).parameters for cls in classes]
     defaults = [own[option].default for own in found if option in own]
     return {"values": list(dict.fromkeys(defaults)), "n": len(defaults)}
-
-
-@measure("sizes == expected")
-def output_sizes(twins: Twins, op: Any, kernel: int, stride: int, padding: Any, expected: dict[int, int]) -> Figures:
-    """Output sizes by the padding calculus."""
-    sizes = {size: Axis(op, size, kernel, stride).output(tuple(padding)) for size in expected}
-    return {"sizes": sizes, "pairs": [f"{size} → {out}" for size, out in sizes.items()]}
-
-
-@measure("documented == classes and lines > 0 and shapes > 0")
-def documentation(twins: Twins, network: str) -> Figures:
-    """Classes with docstrings, references to lines and shapes in the source of a port."""
-    module = inspect.getmodule(type(twins[network].exact))
-    assert module is not None
-    source = inspect.getsource(module)
-    public = [cls for _, cls in inspect.getmembers(module, inspect.isclass) if cls.__module__ == module.__name__]
-    lines, shapes = len(re.findall(r"\blines? \d+", source)), len(re.findall(r"# \[B", source))
-    documented = sum(bool(cls.__doc__) for cls in public)
-    return {"classes": len(public), "documented": documented, "lines": lines, "shapes": shapes}
 
 
 @measure("error == 0")

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import ast
-import inspect
 import re
 from typing import Any
 
@@ -119,30 +118,6 @@ def as_written(twins: Twins, network: str, part: str, layers: str, expected: lis
     }
 
 
-@measure("exact <= AGREE")
-def evaluation_norm(twins: Twins, network: str) -> Figures:
-    """Relative errors in evaluation mode: ``exact`` with the port's own batch norms, ``stock`` with BatchNorm2d."""
-    from torch.nn import BatchNorm2d
-
-    twin, port = twins[network], twins[network].port()
-    for name in [name for name, module in port.named_modules() if isinstance(module, BatchNorm2d)]:
-        own = port.get_submodule(name)
-        stock = BatchNorm2d(own.num_features, eps=own.eps).double().eval()
-        stock.weight, stock.bias = own.weight, own.bias
-        setattr(port, name, stock)
-    moving = [weight for layer in twin.layers("BatchNorm") for weight in layer.weights if "moving" in weight.name]
-    stock_error = relative_error(run(port, twin.inputs), twin.result)
-    return {"exact": twin.error(), "stock": stock_error, "moving": len(moving)}
-
-
-@measure("not lacking and max(gaps) <= AGREE")
-def options_lacking(twins: Twins, network: str, known: list[str], option: str, choices: list[str]) -> Figures:
-    """Options of the reference's constructor beyond the ``known`` ones, and how far one's values are from its first."""
-    options = inspect.signature(type(twins[network].reference)).parameters
-    first, *others = [twins[f"{network} dim=4 {option}={value}"].result for value in choices]
-    return {"lacking": sorted(set(options) - set(known)), "gaps": [relative_error(one, first) for one in others]}
-
-
 @measure("kinds == expected")
 def convolution_as_dense(twins: Twins, networks: list[str], place: int, expected: list[str]) -> Figures:
     """The first (``place`` 0) or last (−1) layers of two networks; the first's convolution as a dense layer."""
@@ -155,35 +130,3 @@ def convolution_as_dense(twins: Twins, networks: list[str], place: int, expected
     sigmoids, values = ["output_sigmoid" in one.outputs for one in (twin, other)], twin.outputs[layers[0].name]
     return {"kinds": [type(layer).__name__ for layer in layers], "kernel": layers[0].kernel_size[0],
             "error": relative_error(made.ravel(), values.ravel()), "sigmoids": sigmoids}  # fmt: skip
-
-
-@measure("exact <= AGREE")
-def same_padding(twins: Twins, network: str, layer: str) -> Figures:
-    """A strided convolution: relative errors of Keras's SAME and of the port's padding by the reference's values."""
-    import keras
-
-    from tf_impl.layers import precision
-
-    twin = twins[network]
-    own, expected = twin.reference.get_layer(layer), twin.outputs[layer]
-    with precision("float64"):
-        same = keras.layers.Conv2D(own.filters, own.kernel_size, own.strides, "same")
-        same.build(twin.inputs.shape)
-    same.set_weights(own.get_weights())
-    exact = relative_error(run(twin.exact.get_submodule(layer), twin.inputs), expected)
-    return {"same": relative_error(same(twin.inputs), expected), "exact": exact}
-
-
-@measure("keras == torch == [rate] * 4 and whole and abs(dropped - rate) < 0.02")
-def dropped_channels(twins: Twins, network: str, rate: float) -> Figures:
-    """Dropout's rates on both sides; of many channels the share ``dropped``, if ``whole`` ones, the others' scale."""
-    import torch
-
-    keras, layers = twins[network].layers("ChannelDropout"), twins[network].modules("ChannelDropout")
-    with torch.random.fork_rng():
-        torch.manual_seed(twins.seed)
-        kept = layers[-1].train()(torch.ones(64, 512, 2, 2, dtype=torch.float64))
-        layers[-1].eval()
-    whole, dropped = bool((kept.amax((2, 3)) == kept.amin((2, 3))).all()), float((kept == 0).double().mean())
-    return {"keras": [layer.rate for layer in keras], "torch": [layer.p for layer in layers], "whole": whole,
-            "dropped": dropped, "scale": float(kept.max())}  # fmt: skip
