@@ -7,10 +7,10 @@ from typing import Any
 import numpy as np
 
 from parity.systems.chains import Array, Twins, drawn, relative_error
+from parity.systems.claims.measures.chains import stock_layers
 from parity.systems.claims.measures.conditional import network
 from parity.systems.claims.measures.registry import Figures, measure
 from parity.systems.claims.measures.settings import configuration
-from parity.systems.claims.measures.values import stock_layers
 
 
 @measure("max(abs(low / 0.02 - 1), abs(high / 0.02 - 1)) < 0.05")

@@ -1,4 +1,4 @@
-"""Shapes, layers and parameters of both sides of a chain.
+"""Both sides of a chain: shapes, layers, parameters, values under copied weights, layers as a document writes them.
 
 Networks are named as in ``specgan generator dim=4``, layers by torch's classes or by a regular expression for names.
 """
@@ -13,8 +13,9 @@ from typing import Any
 import numpy as np
 
 from parity.report.formats import setting as written
-from parity.systems.chains import Twins, run, to_torch
+from parity.systems.chains import AGREE, Twins, relative_error, run, to_torch
 from parity.systems.claims.measures.registry import BOTH, Figures, measure
+from parity.systems.claims.wording import evaluate
 
 KERAS = {"ConvTranspose2d": "Conv2DTranspose", "Conv2d": "Conv2D", "Linear": "Dense", "BatchNorm2d": "BatchNorm",
          "Tanh": "Activation"}  # fmt: skip
@@ -85,15 +86,22 @@ def shapes(twins: Twins, networks: list[str], layers: str = "(?!input$).*", expe
         **found,
         "number": [len(names) for names in found["names"]],
         "normed": [len(names) - len(lacking) for names, lacking in zip(found["names"], found["unnormed"], strict=True)],
-        "unequal": sum(_channels_last(port) != own for own, port in zip(found["keras"], found["torch"], strict=True)),
+        "unequal": sum(channels_last(port) != own for own, port in zip(found["keras"], found["torch"], strict=True)),
         "sizes": sizes,
         "expected": sizes if expected is None else expected,
         "error": max(twins[name].error() for name in networks),
     }
 
 
-def _channels_last(port: tuple[int, ...]) -> tuple[int, ...]:
+def channels_last(port: tuple[int, ...]) -> tuple[int, ...]:
+    """The shape of a port's output in the reference's layout."""
     return (port[0], *port[2:], port[1]) if len(port) == 4 else port
+
+
+def with_weights(modules: Any) -> list[Any]:
+    """What has parameters of its own within these modules, in order."""
+    parts = (part for module in modules for part in module.modules())
+    return [part for part in parts if next(part.parameters(recurse=False), None) is not None]
 
 
 @measure("keras == torch == expected", "Keras: {keras:,}; PyTorch: {torch:,}", "Keras：{keras:,}；PyTorch：{torch:,}")
@@ -101,14 +109,11 @@ def parameter_counts(twins: Twins, networks: list[str], expected: list[int]) -> 
     """Parameters of each network; layers that have some on each side, and torch's ``tensors``."""
     keras = [twins[name].reference for name in networks]
     torch = [twins[name].exact for name in networks]
-    own = [
-        [part for part in port.modules() if next(part.parameters(recurse=False), None) is not None] for port in torch
-    ]
     return {
         "keras": [model.count_params() for model in keras],
         "torch": [sum(p.numel() for p in port.parameters()) for port in torch],
         "keras_layers": [sum(bool(layer.weights) for layer in model.layers) for model in keras],
-        "torch_layers": [len(parts) for parts in own],
+        "torch_layers": [len(with_weights([port])) for port in torch],
         "tensors": [len(list(port.parameters())) for port in torch],
     }
 
@@ -140,3 +145,71 @@ def latent_forms(twins: Twins, network: str) -> Figures:
     twin = twins[network]
     flat, tall = run(twin.exact, twin.inputs), run(twin.exact, twin.inputs[:, None, None])
     return {"keras": twin.reference.input_shape, "error": float(np.abs(tall - flat).max())}
+
+
+@measure("max(exact) <= AGREE")
+def errors(twins: Twins, networks: list[str], ways: list[str], layers: Any = (), expected: Any = None) -> Figures:
+    """Relative errors of whole networks, or of single layers of theirs, by way of copying weights.
+
+    A list for each way (:data:`parity.systems.chains.WAYS`); output shapes ``keras`` and ``torch``, and
+    ``sizes`` in torch without the batch.
+    """
+    found: Figures = {key: [] for key in ("keras", "torch", *ways)}
+    for twin, layer in ((twins[name], layer) for name in networks for layer in layers or [""]):
+        for way in ways:
+            found[way].append(twin.error(way, layer))
+        found["keras"].append(twin.outputs[layer].shape if layer else twin.result.shape)
+        found["torch"].append(twin.port_shapes[layer] if layer else list(twin.port_shapes.values())[-1])
+    sizes = [list(shape[1:]) for shape in found["torch"]]
+    same = [channels_last(port) for port in found["torch"]] == found["keras"]
+    equal = sum(value <= AGREE for value in found[ways[0]])
+    return {**found, "sizes": sizes, "expected": expected, "same": same, "equal": equal, "number": len(sizes)}
+
+
+def stock_layers(listed: str) -> list[Any]:
+    """Modules of torch.nn from calls as a document writes them: ``Conv2d(3, 64, 3, padding=1), LeakyReLU(0.2)``."""
+    from torch import nn
+
+    return evaluate(f"[{listed}]", vars(nn))
+
+
+def _copied(sources: list[Any], targets: list[Any]) -> bool:
+    """Copy weights in order; False if they do not fit."""
+    try:
+        for source, target in zip(sources, targets, strict=True):
+            target.load_state_dict(source.state_dict())
+    except (RuntimeError, ValueError):  # torch's word for another shape or set of weights, zip's for another number
+        return False
+    return True
+
+
+@measure(
+    "size == expected and error <= AGREE",
+    "{shape}; the stock torch layers, given our weights, are off from Keras's by {error}",
+    "{shape}；标准 torch 层使用同样权重，与 Keras 相差 {error}",
+)
+def as_written(twins: Twins, network: str, part: str, layers: str, expected: list[int]) -> Figures:
+    """Layers in stock torch, given the weights of a ``part`` of the port (a pattern), by the reference's values.
+
+    Relative ``error``, infinite where a weight or the output has another shape; ``shape`` and ``size`` (without batch)
+    of the port's output, ``made`` of the stock one; parameters of the stock layers (``stock``) and of the reference.
+    """
+    from torch import nn
+
+    twin = twins[network]
+    own = [name for name in twin.outputs if re.fullmatch(part, name)]
+    given, wanted, module = twin.before(own[0]), twin.outputs[own[-1]], nn.Sequential(*stock_layers(layers))
+    given = given[:, None, None] if given.ndim == 2 and isinstance(module[0], nn.ConvTranspose2d) else given
+    children = [child for name, child in twin.exact.named_children() if re.fullmatch(part, name)]
+    fits = _copied(with_weights(children), with_weights([module.double().eval()]))
+    result = run(module, given) if fits else np.empty(0)
+    trainable = [variable for name in own for variable in twin.reference.get_layer(name).trainable_variables]
+    return {
+        "error": relative_error(result.reshape(wanted.shape) if result.size == wanted.size else result, wanted),
+        "shape": twin.port_shapes[own[-1]],
+        "size": list(twin.port_shapes[own[-1]][1:]),
+        "made": np.moveaxis(result, -1, 1).shape if result.ndim == 4 else result.shape,
+        "stock": sum(p.numel() for p in module.parameters()),
+        "own": sum(int(np.prod(variable.shape)) for variable in trainable),
+        "sigmoids": len(twin.modules("Sigmoid")),
+    }
