@@ -5,8 +5,8 @@ Networks are named as in ``specgan generator dim=4``, layers by torch's classes 
 
 from __future__ import annotations
 
-import inspect
 import re
+from collections.abc import Sequence
 from itertools import groupby
 from typing import Any
 
@@ -19,6 +19,7 @@ from parity.systems.claims.wording import evaluate
 
 KERAS = {"ConvTranspose2d": "Conv2DTranspose", "Conv2d": "Conv2D", "Linear": "Dense", "BatchNorm2d": "BatchNorm",
          "Tanh": "Activation"}  # fmt: skip
+CONVOLUTIONS = ("ConvTranspose2d", "Conv2d")
 SETTINGS = {"kernel": ("kernel_size", "kernel_size"), "stride": ("strides", "stride")}  # in Keras, in torch
 
 
@@ -31,7 +32,9 @@ def layer_counts(twins: Twins, networks: list[str], kinds: dict[str, int]) -> Fi
 
 
 @measure("keras == torch == expected", *BOTH)
-def layer_settings(twins: Twins, networks: list[str], kinds: list[str], setting: str, expected: list[str]) -> Figures:
+def layer_settings(
+    twins: Twins, networks: list[str], setting: str, expected: list[str], kinds: Sequence[str] = CONVOLUTIONS
+) -> Figures:
     """A setting of all layers of these classes in order, equal neighbours counted: ``keras`` and ``torch``.
 
     ``setting`` is ``kernel``, ``stride``, ``channels`` (in → out) or ``activation`` (its name, and its slope).
@@ -63,58 +66,42 @@ def counted(values: list[str]) -> list[str]:
 @measure(
     "unequal == 0 and sizes == expected", "Keras: {keras:→}; PyTorch: {torch:→}", "Keras：{keras:→}；PyTorch：{torch:→}"
 )
-def shapes(twins: Twins, networks: list[str], layers: str = "(?!input$).*", expected: Any = None) -> Figures:
-    """Output shapes of layers by name, and of ``input``: ``keras``, ``torch``, ``sizes`` in torch without the batch.
+def outputs(
+    twins: Twins, networks: list[str], layers: str = "(?!input$).+", ways: Any = (), expected: Any = None
+) -> Figures:
+    """Output shapes of layers by name, of ``input``, or of whole networks, whose name is empty.
 
-    ``unequal`` counts those that differ in more than the place of the channels. By network: ``names`` and ``kinds``
-    (classes of Keras) of the layers, their ``sides`` (heights), those ``unnormed``, and the images' relative ``error``.
+    ``keras``, ``torch``, ``sizes`` (torch's without the batch); ``unequal`` counts those that differ in more than the
+    place of the channels. By network: ``number``, ``names`` and ``kinds`` (classes of Keras) of the layers, their
+    ``sides`` (heights), how many are ``normed``, those ``unnormed``. For each of the ``ways`` of copying weights
+    (:data:`parity.systems.chains.WAYS`) the relative errors of these outputs, and how many are ``equal`` in the first.
     """
-    found: Figures = {key: [] for key in ("keras", "torch", "names", "kinds", "sides", "unnormed")}
+    found: Figures = {key: [] for key in ("keras", "torch", "names", "kinds", "sides", "unnormed", *ways)}
     for twin in map(twins.__getitem__, networks):
-        own = {"input": twin.inputs.shape} | {name: values.shape for name, values in twin.outputs.items()}
+        own = {"input": twin.inputs} | twin.outputs | {"": twin.result}
         port = {"input": tuple(to_torch(twin.inputs).shape)} | twin.port_shapes
+        port[""] = list(port.values())[-1]
         names = [name for name in own if re.fullmatch(layers, name)]
         weighted = [layer for layer in twin.reference.layers if layer.weights and layer.name in names]
-        found["keras"] += [own[name] for name in names]
+        found["keras"] += [own[name].shape for name in names]
         found["torch"] += [port.get(name, ()) for name in names]
         found["names"].append(names)
         found["kinds"].append(counted([type(layer).__name__ for layer in weighted]))
-        found["sides"].append([own[name][1] for name in names if len(own[name]) == 4])
+        found["sides"].append([own[name].shape[1] for name in names if own[name].ndim == 4])
         found["unnormed"].append([name for name in names if not name.endswith("_bn") and f"{name}_bn" not in own])
-    sizes = [list(port[1:]) for port in found["torch"]]
+        for way in ways:
+            found[way] += [twin.error(way, name) for name in names]
+    last = [(*shape[:1], *shape[2:], *shape[1:2]) if len(shape) == 4 else shape for shape in found["torch"]]
+    sizes = [list(shape[1:]) for shape in found["torch"]]
     return {
         **found,
         "number": [len(names) for names in found["names"]],
         "normed": [len(names) - len(lacking) for names, lacking in zip(found["names"], found["unnormed"], strict=True)],
-        "unequal": sum(channels_last(port) != own for own, port in zip(found["keras"], found["torch"], strict=True)),
+        "unequal": sum(port != own for own, port in zip(found["keras"], last, strict=True)),
         "sizes": sizes,
         "expected": sizes if expected is None else expected,
         "error": max(twins[name].error() for name in networks),
-    }
-
-
-def channels_last(port: tuple[int, ...]) -> tuple[int, ...]:
-    """The shape of a port's output in the reference's layout."""
-    return (port[0], *port[2:], port[1]) if len(port) == 4 else port
-
-
-def with_weights(modules: Any) -> list[Any]:
-    """What has parameters of its own within these modules, in order."""
-    parts = (part for module in modules for part in module.modules())
-    return [part for part in parts if next(part.parameters(recurse=False), None) is not None]
-
-
-@measure("keras == torch == expected", "Keras: {keras:,}; PyTorch: {torch:,}", "Keras：{keras:,}；PyTorch：{torch:,}")
-def parameter_counts(twins: Twins, networks: list[str], expected: list[int]) -> Figures:
-    """Parameters of each network; layers that have some on each side, and torch's ``tensors``."""
-    keras = [twins[name].reference for name in networks]
-    torch = [twins[name].exact for name in networks]
-    return {
-        "keras": [model.count_params() for model in keras],
-        "torch": [sum(p.numel() for p in port.parameters()) for port in torch],
-        "keras_layers": [sum(bool(layer.weights) for layer in model.layers) for model in keras],
-        "torch_layers": [len(with_weights([port])) for port in torch],
-        "tensors": [len(list(port.parameters())) for port in torch],
+        "equal": sum(error <= AGREE for way in ways[:1] for error in found[way]),
     }
 
 
@@ -130,15 +117,6 @@ def receptive_fields(twins: Twins, networks: list[str], layers: int) -> Figures:
     return {"fields": fields}
 
 
-@measure("values == [expected]", "{option}={values} in {n} constructors", "{n} 个构造函数中 {option}={values}")
-def constructor_default(twins: Twins, networks: list[str], option: str, expected: Any) -> Figures:
-    """The default of an option in every constructor that has it."""
-    classes = [type(side) for name in networks for side in (twins[name].reference, twins[name].exact)]
-    found = [inspect.signature(cls).parameters for cls in classes]
-    defaults = [own[option].default for own in found if option in own]
-    return {"values": list(dict.fromkeys(defaults)), "n": len(defaults)}
-
-
 @measure("error == 0")
 def latent_forms(twins: Twins, network: str) -> Figures:
     """The reference's input, and how far the port's images of latents ``[N, nz]`` and ``[N, nz, 1, 1]`` are apart."""
@@ -147,30 +125,16 @@ def latent_forms(twins: Twins, network: str) -> Figures:
     return {"keras": twin.reference.input_shape, "error": float(np.abs(tall - flat).max())}
 
 
-@measure("max(exact) <= AGREE")
-def errors(twins: Twins, networks: list[str], ways: list[str], layers: Any = (), expected: Any = None) -> Figures:
-    """Relative errors of whole networks, or of single layers of theirs, by way of copying weights.
-
-    A list for each way (:data:`parity.systems.chains.WAYS`); output shapes ``keras`` and ``torch``, and
-    ``sizes`` in torch without the batch.
-    """
-    found: Figures = {key: [] for key in ("keras", "torch", *ways)}
-    for twin, layer in ((twins[name], layer) for name in networks for layer in layers or [""]):
-        for way in ways:
-            found[way].append(twin.error(way, layer))
-        found["keras"].append(twin.outputs[layer].shape if layer else twin.result.shape)
-        found["torch"].append(twin.port_shapes[layer] if layer else list(twin.port_shapes.values())[-1])
-    sizes = [list(shape[1:]) for shape in found["torch"]]
-    same = [channels_last(port) for port in found["torch"]] == found["keras"]
-    equal = sum(value <= AGREE for value in found[ways[0]])
-    return {**found, "sizes": sizes, "expected": expected, "same": same, "equal": equal, "number": len(sizes)}
-
-
 def stock_layers(listed: str) -> list[Any]:
     """Modules of torch.nn from calls as a document writes them: ``Conv2d(3, 64, 3, padding=1), LeakyReLU(0.2)``."""
     from torch import nn
 
     return evaluate(f"[{listed}]", vars(nn))
+
+
+def _with_weights(modules: Any) -> list[Any]:
+    parts = (part for module in modules for part in module.modules())
+    return [part for part in parts if next(part.parameters(recurse=False), None) is not None]
 
 
 def _copied(sources: list[Any], targets: list[Any]) -> bool:
@@ -201,7 +165,7 @@ def as_written(twins: Twins, network: str, part: str, layers: str, expected: lis
     given, wanted, module = twin.before(own[0]), twin.outputs[own[-1]], nn.Sequential(*stock_layers(layers))
     given = given[:, None, None] if given.ndim == 2 and isinstance(module[0], nn.ConvTranspose2d) else given
     children = [child for name, child in twin.exact.named_children() if re.fullmatch(part, name)]
-    fits = _copied(with_weights(children), with_weights([module.double().eval()]))
+    fits = _copied(_with_weights(children), _with_weights([module.double().eval()]))
     result = run(module, given) if fits else np.empty(0)
     trainable = [variable for name in own for variable in twin.reference.get_layer(name).trainable_variables]
     return {
