@@ -60,8 +60,7 @@ class Twin:
             model = self.built(tf_impl)
         for variable in model.weights:
             noise = self.rng.standard_normal(variable.shape)
-            bell = self.smooth and noise.ndim == 4
-            variable.assign(_bell(noise) if bell else _value(variable.name, noise))
+            variable.assign(_bell(noise) if self.smooth and noise.ndim == 4 else _value(variable.name, noise))
         return model
 
     def port(self, padding: str = "same", mirrored: bool = False, ordered: bool = True) -> Any:
@@ -127,10 +126,7 @@ class Twin:
         return shapes
 
     def error(self, way: str = "exact", layer: str = "") -> float:
-        """Relative error of a port's output, or of one layer's that is fed the reference's input.
-
-        Mirrored copies get images that are turned at their edges. Infinite where shapes differ.
-        """
+        """Relative error of a port, or of one layer on the reference's input; mirrored copies get turned images."""
         known = self._errors.setdefault(self.copied(way), {})
         if layer not in known:
             turn = turned if way == "mirrored" else np.asarray

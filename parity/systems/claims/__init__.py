@@ -14,14 +14,7 @@ from parity.systems.chains import Twins
 from parity.systems.claims.document import FOLDER, Document, Truth, read
 from parity.systems.claims.measures.registry import Figures
 
-NAMES = (
-    "specgan_port_checklist",
-    "dcgan_experiments_log",
-    "soundgan_tutorial",
-    "dcgan_guide",
-    "conditional_dcgan_review",
-)
-DOCUMENTS: tuple[Document, ...] = tuple(read(FOLDER / f"{name}.yaml") for name in NAMES)
+DOCUMENTS: tuple[Document, ...] = tuple(sorted(map(read, FOLDER.glob("*.yaml")), key=lambda one: one.number))
 
 
 def measure(twins: Twins | None = None, documents: Sequence[Document] = DOCUMENTS) -> list[dict[str, Any]]:

@@ -11,6 +11,8 @@ from parity.systems.chains import Twins, drawn, to_numpy
 from parity.systems.claims.measures.registry import Figures, measure
 from parity.systems.claims.measures.settings import configuration
 
+__all__ = ["NARROW", "SPECTRAL", "full", "inside", "keras_attention", "listing", "network", "parameters", "sides"]
+
 NARROW = "model.ngf=1 model.ndf=1 model.nz=8"  # 32 channels at 4x4: the depth and every size stay
 SPECTRAL = "ParametrizedSpectralConv2D"
 

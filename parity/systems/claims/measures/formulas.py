@@ -50,8 +50,8 @@ def apart(left: Any, right: Any) -> float:
 def formulas(twins: Twins, figures: dict[str, Any]) -> Figures:
     """Expressions by name, one after the other; each may use those before it. Tensors without axes become numbers.
 
-    They may name whatever ``torch.nn`` and ``torch.nn.functional`` hold, the names below, ``seed``,
-    ``batch(*shape, place=0)`` (random values), ``difference(a, b)`` (relative), ``config(preset)``, ``chain(name)``.
+    They may name what ``torch.nn``, ``torch.nn.functional`` and ``conditional`` beside this file hold, and the names
+    below: ``batch(*shape, place=0)`` are random values, ``difference(a, b)`` is relative, ``apart(a, b)`` is not.
     """
     import keras
     import tensorflow as tf
@@ -68,9 +68,9 @@ def formulas(twins: Twins, figures: dict[str, Any]) -> Figures:
     names: dict[str, Any] = {**vars(nn.functional), **vars(nn), **{one.__name__: one for one in functions}}
     names |= {"torch": torch, "tensor": torch.tensor, "ones_like": torch.ones_like, "torch_impl": torch_impl}
     names |= {"keras": keras, "tf": tf, "tf_impl": tf_impl, "np": np, "inspect": inspect, "re": re}
-    names |= {"conditional": conditional, "COLUMNS": COLUMNS, "AUGMENTATION": AUGMENTATION}
+    names |= {name: getattr(conditional, name) for name in conditional.__all__}
+    names |= {"COLUMNS": COLUMNS, "AUGMENTATION": AUGMENTATION, "difference": relative_error}
     names |= {"seed": twins.seed, "batch": twins.batch, "chain": twins.__getitem__, "config": configuration}
-    names |= {"difference": relative_error}
     found: Figures = {}
     for name, expression in figures.items():
         value = evaluate(str(expression), {**names, **found}, vars(builtins))
