@@ -8,6 +8,11 @@ from typing import Any, Literal
 
 SCHEMA = "parity-verdict/1"
 Judgement = Literal["pass", "fail", "known-difference", "abstain"]
+Scope = Literal["training", "inference"]
+SCOPES: tuple[Scope, ...] = ("training", "inference")
+TRAINING_RUNGS = ("gradients", "penalty", "state")
+"""Rungs of a network that only training needs."""
+VALUES = "forward"
 INTERNAL = {"json": False}  # of a field that is no part of the schema
 SEVERITY: dict[Judgement, int] = {"fail": 3, "abstain": 2, "known-difference": 1, "pass": 0}
 
@@ -22,7 +27,11 @@ class UnusableInput(ValueError):
 
 @dataclass(frozen=True)
 class Finding:
-    """One named fault: where it is, what it is, and what mends it."""
+    """One fault: where it is, what it is, and what mends it.
+
+    ``layers`` names every layer of the port that has it, ``layer`` (``reference_layer``) the first. Not ``named``:
+    no hypothesis reproduces what the port computes.
+    """
 
     kind: str
     layer: str
@@ -31,6 +40,8 @@ class Finding:
     fix: str
     rung: str
     evidence: dict[str, Any] = field(default_factory=dict)
+    layers: list[str] = field(default_factory=list)
+    named: bool = field(default=True, metadata=INTERNAL)
 
 
 @dataclass(frozen=True)
@@ -38,6 +49,8 @@ class Check:
     """One judged measurement. ``measured`` and ``limit`` share ``unit``; both are None where nothing is numeric.
 
     ``chained``: it was made on the layer's own upstream, so that the error of a layer before it shows in it too.
+    ``training``: what it judges is without effect on inference. ``shown_by``: the rungs whose values would show the
+    difference if it mattered; a failure is withdrawn where they show none.
     """
 
     rung: str
@@ -49,6 +62,8 @@ class Check:
     unit: str = ""
     message: str = ""
     chained: bool = field(default=False, metadata=INTERNAL)
+    training: bool = field(default=False, metadata=INTERNAL)
+    shown_by: tuple[str, ...] = field(default=(), metadata=INTERNAL)
 
 
 @dataclass
@@ -161,17 +176,33 @@ class Verdict:
     command: str = ""
     seconds: float = 0.0
     training: Training | None = None
+    scope: Scope = "training"
+    not_asked: list[str] = field(default_factory=list)
+
+    @property
+    def faithful_for(self) -> Literal["training", "inference", ""]:
+        """What the port may be used for: training and inference, inference alone, or neither.
+
+        Nothing that was asked may fail, and the output of the whole network must be among what was judged.
+        """
+        failing = [check for rung in self.rungs.values() for check in rung.checks if check.judgement == "fail"]
+        broken = any(rung.judgement == "fail" for rung in self.rungs.values())
+        if not self.output_judged or any(not concerns_training(check) for check in failing):
+            return ""
+        return "inference" if broken or self.scope == "inference" else "training"
 
     @property
     def passed(self) -> bool:
-        """Faithful: no rung fails, and the output of the whole network was among what was judged."""
-        return self.output_judged and all(rung.judgement != "fail" for rung in self.rungs.values())
+        """Faithful for the scope that was asked."""
+        return self.faithful_for in ("training", self.scope)
 
     @property
     def headline(self) -> str:
         """One line: the verdict, and where the ladder broke first."""
         if self.passed:
-            return f"{self.name}: faithful ({', '.join(self.rungs)}; {self.coverage})"
+            return f"{self.name}: {self._praise} ({', '.join(self.rungs)}; {self.coverage})"
+        if self.faithful_for == "inference":
+            return f"{self.name}: faithful for inference, NOT for training: {self._first_cause}"
         broken = next((rung for rung in self.rungs.values() if rung.judgement == "fail"), None)
         if broken is None:
             return f"{self.name}: not shown faithful: its output could not be judged ({self.coverage})"
@@ -181,6 +212,21 @@ class Verdict:
             else ""
         )
         return f"{self.name}: NOT faithful: {broken.name} fails{where}"
+
+    @property
+    def _praise(self) -> str:
+        if VALUES in self.not_asked:
+            return f"no difference found; not asked: {', '.join(self.not_asked)}, so whether it is faithful is open"
+        scope = " for inference" if self.scope == "inference" else ""
+        return f"faithful{scope}" + (f"; not asked: {', '.join(self.not_asked)}" if self.not_asked else "")
+
+    @property
+    def _first_cause(self) -> str:
+        if not self.findings:
+            return next(rung.name for rung in self.rungs.values() if rung.judgement == "fail") + " fails"
+        first = self.findings[0]
+        where = first.layer or first.reference_layer
+        return f"{first.kind} at {f'{len(first.layers)} layers' if len(first.layers) > 1 else where}"
 
     def raise_if_failed(self) -> None:
         """Raise :class:`NotFaithful` with the whole explanation unless the pair passed."""
@@ -203,7 +249,8 @@ class Verdict:
 
     def to_dict(self) -> dict[str, Any]:
         """The verdict as JSON-ready plain data."""
-        body = {"schema": SCHEMA, "passed": self.passed, "headline": self.headline, **plain(self)}
+        body = {"schema": SCHEMA, "passed": self.passed, "faithful_for": self.faithful_for, "headline": self.headline}
+        body |= plain(self)
         for name, rung in self.rungs.items():
             body["rungs"][name]["worst"] = plain(rung.worst)
         return body
@@ -218,6 +265,11 @@ class Verdict:
 def judge(fine: bool, abstain: object = "") -> Judgement:
     """Pass or fail, or abstain where there is a reason to."""
     return "abstain" if abstain else "pass" if fine else "fail"
+
+
+def concerns_training(check: Check) -> bool:
+    """Whether what a check judges is without effect on inference."""
+    return check.training or check.rung in TRAINING_RUNGS
 
 
 def worst_judgement(checks: list[Check]) -> Judgement:

@@ -18,12 +18,13 @@ from parity.capture.torch_adapter import TorchAdapter
 from parity.checks.climbing import climb_all
 from parity.checks.context import CheckContext
 from parity.checks.layer_rows import coverage, layer_rows, output_judged
-from parity.checks.measurements import measure
-from parity.checks.registry import NETWORK_RUNGS, select_rungs
+from parity.checks.measuring import measure
+from parity.checks.registry import NETWORK, NETWORK_RUNGS, select_rungs
+from parity.checks.withdrawal import withdraw_without_effect
 from parity.diagnosis.causes import diagnose
 from parity.match.alignment import match_steps
 from parity.transfer.aligned_models import align, check_finite
-from parity.verdict import UnusableInput, Verdict
+from parity.verdict import SCOPES, TRAINING_RUNGS, Scope, UnusableInput, Verdict
 
 PACKAGES = ("tensorflow", "keras", "torch", "numpy")
 
@@ -38,6 +39,7 @@ def verify(
     mapping: Mapping[str, str] | None = None,
     mirrored: bool = False,
     brief: bool = False,
+    scope: Scope = "training",
     name: str = "",
     progress: Callable[[str], None] | None = None,
 ) -> Verdict:
@@ -57,6 +59,8 @@ def verify(
         mirrored: compare in a mirror: images flipped at the edge of the network, kernels flipped in the copy.
         brief: compare values in evaluation mode alone, on one batch (a random sample, or ``inputs``, and an impulse):
             for networks that take seconds to run.
+        scope: what the port is for. ``inference`` leaves out everything that only training sees (dropout, momenta,
+            training mode, gradients, state).
         name: what to call the pair in the verdict.
         progress: called with ``tracing``, ``measuring`` and each rung's name as these begin.
 
@@ -64,7 +68,7 @@ def verify(
         UnusableInput: nothing can be compared (unbuilt model, wrong input shape, NaN weights, unknown rung).
     """
     start = time.perf_counter()
-    wanted, begin = select_rungs(rungs), progress or _silent
+    wanted, begin = select_rungs(rungs, _rungs_of(scope)), progress or _silent
     _check_types(reference, port)
     begin("tracing")
     sides, given = (KerasAdapter(reference), TorchAdapter(port)), _checked_inputs(inputs)
@@ -73,9 +77,9 @@ def verify(
     # capture
     runs = first_runs(*sides, given, seed, mirrored, brief)
     # match
-    matching = match_steps(runs.reference, runs.port.trace, dict(mapping or {}))
+    matching = match_steps(runs.reference, runs.port.trace, _checked_mapping(mapping))
     # transfer weights
-    models = align(*sides, runs, matching, seed=seed, mirrored=mirrored, brief=brief)
+    models = align(*sides, runs, matching, seed=seed, mirrored=mirrored, brief=brief, scope=scope)
     models.load_weights("float64")
     # measure
     needed = any(NETWORK_RUNGS[rung].measures for rung in wanted) and not models.crash
@@ -83,7 +87,7 @@ def verify(
         begin("measuring")
     context = CheckContext(models, measure(models) if needed else None)
     # check, and explain each layer that fails
-    climbed = climb_all(NETWORK_RUNGS, wanted, context, begin)
+    climbed = withdraw_without_effect(climb_all(NETWORK_RUNGS, wanted, context, begin))
     # diagnose
     rows = layer_rows(context, climbed, SourceLines(reference, port))
     diagnosis = diagnose(climbed.findings, climbed.checks, rows)
@@ -99,12 +103,21 @@ def verify(
         seed,
         versions(),
         seconds=time.perf_counter() - start,
+        scope=scope,
+        not_asked=[rung for rung in NETWORK if rung not in wanted],
     )
 
 
 def versions() -> dict[str, str]:
     """Versions of what was measured with."""
     return {"python": platform.python_version(), **{name: metadata.version(name) for name in PACKAGES}}
+
+
+def _rungs_of(scope: str) -> list[str]:
+    """The rungs that can be asked in a scope."""
+    if scope not in SCOPES:
+        raise UnusableInput(f"unknown scope {scope!r}; valid: {', '.join(SCOPES)}")
+    return [rung for rung in NETWORK if scope == "training" or rung not in TRAINING_RUNGS]
 
 
 def _silent(stage: str) -> None:
@@ -119,10 +132,20 @@ def _check_types(reference: object, port: object) -> None:
         raise UnusableInput(f"port: got a {type(port).__name__}, expected a torch.nn.Module")
 
 
+def _checked_mapping(mapping: Mapping[str, str] | None) -> dict[str, str]:
+    if mapping is None:
+        return {}
+    if not isinstance(mapping, Mapping) or not all(isinstance(x, str) for pair in mapping.items() for x in pair):
+        raise UnusableInput(f"mapping: got {mapping!r}, expected {{reference layer: port layer}}, names of both")
+    return dict(mapping)
+
+
 def _checked_inputs(inputs: Sequence[np.ndarray] | np.ndarray | None) -> list[np.ndarray] | None:
     """The caller's inputs as arrays, floating ones in float64."""
     if inputs is None:
         return None
+    if not isinstance(inputs, (np.ndarray, list, tuple)):
+        raise UnusableInput(f"inputs: got a {type(inputs).__name__}, expected NumPy arrays in the reference's layout")
     arrays = [np.asarray(x) for x in ([inputs] if isinstance(inputs, np.ndarray) else inputs)]
     if any(x.ndim == 0 or not len(x) for x in arrays):
         raise UnusableInput(f"inputs of shape {[x.shape for x in arrays]}: expected at least one sample, batch first")

@@ -6,6 +6,7 @@ and restored afterwards, also after an error: the caller's model is never change
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
@@ -204,6 +205,12 @@ class KerasAdapter:
         """Identity of the variable that holds a parameter: equal for layers that share it."""
         return id(step.handle[slot])
 
+    def trainable(self, step: Step, slot: str) -> bool:
+        """Whether training moves a parameter."""
+        known = (step.handle or {}).get(slot)
+        held = [known] if known is not None else [v for v in self.model.variables if v.path == slot]
+        return slot not in STATISTICS and any(variable.trainable for variable in held)
+
     def nonfinite_variables(self) -> list[str]:
         """Paths of the variables that hold NaN or infinity."""
         floats = [v for v in self.model.variables if keras.backend.is_float_dtype(v.dtype)]
@@ -229,6 +236,12 @@ class KerasAdapter:
     def set_leaky_relu_slope(self, step: Step, slope: float) -> None:
         """Evaluate that step's leaky ReLU layer with this negative slope from now on."""
         self._slopes[step.name] = slope
+
+    def on_new_copies(self) -> KerasAdapter:
+        """An adapter of the same model, with copies of its own."""
+        twin = copy.copy(self)
+        twin._copies, twin._states = {}, {}
+        return twin
 
     def copy_weights_from(self, dtype: str) -> None:
         """Take over the weights of the copy in another ``dtype``, and its running statistics as last kept."""

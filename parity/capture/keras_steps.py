@@ -6,6 +6,7 @@ import re
 from typing import Any
 
 import keras
+import numpy as np
 
 from parity.capture.keras_layer_kinds import activation, classify, plain_settings
 from parity.capture.keras_spectral_norm import inner_layer, spectral_settings, spectral_vectors
@@ -42,12 +43,17 @@ def kernel_step(kind: Any, inputs: Any, attributes: Any, outputs: Any) -> Step |
     got = outputs[0]
     if word not in KERNELS or not got.dtype.is_floating or len(got.shape) < 2:
         return None
-    if word in SLICES and len(inputs[0].shape) != len(got.shape):
+    if word in SLICES and (len(inputs[0].shape) != len(got.shape) or word == "StridedSlice" and _strided(inputs)):
         return None
     settings = dict(KERNELS[word][1])
     if "slope" in settings:
         settings["slope"] = dict(zip(attributes[::2], attributes[1::2], strict=True)).get("alpha", settings["slope"])
     return Step("", KERNELS[word][0], settings, owner=word.lower(), named=False, float32_slope=word == "LeakyRelu")
+
+
+def _strided(inputs: Any) -> bool:
+    """Whether a slice leaves values out or turns them round (``x[:, ::2]``), which no crop does."""
+    return bool((np.asarray(inputs[3]) != 1).any())
 
 
 def layer_step(layer: Any, kind: str, name: str) -> Step:

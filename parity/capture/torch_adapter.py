@@ -6,6 +6,7 @@ are read from and written to the module itself.
 
 from __future__ import annotations
 
+import copy
 import inspect
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -168,6 +169,12 @@ class TorchAdapter:
         """Identity of the tensor that holds a parameter: equal for layers that share it."""
         return id(self._held(step, slot))
 
+    def trainable(self, step: Step, slot: str) -> bool:
+        """Whether training moves a parameter; buffers are not trainable."""
+        name = (step.handle or {}).get(slot, slot)
+        held = dict(self.original.named_parameters(remove_duplicate=False))
+        return name in held and held[name].requires_grad
+
     def nonfinite_variables(self) -> list[str]:
         """Names of the parameters and running statistics that hold NaN or infinity."""
         held: dict[str, torch.Tensor] = dict(self.model.named_parameters())
@@ -193,6 +200,12 @@ class TorchAdapter:
     def restore_state(self) -> None:
         """Restore the running statistics last kept."""
         self._assign(self._states[self._dtype])
+
+    def on_new_copies(self) -> TorchAdapter:
+        """An adapter of the same module, with copies of its own."""
+        twin = copy.copy(self)
+        twin._copies, twin._states, twin._views = {}, {}, Views()
+        return twin
 
     def copy_weights_from(self, dtype: str) -> None:
         """Take over the weights of the copy in another ``dtype``, and its running statistics as last kept.

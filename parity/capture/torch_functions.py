@@ -102,6 +102,15 @@ def _dropout(per_channel: bool) -> Reader:
     }
 
 
+def _sliced(call: Call) -> Attributes | None:
+    """A contiguous piece; anything gathered by indices, strides or masks is no crop."""
+    index = call.argument(1, "index")
+    parts = index if isinstance(index, tuple) else (index,)
+    contiguous = all(part.step in (None, 1) for part in parts if isinstance(part, slice))
+    plain = all(part is None or part is Ellipsis or isinstance(part, (slice, int)) for part in parts)
+    return {} if contiguous and plain and not any(isinstance(part, bool) for part in parts) else None
+
+
 ACTIVATIONS = ("relu", "relu6", "tanh", "sigmoid", "silu", "softplus", "softmax", "log_softmax", "selu", "softsign")
 FUNCTIONS: dict[str, tuple[str, Reader]] = {
     **{name: ("activation", _fixed(function=name)) for name in (*ACTIVATIONS, "mish")},
@@ -129,7 +138,8 @@ FUNCTIONS: dict[str, tuple[str, Reader]] = {
     **{f"avg_pool{rank}d": ("pool", _pool("average", rank)) for rank in (1, 2, 3)},
     **{f"adaptive_max_pool{rank}d": ("global-pool", _adaptive("max")) for rank in (1, 2, 3)},
     **{f"adaptive_avg_pool{rank}d": ("global-pool", _adaptive("average")) for rank in (1, 2, 3)},
-    **{name: ("crop", _fixed()) for name in ("getitem", "narrow")},
+    "getitem": ("crop", _sliced),
+    "narrow": ("crop", _fixed()),
     **{name: ("permute", _fixed()) for name in ("permute", "transpose", "swapaxes", "movedim", "moveaxis")},
     **{name: ("reshape", _fixed()) for name in ("reshape", "view", "squeeze", "unsqueeze", "unflatten")},
     "dropout": ("dropout", _dropout(False)),

@@ -119,7 +119,7 @@ def _judge_mode(projection: _Projection) -> Outcome:
         fix = "look for operations without (double) backward, detach() and no_grad()"
         return Outcome(
             [Check(projection.rung, "output", projection.mode, "fail", message=message)],
-            [Finding("numeric", "output", "output", message, fix, projection.rung)],
+            [Finding("numeric", "output", "output", message, fix, projection.rung, named=False)],
         )
     judged = _compare(projection, expected, got, rounded)
     if projection.penalty and any(check.judgement == "fail" for check in judged.checks):
@@ -192,14 +192,14 @@ def _finding(projection: _Projection, culprits: list[_Culprit]) -> Finding:
         match = matches[max(matches.index(vanished[0].match) - 1, 0)]
         message = f"{match.port.name}: its double backward is lost: {vanished[0].message}"
         fix = f"make the backward pass of {match.port.name} differentiable itself (no detach, no once_differentiable)"
-        return Finding("numeric", match.port.name, match.key, message, fix, projection.rung)
+        return Finding("numeric", match.port.name, match.key, message, fix, projection.rung, named=False)
     last = culprits[-1]
     fix = (
         "nothing arrives here in the port: look for detach(), no_grad() or requires_grad=False behind this layer"
         if last.vanished
         else "compare the backward pass of this layer and of the ones after it (custom functions, in-place edits)"
     )
-    return Finding("numeric", last.match.port.name, last.match.key, last.message, fix, projection.rung)
+    return Finding("numeric", last.match.port.name, last.match.key, last.message, fix, projection.rung, named=False)
 
 
 def _with_exact_moments(projection: _Projection, got: Gradients, judged: Outcome) -> Outcome:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -10,7 +10,7 @@ import numpy as np
 from parity.checks.conditions import Condition, run_conditions
 from parity.match.alignment import Match
 from parity.numerics.array_layouts import Layout, to_port_shape
-from parity.numerics.difference import Difference, difference, scale
+from parity.numerics.difference import TINY, Difference, difference, scale
 from parity.numerics.tolerance import ROUNDING_LIMIT, float64_limit, own_rounding, rounding_limit, typical_rounding
 from parity.transfer.aligned_models import AlignedModels
 
@@ -25,7 +25,8 @@ class LayerMeasurement:
     Differences are in the reference's layout. ``limit`` is the absolute float64 limit. ``own_rounding`` and
     ``port_rounding`` are what each side shows between its own float32 and float64, ``float32_difference`` is the
     distance between both float32 runs, all absolute. ``mismatch`` says which shapes differ. ``abstain`` says why the
-    layer cannot be judged on the reference's input, ``chain_abstain`` why not on its own upstream.
+    layer cannot be judged on the reference's input, ``chain_abstain`` why not on its own upstream;
+    ``fed_by_wrong_shape`` names a layer before it whose output has another shape and cannot be replaced.
     """
 
     key: str
@@ -43,6 +44,8 @@ class LayerMeasurement:
     mismatch: str = ""
     abstain: str = ""
     chain_abstain: str = ""
+    fed_by_wrong_shape: str = ""
+    training: bool = False
 
     @property
     def rounding(self) -> float | None:
@@ -50,7 +53,7 @@ class LayerMeasurement:
         rounding against the reference's, whichever is worse."""
         if self.float32_difference is None:
             return None
-        floor = self.scale * 2.0**-24
+        floor = max(self.scale * 2.0**-24, TINY)
         own = max(self.own_rounding, floor)
         return max(self.float32_difference / max(own, self.port_rounding), self.port_rounding / own)
 
@@ -75,32 +78,39 @@ class Measurements:
 def measure(models: AlignedModels) -> Measurements:
     """Run both sides under every condition and compare every layer; weights are loaded in float64 and float32.
 
-    A layer's rounding is the most it shows on any batch of the mode: a single small value may show little by luck.
-
     Raises:
         UnusableInput: the reference does not run in evaluation mode, or in float32.
     """
     models.load_weights("float64")
     models.load_weights("float32")
     conditions = run_conditions(models)
+    return Measurements(conditions, compare_layers(conditions))
+
+
+def compare_layers(conditions: Iterable[Condition]) -> list[LayerMeasurement]:
+    """Every matched layer and network output under every condition that both sides run.
+
+    A layer's rounding is the most it shows under any condition of its family: a single small value may show little by
+    luck.
+    """
     layers: list[LayerMeasurement] = []
-    for training in (False, True):
-        running = [c for c in conditions if c.training == training and not c.refused]
-        found = [layer for condition in running for layer in _compared_layers(models, condition)]
+    running = [condition for condition in conditions if not condition.refused]
+    for family in dict.fromkeys(condition.family for condition in running):
+        found = [layer for c in running if c.family == family for layer in _compared_layers(c)]
         most: dict[str, tuple[float, float]] = {}
         for layer in found:
             rounding, limit = most.get(layer.key, (0.0, 0.0))
             most[layer.key] = (max(rounding, layer.own_rounding), max(limit, layer.limit))
         layers += [replace(x, own_rounding=most[x.key][0], limit=most[x.key][1]) for x in found]
-    return Measurements(conditions, layers)
+    return layers
 
 
-def _compared_layers(models: AlignedModels, condition: Condition) -> Iterator[LayerMeasurement]:
+def _compared_layers(condition: Condition) -> Iterator[LayerMeasurement]:
     """The layers in the reference's order, then the outputs.
 
     Each layer's rounding counts as at least the network's typical and the previous layer's, relative to its scale.
     """
-    exact, rounded = condition.reference64, condition.reference32
+    models, exact, rounded = condition.models, condition.reference64, condition.reference32
     keys = [match.key for match in models.matching.matches if match.reference.visible]
     typical = typical_rounding((exact.outputs[key], rounded.outputs[key]) for key in keys)
     inherited, products = 0.0, 1
@@ -110,20 +120,37 @@ def _compared_layers(models: AlignedModels, condition: Condition) -> Iterator[La
             continue
         layer = _compared_layer(models, match, condition, max(typical, inherited))
         inherited = layer.own_rounding / layer.scale if layer.scale else inherited
-        yield replace(
-            layer,
-            rounding_limit=rounding_limit(products),
-            abstain=models.unmatched.unknown_input(match),
-            chain_abstain="" if layer.mismatch else models.unmatched.unknown_input(match, upstream=True),
-        )
+        yield _judgeable(layer, condition, match, models.matching.sources.get(match.key, ()), products)
     for number in range(len(exact.result)):
         layer = _compared_output(models, number, condition, max(typical, inherited))
-        yield replace(
-            layer,
-            rounding_limit=rounding_limit(products),
-            abstain=models.unmatched.unknown_input(None),
-            chain_abstain="" if layer.mismatch else models.unmatched.unknown_input(None, upstream=True),
+        yield _judgeable(layer, condition, None, [models.ends[number]] if number < len(models.ends) else [], products)
+    for number in range(len(exact.result), len(condition.port64.result)):
+        mismatch = f"the port returns {len(condition.port64.result)} outputs, expected {len(exact.result)}"
+        yield LayerMeasurement(
+            f"{OUTPUT} {number}", condition.name, None, number, 0.0, mismatch=mismatch, training=condition.training
         )
+
+
+def _judgeable(
+    layer: LayerMeasurement,
+    condition: Condition,
+    match: Match | None,
+    sources: Iterable[Iterable[str]],
+    products: int,
+) -> LayerMeasurement:
+    """The measurement with the limit of its rounding, and with the reasons why it cannot be judged by itself."""
+    models = condition.models
+    matched = {other.key for other in models.matching.matches if other.reference.visible}
+    unforced = [name for names in sources for name in names if name in matched and name not in condition.forced]
+    return replace(
+        layer,
+        rounding_limit=rounding_limit(products),
+        abstain=models.unmatched.unknown_input(match),
+        chain_abstain="" if layer.mismatch else models.unmatched.unknown_input(match, upstream=True),
+        fed_by_wrong_shape=unforced[0] if unforced else "",
+        isolated=None if unforced else layer.isolated,
+        training=condition.training,
+    )
 
 
 def _compared_layer(models: AlignedModels, match: Match, condition: Condition, typical: float) -> LayerMeasurement:

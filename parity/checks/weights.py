@@ -5,7 +5,9 @@ from __future__ import annotations
 from parity.checks.climbing import Outcome
 from parity.checks.context import CheckContext
 from parity.numerics.copies import equal
-from parity.verdict import Check, judge
+from parity.verdict import Check, Finding, judge
+
+SHARE = "give the port as many parameters as the reference has: one where it shares one, one for each where it has several"
 
 
 def weights(context: CheckContext) -> Outcome:
@@ -15,7 +17,16 @@ def weights(context: CheckContext) -> Outcome:
     for conflict in models.conflicts:
         name = conflict.reference_layer or conflict.layer
         judgement = judge(False, name in models.unmatched.reasons or models.crash and not conflict.layer)
-        outcome.checks.append(Check("weights", name, conflict.slot, judgement, message=conflict.message))
+        outcome.checks.append(
+            Check(
+                "weights", name, conflict.slot, judgement, message=conflict.message, training=conflict.training_only,
+                shown_by=("forward", "gradients") if conflict.harmless else (),
+            )
+        )  # fmt: skip
+        if conflict.training_only:
+            outcome.findings.append(
+                Finding("shared-weights", conflict.layer, conflict.reference_layer, conflict.message, SHARE, "weights")
+            )
     count = 0
     with models.precision("float64"):
         for match in models.matching.matches:
