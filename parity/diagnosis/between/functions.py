@@ -1,4 +1,4 @@
-"""Elementwise functions: activations with their parameters, logarithms, powers; softmax along each axis. Plain NumPy."""
+"""Elementwise functions: activations and their parameters, logarithms, powers; softmax along each axis. Plain NumPy."""
 
 from __future__ import annotations
 
@@ -123,7 +123,8 @@ def _solved(x: Array, target: Target) -> Iterator[Form]:
         if zeroed.any():
             threshold = float(x[zeroed].max())
             yield _form(
-                f"sets to zero what is at most {threshold:.4g} (a threshold)", f"apply F.threshold(x, {threshold:.4g}, 0)",
+                f"sets to zero what is at most {threshold:.4g} (a threshold)",
+                f"apply F.threshold(x, {threshold:.4g}, 0)",
                 lambda: np.where(x > threshold, x, 0), "threshold", slope=threshold,
             )  # fmt: skip
     if x.ndim > 1 and negative.reshape(-1, x.shape[-1]).any(0).all():

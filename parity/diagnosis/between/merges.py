@@ -6,13 +6,14 @@ Plain NumPy.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from itertools import combinations, permutations
+from functools import partial
+from itertools import combinations, permutations, product
 
 import numpy as np
 
 from parity.diagnosis.between.constants import shown
 from parity.diagnosis.between.forms import Family, Form, Sources, Target, axis_name, torch_axis
-from parity.numerics.reference_ops.activations import FUNCTIONS
+from parity.numerics.reference_ops.activations import FUNCTIONS, Function
 
 Array = np.ndarray
 MAX_OPERANDS = 4
@@ -38,22 +39,25 @@ COMMUTATIVE: dict[str, tuple[str, Join]] = {
     "takes the absolute difference of": ("(a - b).abs()", lambda values: np.abs(values[0] - values[1])),
     "takes the squared difference of": ("(a - b) ** 2", lambda values: (values[0] - values[1]) ** 2),
 }  # fmt: skip
-ORDERED: dict[str, tuple[str, str, Join]] = {
-    "subtract": ("{1} from {0}", "{0} - {1}", lambda values: values[0] - values[1]),
-    "divide": ("{0} by {1}", "{0} / {1}", lambda values: values[0] / values[1]),
+ORDERED: dict[str, tuple[str, str, Callable[[Array, Array], Array]]] = {
+    "subtract": ("{1} from {0}", "{0} - {1}", lambda a, b: a - b),
+    "divide": ("{0} by {1}", "{0} / {1}", lambda a, b: a / b),
     "gate by the sigmoid": (
-        "{0} by the sigmoid of {1}", "{0} * torch.sigmoid({1})", lambda values: values[0] * FUNCTIONS["sigmoid"](values[1])
+        "{0} by the sigmoid of {1}",
+        "{0} * torch.sigmoid({1})",
+        lambda a, b: a * FUNCTIONS["sigmoid"](b),
     ),
-    "gate by silu": ("{0} by the silu of {1}", "{0} * F.silu({1})", lambda values: values[0] * FUNCTIONS["silu"](values[1])),
-    "gate by gelu": ("{0} by the gelu of {1}", "{0} * F.gelu({1})", lambda values: values[0] * FUNCTIONS["gelu"](values[1])),
-    "gate by tanh": ("{0} by the tanh of {1}", "{0} * torch.tanh({1})", lambda values: values[0] * np.tanh(values[1])),
-    "gate by relu": ("{0} by the relu of {1}", "{0} * F.relu({1})", lambda values: values[0] * np.maximum(values[1], 0)),
+    "gate by silu": ("{0} by the silu of {1}", "{0} * F.silu({1})", lambda a, b: a * FUNCTIONS["silu"](b)),
+    "gate by gelu": ("{0} by the gelu of {1}", "{0} * F.gelu({1})", lambda a, b: a * FUNCTIONS["gelu"](b)),
+    "gate by tanh": ("{0} by the tanh of {1}", "{0} * torch.tanh({1})", lambda a, b: a * np.tanh(b)),
+    "gate by relu": ("{0} by the relu of {1}", "{0} * F.relu({1})", lambda a, b: a * np.maximum(b, 0)),
     "gate tanh by the sigmoid": (
-        "the tanh of {0} by the sigmoid of {1}", "torch.tanh({0}) * torch.sigmoid({1})",
-        lambda values: np.tanh(values[0]) * FUNCTIONS["sigmoid"](values[1]),
+        "the tanh of {0} by the sigmoid of {1}",
+        "torch.tanh({0}) * torch.sigmoid({1})",
+        lambda a, b: np.tanh(a) * FUNCTIONS["sigmoid"](b),
     ),
-    "raise": ("{0} to the power of {1}", "{0} ** {1}", lambda values: values[0] ** values[1]),
-}  # fmt: skip
+    "raise": ("{0} to the power of {1}", "{0} ** {1}", lambda a, b: a**b),
+}
 VERBS = {"subtract": "subtracts", "divide": "divides", "raise": "raises"}
 OUTER = ("relu", "sigmoid", "tanh", "silu")
 
@@ -102,43 +106,70 @@ def _joined(given: Mapping[str, Array], target: Target) -> Iterator[Form]:
             if len(chosen) == 2 or "difference" not in verb:
                 yield merge_form(verb, chosen, join, values, f"{verb} {_listed(chosen)}",
                                  f"{torch}, with {_listed(chosen)}")  # fmt: skip
-        for order in permutations(range(len(chosen))) if len(chosen) == 2 else ():
-            pair = [chosen[i] for i in order]
-            for operation, (words, torch, join) in ORDERED.items():
-                verb = VERBS.get(operation, "multiplies")
-                yield merge_form(operation, pair, join, [values[i] for i in order],
-                                 f"{verb} {words.format(*pair)}", torch.format("a", "b") + f", a: {pair[0]}, b: {pair[1]}")  # fmt: skip
+        for order in permutations(range(2)) if len(chosen) == 2 else ():
+            yield from _ordered([chosen[i] for i in order], [values[i] for i in order])
         yield from _activated(chosen, values)
     yield from _weighted(given, target)
+
+
+def _ordered(pair: Sequence[str], values: Sequence[Array]) -> Iterator[Form]:
+    """Operations in which the order of two operands matters."""
+    for operation, (words, torch, compute) in ORDERED.items():
+        yield merge_form(
+            operation,
+            pair,
+            partial(_apply_to_pair, compute),
+            values,
+            f"{VERBS.get(operation, 'multiplies')} {words.format(*pair)}",
+            torch.format("a", "b") + f", with a: {pair[0]}, b: {pair[1]}",
+        )
 
 
 def merge_form(
     operation: str, names: Sequence[str], join: Join, values: Sequence[Array], does: str, torch: str, **traits: object
 ) -> Form:
     """A form that joins ``values``; its traits hold what is needed to join others instead."""
-    return Form(does, torch, lambda: join(values), {
-        "operation": operation, "names": frozenset(names), "order": tuple(names), "join": join, "values": tuple(values),
-        **traits,
-    })  # fmt: skip
+    held = {"operation": operation, "names": frozenset(names), "order": tuple(names)}
+    return Form(does, torch, lambda: join(values), {**held, "join": join, "values": tuple(values), **traits})
+
+
+def _apply_to_pair(compute: Callable[[Array, Array], Array], values: Sequence[Array]) -> Array:
+    return compute(values[0], values[1])
+
+
+def _activate_before(apply: Function, join: Join, some: tuple[int, ...], values: Sequence[Array]) -> Array:
+    return join([apply(x) if i in some else x for i, x in enumerate(values)])
+
+
+def _activate_after(apply: Function, join: Join, values: Sequence[Array]) -> Array:
+    return apply(join(values))
 
 
 def _activated(chosen: Sequence[str], values: Sequence[Array]) -> Iterator[Form]:
     """Sums and products with an activation behind, or before some of the operands."""
-    for function in OUTER:
-        apply = FUNCTIONS[function]
-        for verb, join in (("adds", COMMUTATIVE["adds"][1]), ("multiplies", COMMUTATIVE["multiplies"][1])):
-            yield merge_form(verb, chosen, lambda v, apply=apply, join=join: apply(join(v)), values,
-                             f"{verb} {_listed(chosen)} and applies {function} to the result",
-                             f"{function}({'a + b' if verb == 'adds' else 'a * b'})", activated=(function, "after"))  # fmt: skip
-            for count in range(1, len(chosen) + 1):
-                for some in combinations(range(len(chosen)), count):
-                    which = _listed([chosen[i] for i in some])
-                    yield merge_form(
-                        verb, chosen,
-                        lambda v, apply=apply, join=join, some=some: join([apply(x) if i in some else x for i, x in enumerate(v)]),  # noqa: E501
-                        values, f"applies {function} to {which} and then {verb} {_listed(chosen)}",
-                        f"apply {function} to {which} before it {verb} {_listed(chosen)}", activated=(function, some),
-                    )  # fmt: skip
+    for function, verb in product(OUTER, ("adds", "multiplies")):
+        apply, join = FUNCTIONS[function], COMMUTATIVE[verb][1]
+        yield merge_form(
+            verb,
+            chosen,
+            partial(_activate_after, apply, join),
+            values,
+            f"{verb} {_listed(chosen)} and applies {function} to the result",
+            f"{function}({'a + b' if verb == 'adds' else 'a * b'})",
+            activated=(function, "after"),
+        )
+        for count in range(1, len(chosen) + 1):
+            for some in combinations(range(len(chosen)), count):
+                which = _listed([chosen[i] for i in some])
+                yield merge_form(
+                    verb,
+                    chosen,
+                    partial(_activate_before, apply, join, some),
+                    values,
+                    f"applies {function} to {which} and then {verb} {_listed(chosen)}",
+                    f"apply {function} to {which}, then {verb[:-1]} {_listed(chosen)}",
+                    activated=(function, some),
+                )
 
 
 def _weighted(given: Mapping[str, Array], target: Target) -> Iterator[Form]:
@@ -163,8 +194,12 @@ def _weighted(given: Mapping[str, Array], target: Target) -> Iterator[Form]:
     told = " + ".join(name if w == 1 else f"{shown(w, target.shape[1:])} * {name}"
                       for w, name in zip(weights, names, strict=False) if w)  # fmt: skip
     told += f" + {weights[-1]:.6g}" if weights[-1] else ""
-    yield Form(f"computes {told}", told, lambda: sum(w * x for w, x in zip(weights, full, strict=False)) + weights[-1],
-               {"operation": "adds", "weights": tuple(weights)})  # fmt: skip
+    yield Form(
+        f"computes {told}",
+        told,
+        lambda: np.add.reduce([w * x for w, x in zip(weights, full, strict=False)]) + weights[-1],
+        {"operation": "adds", "weights": tuple(weights)},
+    )
 
 
 def _concatenated(given: Mapping[str, Array], target: Target) -> Iterator[Form]:
@@ -181,7 +216,7 @@ def _concatenated(given: Mapping[str, Array], target: Target) -> Iterator[Form]:
             if shape != target.shape:
                 continue
             yield merge_form(
-                "concatenates", order, lambda v, axis=axis: np.concatenate(v, axis), values,
+                "concatenates", order, partial(np.concatenate, axis=axis), values,
                 f"concatenates {_listed(order)} along {axis_name(rank, axis)}, in this order",
                 f"torch.cat([{', '.join(order)}], {torch_axis(rank, axis)})", axis=axis,
             )  # fmt: skip
@@ -190,9 +225,12 @@ def _concatenated(given: Mapping[str, Array], target: Target) -> Iterator[Form]:
         for axis in range(1, first.ndim + 1):
             stacked = np.stack(list(given.values()), axis)
             if stacked.size == target.values.size:
-                yield Form(f"stacks {_listed(list(given))} along axis {axis}", f"torch.stack at the reference's axis {axis}",
-                           lambda stacked=stacked: stacked.reshape(target.shape),  # type: ignore[misc]
-                           {"operation": "concatenates", "axis": ("stack", axis)})  # fmt: skip
+                yield Form(
+                    f"stacks {_listed(list(given))} along axis {axis}",
+                    f"torch.stack at the reference's axis {axis}",
+                    partial(stacked.reshape, target.shape),
+                    {"operation": "concatenates", "axis": ("stack", axis)},
+                )
 
 
 def _products(given: Mapping[str, Array], target: Target) -> Iterator[Form]:
@@ -208,15 +246,15 @@ def _products(given: Mapping[str, Array], target: Target) -> Iterator[Form]:
                 or x.shape[:-2] != y.shape[:-2]
             ):
                 continue
-            product = x @ y
-            place = int(np.abs(product).argmax())
-            factor = float(target.values.flat[place] / product.flat[place]) if product.flat[place] else 1.0
+            made = x @ y
+            place = int(np.abs(made).argmax())
+            factor = float(target.values.flat[place] / made.flat[place]) if made.flat[place] else 1.0
             factor = float(round(factor)) if abs(factor - round(factor)) < 1e-11 else factor
             t = {False: "", True: "^T"}
             scaled = "" if factor == 1 else f", times {shown(factor, (x.shape[-1], *target.shape[1:]))}"
             yield Form(f"multiplies the matrices {one}{t[left]} and {two}{t[right]}{scaled}",
                        f"{one}{t[left]} @ {two}{t[right]}{scaled}",
-                       lambda product=product, factor=factor: factor * product,  # type: ignore[misc]
+                       partial(np.multiply, factor, made),
                        {"operation": "matrix product", "order": (one, left, two, right), "scale": factor})  # fmt: skip
 
 

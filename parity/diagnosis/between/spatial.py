@@ -173,7 +173,6 @@ def _pooled(name: str, x: Array, target: Target) -> Iterator[Form]:
     sizes, wanted = x.shape[1:-1], target.shape[1:-1]
     if max(sizes) > 1024 or any(m > n + 1 for n, m in zip(sizes, wanted, strict=True)):
         return
-    tried = 0
     per_axis = [list(axis_windows(n, m)) for n, m in zip(sizes, wanted, strict=True)]
     combined = [
         windows
@@ -181,10 +180,7 @@ def _pooled(name: str, x: Array, target: Target) -> Iterator[Form]:
         for windows in product(*([w for w in found if w[3] in (rule, "valid")] for found in per_axis))
         if any(w[3] == rule for w in windows) and any(w[0] > 1 for w in windows)
     ]
-    for windows in sorted(combined, key=_unusual):
-        tried += 1
-        if tried > MAX_FORMS:
-            return
+    for windows in sorted(combined, key=_unusual)[:MAX_FORMS]:
         yield from _pools(name, x, windows)
 
 
@@ -210,9 +206,9 @@ def _pools(name: str, x: Array, windows: tuple[tuple[int, int, tuple[int, int], 
     words = "as ceil_mode=True has it" if rule == "ceil_mode" or at_end else "same" if rule == "same" else ""
     around = f", padding {brief(amounts)}" + (f" ({words})" if words else "") if padded else ""
     for mode, spoken in POOLS.items():
-        for count, value in _paddings(mode) if padded else [(False, None)]:
+        for count, value in PADDINGS.get(mode, [(False, None)])[: None if padded else 1]:
             extra = " that counts the padding in the mean" if count else ""
-            extra = f" that takes the padding as {value:g} instead of -inf" if mode == "max" and value == 0 else extra
+            extra = " that takes the padding as zeros instead of -inf" if mode == "max" and value == 0 else extra
             yield Form(
                 f"takes the {spoken} pooling of {name} over windows of {brief(sizes)}, stride {brief(strides)}"
                 f"{around}{extra}",
@@ -222,35 +218,30 @@ def _pools(name: str, x: Array, windows: tuple[tuple[int, int, tuple[int, int], 
             )
 
 
-def _paddings(mode: str) -> list[tuple[bool, float | None]]:
-    """``(counted, value)`` of the padding."""
-    return {"max": [(False, None), (False, 0.0)], "average": [(False, None), (True, None)]}.get(mode, [(False, None)])
+# By mode, what the padding may count for: whether it is in the mean's divisor, and the value that it holds.
+PADDINGS: dict[str, list[tuple[bool, float | None]]] = {
+    "max": [(False, None), (False, 0.0)],
+    "average": [(False, None), (True, None)],
+}
+CALLS = {"max": "F.max_pool{}d", "average": "F.avg_pool{}d", "l2": "F.lp_pool{}d (norm_type=2)"}
 
 
 def _pool_code(
     mode: str, size: str, stride: str, amounts: list[tuple[int, int]], rule: str, count: bool, value: float | None
 ) -> str:
-    call = {"max": "F.max_pool2d", "average": "F.avg_pool2d", "l2": "F.lp_pool2d(x, 2, ...)"}.get(
-        mode, f"{mode} pooling"
-    )
-    base = f"{call} of kernel_size={size}, stride={stride}"
+    base = f"{CALLS.get(mode, mode + ' pooling').format(len(amounts))} of kernel_size={size}, stride={stride}"
     symmetric = all(before == after for before, after in amounts) and len({*amounts}) == 1
     if not any(map(any, amounts)):
         return f"{base}, without padding"
     if rule == "ceil_mode":
         return f"{base}, ceil_mode=True" + ("" if mode == "max" else f", count_include_pad={count}")
     flat = [amount for pair in reversed(amounts) for amount in pair]
-    if mode == "max" and value is None:
-        return (
-            f"{base}, padding={amounts[0][0]}"
-            if symmetric
-            else (
-                f'F.pad(x, {flat}, value=float("-inf")), then {base} without padding; pad with -inf, not with zeros, and '
-                "drop a ZeroPad2d or zero F.pad before it"
-            )
-        )
     if value == 0:
         return f"F.pad(x, {flat}) with zeros, then {base} without padding: torch's own padding is -inf"
+    if mode == "max":
+        drop = "drop a ZeroPad2d or F.pad with zeros before it"
+        own = f'F.pad(x, {flat}, value=float("-inf")), then {base} without padding'
+        return f"{base}, padding={amounts[0][0]} (which is -inf); {drop}" if symmetric else f"{own}; {drop}"
     if symmetric:
         return f"{base}, padding={amounts[0][0]}, count_include_pad={count}"
     return f"F.pad(x, {flat}), then {base}" + ("" if count else ", divided by the number of pixels inside each window")

@@ -7,7 +7,6 @@ from itertools import combinations
 
 import numpy as np
 
-from parity.diagnosis.between.constants import nearest_decimal
 from parity.diagnosis.between.forms import Family, Form, Target, axis_name, axis_names, torch_axis, unary
 
 Array = np.ndarray
@@ -79,7 +78,7 @@ def _picked(name: str, x: Array, axis: int, target: Target) -> Iterator[Form]:
         yield Form(
             f"takes the place of the {which} value of {name} along {words}",
             f"x.arg{'max' if which == 'largest' else 'min'}({dim})",
-            lambda choose=choose: choose(x, axis).astype(float).reshape(target.shape),  # type: ignore[misc, operator]
+            lambda choose=choose: choose(x, axis).astype(float).reshape(target.shape),  # type: ignore[misc]
             {"statistic": f"place of the {which}", "axes": (axis,)},
         )
 
@@ -186,11 +185,10 @@ def _normalised(name: str, x: Array, target: Target) -> Iterator[Form]:
 def _scaled_by(
     name: str, x: Array, split: Array, axes: Axes, wanted: Array, over: str, traits: dict[str, object], dims: Axes
 ) -> Iterator[Form]:
-    keep = {"axis": axes, "keepdims": True}
-    mean = split.mean(**keep)
-    squares = (split**2).sum(**keep)
+    mean = split.mean(axes, keepdims=True)
+    squares = (split**2).sum(axes, keepdims=True)
     count = int(np.prod([split.shape[axis] for axis in axes]))
-    biased = split.var(**keep)
+    biased = split.var(axes, keepdims=True)
     for words, above, below, ddof in (
         ("standardises", split - mean, biased, "n"),
         ("standardises with the unbiased variance", split - mean, biased * count / max(count - 1, 1), "n - 1"),
@@ -199,22 +197,23 @@ def _scaled_by(
         ("divides by the standard deviation alone", split, biased, ""),
     ):
         for placed, epsilon, divisor in _epsilons(above, below, wanted):
+            verb, rest = words.split(" ", 1) if " " in words else (words, "")
+            told = f"{verb} {name}{' ' + rest if rest else ''} over {over}"
             yield Form(
-                f"{words.replace('divides', f'divides {name}').replace('standardises', f'standardises {name}')} over {over}"
-                + (f", epsilon {epsilon:.3g} {placed}" if epsilon else ""),
+                told + (f", epsilon {epsilon:.3g} {placed}" if epsilon else ""),
                 _norm_code(words, dims, epsilon, placed),
                 lambda above=above, divisor=divisor: (above / divisor).reshape(x.shape),  # type: ignore[misc]
                 {**traits, "statistic": words.split(" with the un")[0], "divisor": ddof, "epsilon": (placed, epsilon)},
             )
     for words, above, divisor in (
-        ("divides {} by the L1 norm", split, np.abs(split).sum(**keep)),
-        ("divides {} by the sum", split, split.sum(**keep)),
-        ("divides {} by the largest magnitude", split, np.abs(split).max(**keep)),
-        ("divides {} by the maximum", split, split.max(**keep)),
-        ("scales {} to [0, 1] by minimum and maximum", split - split.min(**keep),
-         split.max(**keep) - split.min(**keep)),
+        ("divides {} by the L1 norm", split, np.abs(split).sum(axes, keepdims=True)),
+        ("divides {} by the sum", split, split.sum(axes, keepdims=True)),
+        ("divides {} by the largest magnitude", split, np.abs(split).max(axes, keepdims=True)),
+        ("divides {} by the maximum", split, split.max(axes, keepdims=True)),
+        ("scales {} to [0, 1] by minimum and maximum", split - split.min(axes, keepdims=True),
+         split.max(axes, keepdims=True) - split.min(axes, keepdims=True)),
         ("subtracts the mean from {}", split - mean, np.ones_like(mean)),
-        ("subtracts the maximum from {}", split - split.max(**keep), np.ones_like(mean)),
+        ("subtracts the maximum from {}", split - split.max(axes, keepdims=True), np.ones_like(mean)),
     ):  # fmt: skip
         yield Form(
             f"{words.format(name)} over {over}",
