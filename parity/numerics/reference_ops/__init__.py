@@ -16,7 +16,7 @@ from parity.numerics.reference_ops.convolutions import (
     depthwise_conv,
 )
 from parity.numerics.reference_ops.normalisation import batchnorm, moments
-from parity.numerics.reference_ops.resampling import pool, upsample
+from parity.numerics.reference_ops.resampling import pool, resize, upsample
 
 __all__ = [
     "attention",
@@ -30,5 +30,6 @@ __all__ = [
     "moments",
     "per_axis",
     "pool",
+    "resize",
     "upsample",
 ]
