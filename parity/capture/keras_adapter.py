@@ -53,6 +53,7 @@ class KerasAdapter:
         self._order: list[int] = []
         self._copies: dict[tuple[str, int], tf.Variable] = {}
         self._states: dict[str, list[tuple[Any, np.ndarray]]] = {}
+        self._decided: dict[str, bool] = {}
         self._dtype = ""
 
     def input_specs(self) -> list[tuple[tuple[int | None, ...], str]] | None:
@@ -131,7 +132,7 @@ class KerasAdapter:
         recorder = self._recorder(replace, values)
         tensors = [self._tensor(x) for x in inputs]
         recorder.begin(tensors)
-        with recording(recorder, self._slopes):
+        with recording(recorder, self._slopes, self._decided):
             result = self._call(tensors, training)
         recorder.end(_outputs(result))
         if training and not keep_state:
@@ -143,7 +144,7 @@ class KerasAdapter:
         recorder = self._recorder(None, values=False)
         tensors = [self._tensor(x) for x in inputs]
         recorder.begin(tensors)
-        with recording(recorder, self._slopes) as observer:
+        with recording(recorder, self._slopes, self._decided) as observer:
             try:
                 recorder.end(_outputs(self._call(tensors, training=False)))
                 return Attempt(recorder.trace)
@@ -169,7 +170,11 @@ class KerasAdapter:
         variables = [step.handle[slot].value for step in steps for slot in step.handle if (step.name, slot) in slots]
         tensors = [self._tensor(x) for x in inputs]
         floats = [x for x in tensors if x.dtype.is_floating]
-        with recording(None, self._slopes), differentiable_moments(exact_moments), tf.GradientTape() as outer:
+        with (
+            recording(None, self._slopes, self._decided),
+            differentiable_moments(exact_moments),
+            tf.GradientTape() as outer,
+        ):
             outer.watch(variables)  # those of frozen layers too
             with tf.GradientTape() as inner:
                 for x in floats:

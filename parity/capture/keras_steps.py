@@ -10,6 +10,7 @@ import numpy as np
 
 from parity.capture.keras_layer_kinds import activation, classify, plain_settings
 from parity.capture.keras_spectral_norm import inner_layer, spectral_settings, spectral_vectors
+from parity.capture.recorder import ARITHMETIC, COMPUTES, MOVES
 from parity.capture.steps import PARAMETRISED, Step, class_name_of, unknown
 
 SLOTS = {
@@ -35,6 +36,21 @@ KERNELS: dict[str, tuple[str, dict[str, Any]]] = {
     "AddV2": ("merge", {"operation": "add"}),
     "ConcatV2": ("merge", {"operation": "concatenate"}),
 }
+
+
+# Operations that are no step of their own, by what they do; any other computes.
+READS = "reads"
+EFFECTS = {
+    "ReadVariableOp": READS,
+    **{word: MOVES for word in ("Identity", "Cast", "Reshape", "ExpandDims", "Squeeze", "Shape", "StopGradient")},
+    **{word: MOVES for word in ("StridedSlice", "Slice", "Split", "SplitV", "Unpack", "BroadcastTo", "Transpose")},
+    **{word: ARITHMETIC for word in ("AddV2", "Add", "Sub", "Neg", "Mul", "RealDiv", "Div")},
+}
+
+
+def kernel_effect(kind: Any) -> str:
+    """What a TensorFlow operation does that is no step."""
+    return EFFECTS.get(kind.decode() if isinstance(kind, bytes) else kind, COMPUTES)
 
 
 def kernel_step(kind: Any, inputs: Any, attributes: Any, outputs: Any) -> Step | None:

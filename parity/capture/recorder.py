@@ -12,6 +12,8 @@ from parity.capture.steps import Step, Trace
 
 # A crop directly after one of these belongs to it: `conv(x)[..., :-1]` is one layer written in two lines.
 CROPPED = ("conv", "conv-transpose", "pool", "upsample")
+# What an operation does that is no step of its own.
+MOVES, ARITHMETIC, COMPUTES = "moves", "arithmetic", "computes"
 
 
 class TensorOrigins:
@@ -45,6 +47,9 @@ class Recorder:
 
     ``replace`` maps a step's name to the value (own framework's layout) that replaces its output, so that the steps
     after it are measured on that value. ``channels`` is the channel axis, which a crop of an image leaves alone.
+
+    ``weights`` tells which tensors are weights, or computed from weights alone. ``unaccounted`` counts the operations
+    outside of layers that compute more than constant arithmetic and are no step.
     """
 
     def __init__(
@@ -58,7 +63,8 @@ class Recorder:
         self.trace = Trace()
         self.replace = replace or {}
         self.values = values
-        self.origins = TensorOrigins()
+        self.origins, self.weights = TensorOrigins(), TensorOrigins()
+        self.unaccounted = 0
         self._to_numpy = to_numpy
         self._from_numpy = from_numpy
         self._channels = channels
@@ -104,6 +110,16 @@ class Recorder:
         for x in results:
             self.origins.set(x, (step.name,))
 
+    def pass_on(self, given: list[Any], results: list[Any], effect: str = COMPUTES) -> None:
+        """Register an operation that is no step, outside of layers: one of :data:`MOVES`, :data:`ARITHMETIC`, ..."""
+        weighted = any(self.weights.of(x) for x in given)
+        fed = any(self.origins.of(x) for x in given)
+        if fed and results and (effect == COMPUTES or effect == ARITHMETIC and weighted):
+            self.unaccounted += 1
+        if weighted and not fed:
+            self.weights.propagate(given, results)
+        self.origins.propagate(given, results)
+
     def since(self, mark: int) -> list[Step]:
         """Steps recorded after the first ``mark`` ones."""
         return self.trace.steps[mark:]
@@ -122,8 +138,9 @@ class Recorder:
         return bool(inner) and (cropped or not settings)
 
     def drop_since(self, mark: int) -> None:
-        """Remove these steps: they are the inside of one layer."""
+        """Remove these steps: they are the inside of one layer, which may take the name of one of them."""
         for step in self.since(mark):
+            self._calls[step.name.partition("#")[0]] -= 1
             for table in (self.trace.inputs, self.trace.others, self.trace.outputs):
                 table.pop(step.name, None)
         del self.trace.steps[mark:]

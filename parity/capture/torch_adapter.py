@@ -9,7 +9,7 @@ from __future__ import annotations
 import copy
 import inspect
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from typing import Any
 
 import numpy as np
@@ -43,6 +43,7 @@ class TorchAdapter:
         self._copies: dict[str, nn.Module] = {}
         self._states: dict[str, dict[str, torch.Tensor]] = {}
         self._views = Views()
+        self._decided: dict[str, bool] = {}
         self._dtype = ""
 
     def input_specs(self) -> None:
@@ -97,6 +98,7 @@ class TorchAdapter:
     def attempt(self, inputs: list[np.ndarray]) -> Attempt:
         """An evaluation-mode run without values that may fail; its error is returned, not raised."""
         recorder = self._recorder(None, values=False)
+        self._decided.clear()
         path: list[str] = []
         try:
             self._recorded_run(recorder, inputs, training=False, path=path)
@@ -129,7 +131,7 @@ class TorchAdapter:
             parameter.requires_grad_(True)
         recorder = self._recorder(None, values=False)
         recorder.begin(given)
-        with self._mode(training), recording(self.model, recorder, self._slopes, exact=not penalty):
+        with self._mode(training), self._recording(recorder, exact=not penalty):
             outputs = _outputs(self._call(given))
             projected = [
                 (y * torch.as_tensor(c, dtype=y.dtype)).sum() for y, c in zip(outputs, cotangents, strict=True)
@@ -247,9 +249,12 @@ class TorchAdapter:
         """Run under ``recorder``; after an error ``path`` holds the names of the modules that were running."""
         given = [self._tensor(x) for x in inputs]
         recorder.begin(given)
-        with torch.no_grad(), self._mode(training), recording(self.model, recorder, self._slopes, path=path):
+        with torch.no_grad(), self._mode(training), self._recording(recorder, path=path):
             result = self._call(given)
         recorder.end(_outputs(result))
+
+    def _recording(self, recorder: Recorder, **settings: Any) -> AbstractContextManager[None]:
+        return recording(self.model, recorder, self._slopes, decided=self._decided, **settings)
 
     def _call(self, given: list[torch.Tensor]) -> Any:
         return (

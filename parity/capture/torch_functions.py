@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
+from parity.capture.recorder import ARITHMETIC, MOVES
 from parity.capture.torch_layer_kinds import all_ones, numbers, spread
 from parity.numerics import resize_modes
 
@@ -145,6 +146,19 @@ FUNCTIONS: dict[str, tuple[str, Reader]] = {
     "dropout": ("dropout", _dropout(False)),
     "alpha_dropout": ("dropout", _dropout(False)),
     **{name: ("dropout", _dropout(True)) for name in ("dropout1d", "dropout2d", "dropout3d", "feature_alpha_dropout")},
+}
+
+
+# Functions that are no step of their own, by what they do; any other computes.
+EFFECTS = {
+    **{
+        name: MOVES
+        for name in ("contiguous", "clone", "detach", "to", "cpu", "type", "float", "double", "get", "expand")
+    },
+    **{name: MOVES for name in ("view_as", "reshape_as", "expand_as", "chunk", "split", "unbind", "select", "set")},
+    **{name: MOVES for name in ("t", "alias", "size", "dim", "type_as", "requires_grad", "is_floating_point", "numel")},
+    **{name: ARITHMETIC for name in ("add", "radd", "iadd", "sub", "rsub", "isub", "subtract", "neg", "negative")},
+    **{name: ARITHMETIC for name in ("mul", "rmul", "imul", "multiply", "div", "truediv", "rtruediv", "divide")},
 }
 
 

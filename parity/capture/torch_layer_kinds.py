@@ -14,6 +14,7 @@ from typing import Any
 from torch import nn
 
 from parity.capture.torch_spectral_norm import spectral_slots
+from parity.capture.torch_stock import may_differ
 from parity.numerics import resize_modes
 
 
@@ -33,17 +34,12 @@ def _conv(module: Any) -> dict[str, Any]:
         "bias": module.bias is not None,
         "padding": f"padding={_brief(module.padding)}"
         + (f", output_padding={_brief(module.output_padding)}" if any(spread(module.output_padding)) else "")
-        + ("" if type(module).forward in STOCK_FORWARDS else f" in {type(module).__name__}"),
+        + (f" in {type(module).__name__}" if may_differ(module) else ""),
     }
 
 
 def _brief(value: Any) -> Any:
     return value[0] if isinstance(value, tuple) and len(set(value)) == 1 else value
-
-
-STOCK_FORWARDS = {
-    cls.forward for cls in (nn.Conv1d, nn.Conv2d, nn.Conv3d, nn.ConvTranspose1d, nn.ConvTranspose2d, nn.ConvTranspose3d)
-}
 
 
 def _batchnorm(module: Any) -> dict[str, Any]:
