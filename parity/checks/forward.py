@@ -61,8 +61,9 @@ def _checks(layer: LayerMeasurement) -> Iterator[Check]:
             found.absolute * relative, layer.limit * relative, "relative", message, chained,
         )  # fmt: skip
     if layer.rounding is not None and not layer.chain_abstain:
-        judgement = judge(layer.rounding <= layer.rounding_limit)
-        message = "" if judgement == "pass" else f"{layer.rounding:.3g} times the rounding of float32: not rounding"
+        judgement = judge(layer.rounding <= layer.rounding_limit, layer.float32_abstain)
+        beyond = f"{layer.rounding:.3g} times the rounding of float32: not rounding"
+        message = layer.float32_abstain or (layer.note if judgement == "pass" else beyond)
         yield Check(
             "forward", layer.key, f"float32, {layer.condition}", judgement,
             layer.rounding, layer.rounding_limit, "x rounding", message,
@@ -116,6 +117,8 @@ def _reordered(got: Array, expected: Array, limit: float) -> bool:
 
 def _last_activation(expected: Array, got: Array) -> tuple[str, str] | None:
     """What was left out or added between the last layer and the output, if it is one activation."""
+    if not expected.dtype.kind == got.dtype.kind == "f":
+        return None
     with np.errstate(all="ignore"):
         for name, function in FUNCTIONS.items():
             if difference(function(got), expected).relative <= FIT:
