@@ -285,8 +285,10 @@ def first_line(error: BaseException | None) -> str:
 
 
 def _excess(check: Check) -> float:
+    """How far a check is beyond its limit."""
     assert check.measured is not None and check.limit
-    return float("inf") if check.measured != check.measured else check.measured / check.limit
+    excess = check.measured / check.limit
+    return float("inf") if excess != excess else excess
 
 
 def plain(value: Any) -> Any:

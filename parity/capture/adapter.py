@@ -100,13 +100,15 @@ class ModelAdapter(Protocol):
     def gradients(
         self,
         inputs: list[Array],
-        cotangents: list[Array],
+        cotangents: list[Array | None],
         steps: list[Step],
         training: bool = False,
         penalty: bool = False,
         exact_moments: bool = False,
     ) -> Gradients:
         """Gradients of ``sum(output * cotangent)`` by every trainable parameter of ``steps`` and by every input.
+
+        Outputs whose cotangent is None (integers) are left out. What the sum does not depend on has gradient zero.
 
         Args:
             penalty: differentiate the mean over samples of the squared norm of that sum's input gradient instead,

@@ -32,9 +32,7 @@ def full_shape(shape: tuple[int | None, ...], batch: int, size: int) -> tuple[in
 MORE_PER_FREE_AXIS = ((3, -1), (1, 1), (2, -2))
 
 
-def resized(
-    random: list[Array], shapes: list[tuple[int | None, ...]], more: tuple[int, int], seed: int
-) -> list[Array]:
+def resized(random: list[Array], shapes: list[tuple[int | None, ...]], more: tuple[int, int], seed: int) -> list[Array]:
     """One sample of each input with ``more`` added to its free sizes, by turns; integers stay in their range."""
     rng = np.random.default_rng([seed, 2, *(n % 7 for n in more)])
     found = []

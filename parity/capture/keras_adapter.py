@@ -159,7 +159,7 @@ class KerasAdapter:
     def gradients(
         self,
         inputs: list[np.ndarray],
-        cotangents: list[np.ndarray],
+        cotangents: list[np.ndarray | None],
         steps: list[Step],
         training: bool = False,
         penalty: bool = False,
@@ -181,13 +181,14 @@ class KerasAdapter:
                     outer.watch(x)
                     inner.watch(x)
                 outputs = _outputs(self._call(tensors, training))
-                scalar = tf.add_n(
-                    [tf.reduce_sum(y * tf.constant(c, y.dtype)) for y, c in zip(outputs, cotangents, strict=True)]
-                )
+                scalar = sum(
+                    (tf.reduce_sum(y * tf.constant(c, y.dtype)) for y, c in zip(outputs, cotangents, strict=True)
+                     if c is not None),
+                    self._tensor(np.zeros(())),
+                )  # fmt: skip
             if penalty:
-                by_inputs = inner.gradient(scalar, floats)
-                batch = len(inputs[0])
-                scalar = tf.add_n([tf.reduce_sum(g * g) / batch for g in by_inputs if g is not None])
+                by_inputs = [g for g in inner.gradient(scalar, floats) if g is not None]
+                scalar = sum((tf.reduce_sum(g * g) / len(inputs[0]) for g in by_inputs), self._tensor(np.zeros(())))
         found = outer.gradient(scalar, variables + floats, unconnected_gradients="zero")
         dense = [tf.convert_to_tensor(g).numpy() for g in found]
         if training:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import copy
 import inspect
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager
 from typing import Any
 
@@ -114,7 +114,7 @@ class TorchAdapter:
     def gradients(
         self,
         inputs: list[np.ndarray],
-        cotangents: list[np.ndarray],
+        cotangents: list[np.ndarray | None],
         steps: list[Step],
         training: bool = False,
         penalty: bool = False,
@@ -133,14 +133,19 @@ class TorchAdapter:
         recorder.begin(given)
         with self._mode(training), self._recording(recorder, exact=not penalty):
             outputs = _outputs(self._call(given))
-            projected = [
-                (y * torch.as_tensor(c, dtype=y.dtype)).sum() for y, c in zip(outputs, cotangents, strict=True)
-            ]
-            scalar = torch.stack(projected).sum()
-            if penalty:
+            zero = torch.zeros((), dtype=torch.get_default_dtype())
+            scalar = sum(
+                ((y * torch.as_tensor(c, dtype=y.dtype)).sum() for y, c in zip(outputs, cotangents, strict=True)
+                 if c is not None),
+                zero,
+            )  # fmt: skip
+            if penalty and floats and scalar.requires_grad:
                 by_inputs = torch.autograd.grad(scalar, floats, create_graph=True, allow_unused=True)
-                scalar = torch.stack([(g * g).sum() for g in by_inputs if g is not None]).sum() / len(inputs[0])
-            found = torch.autograd.grad(scalar, parameters + floats, allow_unused=True)
+                scalar = sum(((g * g).sum() / len(inputs[0]) for g in by_inputs if g is not None), zero)
+            wanted = parameters + floats
+            found: Sequence[torch.Tensor | None] = [None] * len(wanted)
+            if wanted and scalar.requires_grad:  # what no parameter and no input reaches has no gradient, which is zero
+                found = torch.autograd.grad(scalar, wanted, allow_unused=True)
         for parameter in frozen:
             parameter.requires_grad_(False)
         dense = [

@@ -120,9 +120,7 @@ def _other_sizes(models: AlignedModels) -> list[list[Array]]:
     shapes = [shape for shape, _ in specs]
     if all(n is not None for shape in shapes for n in shape[1:]):
         return []
-    return [
-        drawn_inputs.resized(models.inputs, shapes, more, models.seed) for more in drawn_inputs.MORE_PER_FREE_AXIS
-    ]
+    return [drawn_inputs.resized(models.inputs, shapes, more, models.seed) for more in drawn_inputs.MORE_PER_FREE_AXIS]
 
 
 def _training_matters(evaluation: Condition) -> bool:

@@ -77,8 +77,9 @@ def _checks(layer: LayerMeasurement, finding: Finding | None) -> Iterator[Check]
             found.absolute * relative, layer.limit * relative, "relative", message, chained, layer.training,
         )  # fmt: skip
     if layer.rounding is not None and not layer.chain_abstain:
-        judgement = judge(layer.rounding <= layer.rounding_limit)
-        message = "" if judgement == "pass" else f"{layer.rounding:.3g} times the rounding of float32: not rounding"
+        judgement = judge(layer.rounding <= layer.rounding_limit, layer.float32_abstain)
+        beyond = f"{layer.rounding:.3g} times the rounding of float32: not rounding"
+        message = layer.float32_abstain or (layer.note if judgement == "pass" else beyond)
         yield Check(
             "forward", layer.key, f"float32, {layer.condition}", judgement,
             layer.rounding, layer.rounding_limit, "x rounding", message, training=layer.training,

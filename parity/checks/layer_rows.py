@@ -96,7 +96,8 @@ def _add_measured(row: LayerRow, models: AlignedModels, match: Match, measured: 
     order = _order(models, match.reference)
     # A layer whose features were reordered is not cleared: the fault may be the order in which it is read.
     row.inherits = row.judgement == "fail" and _isolated_passes(layers) and not (abstain or order)
-    row.note = abstain or order or INHERITS * row.inherits
+    said = "; ".join(dict.fromkeys(x for layer in layers for x in (layer.float32_abstain, layer.note) if x))
+    row.note = abstain or order or INHERITS * row.inherits or said
     if measured.running and match.reference.visible:
         evidence = gather_evidence(models, match, measured.running[0])
         row.referee = evidence.verdict_of_referee() if evidence is not None else ""

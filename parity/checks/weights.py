@@ -7,7 +7,9 @@ from parity.checks.context import CheckContext
 from parity.numerics.copies import equal
 from parity.verdict import Check, Finding, judge
 
-SHARE = "give the port as many parameters as the reference has: one where it shares one, one for each where it has several"
+SHARE = (
+    "give the port as many parameters as the reference has: one where it shares one, one for each where it has several"
+)
 
 
 def weights(context: CheckContext) -> Outcome:

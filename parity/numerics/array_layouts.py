@@ -32,7 +32,7 @@ class Layout:
             array = np.flip(array, tuple(range(1, array.ndim - 1)))
         if self.channels_first and array.ndim > 2:
             array = np.moveaxis(array, -1, 1)
-        return np.ascontiguousarray(array)
+        return np.asarray(array, order="C")
 
     def to_reference(self, array: Array) -> Array:
         """From the port's layout into the reference's."""
@@ -43,7 +43,7 @@ class Layout:
             array = np.moveaxis(array, 1, -1)
         if self.mirrored and array.ndim > 2:
             array = np.flip(array, tuple(range(1, array.ndim - 1)))
-        return np.ascontiguousarray(array)
+        return np.asarray(array, order="C")
 
     def fits(self, reference_shape: tuple[int, ...], port_shape: tuple[int, ...]) -> bool:
         """Whether a reference tensor of that shape becomes a port tensor of the other."""

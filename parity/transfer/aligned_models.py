@@ -113,7 +113,9 @@ class AlignedModels:
                 value = self.weights[match.key, slot]
                 shape = tuple(match.port.shapes[slot])
                 fits = transform.shape(slot, value.shape) == shape
-                self.port.write(match.port, slot, transform.torch_view(slot, value) if fits else np.full(shape, value.flat[0]))
+                self.port.write(
+                    match.port, slot, transform.torch_view(slot, value) if fits else np.full(shape, value.flat[0])
+                )
             for slot in set(match.port.shapes) - set(match.reference.shapes):
                 if slot in NEUTRAL:
                     self.port.write(match.port, slot, np.full(match.port.shapes[slot], NEUTRAL[slot]))

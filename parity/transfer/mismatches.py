@@ -12,7 +12,6 @@ from parity.capture.steps import Step
 from parity.match.alignment import Match, Matching
 from parity.transfer.model_layouts import Layouts
 
-
 NEUTRAL = {"gamma": 1.0, "beta": 0.0, "bias": 0.0}
 """Values of parameters with which a layer computes as if it had none."""
 PER_CHANNEL = ("alpha", "gamma", "beta", "bias")
@@ -98,9 +97,7 @@ def _within(match: Match, layouts: Layouts, reference: ModelAdapter) -> Iterator
         yield Conflict(b.name, a.name, slot, message, slot not in a.shapes and slot in NEUTRAL, training_only)
 
 
-def _equal_weights(
-    reference: ModelAdapter, port: ModelAdapter, matches: list[Match], shared: int, slot: str
-) -> bool:
+def _equal_weights(reference: ModelAdapter, port: ModelAdapter, matches: list[Match], shared: int, slot: str) -> bool:
     """Whether all weights of the reference whose counterpart is one variable of the port hold equal values."""
     held = [
         reference.read(match.reference, slot) for match in matches
