@@ -9,6 +9,7 @@ from typing import Any, Literal
 SCHEMA = "parity-verdict/1"
 Judgement = Literal["pass", "fail", "known-difference", "abstain"]
 INTERNAL = {"json": False}  # of a field that is no part of the schema
+WHOSE_WEIGHTS = {"copied": "with the reference's weights copied", "own": "own weights"}
 SEVERITY: dict[Judgement, int] = {"fail": 3, "abstain": 2, "known-difference": 1, "pass": 0}
 
 
@@ -146,7 +147,8 @@ class Verdict:
     """The outcome of one pair: rungs in ladder order, layers in execution order, findings worst first.
 
     On a system's training, ``layers`` holds its parameters: ``float64`` is the largest relative error over the run,
-    ``isolated`` the one after the first step, ``rounding`` the largest in units of what rounding does.
+    ``isolated`` the one after the first step, ``rounding`` the largest in units of what rounding does. ``weights`` says
+    whose a network was judged with: the reference's, ``copied`` into the port, or the port's ``own``.
     """
 
     name: str
@@ -161,6 +163,7 @@ class Verdict:
     command: str = ""
     seconds: float = 0.0
     training: Training | None = None
+    weights: Literal["", "copied", "own"] = ""
 
     @property
     def passed(self) -> bool:
@@ -170,17 +173,19 @@ class Verdict:
     @property
     def headline(self) -> str:
         """One line: the verdict, and where the ladder broke first."""
+        whose = WHOSE_WEIGHTS.get(self.weights, "")
+        first = f"{whose}; " if whose else ""
         if self.passed:
-            return f"{self.name}: faithful ({', '.join(self.rungs)}; {self.coverage})"
+            return f"{self.name}: faithful ({first}{', '.join(self.rungs)}; {self.coverage})"
         broken = next((rung for rung in self.rungs.values() if rung.judgement == "fail"), None)
         if broken is None:
-            return f"{self.name}: not shown faithful: its output could not be judged ({self.coverage})"
+            return f"{self.name}: not shown faithful: its output could not be judged ({first}{self.coverage})"
         where = (
             f" at {self.first_divergence.layer or self.first_divergence.reference_layer}"
             if self.first_divergence
             else ""
         )
-        return f"{self.name}: NOT faithful: {broken.name} fails{where}"
+        return f"{self.name}: NOT faithful: {broken.name} fails{where}" + (f" ({whose})" if whose else "")
 
     def raise_if_failed(self) -> None:
         """Raise :class:`NotFaithful` with the whole explanation unless the pair passed."""

@@ -10,6 +10,8 @@ from parity.capture.steps import Step
 from parity.match.alignment import Match, Matching
 from parity.transfer.model_layouts import Layouts
 
+NEUTRAL = {"gamma": 1.0, "beta": 0.0, "bias": 0.0}
+"""Values of parameters with which a layer computes as if it had none."""
 
 class WeightMismatch(ValueError):
     """The two models' weights do not correspond; the message lists every key and shape concerned."""
@@ -17,12 +19,13 @@ class WeightMismatch(ValueError):
 
 @dataclass(frozen=True)
 class Conflict:
-    """One parameter that cannot be transferred."""
+    """One parameter that cannot be transferred; ``shared``: because one side alone shares it between layers."""
 
     layer: str
     reference_layer: str
     slot: str
     message: str
+    shared: bool = False
 
 
 def find_conflicts(matching: Matching, layouts: Layouts, reference: ModelAdapter, port: ModelAdapter) -> list[Conflict]:
@@ -84,4 +87,4 @@ def _shared_unevenly(matches: list[Match], reference: ModelAdapter, port: ModelA
                 known, before = partners.setdefault((side, own), (other, other_name))
                 if known != other:
                     message = f"{name} is shared in the {side}, but its counterparts are two: {before} and {other_name}"
-                    yield Conflict(match.port.name, match.key, slot, message)
+                    yield Conflict(match.port.name, match.key, slot, message, shared=True)
