@@ -14,6 +14,7 @@ TRAINING_RUNGS = ("gradients", "penalty", "state")
 """Rungs of a network that only training needs."""
 VALUES = "forward"
 INTERNAL = {"json": False}  # of a field that is no part of the schema
+WHOSE_WEIGHTS = {"copied": "with the reference's weights copied", "own": "own weights"}
 SEVERITY: dict[Judgement, int] = {"fail": 3, "abstain": 2, "known-difference": 1, "pass": 0}
 
 
@@ -161,7 +162,8 @@ class Verdict:
     """The outcome of one pair: rungs in ladder order, layers in execution order, findings worst first.
 
     On a system's training, ``layers`` holds its parameters: ``float64`` is the largest relative error over the run,
-    ``isolated`` the one after the first step, ``rounding`` the largest in units of what rounding does.
+    ``isolated`` the one after the first step, ``rounding`` the largest in units of what rounding does. ``weights`` says
+    whose a network was judged with: the reference's, ``copied`` into the port, or the port's ``own``.
     """
 
     name: str
@@ -178,6 +180,7 @@ class Verdict:
     training: Training | None = None
     scope: Scope = "training"
     not_asked: list[str] = field(default_factory=list)
+    weights: Literal["", "copied", "own"] = ""
 
     @property
     def faithful_for(self) -> Literal["training", "inference", ""]:
@@ -199,19 +202,22 @@ class Verdict:
     @property
     def headline(self) -> str:
         """One line: the verdict, and where the ladder broke first."""
+        whose = WHOSE_WEIGHTS.get(self.weights, "")
+        first = f"{whose}; " if whose else ""
         if self.passed:
-            return f"{self.name}: {self._praise} ({', '.join(self.rungs)}; {self.coverage})"
+            return f"{self.name}: {self._praise} ({first}{', '.join(self.rungs)}; {self.coverage})"
         if self.faithful_for == "inference":
-            return f"{self.name}: faithful for inference, NOT for training: {self._first_cause}"
+            suffix = f" ({whose})" if whose else ""
+            return f"{self.name}: faithful for inference, NOT for training: {self._first_cause}{suffix}"
         broken = next((rung for rung in self.rungs.values() if rung.judgement == "fail"), None)
         if broken is None:
-            return f"{self.name}: not shown faithful: its output could not be judged ({self.coverage})"
+            return f"{self.name}: not shown faithful: its output could not be judged ({first}{self.coverage})"
         where = (
             f" at {self.first_divergence.layer or self.first_divergence.reference_layer}"
             if self.first_divergence
             else ""
         )
-        return f"{self.name}: NOT faithful: {broken.name} fails{where}"
+        return f"{self.name}: NOT faithful: {broken.name} fails{where}" + (f" ({whose})" if whose else "")
 
     @property
     def _praise(self) -> str:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import platform
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from functools import partial
 from importlib import metadata
 
 import keras
@@ -15,7 +16,7 @@ from parity.capture.dry_run import first_runs
 from parity.capture.keras_adapter import KerasAdapter
 from parity.capture.source_lines import SourceLines
 from parity.capture.torch_adapter import TorchAdapter
-from parity.checks.climbing import climb_all
+from parity.checks.climbing import Climbed, climb_all
 from parity.checks.context import CheckContext
 from parity.checks.layer_rows import coverage, layer_rows, output_judged
 from parity.checks.measuring import measure
@@ -23,9 +24,10 @@ from parity.checks.registry import NETWORK, NETWORK_RUNGS, select_rungs
 from parity.checks.withdrawal import withdraw_without_effect
 from parity.diagnosis.causes import diagnose
 from parity.match.alignment import match_steps
-from parity.transfer.aligned_models import align, check_finite
+from parity.transfer.aligned_models import AlignedModels, align, check_finite
 from parity.verdict import SCOPES, TRAINING_RUNGS, Scope, UnusableInput, Verdict
 
+WEIGHTLESS = ("structure", "shapes", "padding")  # rungs whose measurements are not the weights' own
 PACKAGES = ("tensorflow", "keras", "torch", "numpy")
 
 
@@ -40,13 +42,15 @@ def verify(
     mirrored: bool = False,
     brief: bool = False,
     scope: Scope = "training",
+    copy_weights: bool = True,
     name: str = "",
     progress: Callable[[str], None] | None = None,
 ) -> Verdict:
-    """Measure whether ``port`` computes what ``reference`` computes, once it carries the reference's weights.
+    """Measure whether ``port`` computes what ``reference`` computes, with the reference's weights or its own.
 
     The reference's weights are copied onto a copy of the port; neither of the caller's models is changed. Weights that
-    are constant (fresh biases) get a spread on both copies, since a zero bias hides a missing one.
+    are constant (fresh biases) get a spread on both copies, since a zero bias hides a missing one. Without
+    ``copy_weights`` nothing is copied or spread: what the caller's own conversion put into the port is judged.
 
     Args:
         reference: a built Keras model, functional, sequential or subclassed, channels last.
@@ -61,6 +65,8 @@ def verify(
             for networks that take seconds to run.
         scope: what the port is for. ``inference`` leaves out everything that only training sees (dropout, momenta,
             training mode, gradients, state).
+        copy_weights: False judges the weights that the port holds, layer by layer, and names how a wrong copy was made;
+            the rung ``weights`` is then always climbed.
         name: what to call the pair in the verdict.
         progress: called with ``tracing``, ``measuring`` and each rung's name as these begin.
 
@@ -69,6 +75,8 @@ def verify(
     """
     start = time.perf_counter()
     wanted, begin = select_rungs(rungs, _rungs_of(scope)), progress or _silent
+    if not copy_weights:
+        wanted = [rung for rung in NETWORK_RUNGS if rung in wanted or rung == "weights"]
     _check_types(reference, port)
     begin("tracing")
     sides, given = (KerasAdapter(reference), TorchAdapter(port)), _checked_inputs(inputs)
@@ -79,15 +87,14 @@ def verify(
     # match
     matching = match_steps(runs.reference, runs.port.trace, _checked_mapping(mapping))
     # transfer weights
-    models = align(*sides, runs, matching, seed=seed, mirrored=mirrored, brief=brief, scope=scope)
-    models.load_weights("float64")
-    # measure
-    needed = any(NETWORK_RUNGS[rung].measures for rung in wanted) and not models.crash
-    if needed:
-        begin("measuring")
-    context = CheckContext(models, measure(models) if needed else None)
-    # check, and explain each layer that fails
-    climbed = withdraw_without_effect(climb_all(NETWORK_RUNGS, wanted, context, begin))
+    aligned = partial(align, *sides, runs, matching, seed=seed, mirrored=mirrored, brief=brief, scope=scope)
+    models = aligned(copy_weights=copy_weights)
+    # measure, check, and explain each layer that fails
+    context, climbed = _judge(models, wanted, begin)
+    if models.held is not None and not models.crash and (models.held.wrong or models.held.unneutral):
+        others = [rung for rung in wanted if rung != "weights"]
+        _separate(climbed, _judge(aligned(), others, begin)[1])
+    climbed = withdraw_without_effect(climbed)
     # diagnose
     rows = layer_rows(context, climbed, SourceLines(reference, port))
     diagnosis = diagnose(climbed.findings, climbed.checks, rows)
@@ -105,7 +112,28 @@ def verify(
         seconds=time.perf_counter() - start,
         scope=scope,
         not_asked=[rung for rung in NETWORK if rung not in wanted],
+        weights="copied" if copy_weights else "own",
     )
+
+
+def _judge(models: AlignedModels, wanted: list[str], begin: Callable[[str], object]) -> tuple[CheckContext, Climbed]:
+    """Load the weights, run both sides if any rung needs values, and climb."""
+    models.load_weights("float64")
+    needed = any(NETWORK_RUNGS[rung].measures for rung in wanted) and not models.crash
+    if needed:
+        begin("measuring")
+    context = CheckContext(models, measure(models) if needed else None)
+    return context, climb_all(NETWORK_RUNGS, wanted, context, begin)
+
+
+def _separate(own: Climbed, right: Climbed) -> None:
+    """Tell wrong weights from what else is wrong, which shows with ``right`` weights.
+
+    The values, gradients and states judged remain those of the port's ``own`` weights.
+    """
+    own.results |= {name: right.results[name] for name in WEIGHTLESS if name in right.results}
+    own.findings = [finding for finding in own.findings if finding.rung == "weights"] + right.findings
+    own.paddings = right.paddings
 
 
 def versions() -> dict[str, str]:

@@ -19,8 +19,8 @@ def forget_rearranged(models: AlignedModels, conditions: list[Condition], layers
     """Drop pairs without weights that differ by themselves while everything computed from them agrees.
 
     So are pairs that one side computes in several steps (``x * sigmoid(1.702 * x)`` against GELU), right or wrong: they
-    are judged as a whole. The isolated runs are made again without them. Returns whether any was dropped; nothing is run where no such pair
-    differs.
+    are judged as a whole. The isolated runs are made again without them. Returns whether any was dropped; nothing is
+    run where no such pair differs.
     """
     doubtful = _doubtful(layers)
     if not doubtful:

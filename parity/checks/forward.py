@@ -87,7 +87,7 @@ def _checks(layer: LayerMeasurement, finding: Finding | None) -> Iterator[Check]
 
 
 def _explained(measurements: Measurements) -> dict[str, Finding]:
-    """By layer (or output) that is wrong on the reference's input: its finding, at the first condition that shows it."""
+    """The finding of each layer (or output) that is wrong by itself, at the first condition that shows it."""
     found: dict[str, Finding] = {}
     conditions = {condition.name: condition for condition in measurements.conditions}
     for layer in measurements.layers:

@@ -10,7 +10,7 @@ import numpy as np
 from parity.capture.steps import Step
 from parity.numerics.weight_axes import WeightTransform, own_parameter_axes
 
-# kind -> the setting that tells layers of it apart, and its weight; a maximum never stands for a mean by its place alone
+# kind -> the setting that tells layers of it apart, and its weight: a maximum does not stand for a mean by its place
 TELLING = {
     "activation": ("function", 0.5),
     "merge": ("operation", 0.5),

@@ -1,4 +1,4 @@
-"""A reference and its port, aligned: captured, matched, laid out, and loaded with the same weights. Plain NumPy."""
+"""A reference and its port, aligned: captured, matched, laid out, and loaded with weights. Plain NumPy."""
 
 from __future__ import annotations
 
@@ -12,11 +12,12 @@ import numpy as np
 from parity.capture import drawn_inputs
 from parity.capture.adapter import ModelAdapter
 from parity.capture.dry_run import FirstRuns
-from parity.capture.steps import Trace
+from parity.capture.steps import Step, Trace
 from parity.match.alignment import Match, Matching
 from parity.match.data_flow import output_sources, step_sources
 from parity.match.unmatched import Unmatched
-from parity.numerics.array_layouts import Layout, fitting_layouts
+from parity.numerics.array_layouts import Layout, describe_order, fitting_layouts
+from parity.transfer.held_weights import HeldWeights, held_weights
 from parity.transfer.layout_search import find_layouts
 from parity.transfer.mismatches import NEUTRAL, Conflict, find_conflicts, unrecorded_parameters
 from parity.transfer.model_layouts import Layouts
@@ -33,10 +34,11 @@ class AlignedModels:
     """Everything that is measured with.
 
     ``inputs`` is a batch in the reference's layout; ``weights`` maps (reference step, parameter) to the float64 value
-    that :meth:`load_weights` gives both sides. Those ``perturbed`` are not what the reference held. ``crash`` is the
-    port's error where it cannot run what the reference runs, ``stopped`` the module that failed. A ``brief`` pair is
-    measured on one batch in evaluation mode. ``given``: the inputs are the caller's. ``modes`` are those in which the
-    pair is measured. ``rearranged`` are pairs that turned out to be parts of two arrangements of the same computation.
+    that :meth:`load_weights` gives both sides. Those ``perturbed`` are not what the reference held. With ``held`` the
+    port keeps its own weights, which were compared with right copies. ``crash`` is the port's error where it cannot run
+    what the reference runs, ``stopped`` the module that failed. A ``brief`` pair is measured on one batch in evaluation
+    mode. ``given``: the inputs are the caller's. ``modes`` are those in which the pair is measured. ``rearranged`` are
+    pairs that turned out to be parts of two arrangements of the same computation.
     """
 
     reference: ModelAdapter
@@ -55,6 +57,7 @@ class AlignedModels:
     stopped: str = ""
     given: bool = False
     scope: Scope = "training"
+    held: HeldWeights | None = None
     modes: tuple[str, ...] = ("evaluation",)
     rearranged: list[Match] = field(default_factory=list)
     redrawn_from: AlignedModels | None = None
@@ -63,16 +66,17 @@ class AlignedModels:
     def load_weights(self, dtype: str) -> None:
         """Give both sides :attr:`weights` in ``dtype``; later calls do nothing.
 
-        Weights are transformed once: in a second precision the port takes over what it holds in the first, rounded.
+        Weights are transformed once: in a second precision the port takes over what it holds in the first, rounded. A
+        port with weights of its own keeps them.
         """
         if dtype in self._loaded:
             return
         with self._switched_to(dtype):
             for match, slot in self.perturbed:
                 self.reference.write(match.reference, slot, self.weights[match.key, slot])
-            if self._loaded:
+            if self.held is None and self._loaded:
                 self.port.copy_weights_from(self._loaded[0])
-            else:
+            elif self.held is None:
                 self._write_port()
             self.reference.keep_state()
             self.port.keep_state()
@@ -181,13 +185,24 @@ class AlignedModels:
         every = [(match, slot) for match in self.matching.matches for slot in match.reference.shapes]
         return replace(
             self, reference=self.reference.on_new_copies(), port=self.port.on_new_copies(), weights=weights,
-            perturbed=every, redrawn_from=self,
+            perturbed=every, held=None, redrawn_from=self,
         )  # fmt: skip
 
     def output_key(self, name: str) -> str:
         """The name under which an output (``output 0``) is judged: ``output`` where there is one alone."""
         alone = len(self.reference_trace.result) == 1
         return "output" if alone and name == "output 0" else name
+
+    def reordering(self, step: Step) -> str:
+        """In which order the port flattens or unflattens the features of a dense layer, if not in the reference's."""
+        for side, orders in (("reads", self.layouts.into), ("writes", self.layouts.out_of)):
+            order = orders.get(step.name)
+            images = [other.output_shape[1:] for other in self.reference_trace.steps if len(other.output_shape) > 2]
+            fitting = [shape for shape in images if order is not None and int(np.prod(shape)) == len(order)]
+            if order is not None and fitting and step.kind == "dense":
+                due = "weights reordered to match" if self.held is None else "its rows must be reordered to match"
+                return f"{side} the image as {describe_order(order, fitting[0])}; {due}"
+        return ""
 
     def to_port(self, inputs: list[Array]) -> list[Array]:
         """Network inputs in the port's layout."""
@@ -216,10 +231,13 @@ def align(
     perturb: bool = True,
     brief: bool = False,
     scope: Scope = "training",
+    copy_weights: bool = True,
 ) -> AlignedModels:
     """Find every layout, list the weights that do not correspond, and settle the value of each that does.
 
-    ``perturb`` gives constant weights a spread. Nothing is written: see :meth:`AlignedModels.load_weights`.
+    ``perturb`` gives constant weights a spread. Without ``copy_weights`` the port keeps what it holds, nothing is
+    perturbed, and what the port's conversion rounded counts as the reference's value too. Nothing is written: see
+    :meth:`AlignedModels.load_weights`.
     """
     layouts = Layouts(runs.port.layouts, mirrored=mirrored)
     if not runs.port.crash:
@@ -227,10 +245,14 @@ def align(
     conflicts = find_conflicts(matching, layouts, reference, port)
     if not runs.port.crash:
         conflicts += unrecorded_parameters(reference, runs.reference.steps, port, runs.port.trace.steps)
-    weights, perturbed = _settled_weights(reference, port, matching, conflicts, seed, perturb)
+    weights, perturbed = _settled_weights(reference, port, matching, conflicts, seed, perturb and copy_weights)
+    held = None
+    if not copy_weights:
+        held = held_weights(reference, port, matching, layouts, conflicts)
+        perturbed = _rounded_weights(reference, weights, held)
     return AlignedModels(
         reference, port, runs.inputs, runs.reference, runs.port.trace, matching, layouts, conflicts, weights, perturbed,
-        seed, brief, runs.port.crash, runs.port.stopped, runs.given, scope,
+        seed, brief, runs.port.crash, runs.port.stopped, runs.given, scope, held,
     )  # fmt: skip
 
 
@@ -305,3 +327,23 @@ def _settled_weights(
 def _must_stay(match: Match, slot: str, kept: set[tuple[str, str]]) -> bool:
     """Whether a parameter's counterpart has another number of values."""
     return (match.key, slot) in kept and np.prod(match.reference.shapes[slot]) != np.prod(match.port.shapes[slot])
+
+
+def _rounded_weights(reference: ModelAdapter, weights: Weights, held: HeldWeights) -> list[tuple[Match, str]]:
+    """Enter what the port's conversion rounded as the value of every layer that shares it; list where it is written.
+
+    In float64 the rounding of a weight would show in every layer behind it as a difference in what is computed.
+    """
+    first: dict[int, tuple[Match, str]] = {}
+    values: dict[int, Array] = {}
+    for parameter in held.rounded:
+        variable = reference.variable_id(parameter.match.reference, parameter.slot)
+        if variable not in first:
+            first[variable] = parameter.match, parameter.slot
+            exact = parameter.held.astype(np.float64)
+            values[variable] = parameter.transform.to_keras(parameter.slot, exact, parameter.value.shape)
+    for parameter in held.parameters if first else ():
+        variable = reference.variable_id(parameter.match.reference, parameter.slot)
+        if variable in values:
+            weights[parameter.match.key, parameter.slot] = values[variable]
+    return list(first.values())

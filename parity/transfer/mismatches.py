@@ -27,6 +27,7 @@ class Conflict:
 
     ``harmless``: it holds what no training changes, or what the port alone has and sets to its neutral value; values
     show whether the other side computes the same without it. ``training_only``: it matters once weights move.
+    ``shared``: one side alone shares it between layers.
     """
 
     layer: str
@@ -35,6 +36,7 @@ class Conflict:
     message: str
     harmless: bool = False
     training_only: bool = False
+    shared: bool = False
 
 
 def find_conflicts(matching: Matching, layouts: Layouts, reference: ModelAdapter, port: ModelAdapter) -> list[Conflict]:
@@ -123,4 +125,4 @@ def _shared_unevenly(matches: list[Match], reference: ModelAdapter, port: ModelA
                     # the port's two copies start equal; two weights of the reference in one of the port only may
                     equal = side == "reference" or _equal_weights(reference, port, matches, own, slot)
                     message = f"{name} is shared in the {side}, but its counterparts are two: {before} and {other_name}"
-                    yield Conflict(match.port.name, match.key, slot, message, training_only=equal)
+                    yield Conflict(match.port.name, match.key, slot, message, training_only=equal, shared=True)
