@@ -15,7 +15,7 @@ from benchmarks.processes import BenchmarkFailed
 SCHEMA = "parity-bench/2"
 # Modules that measure their JOBS (``measure(jobs, runs, cores)``) and show the figures (``to_markdown(figures)``). The
 # first is measured before the others are imported: a process never takes less memory than the one that starts it.
-SUBJECTS = ("commands", "training", "options", "scaling", "feeding", "clips")
+SUBJECTS = ("commands", "verify_memory", "training", "options", "scaling", "feeding", "clips")
 
 
 def main(arguments: list[str] | None = None) -> int:
