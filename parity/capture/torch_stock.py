@@ -104,7 +104,7 @@ def _twin(module: nn.Module, ours: Callable[[Any], bool]) -> nn.Module:
     held["_buffers"] = {name: None if x is None else x.clone() for name, x in held["_buffers"].items()}
     held["_modules"] = {name: None if m is None else _twin(m, ours) for name, m in held["_modules"].items()}
     held["_parameters"] = dict(held["_parameters"])
-    forward = held.get("forward")
+    forward: Any = held.get("forward")
     if getattr(forward, "__self__", None) is module:
         held["forward"] = forward.__func__.__get__(twin)
     return twin
