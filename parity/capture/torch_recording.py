@@ -13,10 +13,11 @@ from torch.overrides import TorchFunctionMode
 from torch.utils._pytree import tree_leaves
 
 from parity.capture.recorder import COMPUTES, Recorder
-from parity.capture.steps import OWN_WEIGHTS, PLAIN, Step, unknown
+from parity.capture.steps import MOVEMENT, OWN_WEIGHTS, PLAIN, Step, unknown
 from parity.capture.torch_functional_layers import functional_step
 from parity.capture.torch_functions import DROPOUTS, EFFECTS, Call, classify_call
 from parity.capture.torch_layer_kinds import PARAMETERS, classify, parameters, plain_settings
+from parity.capture.torch_separate_affine import SeparateAffine
 from parity.capture.torch_spectral_norm import spectral_settings
 from parity.capture.torch_stock import calls_stock_whole, computes_stock, function_of, may_differ, stock_forwards
 
@@ -219,6 +220,7 @@ class _FunctionObserver(TorchFunctionMode):
     def __init__(self, modules: _ModuleObserver, exact: bool):
         super().__init__()
         self.modules, self.exact = modules, exact
+        self.affine = SeparateAffine({id(p): name for name, p in modules.model.named_parameters()})
 
     def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
         kwargs = kwargs or {}
@@ -244,8 +246,14 @@ class _FunctionObserver(TorchFunctionMode):
             layer.owner = path if own else word
             layer.name = recorder.unique(path or self._name(word))
             return recorder.record(layer, given[:1], func(*args, **kwargs))
-        if kind is None:
+        completed = None if self.modules.inside_leaf else self.affine.completes(*recorder.latest, word, given)
+        if completed is not None:
+            got = func(*map(recorder.own_value, args), **kwargs)
+            self.affine.attach(completed)
+            return recorder.complete(completed.step, got)
+        if kind is None or kind in MOVEMENT and not recorder.origins.of(given[0]):
             got = func(*args, **kwargs)
+            self.affine.follow(word, given, got)
             if self.modules.inside_leaf:
                 recorder.origins.propagate(given, tensors(got))
             else:
