@@ -11,6 +11,7 @@ import numpy as np
 import tensorflow as tf
 from tensorflow.python.framework import op_callbacks
 
+from parity.capture.keras_functions import as_activation, function_calls, probe, probing
 from parity.capture.keras_layer_kinds import classify, plain_settings
 from parity.capture.keras_operations import classify_operation
 from parity.capture.keras_spectral_norm import inner_layer
@@ -28,6 +29,7 @@ from parity.capture.keras_steps import (
     own_variables,
     separable_steps,
     unknown_step,
+    weights_of,
 )
 from parity.capture.keras_stock import calls_stock_whole, computes_stock, may_differ, stock_call
 from parity.capture.recorder import Recorder
@@ -48,13 +50,17 @@ def recording(
     keras.Layer.__call__ = lambda layer, *args, **kwargs: observer.layer(layer, args, kwargs)
     keras.Operation.__call__ = lambda operation, *args, **kwargs: observer.operation(operation, args, kwargs)
     try:
-        if recorder is not None:
-            op_callbacks.add_op_callback(observer.kernel)
-        yield observer
+        if recorder is None:
+            yield observer
+            return
+        op_callbacks.add_op_callback(observer.kernel)
+        try:
+            with function_calls(observer.function):
+                yield observer
+        finally:
+            op_callbacks.remove_op_callback(observer.kernel)
     finally:
         keras.Layer.__call__, keras.Operation.__call__ = layer_call, operation_call
-        if recorder is not None:
-            op_callbacks.remove_op_callback(observer.kernel)
 
 
 class KerasObserver:
@@ -124,11 +130,22 @@ class KerasObserver:
         name = self.recorder.unique(self._name(operation.name))
         return self.recorder.record(Step(name, known, attributes, owner=operation.name, named=False), given, got)
 
+    def function(self, word: str, attributes: dict[str, Any], function: Callable, args: Any, kwargs: Any) -> Any:
+        """The call of an activation function by name."""
+        given = _tensors(args[:1])
+        recorded = given and not self.inside_leaf and not self.deciding and not probing()
+        if not recorded or self.recorder is None or not self.recorder.origins.of(given[0]):
+            return function(*args, **kwargs)
+        with self._closed():
+            got = function(*args, **kwargs)
+        step = Step(self.recorder.unique(self._name(word)), "activation", attributes, owner=word, named=False)
+        return self.recorder.record(step, given, got)
+
     def kernel(
         self, kind: Any, inputs: Any, attributes: Any, outputs: Any, op_name: Any = None, graph: Any = None
     ) -> Any:
         """Called by TensorFlow for every operation: propagates the origins of tensors and records bare functions."""
-        if graph is not None or not outputs:
+        if graph is not None or not outputs or probing():
             return None
         assert self.recorder is not None
         if self.inside_leaf:
@@ -235,8 +252,36 @@ class KerasObserver:
 
     def _container(self, layer: Any, given: list[Any], args: Any, kwargs: Any) -> Any:
         assert self.recorder is not None
-        mark = len(self.recorder.trace.steps)
-        return self._contained(layer, given, self.layer_call(layer, *args, **kwargs), mark)
+        mark, unrecorded = len(self.recorder.trace.steps), self.recorder.unrecorded
+        got = self.layer_call(layer, *args, **kwargs)
+        if len(self.path) > 1 and not weights_of(layer) and not self._explained(layer, given, got, mark, unrecorded):
+            known = self._computed(layer, given, got)
+            if known is not None:
+                self.recorder.drop_since(mark)
+                name = self.recorder.unique(self._name())
+                step = Step(name, *known, owner=layer.name, named=is_named(layer))
+                return self.recorder.record(step, given, got)
+        return self._contained(layer, given, got, mark)
+
+    def _explained(self, layer: Any, given: list[Any], got: Any, mark: int, unrecorded: int) -> bool:
+        """Whether the steps since ``mark`` are all that a layer without weights computes, no arithmetic between."""
+        assert self.recorder is not None
+        explained = self.recorder.explained_by_functions(mark, given, got, plain_settings(layer))
+        return explained and self.recorder.unrecorded == unrecorded
+
+    def _computed(self, layer: Any, given: list[Any], got: Any) -> tuple[str, dict[str, Any]] | None:
+        """``(kind, attributes)`` of a layer that is an elementwise function in both modes; None if it is none."""
+        if len(given) != 1 or not tf.is_tensor(got) or got.shape != given[0].shape or not got.dtype.is_floating:
+            return None
+        self.deciding = True
+        try:
+            with self._closed():
+                settings = [
+                    probe(lambda x, mode=mode: self.layer_call(layer, x, training=mode)) for mode in (False, True)
+                ]
+        finally:
+            self.deciding = False
+        return as_activation(settings[0]) if settings[0] == settings[1] else None
 
     def _contained(self, layer: Any, given: list[Any], got: Any, mark: int, opened: bool = False) -> Any:
         """The result of a layer that is described by the steps since ``mark``, or else recorded as a whole."""
@@ -253,7 +298,7 @@ class KerasObserver:
                 return self.recorder.record(step, given, got)
             return got
         nested = bool(layer._flatten_layers(include_self=False))
-        if not layer.variables and (
+        if not weights_of(layer) and (
             root
             or (nested or opened)
             and inner

@@ -8,7 +8,8 @@ from typing import Any
 import keras
 import numpy as np
 
-from parity.capture.keras_layer_kinds import activation, classify, plain_settings
+from parity.capture.keras_functions import activation_of
+from parity.capture.keras_layer_kinds import classify, plain_settings
 from parity.capture.keras_spectral_norm import inner_layer, spectral_settings, spectral_vectors
 from parity.capture.recorder import ARITHMETIC, COMPUTES, MOVES
 from parity.capture.steps import PARAMETRISED, Step, class_name_of, unknown
@@ -26,6 +27,8 @@ SLOTS = {
 KERNELS_OF = ("conv", "conv-transpose", "dense")
 SEPARABLE = (keras.layers.SeparableConv1D, keras.layers.SeparableConv2D)
 DEPTHWISE = (keras.layers.DepthwiseConv1D, keras.layers.DepthwiseConv2D)
+# Layers whose variables are constants of the reference, adapted to data and never trained: nothing crosses.
+CONSTANTS = (keras.layers.Normalization, keras.layers.Discretization, keras.layers.CategoryEncoding)
 # Operations of TensorFlow that are no part of a larger function (as Mul is of swish, Tanh of mish).
 SLICES = ("StridedSlice", "Slice")
 KERNELS: dict[str, tuple[str, dict[str, Any]]] = {
@@ -77,7 +80,10 @@ def layer_step(layer: Any, kind: str, name: str) -> Step:
     _, attributes = classify(layer)
     slots = SLOTS.get(kind, ()) if attributes.get("tracked", True) else ("gamma", "beta")
     inner = inner_layer(layer)
-    handle = {slot: getattr(inner, slot) for slot in slots if getattr(inner, slot, None) is not None}
+    if isinstance(inner, keras.layers.RMSNormalization):
+        handle = {"gamma": inner.scale}
+    else:
+        handle = {slot: getattr(inner, slot) for slot in slots if getattr(inner, slot, None) is not None}
     if kind in KERNELS_OF:
         handle |= spectral_vectors(layer)
         attributes = attributes | spectral_settings(layer)
@@ -92,7 +98,7 @@ def activation_step(layer: Any, main: Step, function: Any) -> Step | None:
     """The step that a layer's ``activation=`` makes behind it, if it has one."""
     if main.kind not in PARAMETRISED or function is None or function is keras.activations.linear:
         return None
-    kind, attributes = activation(function)
+    kind, attributes = activation_of(function)
     if kind == "identity":
         return None
     word = attributes.get("function", class_name_of(kind))
@@ -134,6 +140,12 @@ def separable_steps(layer: Any, name: str) -> tuple[Step, Step]:
     return steps[0], steps[1]
 
 
+def weights_of(layer: Any) -> list[Any]:
+    """The variables of a layer and of those in it, constants left out."""
+    constants = {id(v) for part in layer._flatten_layers() if isinstance(part, CONSTANTS) for v in part.variables}
+    return [variable for variable in layer.variables if id(variable) not in constants]
+
+
 def own_variables(layer: Any) -> dict[str, Any]:
     """Variables that a layer holds itself, beside those of the layers in it."""
     inner = {id(v) for part in layer._flatten_layers(include_self=False) for v in part.variables}
@@ -148,9 +160,11 @@ def all_weights_known(layer: Any, kind: str) -> bool:
 
 def unknown_step(layer: Any, name: str) -> Step:
     """The step that a layer of unknown class makes as a whole."""
-    shapes = {variable.path: tuple(variable.shape) for variable in layer.variables}
+    shapes = {variable.path: tuple(variable.shape) for variable in weights_of(layer)}
     kind = unknown(type(layer).__name__)
-    return Step(name, kind, plain_settings(layer), shapes, handle={}, owner=layer.name, named=is_named(layer))
+    step = Step(name, kind, plain_settings(layer), shapes, handle={}, owner=layer.name, named=is_named(layer))
+    step.fixed = bool(layer.variables) and not any(part._trainable_variables for part in layer._flatten_layers())
+    return step
 
 
 def is_closed(layer: Any, inner: list[Step]) -> bool:

@@ -12,6 +12,8 @@ from parity.capture.steps import Step, Trace
 
 # A crop directly after one of these belongs to it: `conv(x)[..., :-1]` is one layer written in two lines.
 CROPPED = ("conv", "conv-transpose", "pool", "upsample")
+# Interpolations that change an image even if its size stays.
+SMOOTHING = ("gaussian", "mitchellcubic")
 # What an operation does that is no step of its own.
 MOVES, ARITHMETIC, COMPUTES = "moves", "arithmetic", "computes"
 
@@ -48,8 +50,8 @@ class Recorder:
     ``replace`` maps a step's name to the value (own framework's layout) that replaces its output, so that the steps
     after it are measured on that value. ``channels`` is the channel axis, which a crop of an image leaves alone.
 
-    ``weights`` tells which tensors are weights, or computed from weights alone. ``unaccounted`` counts the operations
-    outside of layers that compute more than constant arithmetic and are no step.
+    ``weights`` tells which tensors are weights, or computed from weights alone. ``unrecorded`` counts the operations
+    outside of layers that change values and are no step, ``unaccounted`` those that are no constant arithmetic.
     """
 
     def __init__(
@@ -64,12 +66,13 @@ class Recorder:
         self.replace = replace or {}
         self.values = values
         self.origins, self.weights = TensorOrigins(), TensorOrigins()
-        self.unaccounted = 0
+        self.unrecorded = self.unaccounted = 0
         self._to_numpy = to_numpy
         self._from_numpy = from_numpy
         self._channels = channels
         self._calls: dict[str, int] = {}
         self._latest: Any = None
+        self._computed: Any = None
 
     def unique(self, name: str) -> str:
         """``name``, or ``name#2`` at its second call, and so on."""
@@ -90,6 +93,7 @@ class Recorder:
         """Record a step with its inputs and output; returns the output, or its replacement."""
         step.input_shape = _shape(given[0]) if given else ()
         step.output_shape = _shape(got)
+        _settle(step)
         host = self._host(step, given)
         step.sources = tuple(self.origins.of(x) for x in given)
         self.trace.steps.append(step)
@@ -100,6 +104,23 @@ class Recorder:
         self._latest = got = self._observed(step if host is None else host, got)
         if got is not None:
             self.origins.set(got, ((step if host is None else host).name,))
+        return got
+
+    @property
+    def latest(self) -> tuple[Step | None, Any]:
+        """The step recorded last and its output; the step is None if it has none that is compared."""
+        step = self.trace.steps[-1] if self.trace.steps else None
+        return (step if step is not None and step.visible else None), self._latest
+
+    def own_value(self, x: Any) -> Any:
+        """What the step recorded last computed itself, if ``x`` is its output; any other tensor as it is."""
+        return self._computed if x is self._latest and x is not None else x
+
+    def complete(self, step: Step, got: Any) -> Any:
+        """Extend the step recorded last by an operation that belongs to it; returns its output, or its replacement."""
+        step.output_shape = _shape(got)
+        self._latest = got = self._observed(step, got)
+        self.origins.set(got, (step.name,))
         return got
 
     def record_closed(self, step: Step, given: list[Any], results: list[Any]) -> None:
@@ -116,6 +137,7 @@ class Recorder:
         fed = any(self.origins.of(x) for x in given)
         if fed and results and (effect == COMPUTES or effect == ARITHMETIC and weighted):
             self.unaccounted += 1
+        self.unrecorded += fed and bool(results) and effect != MOVES
         if weighted and not fed:
             self.weights.propagate(given, results)
         self.origins.propagate(given, results)
@@ -168,10 +190,28 @@ class Recorder:
         return host
 
     def _observed(self, step: Step, got: Any) -> Any:
+        self._computed = got
         if self.values and step.visible:
             self.trace.outputs[step.name] = self._to_numpy(got)
         value = self.replace.get(step.name)
         return got if value is None or value.shape != _shape(got) else self._from_numpy(value, got)
+
+
+def _settle(step: Step) -> None:
+    """Settings that depend on the input: a resize to a size is by a factor, and to the present size it is none.
+
+    Every interpolation that is known by name, and adaptive pooling, leaves an image of the same size as it is.
+    """
+    before, after = step.input_shape, step.output_shape
+    if step.kind not in ("upsample", "global-pool") or len(before) != len(after):
+        return
+    sized = step.kind == "upsample" or "size" in step.attributes
+    if sized and before == after and step.attributes["mode"] not in SMOOTHING:
+        step.kind, step.attributes = "identity", {}
+    elif step.kind == "upsample" and "factor" not in step.attributes and before[0] == after[0]:
+        ratios = [m / n for n, m in zip(before, after, strict=True) if n]
+        axes = ratios[1:-1] if before[-1] == after[-1] and before[1] != after[1] else ratios[2:]
+        step.attributes["factor"] = [int(ratio) if ratio.is_integer() else ratio for ratio in axes]
 
 
 def _shape(tensor: Any) -> tuple[int, ...]:

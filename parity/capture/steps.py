@@ -53,6 +53,7 @@ class Step:
         float32_slope: a leaky ReLU whose framework holds the slope in float32.
         named: False if Keras generated the name.
         sources: for each input tensor, the steps whose outputs it was computed from (``input 0``: the network's first).
+        fixed: a layer of unknown kind whose weights are constants that training never moves: they need not cross.
         inside: of a block with weights of its own, the recorded steps in it; the block itself stands for what it
             computes after the last of them that has weights.
     """
@@ -71,6 +72,7 @@ class Step:
     named: bool = True
     sources: Sources = ()
     inside: tuple[str, ...] = ()
+    fixed: bool = False
 
     @property
     def matchable(self) -> bool:
@@ -100,7 +102,7 @@ class Step:
     @property
     def untransferable(self) -> bool:
         """Whether the step has weights that no rule transfers."""
-        return self.parametrised and (self.own_weights or self.unknown_kind)
+        return self.parametrised and not self.fixed and (self.own_weights or self.unknown_kind)
 
     @property
     def pointwise(self) -> bool:

@@ -43,7 +43,7 @@ class TorchAdapter:
         self._copies: dict[str, nn.Module] = {}
         self._states: dict[str, dict[str, torch.Tensor]] = {}
         self._views = Views()
-        self._decided: dict[str, bool] = {}
+        self._decided: dict[str, Any] = {}
         self._dtype = ""
 
     def input_specs(self) -> None:

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from typing import Any
 
 from parity.capture.recorder import ARITHMETIC, MOVES
-from parity.capture.torch_layer_kinds import all_ones, numbers, spread
+from parity.capture.torch_layer_kinds import all_ones, numbers, spread, whole
 from parity.numerics import resize_modes
 
 Attributes = dict[str, Any]
@@ -84,11 +84,13 @@ def _reduced(mode: str) -> Reader:
 
 def _resize(call: Call) -> Attributes:
     factor, size = call.argument(2, "scale_factor"), call.argument(1, "size")
-    mode = resize_modes.from_torch(call.argument(3, "mode", "nearest"), call.argument(4, "align_corners"))
     if factor is None:
         shape = [int(n) for n in call.tensors[0].shape[2:]]
         factor = [target / n for target, n in zip(spread(size, len(shape)), shape, strict=True)]
-    return {"factor": numbers(factor), "mode": mode}
+    factors = numbers(factor)
+    mode, corners = call.argument(3, "mode", "nearest"), call.argument(4, "align_corners")
+    antialias = bool(call.argument(6, "antialias", False))
+    return {"factor": factors, "mode": resize_modes.from_torch(mode, corners, antialias, whole(factors))}
 
 
 def _merge(operation: str) -> Reader:

@@ -76,14 +76,20 @@ def _adaptive(mode: str) -> Callable[[Any], dict[str, Any]]:
 
 def all_ones(size: Any) -> bool:
     """Whether an adaptive pooling leaves one value per channel."""
-    return all(n == 1 for n in spread(size))
+    return all(n == 1 for n in (size if isinstance(size, (tuple, list)) else [size]))
 
 
 def _upsample(module: Any) -> dict[str, Any]:
+    factor = [] if module.scale_factor is None else numbers(module.scale_factor)
     return {
-        **({} if module.scale_factor is None else {"factor": numbers(module.scale_factor)}),
-        "mode": resize_modes.from_torch(module.mode, module.align_corners),
+        **({"factor": factor} if factor else {}),
+        "mode": resize_modes.from_torch(module.mode, module.align_corners, whole=whole(factor)),
     }
+
+
+def whole(factors: list[float]) -> bool:
+    """Whether sizes grow by whole factors."""
+    return bool(factors) and all(float(n).is_integer() for n in factors)
 
 
 def numbers(value: Any) -> list[float]:
@@ -129,6 +135,11 @@ KINDS: list[tuple[Any, str, Callable[[Any], dict[str, Any]]]] = [
         nn.LayerNorm,
         "layernorm",
         lambda m: {"epsilon": m.eps, "scale": m.elementwise_affine, "center": getattr(m, "bias", None) is not None},
+    ),
+    (
+        nn.RMSNorm,
+        "layernorm",
+        lambda m: {"epsilon": m.eps, "scale": m.elementwise_affine, "center": False, "rms": True},
     ),
     (
         nn.GroupNorm,
@@ -207,6 +218,8 @@ def classify(module: Any) -> tuple[str | None, dict[str, Any]]:
 def parameters(module: Any, kind: str) -> dict[str, str] | None:
     """The name of each parameter in a module of known kind, by slot; None if it computes one of them from others."""
     found = dict(PARAMETERS.get(kind, {}))
+    if isinstance(module, nn.RMSNorm):
+        del found["beta"]
     normalised = spectral_slots(module)
     found |= normalised
     held = {**module._parameters, **module._buffers}

@@ -13,12 +13,13 @@ from torch.overrides import TorchFunctionMode
 from torch.utils._pytree import tree_leaves
 
 from parity.capture.recorder import COMPUTES, Recorder
-from parity.capture.steps import OWN_WEIGHTS, PLAIN, Step, unknown
+from parity.capture.steps import MOVEMENT, OWN_WEIGHTS, PLAIN, Step, unknown
 from parity.capture.torch_functional_layers import functional_step
 from parity.capture.torch_functions import DROPOUTS, EFFECTS, Call, classify_call
 from parity.capture.torch_layer_kinds import PARAMETERS, classify, parameters, plain_settings
+from parity.capture.torch_separate_affine import SeparateAffine
 from parity.capture.torch_spectral_norm import spectral_settings
-from parity.capture.torch_stock import calls_stock_whole, computes_stock, may_differ, stock_forwards
+from parity.capture.torch_stock import calls_stock_whole, computes_stock, function_of, may_differ, stock_forwards
 
 # Kernels whose backward pass holds a float32 constant even in float64 (ATen/native/cpu/Activation.cpp: 1.0f / 6.0f).
 EXACT_SUBSTITUTES: dict[str, Callable[[torch.Tensor], torch.Tensor]] = {
@@ -34,7 +35,7 @@ def recording(
     slopes: dict[str, float],
     exact: bool = True,
     path: list[str] | None = None,
-    decided: dict[str, bool] | None = None,
+    decided: dict[str, Any] | None = None,
 ) -> Iterator[None]:
     """Within this context everything that runs in ``model`` is recorded, and dropout is disabled.
 
@@ -71,14 +72,14 @@ class _ModuleObserver:
         recorder: Recorder,
         slopes: dict[str, float],
         path: list[str],
-        decided: dict[str, bool],
+        decided: dict[str, Any],
     ):
         self.model, self.recorder, self.slopes, self.path, self.decided = model, recorder, slopes, path, decided
         self.inside_leaf = 0
         self.deciding = False
         self.names = {module: name for name, module in model.named_modules()}
         self.held = {id(x): name for held in (model.named_parameters, model.named_buffers) for name, x in held()}
-        self._entered: list[tuple[int, str | None]] = []
+        self._entered: list[tuple[int, str | None, int]] = []
         self._opened: list[tuple[nn.Module, int]] = []
         self._calls: dict[str, int] = {}
 
@@ -90,12 +91,12 @@ class _ModuleObserver:
             kind = None
         if isinstance(module, nn.LeakyReLU) and self.names[module] in self.slopes:
             module.negative_slope = self.slopes[self.names[module]]
-        self._entered.append((len(self.recorder.trace.steps), kind))
+        self._entered.append((len(self.recorder.trace.steps), kind, self.recorder.unrecorded))
         self.inside_leaf += kind is not None
 
     def leave(self, module: nn.Module, args: Any, kwargs: Any, got: Any) -> Any:
         path = self.path.pop()
-        mark, kind = self._entered.pop()
+        mark, kind, unrecorded = self._entered.pop()
         self.inside_leaf -= kind is not None
         if self.inside_leaf:
             return None
@@ -118,7 +119,15 @@ class _ModuleObserver:
             step = _block_step(own, self.recorder.unique(name), path)
             step.inside = self.recorder.drop_after_last_weights(mark)
             return self.recorder.record(step, given, got)
-        if self._transparent(module, mark, given, got) or opened and inner:
+        explained = self._transparent(module, mark, given, got) or opened and bool(inner)
+        if module is not self.model and not (explained and self.recorder.unrecorded == unrecorded):
+            known = self._computed(module, path, given, got)
+            if known is not None:
+                self.recorder.drop_since(mark)
+                return self.recorder.record(
+                    Step(self.recorder.unique(name), known[0], known[1], owner=path), given, got
+                )
+        if explained:
             return None
         self.recorder.drop_since(mark)
         step = _unknown_step(module, self.recorder.unique(name), path)
@@ -167,12 +176,34 @@ class _ModuleObserver:
             self.inside_leaf += 1
             self.deciding = True
             try:
-                ours = (self.enter, self.leave)
-                self.decided[call] = computes_stock(module, args, kwargs, lambda hook: hook in ours)
+                self.decided[call] = computes_stock(module, args, kwargs, self._is_ours)
             finally:
                 self.deciding = False
                 self.inside_leaf -= 1
         return self.decided[call]
+
+    def _computed(self, module: nn.Module, path: str, given: list[torch.Tensor], got: Any) -> Any:
+        """``(kind, attributes)`` of a module that is an elementwise function in both modes; None if it is none."""
+        if any(True for _ in module.parameters()) or len(given) != 1 or not isinstance(got, torch.Tensor):
+            return None
+        if got.shape != given[0].shape or not got.is_floating_point() or got is given[0]:
+            return None
+        key = f"{path}: function"
+        if key not in self.decided:
+            self.inside_leaf += 1
+            self.deciding = True
+            try:
+                self.decided[key] = function_of(module, self._is_ours)
+            finally:
+                self.deciding = False
+                self.inside_leaf -= 1
+        settings = self.decided[key]
+        if settings is None:
+            return None
+        return ("identity", {}) if settings == {"function": "identity"} else ("activation", dict(settings))
+
+    def _is_ours(self, hook: Any) -> bool:
+        return hook in (self.enter, self.leave)
 
     def _transparent(self, module: nn.Module, mark: int, given: list[torch.Tensor], got: Any) -> bool:
         """Whether a module without known layers is described by the steps that ran inside it."""
@@ -189,6 +220,7 @@ class _FunctionObserver(TorchFunctionMode):
     def __init__(self, modules: _ModuleObserver, exact: bool):
         super().__init__()
         self.modules, self.exact = modules, exact
+        self.affine = SeparateAffine({id(p): name for name, p in modules.model.named_parameters()})
 
     def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
         kwargs = kwargs or {}
@@ -214,8 +246,14 @@ class _FunctionObserver(TorchFunctionMode):
             layer.owner = path if own else word
             layer.name = recorder.unique(path or self._name(word))
             return recorder.record(layer, given[:1], func(*args, **kwargs))
-        if kind is None:
+        completed = None if self.modules.inside_leaf else self.affine.completes(*recorder.latest, word, given)
+        if completed is not None:
+            got = func(*map(recorder.own_value, args), **kwargs)
+            self.affine.attach(completed)
+            return recorder.complete(completed.step, got)
+        if kind is None or kind in MOVEMENT and not recorder.origins.of(given[0]):
             got = func(*args, **kwargs)
+            self.affine.follow(word, given, got)
             if self.modules.inside_leaf:
                 recorder.origins.propagate(given, tensors(got))
             else:

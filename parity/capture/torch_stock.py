@@ -15,6 +15,8 @@ from typing import Any
 import torch
 from torch import nn
 
+from parity.capture.elementwise import identify
+
 STOCK = "torch.nn.modules."
 
 
@@ -72,6 +74,17 @@ def computes_stock(module: nn.Module, args: Any, kwargs: Any, ours: Callable[[An
                 buffer.copy_(kept[name])
 
 
+def function_of(module: nn.Module, ours: Callable[[Any], bool]) -> dict[str, Any] | None:
+    """The settings of the elementwise function that the module computes in both modes; None if it is no known one."""
+    random = torch.get_rng_state()
+    try:
+        with torch.no_grad():
+            found = [_function(_twin(module, ours).train(training)) for training in (False, True)]
+        return found[0] if found[0] == found[1] else None
+    finally:
+        torch.set_rng_state(random)
+
+
 @contextmanager
 def stock_forwards(modules: list[nn.Module], observed: Callable[..., Any]) -> Iterator[None]:
     """Within this context ``super().forward(...)`` of these modules is ``observed(module, forward, args, kwargs)``."""
@@ -104,10 +117,14 @@ def _twin(module: nn.Module, ours: Callable[[Any], bool]) -> nn.Module:
     held["_buffers"] = {name: None if x is None else x.clone() for name, x in held["_buffers"].items()}
     held["_modules"] = {name: None if m is None else _twin(m, ours) for name, m in held["_modules"].items()}
     held["_parameters"] = dict(held["_parameters"])
-    forward = held.get("forward")
+    forward: Any = held.get("forward")
     if getattr(forward, "__self__", None) is module:
         held["forward"] = forward.__func__.__get__(twin)
     return twin
+
+
+def _function(module: nn.Module) -> dict[str, Any] | None:
+    return identify(lambda x: module(torch.tensor(x, dtype=torch.get_default_dtype())).numpy())
 
 
 def _copied(tree: Any) -> Any:

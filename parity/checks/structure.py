@@ -18,7 +18,7 @@ from parity.verdict import Check, Finding, Scope
 # setting -> (finding kind, fix)
 ATTRIBUTES: dict[str, tuple[str, str]] = {
     "kernel_size": ("kernel-size", "set kernel_size={0}"),
-    "pool_size": ("kernel-size", "set kernel_size={0}"),
+    "pool_size": ("pooling-size", "set kernel_size={0}"),
     "strides": ("stride", "set stride={0}"),
     "dilation": ("dilation", "set dilation={0}"),
     "groups": ("groups", "set groups={0}"),
@@ -49,10 +49,14 @@ ATTRIBUTES: dict[str, tuple[str, str]] = {
         "torch.nn.utils.spectral_norm v, then u",
     ),
     "features": ("numeric", "give the layer {0} output features"),
-    "operation": ("numeric", "join the branches by {0}"),
+    "operation": ("merge-operation", "join the branches by {0}"),
 }
-KIND_OVERRIDES = {("layernorm", "epsilon"): "numeric", ("groupnorm", "epsilon"): "numeric", ("pool", "mode"): "numeric",
-                  ("global-pool", "mode"): "numeric"}  # fmt: skip
+KIND_OVERRIDES = {
+    ("layernorm", "epsilon"): "layernorm-epsilon",
+    ("groupnorm", "epsilon"): "groupnorm-epsilon",
+    ("pool", "mode"): "pooling-mode",
+    ("global-pool", "mode"): "pooling-mode",
+}
 STRUCTURAL = ("dropout",)
 VALUES_AND_GRADIENTS = ("forward", "gradients")
 NOTHING: tuple[str, ...] = ()
@@ -146,6 +150,7 @@ def _attribute_finding(match: Match, attribute: str, expected: Any, got: Any) ->
         fix.format(expected, name=attribute, torch_momentum=torch_momentum, spectral=spectral),
         "structure",
         {"attribute": attribute, "got": got, "expected": expected},
+        named=kind != "numeric",
     )
 
 

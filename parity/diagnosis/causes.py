@@ -44,23 +44,30 @@ def _without_noise(findings: list[Finding]) -> list[Finding]:
 
 
 def _by_cause(findings: list[Finding]) -> list[Finding]:
-    """Findings of one kind with one fix and the same values, joined: the first, with the layers of all."""
+    """Findings of one kind with one fix, joined: the first, with the layers of all."""
     groups: dict[tuple[object, ...], list[Finding]] = {}
-    for f in findings:
-        same = (f.evidence.get("attribute"), f.evidence.get("got"), f.evidence.get("expected"))
-        key = (f.kind, f.rung, f.fix, *map(repr, same)) if f.evidence.get("attribute") else (id(f),)
-        groups.setdefault(key, []).append(f)
+    for place, finding in enumerate(findings):
+        key = (finding.kind, finding.rung, finding.fix) if finding.named else (place,)
+        groups.setdefault(key, []).append(finding)
     return [_joined(group) for group in groups.values()]
 
 
 def _joined(group: list[Finding]) -> Finding:
     first = group[0]
-    layers = [f.layer or f.reference_layer for f in group]
+    layers = [finding.layer or finding.reference_layer for finding in group]
     if len(group) == 1:
         return replace(first, layers=layers)
-    more = "" if len(layers) <= SHOWN else f" and {len(layers) - SHOWN} more"
-    what = first.message.partition(": ")[2]
-    return replace(first, layers=layers, message=f"{what} at {len(layers)} layers: {', '.join(layers[:SHOWN])}{more}")
+    settings = [finding.evidence.get("attribute") and finding.evidence for finding in group]
+    if settings[0] and all(one == settings[0] for one in settings):
+        text = f"{first.message.partition(': ')[2]} at {len(layers)} layers: {_listed(layers)}"
+    else:
+        text = f"{first.message}; likewise at {len(layers) - 1} more: {_listed(layers[1:])}"
+    return replace(first, layers=layers, message=text)
+
+
+def _listed(names: list[str]) -> str:
+    more = f" and {len(names) - SHOWN} more" if len(names) > SHOWN else ""
+    return ", ".join(names[:SHOWN]) + more
 
 
 def _first_divergence(

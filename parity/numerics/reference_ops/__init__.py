@@ -15,7 +15,7 @@ from parity.numerics.reference_ops.convolutions import (
     depthwise_as_grouped,
     depthwise_conv,
 )
-from parity.numerics.reference_ops.normalisation import batchnorm, moments
+from parity.numerics.reference_ops.normalisation import batchnorm, groupnorm, layernorm, moments
 from parity.numerics.reference_ops.resampling import pool, resize, upsample
 
 __all__ = [
@@ -27,6 +27,8 @@ __all__ = [
     "depthwise_as_grouped",
     "depthwise_conv",
     "extend",
+    "groupnorm",
+    "layernorm",
     "moments",
     "per_axis",
     "pool",
