@@ -117,8 +117,7 @@ def verify(
 
 
 def _judge(models: AlignedModels, wanted: list[str], begin: Callable[[str], object]) -> tuple[CheckContext, Climbed]:
-    """Load the weights, run both sides if any rung needs values, and climb."""
-    models.load_weights("float64")
+    """Run both sides if any rung needs values, and climb."""
     needed = any(NETWORK_RUNGS[rung].measures for rung in wanted) and not models.crash
     if needed:
         begin("measuring")

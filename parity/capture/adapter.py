@@ -7,12 +7,14 @@ either framework may stand on either side.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from typing import Any, Protocol, Self
 
 import numpy as np
 
+from parity.capture.recorder import Consumer
 from parity.capture.steps import Step, Trace
 from parity.verdict import first_line
 
@@ -71,6 +73,9 @@ class ModelAdapter(Protocol):
     def pass_inputs_by_name(self, names: list[str]) -> None:
         """From now on inputs are passed in the order of ``names``, if the model knows exactly these names."""
 
+    def expected_values(self) -> int:
+        """How many values all layers compute for one sample, as far as the model declares it; 0 if it does not."""
+
     def has_embedding(self) -> bool:
         """Whether the model has an embedding, which limits the integers it accepts."""
 
@@ -80,9 +85,11 @@ class ModelAdapter(Protocol):
         self,
         inputs: list[Array],
         training: bool = False,
-        replace: dict[str, Array] | None = None,
+        replace: Mapping[str, Array] | None = None,
         values: bool = True,
         keep_state: bool = False,
+        consume: Consumer | None = None,
+        skip: bool = False,
     ) -> Trace:
         """Run once and record every step.
 
@@ -92,6 +99,8 @@ class ModelAdapter(Protocol):
             replace: outputs to substitute, by step name.
             values: record inputs and outputs of steps, not only their shapes.
             keep_state: leave running statistics as the run made them instead of restoring them.
+            consume: called with each step's output as it is computed, which need not be kept then.
+            skip: do not compute convolutions and dense layers whose output is replaced.
         """
 
     def attempt(self, inputs: list[Array]) -> Attempt:
@@ -125,8 +134,8 @@ class ModelAdapter(Protocol):
     def read(self, step: Step, slot: str) -> Array:
         """A parameter's or running statistic's value, in the framework's layout."""
 
-    def write(self, step: Step, slot: str, value: Array) -> None:
-        """Set a parameter or running statistic; the caller has checked its shape."""
+    def write(self, step: Step, slot: str, value: Array, part: Any = ...) -> None:
+        """Set a parameter or running statistic, or a part of it; the caller has checked the shape."""
 
     def variable_id(self, step: Step, slot: str) -> int:
         """Identity of the variable that holds a parameter: equal for layers that share it."""
@@ -142,6 +151,9 @@ class ModelAdapter(Protocol):
 
     def on_new_copies(self) -> Self:
         """An adapter of the same model, with copies of its own that hold what the caller's model holds."""
+
+    def release(self, dtype: str) -> None:
+        """Free the copy in ``dtype``, with everything written to it; the next use makes a new one."""
 
     def copy_weights_from(self, dtype: str) -> None:
         """Take over the weights of the copy in another ``dtype``, and its running statistics as last kept."""

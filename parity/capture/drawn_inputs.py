@@ -115,5 +115,6 @@ def perturb_constant(name: str, value: Array, rng: np.random.Generator) -> Array
     """
     if value.size and np.ptp(value) > 0 or value.dtype.kind != "f":
         return value
+    value = value.astype(np.float64)
     noise = 0.1 * rng.standard_normal(value.shape)
     return value + (np.abs(noise) if name == "moving_variance" else noise)

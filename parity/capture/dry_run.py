@@ -17,6 +17,9 @@ from parity.verdict import UnusableInput, first_line
 
 Array = np.ndarray
 IMAGE_FIRST = ("conv", "conv-transpose", "batchnorm", "pool", "global-pool", "upsample")
+ONE_SAMPLE_VALUES = 2**23
+"""Values that a network's layers compute for one sample from which on one alone is drawn. The usual batch of four makes
+three float64 runs and two float32 runs of it a gigabyte then, as much as both frameworks take by themselves."""
 ATTEMPTS = 16
 """Largest number of input layouts that are tried: more than four inputs of ambiguous layout are rare."""
 
@@ -35,12 +38,13 @@ class DryRun:
 @dataclass(frozen=True)
 class FirstRuns:
     """Both sides' first runs on the same ``inputs``, which are in the reference's layout; ``given`` by the caller or
-    drawn."""
+    drawn. ``one_sample``: only one was drawn, because the network is large."""
 
     inputs: list[Array]
     reference: Trace
     port: DryRun
     given: bool = False
+    one_sample: bool = False
 
 
 def first_runs(
@@ -48,21 +52,24 @@ def first_runs(
 ) -> FirstRuns:
     """Run both sides on the caller's inputs, or on two samples drawn for the reference (one if ``brief``).
 
-    Both run in float64, in which they are measured; if that fails, in float32 too, which shows whether float64 is the
+    A network whose layers compute very many values (:data:`ONE_SAMPLE_VALUES`) is run on one. Both run in float64, in which they are measured; if that fails, in float32 too, which shows whether float64 is the
     reason.
 
     Raises:
         UnusableInput: the reference does not run.
     """
-    samples = 1 if brief else 2
+    one = inputs is None and not brief and reference.expected_values() > ONE_SAMPLE_VALUES
+    samples = 1 if brief or one else 2
     with suppress(UnusableInput):
         random, trace = run_reference(reference, inputs, seed, samples, "float64")
+        reference.release("float64")
         dry_run = run_port(port, random, reference.input_names(), trace, mirrored, "float64")
+        port.release("float64")
         if not dry_run.crash:
-            return FirstRuns(random, trace, dry_run, inputs is not None)
+            return FirstRuns(random, trace, dry_run, inputs is not None, one)
     random, trace = run_reference(reference, inputs, seed, samples)
     dry_run = run_port(port, random, reference.input_names(), trace, mirrored)
-    return FirstRuns(random, trace, in_float64(reference, port, random, dry_run), inputs is not None)
+    return FirstRuns(random, trace, in_float64(reference, port, random, dry_run), inputs is not None, one)
 
 
 def run_reference(

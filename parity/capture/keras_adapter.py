@@ -7,7 +7,8 @@ and restored afterwards, also after an error: the caller's model is never change
 from __future__ import annotations
 
 import copy
-from collections.abc import Iterator
+import math
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any
 
@@ -21,9 +22,15 @@ from parity.capture.keras_recording import recording
 from parity.capture.keras_spectral_norm import overwritten_variables
 from parity.capture.keras_steps import SLOTS, layer_step
 from parity.capture.keras_substitutes import differentiable_moments, exact_kernels
-from parity.capture.recorder import Recorder
+from parity.capture.recorder import Consumer, Recorder
 from parity.capture.steps import STATISTICS, Step, Trace
 from parity.verdict import UnusableInput
+
+
+OWN_MEMORY = 2**20
+"""Number of values from which on a converted weight is kept outside TensorFlow's memory pool."""
+ALIGNMENT = 64
+"""Bytes to which TensorFlow aligns tensors (EIGEN_MAX_ALIGN_BYTES)."""
 
 
 class KerasAdapter:
@@ -73,6 +80,14 @@ class KerasAdapter:
         """From now on inputs are passed in the order of ``names``, if these are the model's inputs."""
         own = self.input_names()
         self._order = [names.index(name) for name in own] if sorted(names) == sorted(own) else []
+
+    def expected_values(self) -> int:
+        """How many values all layers of a functional model compute for one sample, free sizes left out."""
+        if getattr(self.model, "inputs", None) is None:
+            return 0
+        layers = self.model._flatten_layers(include_self=False)
+        outputs = [x for layer in layers for node in layer._inbound_nodes for x in node.output_tensors]
+        return sum(math.prod(x.shape[1:]) for x in outputs if None not in x.shape[1:])
 
     def has_embedding(self) -> bool:
         """Whether the model has an embedding."""
@@ -124,15 +139,17 @@ class KerasAdapter:
         self,
         inputs: list[np.ndarray],
         training: bool = False,
-        replace: dict[str, np.ndarray] | None = None,
+        replace: Mapping[str, np.ndarray] | None = None,
         values: bool = True,
         keep_state: bool = False,
+        consume: Consumer | None = None,
+        skip: bool = False,
     ) -> Trace:
         """Run once and record every step; running statistics are restored unless ``keep_state``."""
-        recorder = self._recorder(replace, values)
+        recorder = self._recorder(replace, values, consume)
         tensors = [self._tensor(x) for x in inputs]
         recorder.begin(tensors)
-        with recording(recorder, self._slopes, self._decided):
+        with recording(recorder, self._slopes, self._decided, skip):
             result = self._call(tensors, training)
         recorder.end(_outputs(result))
         if training and not keep_state:
@@ -203,8 +220,12 @@ class KerasAdapter:
         """A parameter's or running statistic's value in Keras's layout."""
         return np.asarray(step.handle[slot].value)
 
-    def write(self, step: Step, slot: str, value: np.ndarray) -> None:
-        """Set a parameter or running statistic; the caller has checked its shape."""
+    def write(self, step: Step, slot: str, value: np.ndarray, part: Any = ...) -> None:
+        """Set a parameter or running statistic, or a part of it; the caller has checked the shape."""
+        if part is not ... and part != (...,):
+            whole = np.array(self.read(step, slot))
+            whole[part] = value
+            value = whole
         step.handle[slot].assign(value)
 
     def variable_id(self, step: Step, slot: str) -> int:
@@ -249,6 +270,11 @@ class KerasAdapter:
         twin._copies, twin._states = {}, {}
         return twin
 
+    def release(self, dtype: str) -> None:
+        """Free the copy in ``dtype``."""
+        self._copies = {key: copied for key, copied in self._copies.items() if key[0] != dtype}
+        self._states.pop(dtype, None)
+
     def copy_weights_from(self, dtype: str) -> None:
         """Take over the weights of the copy in another ``dtype``, and its running statistics as last kept."""
         kept = {id(variable): value for variable, value in self._states[dtype]}
@@ -257,8 +283,12 @@ class KerasAdapter:
             if source is not None:
                 variable.assign(tf.cast(kept.get(id(variable), source), variable.dtype))
 
-    def _recorder(self, replace: dict[str, np.ndarray] | None, values: bool) -> Recorder:
-        return Recorder(_array, lambda x, like: tf.constant(x, dtype=like.dtype), -1, replace=replace, values=values)
+    def _recorder(
+        self, replace: Mapping[str, np.ndarray] | None, values: bool, consume: Consumer | None = None
+    ) -> Recorder:
+        return Recorder(
+            _array, lambda x, like: tf.constant(x, dtype=like.dtype), -1, replace=replace, values=values, consume=consume
+        )
 
     def _begin(self) -> None:
         if self._dtype in self._states:
@@ -269,7 +299,7 @@ class KerasAdapter:
     def _copy(self, variable: keras.Variable, dtype: str) -> tf.Variable:
         key = (dtype, id(variable))
         if key not in self._copies:
-            self._copies[key] = tf.Variable(tf.cast(variable.value, dtype), trainable=variable.trainable)
+            self._copies[key] = tf.Variable(_converted(variable.value, dtype), trainable=variable.trainable)
         return self._copies[key]
 
     def _call(self, tensors: list[Any], training: bool) -> Any:
@@ -281,6 +311,18 @@ class KerasAdapter:
 
     def _tensor(self, x: np.ndarray) -> Any:
         return tf.constant(x, dtype=keras.config.floatx() if x.dtype.kind == "f" else None)
+
+
+def _converted(tensor: Any, dtype: str) -> Any:
+    """The tensor in another precision; a large one in memory of NumPy's, as TensorFlow's pool keeps what it freed."""
+    if tensor.dtype == dtype or tensor.shape.num_elements() < OWN_MEMORY:
+        return tf.cast(tensor, dtype)
+    array = _array(tensor)
+    room = np.empty(array.size * np.dtype(dtype).itemsize + ALIGNMENT, np.uint8)
+    start = -room.ctypes.data % ALIGNMENT
+    copied = room[start : start + array.size * np.dtype(dtype).itemsize].view(dtype).reshape(array.shape)
+    np.copyto(copied, array)
+    return tf.experimental.dlpack.from_dlpack(copied.__dlpack__())
 
 
 def _array(tensor: Any) -> np.ndarray:

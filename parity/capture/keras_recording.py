@@ -16,6 +16,7 @@ from parity.capture.keras_layer_kinds import classify, plain_settings
 from parity.capture.keras_operations import classify_operation
 from parity.capture.keras_spectral_norm import inner_layer
 from parity.capture.keras_steps import (
+    KERNELS_OF,
     READS,
     SEPARABLE,
     SLOTS,
@@ -38,15 +39,17 @@ from parity.capture.steps import OWN_WEIGHTS, PLAIN, Step
 
 @contextmanager
 def recording(
-    recorder: Recorder | None, slopes: dict[str, float], decided: dict[str, bool] | None = None
+    recorder: Recorder | None, slopes: dict[str, float], decided: dict[str, bool] | None = None, skip: bool = False
 ) -> Iterator[KerasObserver]:
     """Within this context every layer that runs is recorded, and dropout is disabled (without a recorder: only that).
 
     ``slopes`` override the negative slopes of leaky ReLU steps by name. ``decided`` keeps, from run to run, which calls
-    of layers that derive from stock layers compute what those compute.
+    of layers that derive from stock layers compute what those compute. With ``skip``, convolutions and dense layers
+    whose output is replaced do not run.
     """
     layer_call, operation_call = keras.Layer.__call__, keras.Operation.__call__
     observer = KerasObserver(recorder, slopes, layer_call, operation_call, {} if decided is None else decided)
+    observer.skip = skip
     keras.Layer.__call__ = lambda layer, *args, **kwargs: observer.layer(layer, args, kwargs)
     keras.Operation.__call__ = lambda operation, *args, **kwargs: observer.operation(operation, args, kwargs)
     try:
@@ -81,7 +84,7 @@ class KerasObserver:
         self.slopes, self.decided = slopes, decided
         self.path: list[str] = []
         self.inside_leaf = 0
-        self.deciding = False
+        self.deciding = self.skip = False
         self._calls: dict[str, int] = {}
         self.failed_layer = ""
 
@@ -212,12 +215,29 @@ class KerasObserver:
         if main.name in self.slopes:
             x = given[0]
             return self.recorder.record(main, given, tf.maximum(x, self.slopes[main.name] * x))
+        if self.skip and call is self.layer_call and self._replaced(layer, main):
+            return self._not_computed(layer, main, after, given)
         if after is None:
             with self._closed():
                 got = call(layer, *args, **kwargs)
             return self.recorder.record(main, given, got)
         with self._closed(), self._activation_recorded(inner_layer(layer), main, after, given):
             return call(layer, *args, **kwargs)
+
+    def _replaced(self, layer: Any, main: Step) -> bool:
+        """Whether a convolution or dense layer as Keras has it is replaced by the value that the recorder holds."""
+        assert self.recorder is not None
+        heavy = main.kind in KERNELS_OF and not may_differ(layer) and inner_layer(layer) is layer
+        return heavy and main.name in self.recorder.replace
+
+    def _not_computed(self, layer: Any, main: Step, after: Step | None, given: list[Any]) -> Any:
+        assert self.recorder is not None
+        zeros = tf.zeros(self.recorder.replace[main.name].shape, given[0].dtype)
+        got = self.recorder.record(main, given, zeros)
+        if after is None:
+            return got
+        with self._closed():
+            return self.recorder.record(after, [got], vars(layer)["activation"](got))
 
     def _separable(self, layer: Any, given: list[Any], args: Any, kwargs: Any) -> Any:
         """Record two steps by replacing TensorFlow's separable convolution with its two halves during the call."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import weakref
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
 import numpy as np
@@ -16,6 +16,10 @@ CROPPED = ("conv", "conv-transpose", "pool", "upsample")
 SMOOTHING = ("gaussian", "mitchellcubic")
 # What an operation does that is no step of its own.
 MOVES, ARITHMETIC, COMPUTES = "moves", "arithmetic", "computes"
+
+
+Consumer = Callable[[str, np.ndarray], None]
+"""Called with each step's name and output while the network runs; again if more turns out to belong to the step."""
 
 
 class TensorOrigins:
@@ -59,15 +63,18 @@ class Recorder:
         to_numpy: Callable[[Any], np.ndarray],
         from_numpy: Callable[[np.ndarray, Any], Any],
         channels: int,
-        replace: dict[str, np.ndarray] | None = None,
+        replace: Mapping[str, np.ndarray] | None = None,
         values: bool = True,
+        consume: Consumer | None = None,
+        peek: Callable[[Any], np.ndarray] | None = None,
     ):
         self.trace = Trace()
         self.replace = replace or {}
-        self.values = values
+        self.values, self.consume = values, consume
         self.origins, self.weights = TensorOrigins(), TensorOrigins()
         self.unrecorded = self.unaccounted = 0
         self._to_numpy = to_numpy
+        self._peek = peek or to_numpy
         self._from_numpy = from_numpy
         self._channels = channels
         self._calls: dict[str, int] = {}
@@ -78,6 +85,10 @@ class Recorder:
         """``name``, or ``name#2`` at its second call, and so on."""
         count = self._calls[name] = self._calls.get(name, 0) + 1
         return name if count == 1 else f"{name}#{count}"
+
+    def first_replaced(self, name: str) -> np.ndarray | None:
+        """The value that replaces the output of the layer of that name, at its first call."""
+        return self.replace.get(name) if name not in self._calls else None
 
     def begin(self, inputs: list[Any]) -> None:
         """Register the network's inputs, before it runs."""
@@ -163,7 +174,7 @@ class Recorder:
         """Remove these steps: they are the inside of one layer, which may take the name of one of them."""
         for step in self.since(mark):
             self._calls[step.name.partition("#")[0]] -= 1
-            for table in (self.trace.inputs, self.trace.others, self.trace.outputs):
+            for table in (self.trace.inputs, self.trace.others, self.trace.outputs, self.trace.shapes):
                 table.pop(step.name, None)
         del self.trace.steps[mark:]
 
@@ -191,8 +202,12 @@ class Recorder:
 
     def _observed(self, step: Step, got: Any) -> Any:
         self._computed = got
-        if self.values and step.visible:
-            self.trace.outputs[step.name] = self._to_numpy(got)
+        if step.visible:
+            self.trace.shapes[step.name] = _shape(got)
+            if self.values:
+                self.trace.outputs[step.name] = self._to_numpy(got)
+            if self.consume is not None:
+                self.consume(step.name, self._peek(got))
         value = self.replace.get(step.name)
         return got if value is None or value.shape != _shape(got) else self._from_numpy(value, got)
 

@@ -146,6 +146,7 @@ class Trace:
         inputs: each step's first input, by step name.
         others: the further inputs of merging steps.
         outputs: each step's output.
+        shapes: the shape of each step's output, also where the values themselves are not kept.
         result: the network's outputs.
         ends: for each network output, the steps it was computed from.
     """
@@ -154,6 +155,7 @@ class Trace:
     inputs: dict[str, np.ndarray] = field(default_factory=dict)
     others: dict[str, list[np.ndarray]] = field(default_factory=dict)
     outputs: dict[str, np.ndarray] = field(default_factory=dict)
+    shapes: dict[str, tuple[int, ...]] = field(default_factory=dict)
     result: list[np.ndarray] = field(default_factory=list)
     ends: Sources = ()
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import copy
 import inspect
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager
 from typing import Any
 
@@ -17,7 +17,7 @@ import torch
 from torch import nn
 
 from parity.capture.adapter import Attempt, Gradients
-from parity.capture.recorder import Recorder
+from parity.capture.recorder import Consumer, Recorder
 from parity.capture.steps import STATISTICS, Step, Trace
 from parity.capture.torch_copies import DTYPES, deep_copy, validate_weights
 from parity.capture.torch_layer_kinds import PARAMETERS
@@ -57,6 +57,10 @@ class TorchAdapter:
         """From now on inputs are passed as keyword arguments ``names``, if ``forward`` has these parameters."""
         self._input_names = names if len(names) > 1 and set(names) <= set(self.input_names()) else []
 
+    def expected_values(self) -> int:
+        """0: a torch module does not declare the shapes of its values."""
+        return 0
+
     def has_embedding(self) -> bool:
         """Whether the model has an embedding."""
         return any(isinstance(module, nn.Embedding) for module in self.original.modules())
@@ -80,17 +84,19 @@ class TorchAdapter:
         self,
         inputs: list[np.ndarray],
         training: bool = False,
-        replace: dict[str, np.ndarray] | None = None,
+        replace: Mapping[str, np.ndarray] | None = None,
         values: bool = True,
         keep_state: bool = False,
+        consume: Consumer | None = None,
+        skip: bool = False,
     ) -> Trace:
         """Run once and record every step; running statistics are restored unless ``keep_state``."""
         before = self._buffers() if training else {}
-        recorder = self._recorder(replace, values)
-        self._recorded_run(recorder, inputs, training)
+        recorder = self._recorder(replace, values, consume)
+        self._recorded_run(recorder, inputs, training, skip=skip)
         if self._views.overwritten(self.model):
             self._assign(before)
-            return self.run(inputs, training, replace, values, keep_state)
+            return self.run(inputs, training, replace, values, keep_state, consume, skip)
         if training and not keep_state:
             self.restore_state()
         return recorder.trace
@@ -164,9 +170,9 @@ class TorchAdapter:
         """A parameter's or running statistic's value in torch's layout, not a copy: it changes with the next write."""
         return self._held(step, slot).detach().cpu().numpy()
 
-    def write(self, step: Step, slot: str, value: np.ndarray) -> None:
-        """Set a parameter or running statistic in place; the caller has checked its shape."""
-        held = self._held(step, slot).detach()
+    def write(self, step: Step, slot: str, value: np.ndarray, part: Any = ...) -> None:
+        """Set a parameter or running statistic, or a part of it, in place; the caller has checked the shape."""
+        held = self._held(step, slot).detach()[part]
         if held.is_cpu:
             copy_into(held.numpy(), value)
         else:
@@ -214,6 +220,11 @@ class TorchAdapter:
         twin._copies, twin._states, twin._views = {}, {}, Views()
         return twin
 
+    def release(self, dtype: str) -> None:
+        """Free the copy in ``dtype``."""
+        for held in (self._copies, self._states):
+            held.pop(dtype, None)
+
     def copy_weights_from(self, dtype: str) -> None:
         """Take over the weights of the copy in another ``dtype``, and its running statistics as last kept.
 
@@ -238,7 +249,9 @@ class TorchAdapter:
         else:
             self.keep_state()
 
-    def _recorder(self, replace: dict[str, np.ndarray] | None, values: bool) -> Recorder:
+    def _recorder(
+        self, replace: Mapping[str, np.ndarray] | None, values: bool, consume: Consumer | None = None
+    ) -> Recorder:
         self._views.begin()
         return Recorder(
             self._views,
@@ -246,15 +259,22 @@ class TorchAdapter:
             1,
             replace=replace,
             values=values,
+            consume=consume,
+            peek=lambda x: x.detach().cpu().numpy(),
         )
 
     def _recorded_run(
-        self, recorder: Recorder, inputs: list[np.ndarray], training: bool, path: list[str] | None = None
+        self,
+        recorder: Recorder,
+        inputs: list[np.ndarray],
+        training: bool,
+        path: list[str] | None = None,
+        skip: bool = False,
     ) -> None:
         """Run under ``recorder``; after an error ``path`` holds the names of the modules that were running."""
         given = [self._tensor(x) for x in inputs]
         recorder.begin(given)
-        with torch.no_grad(), self._mode(training), self._recording(recorder, path=path):
+        with torch.no_grad(), self._mode(training), self._recording(recorder, path=path, skip=skip):
             result = self._call(given)
         recorder.end(_outputs(result))
 

@@ -28,6 +28,10 @@ def deep_copy(model: nn.Module, dtype: str) -> nn.Module:
         for value in vars(module).values():
             if isinstance(value, torch.Tensor) and not value.is_leaf:
                 memo[id(value)] = value.detach().clone()
+    for parameter in model.parameters():
+        if type(parameter) is nn.Parameter and parameter.is_leaf and parameter.is_floating_point():
+            converted = parameter.detach().to(device="cpu", dtype=DTYPES[dtype], copy=True)
+            memo[id(parameter)] = nn.Parameter(converted, parameter.requires_grad)
     try:
         twin = copy.deepcopy(model, memo).to(device="cpu", dtype=DTYPES[dtype])
     except (TypeError, RuntimeError, NotImplementedError) as error:

@@ -21,6 +21,8 @@ from parity.capture.torch_separate_affine import SeparateAffine
 from parity.capture.torch_spectral_norm import spectral_settings
 from parity.capture.torch_stock import calls_stock_whole, computes_stock, function_of, may_differ, stock_forwards
 
+PRODUCTS = ("linear", *(f"conv{word}{rank}d" for word in ("", "_transpose") for rank in (1, 2, 3)))
+"""The functions that compute what a convolution or dense layer returns, and nearly all the time of a network."""
 # Kernels whose backward pass holds a float32 constant even in float64 (ATen/native/cpu/Activation.cpp: 1.0f / 6.0f).
 EXACT_SUBSTITUTES: dict[str, Callable[[torch.Tensor], torch.Tensor]] = {
     "hardsigmoid": lambda x: F.relu6(x + 3) / 6,
@@ -36,13 +38,15 @@ def recording(
     exact: bool = True,
     path: list[str] | None = None,
     decided: dict[str, Any] | None = None,
+    skip: bool = False,
 ) -> Iterator[None]:
     """Within this context everything that runs in ``model`` is recorded, and dropout is disabled.
 
     ``slopes`` override the negative slopes of leaky ReLU steps by name. With ``exact``, :data:`EXACT_SUBSTITUTES`
     replace kernels with rounded constants. ``path`` receives the names of the modules that are running: after an
     error, its last item is the module that raised it. ``decided`` keeps, from run to run, which calls of modules that
-    derive from stock layers compute what those compute.
+    derive from stock layers compute what those compute. With ``skip``, convolutions and dense layers whose output is
+    replaced do not run.
     """
     observer = _ModuleObserver(
         model, recorder, slopes, [] if path is None else path, {} if decided is None else decided
@@ -56,7 +60,7 @@ def recording(
         handles.append(module.register_forward_hook(observer.leave, with_kwargs=True, prepend=True))
     derived = [module for module in model.modules() if kind_of(module) is not None and may_differ(module)]
     try:
-        with stock_forwards(derived, observer.stock), _FunctionObserver(observer, exact):
+        with stock_forwards(derived, observer.stock), _FunctionObserver(observer, exact, skip):
             yield
     finally:
         for handle in handles:
@@ -217,9 +221,9 @@ class _ModuleObserver:
 class _FunctionObserver(TorchFunctionMode):
     """Observes every torch function: propagates the origins of tensors and records functions of known kinds."""
 
-    def __init__(self, modules: _ModuleObserver, exact: bool):
+    def __init__(self, modules: _ModuleObserver, exact: bool, skip: bool):
         super().__init__()
-        self.modules, self.exact = modules, exact
+        self.modules, self.exact, self.skip = modules, exact, skip
         self.affine = SeparateAffine({id(p): name for name, p in modules.model.named_parameters()})
 
     def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
@@ -228,6 +232,10 @@ class _FunctionObserver(TorchFunctionMode):
             return func(*args, **kwargs)
         word = getattr(func, "__name__", "").strip("_")
         given = tensors((args, kwargs))
+        if self.skip and word in PRODUCTS and self.modules.inside_leaf == 1:
+            replaced = self.modules.recorder.first_replaced(self.modules.path[-1])
+            if replaced is not None:
+                return torch.zeros(replaced.shape, dtype=given[0].dtype)
         kind, attributes = self._classified(word, args, kwargs, given)
         if torch.get_default_dtype() == torch.float64:
             func, args, kwargs = _in_float64(func, args, kwargs)

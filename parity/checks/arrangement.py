@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 
 from parity.checks.conditions import Condition, isolate
+from parity.checks.frugal_runs import run_frugally
 from parity.checks.measurements import LayerMeasurement, compare_layers
 from parity.match.alignment import Match
 from parity.match.data_flow import passed_steps
@@ -85,6 +86,9 @@ def _part_of_more(models: AlignedModels, match: Match, doubtful: Mapping[str, Ma
 
 
 def _isolate_again(models: AlignedModels, conditions: list[Condition]) -> None:
-    with models.precision("float64"):
-        for condition in conditions:
+    for condition in conditions:
+        if condition.measured is not None:
+            run_frugally(condition)
+            continue
+        with models.port_in("float64"):
             isolate(condition)

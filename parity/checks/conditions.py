@@ -6,17 +6,24 @@ reference's, so each layer is judged on the reference's input and a fault does n
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
+from typing import Any
 
 import numpy as np
 
 from parity.capture import drawn_inputs
+from parity.capture.recorder import Consumer
 from parity.capture.steps import Trace
 from parity.match.alignment import Match
+from parity.numerics.array_layouts import Layout
 from parity.transfer.aligned_models import AlignedModels
 from parity.verdict import UnusableInput, first_line
 
 Array = np.ndarray
+EMPTY = Trace()
+FrugalRun = Callable[["Condition"], None]
+"""Runs both sides under a condition and compares their values as they come."""
 
 
 @dataclass
@@ -25,20 +32,53 @@ class Condition:
 
     ``refused`` says why they could not be run, ``broken`` that the port is to blame. ``forced`` names the reference
     layers whose outputs replaced the port's in the isolated run. Conditions of one ``family`` share their rounding.
+    ``measured`` are its layers if they were compared while both sides ran (:mod:`parity.checks.frugal_runs`), which
+    leaves no values behind but, with ``keeps_reference``, the reference's; ``alike`` are then those whose port computes the reference's values from its input.
     """
 
     name: str
     training: bool
     inputs: list[Array]
     models: AlignedModels
-    reference64: Trace = field(default_factory=Trace)
-    port64: Trace = field(default_factory=Trace)
-    isolated: Trace = field(default_factory=Trace)
-    reference32: Trace = field(default_factory=Trace)
-    port32: Trace = field(default_factory=Trace)
     refused: str = ""
     broken: bool = False
     forced: frozenset[str] = frozenset()
+    alike: frozenset[str] = frozenset()
+    measured: list[Any] | None = None
+    traces: dict[str, Trace] = field(default_factory=dict)
+    isolated_result: list[Array] = field(default_factory=list)
+    keeps_reference: bool = False
+
+    @property
+    def reference64(self) -> Trace:
+        """The reference's run in float64; run again if its values were not kept."""
+        if "reference64" not in self.traces and self.measured is not None:
+            with self.models.reference_in("float64"):
+                self.traces["reference64"] = self.models.reference.run(self.inputs, self.training)
+        return self.traces.get("reference64", EMPTY)
+
+    @property
+    def port64(self) -> Trace:
+        """The port's run in float64; without values where these were compared as they came."""
+        return self.traces.get("port64", EMPTY)
+
+    @property
+    def isolated(self) -> Trace:
+        """The port's run on the reference's values; run again if its values were not kept."""
+        if "isolated" not in self.traces and self.measured is not None:
+            with self.models.port_in("float64"):
+                isolate(self)
+        return self.traces.get("isolated", EMPTY)
+
+    @property
+    def reference32(self) -> Trace:
+        """The reference's run in float32."""
+        return self.traces.get("reference32", EMPTY)
+
+    @property
+    def port32(self) -> Trace:
+        """The port's run in float32."""
+        return self.traces.get("port32", EMPTY)
 
     @property
     def family(self) -> tuple[bool, bool]:
@@ -46,61 +86,82 @@ class Condition:
         return self.training, bool(self.models.redrawn_from)
 
 
-def run_conditions(models: AlignedModels) -> list[Condition]:
+def run_conditions(models: AlignedModels, run_frugally: FrugalRun) -> list[Condition]:
     """Both modes on an adversarial batch and, unless the pair is brief, on a single sample; free sizes odd and even.
 
     Training mode is left out of :attr:`AlignedModels.modes` where a run shows that it changes nothing on either side.
-    Inputs that the caller gave are taken as they are: a probe may lie outside their range.
+    Inputs that the caller gave are taken as they are: a probe may lie outside their range. A large network is measured
+    on the single sample that was drawn for it.
 
     Raises:
         UnusableInput: the reference does not run in evaluation mode, or in float32.
     """
-    batch = models.inputs if models.given else drawn_inputs.adversarial(models.inputs, models.brief)
-    single = [x[:1] for x in models.inputs]
-    batches = [batch] if models.brief or len(batch[0]) == 1 else [batch, single]
+    batches = _batches(models)
     plan = [Condition(_name("evaluation", inputs), False, inputs, models) for inputs in batches]
     if not models.brief:
         plan += [Condition(_size_name(inputs), False, inputs, models) for inputs in _other_sizes(models)]
+    plan[0].keeps_reference = True
     _share_float32_slopes(models)
-    with models.precision("float64"):
-        for condition in plan:
-            _run_in_float64(condition)
-        if not models.brief and models.scope == "training" and _training_matters(plan[0]):
-            models.modes = ("evaluation", "training")
-            training = [Condition(_name("training", inputs), True, inputs, models) for inputs in batches]
-            for condition in training:
-                _run_in_float64(condition)
-            plan += training
-    with models.precision("float32"):
-        for condition in plan:
-            if not condition.refused:
-                _add_float32(condition)
+    _run(models, plan, run_frugally)
+    if not models.brief and models.scope == "training" and _training_matters(plan[0]):
+        models.modes = ("evaluation", "training")
+        training = [Condition(_name("training", inputs), True, inputs, models) for inputs in batches]
+        _run(models, training, run_frugally)
+        plan += training
     return [condition for condition in plan if condition.training or not condition.refused or condition.broken]
 
 
-def run_with_fresh_weights(models: AlignedModels) -> Condition:
+def _batches(models: AlignedModels) -> list[list[Array]]:
+    if models.given:
+        batch = models.inputs
+    elif models.one_sample:
+        return [models.inputs]
+    else:
+        batch = drawn_inputs.adversarial(models.inputs, models.brief)
+    return [batch] if models.brief or len(batch[0]) == 1 else [batch, [x[:1] for x in models.inputs]]
+
+
+def _run(models: AlignedModels, plan: list[Condition], run_frugally: FrugalRun) -> None:
+    """Run both sides under these conditions, precision by precision, or one condition after another."""
+    if models.frugal:
+        for condition in plan:
+            run_frugally(condition)
+        return
+    with models.precision("float64"):
+        for condition in plan:
+            if run_reference64(condition) and run_port64(condition):
+                isolate(condition)
+    with models.precision("float32"):
+        for condition in plan:
+            if not condition.refused:
+                run_reference32(condition)
+                run_port32(condition)
+
+
+def run_with_fresh_weights(models: AlignedModels, run_frugally: FrugalRun) -> Condition:
     """Evaluation with weights drawn afresh, on inputs that drive every non-linearity through its range."""
     fresh = models.redrawn()
     inputs = models.inputs if models.given else drawn_inputs.driving(models.inputs)
     condition = Condition(f"evaluation, fresh weights, batch of {len(inputs[0])}", False, inputs, fresh)
-    for dtype in ("float64", "float32"):
-        fresh.load_weights(dtype)
     _share_float32_slopes(fresh)
-    with fresh.precision("float64"):
-        _run_in_float64(condition)
-    if not condition.refused:
-        with fresh.precision("float32"):
-            _add_float32(condition)
+    _run(fresh, [condition], run_frugally)
     return condition
 
 
-def isolate(condition: Condition) -> None:
-    """Run the port once more with the output of every matched layer replaced by the reference's, in float64."""
+def isolate(condition: Condition, consume: Consumer | None = None) -> Trace:
+    """Run the port once more with the output of every matched layer replaced by the reference's, in float64.
+
+    The run is kept unless its values are consumed.
+    """
     models = condition.models
     values = forced_outputs(models, condition.reference64, condition.port64)
-    by_port = {match.port.name: match.key for match in models.matching.matches}
-    condition.forced = frozenset(by_port[name] for name in values)
-    condition.isolated = models.port.run(models.to_port(condition.inputs), condition.training, replace=values)
+    condition.forced = frozenset(values.keys_by_port.values())
+    inputs = models.to_port(condition.inputs)
+    trace = models.port.run(inputs, condition.training, replace=values, values=consume is None, consume=consume)
+    condition.isolated_result = trace.result
+    if consume is None:
+        condition.traces["isolated"] = trace
+    return trace
 
 
 def _name(mode: str, inputs: list[Array]) -> str:
@@ -129,10 +190,13 @@ def _training_matters(evaluation: Condition) -> bool:
     if models.mode_dependent or evaluation.refused:
         return True
     try:
-        reference = models.reference.run(evaluation.inputs, training=True, values=False)
-        port = models.port.run(models.to_port(evaluation.inputs), training=True, values=False)
+        with models.reference_in("float64"):
+            reference = models.reference.run(evaluation.inputs, training=True, values=False)
+        models.release("reference", "float64")
+        with models.port_in("float64"):
+            port = models.port.run(models.to_port(evaluation.inputs), training=True, values=False)
+        models.release("port", "float64")
     except Exception:
-        models.restore_state()
         return True
     return not (_same(reference, evaluation.reference64) and _same(port, evaluation.port64))
 
@@ -143,51 +207,93 @@ def _same(one: Trace, other: Trace) -> bool:
     )
 
 
-def forced_outputs(models: AlignedModels, reference: Trace, port: Trace) -> dict[str, Array]:
+def forced_outputs(models: AlignedModels, reference: Trace, port: Trace) -> ForcedOutputs:
     """The reference's output of each matched layer in the port's layout, by port layer; where the shapes fit."""
-    return {
-        match.port.name: models.layouts.outputs[match.key].to_port(reference.outputs[match.key])
-        for match in models.matching.matches
-        if _forcible(models, match, reference, port)
-    }
+    return ForcedOutputs(
+        {m.port.name: m.key for m in models.matching.matches if _forcible(models, m, reference, port)},
+        reference.outputs,
+        models.layouts.outputs,
+    )
+
+
+class ForcedOutputs(Mapping[str, Array]):
+    """Outputs of the reference by port layer, each moved into the port's layout when it is asked for."""
+
+    def __init__(self, keys: dict[str, str], outputs: Mapping[str, Array], layouts: Mapping[str, Layout]):
+        self.keys_by_port, self._outputs, self._layouts = keys, outputs, layouts
+
+    def __getitem__(self, name: str) -> Array:
+        key = self.keys_by_port[name]
+        return self._layouts[key].to_port(self._outputs[key])
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self.keys_by_port)
+
+    def __len__(self) -> int:
+        return len(self.keys_by_port)
+
+    def __contains__(self, name: object) -> bool:
+        return name in self.keys_by_port
 
 
 def _forcible(models: AlignedModels, match: Match, reference: Trace, port: Trace) -> bool:
-    a, b = reference.outputs.get(match.key), port.outputs.get(match.port.name)
-    return a is not None and b is not None and models.layouts.outputs[match.key].fits(a.shape, b.shape)
+    a, b = reference.outputs.get(match.key), port.shapes.get(match.port.name)
+    return a is not None and b is not None and models.layouts.outputs[match.key].fits(a.shape, b)
 
 
-def _run_in_float64(condition: Condition) -> None:
-    models, training = condition.models, condition.training
+def run_reference64(condition: Condition) -> bool:
+    """Run the reference in float64; False if it does not run, which :attr:`Condition.refused` then says.
+
+    Raises:
+        UnusableInput: it does not run in evaluation mode on inputs of the usual size.
+    """
+    models = condition.models
     try:
-        condition.reference64 = models.reference.run(condition.inputs, training)
+        condition.traces["reference64"] = models.reference.run(condition.inputs, condition.training)
     except Exception as error:
         if condition.name == _name("evaluation", condition.inputs):
             raise UnusableInput(f"the reference does not run in {condition.name}: {first_line(error)}") from error
-        models.restore_state()
+        models.reference.restore_state()
         condition.refused = f"the reference does not run: {first_line(error)}"
-        return
+    return not condition.refused
+
+
+def run_port64(condition: Condition, consume: Consumer | None = None) -> bool:
+    """Run the port in float64, its values kept unless they are consumed; False if it does not run."""
+    models, training = condition.models, condition.training
     try:
-        condition.port64 = models.port.run(models.to_port(condition.inputs), training)
+        inputs = models.to_port(condition.inputs)
+        condition.traces["port64"] = models.port.run(inputs, training, values=consume is None, consume=consume)
     except Exception as error:
-        models.restore_state()
+        models.port.restore_state()
         statistics = training and isinstance(error, ValueError)
         reason = "batch statistics refused" if statistics else f"the port does not run in {condition.name}"
         condition.refused, condition.broken = f"{reason}: {first_line(error)}", not statistics
-        return
-    isolate(condition)
+    return not condition.refused
 
 
-def _add_float32(condition: Condition) -> None:
-    models = condition.models
+def run_reference32(condition: Condition) -> None:
+    """Run the reference in float32.
+
+    Raises:
+        UnusableInput: it does not run.
+    """
     try:
-        condition.reference32 = models.reference.run(condition.inputs, condition.training)
+        condition.traces["reference32"] = condition.models.reference.run(condition.inputs, condition.training)
     except Exception as error:
         raise UnusableInput(f"the reference does not run in float32: {first_line(error)}") from error
+
+
+def run_port32(condition: Condition, consume: Consumer | None = None) -> None:
+    """Run the port in float32, its values kept unless they are consumed."""
+    models = condition.models
     try:
-        condition.port32 = models.port.run(models.to_port(condition.inputs), condition.training)
+        inputs = models.to_port(condition.inputs)
+        condition.traces["port32"] = models.port.run(
+            inputs, condition.training, values=consume is None, consume=consume
+        )
     except Exception as error:
-        models.restore_state()
+        models.port.restore_state()
         condition.refused, condition.broken = f"the port does not run in float32: {first_line(error)}", True
 
 

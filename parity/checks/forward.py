@@ -49,6 +49,8 @@ def forward(context: CheckContext) -> Outcome:
         outcome.checks += _checks(layer, explained.get(layer.key))
     names = "; ".join(condition.name for condition in measurements.running)
     modes = "" if "training" in models.modes or models.brief else " (training mode changes no value)"
+    if models.one_sample:
+        modes += f" (one sample: the network computes {models.values_per_sample / 1e6:.0f} million values of each)"
     outcome.message = f"{len({layer.key for layer in measurements.layers})} values under: {names}{modes}"
     return outcome
 

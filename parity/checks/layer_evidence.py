@@ -21,8 +21,8 @@ def gather_evidence(models: AlignedModels, match: Match, condition: Condition) -
     if given is None or expected is None:
         return None
     layout = models.layouts.outputs[match.key]
-    got = condition.isolated.outputs.get(match.port.name)
-    if got is not None:
+    got = expected if match.key in condition.alike else condition.isolated.outputs.get(match.port.name)
+    if got is not None and got is not expected:
         got = layout.to_reference(got) if got.ndim == expected.ndim or layout.order is not None else None
     weights = {slot: models.weights[match.key, slot] for slot in match.reference.shapes}
     weights = effective_weights(match.reference, weights, condition.training)

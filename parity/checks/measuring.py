@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from parity.checks.arrangement import forget_rearranged
 from parity.checks.conditions import run_conditions, run_with_fresh_weights
+from parity.checks.frugal_runs import run_frugally
 from parity.checks.measurements import Measurements, compare_layers
 from parity.transfer.aligned_models import AlignedModels
 
 
 def measure(models: AlignedModels) -> Measurements:
-    """Run both sides under every condition and compare every layer; weights are loaded in float64 and float32.
+    """Run both sides under every condition and compare every layer.
 
     Where both sides are arranged differently, values must also agree with weights drawn afresh: a ReLU behind a large
     bias changes nothing until its weights do.
@@ -17,14 +18,12 @@ def measure(models: AlignedModels) -> Measurements:
     Raises:
         UnusableInput: the reference does not run in evaluation mode, or in float32.
     """
-    models.load_weights("float64")
-    models.load_weights("float32")
-    conditions = run_conditions(models)
+    conditions = run_conditions(models, run_frugally)
     layers = compare_layers(conditions)
     if forget_rearranged(models, conditions, layers):
         layers = compare_layers(conditions)
     if models.arrangement_differs and not models.brief:
-        fresh = run_with_fresh_weights(models)
+        fresh = run_with_fresh_weights(models, run_frugally)
         conditions.append(fresh)
         layers += compare_layers([fresh])
     return Measurements(conditions, layers)

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+import math
+from dataclasses import dataclass, field
 from itertools import product
 
 import numpy as np
@@ -29,11 +30,15 @@ PASSES = 2
 
 @dataclass
 class _History:
-    """Statistics after each pass: of the reference in both precisions, of the port in float64 and in its own layout."""
+    """Statistics after each pass: of the reference in both precisions, of the port in float64 and in its own layout.
 
-    reference64: list[Statistics]
-    reference32: list[Statistics]
-    port64: list[Statistics]
+    ``given`` are the shapes of the reference layers' inputs.
+    """
+
+    reference64: list[Statistics] = field(default_factory=list)
+    reference32: list[Statistics] = field(default_factory=list)
+    port64: list[Statistics] = field(default_factory=list)
+    given: dict[str, tuple[int, ...]] = field(default_factory=dict)
 
 
 def state(context: CheckContext) -> Outcome:
@@ -55,17 +60,18 @@ def state(context: CheckContext) -> Outcome:
             reason = FED_BY.format(fed[match.key])
             outcome.checks.append(Check("state", match.key, "statistics", "abstain", message=reason))
             continue
-        _judge(models, match, history, training.reference64.inputs.get(match.key), outcome)
+        _judge(models, match, history, outcome)
     return outcome
 
 
 def _trained(models: AlignedModels, matches: list[Match], condition: Condition) -> _History:
     """Passes in training mode; under a spectral norm each pass has other outputs, so the port is fed each of them."""
-    history = _History([], [], [])
+    history = _History()
     with models.precision("float64"):
         inputs = models.to_port(condition.inputs)
         for _ in range(PASSES):
             trace = models.reference.run(condition.inputs, True, keep_state=True)
+            history.given = {name: x.shape for name, x in trace.inputs.items()}
             history.reference64.append(_statistics(models.reference, [(m.key, m.reference) for m in matches]))
             forced = forced_outputs(models, trace, condition.port64)
             models.port.run(inputs, True, replace=forced, values=False, keep_state=True)
@@ -95,7 +101,7 @@ class _Moved:
     port: Array
 
 
-def _judge(models: AlignedModels, match: Match, history: _History, given: Array | None, outcome: Outcome) -> None:
+def _judge(models: AlignedModels, match: Match, history: _History, outcome: Outcome) -> None:
     """Every statistic of one layer after each pass; the check shows the last."""
     transform = models.layouts.weight_transform(match)
     for slot in (s for s in STATISTICS if s in match.reference.shapes and s in match.port.shapes):
@@ -108,7 +114,7 @@ def _judge(models: AlignedModels, match: Match, history: _History, given: Array 
         limits = [float64_limit(a, s[key]) for a, s in zip(expected, history.reference32, strict=True)]
         moved = _Moved(models.weights[key], expected[0], got[0])
         fine = all(one.absolute <= limit for one, limit in zip(found, limits, strict=True))
-        known = _unbiased(match, moved, given) if slot == "moving_variance" else ""
+        known = _unbiased(match, moved, history.given.get(match.key)) if slot == "moving_variance" else ""
         judgement: Judgement = "known-difference" if known and not fine else judge(fine)
         message = known if judgement == "known-difference" else "" if judgement == "pass" else describe(found[-1])
         relative = 1 / max(scale(expected[-1]), TINY)
@@ -118,12 +124,12 @@ def _judge(models: AlignedModels, match: Match, history: _History, given: Array 
             outcome.findings.append(_finding(models, match, slot, moved, judgement, message))
 
 
-def _unbiased(match: Match, moved: _Moved, given: Array | None) -> str:
+def _unbiased(match: Match, moved: _Moved, given: tuple[int, ...] | None) -> str:
     """The proof that the port stores n/(n-1) times the reference's batch variance, or "" if it does not."""
     momentum, port_momentum = (step.attributes["momentum"] for step in (match.reference, match.port))
     if given is None or momentum != port_momentum and not np.isclose(momentum, port_momentum or 0):
         return ""
-    count = given.size // given.shape[-1]
+    count = math.prod(given[:-1])
     own, other = moved.reference - momentum * moved.start, moved.port - momentum * moved.start
     if count < 2 or difference(other, own * (count / (count - 1))).relative > RATIO_LIMIT:
         return ""

@@ -5,7 +5,6 @@ from __future__ import annotations
 from parity.checks.climbing import Outcome
 from parity.checks.context import CheckContext
 from parity.diagnosis.wrong_weights import explain_weights
-from parity.numerics.copies import equal
 from parity.transfer.aligned_models import AlignedModels
 from parity.transfer.held_weights import HeldWeights
 from parity.verdict import Check, Finding, judge
@@ -47,18 +46,17 @@ def weights(context: CheckContext) -> Outcome:
 def _judge_copies(models: AlignedModels, outcome: Outcome) -> None:
     """What was written comes back as it was sent."""
     count = 0
-    with models.precision("float64"):
-        for match in models.matching.matches:
-            transform = models.layouts.weight_transform(match)
-            for slot in match.reference.shapes:
-                if (match.key, slot) in models.blocked:
-                    continue
-                value = models.weights[match.key, slot]
-                back = transform.keras_view(slot, models.port.read(match.port, slot), match.reference.shapes[slot])
-                same = equal(back, value)
-                message = "" if same else f"{match.key}.{slot} does not come back as it was sent"
-                outcome.checks.append(Check("weights", match.key, slot, judge(same), message=message))
-            count += match.reference.size
+    if not models.returned:
+        with models.port_in("float64"):
+            pass
+    for match in models.matching.matches:
+        for slot in match.reference.shapes:
+            if (match.key, slot) in models.blocked:
+                continue
+            same = models.returned[match.key, slot]
+            message = "" if same else f"{match.key}.{slot} does not come back as it was sent"
+            outcome.checks.append(Check("weights", match.key, slot, judge(same), message=message))
+        count += match.reference.size
     outcome.message = f"{count:,} parameters crossed and came back bit for bit"
     if models.perturbed:
         outcome.message += f"; {len(models.perturbed)} constant ones were given a spread first"

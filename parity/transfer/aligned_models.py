@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Collection, Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from functools import cached_property
+from typing import Any, Literal
 
 import numpy as np
 
@@ -17,14 +19,20 @@ from parity.match.alignment import Match, Matching
 from parity.match.data_flow import output_sources, step_sources
 from parity.match.unmatched import Unmatched
 from parity.numerics.array_layouts import Layout, describe_order, fitting_layouts
+from parity.numerics.copies import LARGE, equal
+from parity.numerics.weight_axes import WeightTransform
 from parity.transfer.held_weights import HeldWeights, held_weights
 from parity.transfer.layout_search import find_layouts
 from parity.transfer.mismatches import NEUTRAL, Conflict, find_conflicts, unrecorded_parameters
 from parity.transfer.model_layouts import Layouts
+from parity.transfer.settled_weights import Weights
 from parity.verdict import Scope, UnusableInput
 
 Array = np.ndarray
-Weights = dict[tuple[str, str], Array]
+HEAVY_WEIGHTS = 2**25
+"""Number of weights (268 MB in float64) from which on no two copies of them are held at once: memory, not rounding."""
+MANY_VALUES = 2**23
+"""Number of values of one run (268 MB in both precisions of both sides) from which on they are compared as they come."""
 DRIVEN = ("activation", "pool", "global-pool", "upsample", "merge")
 """Kinds whose settings may differ without effect on the values that happen to be there."""
 
@@ -34,11 +42,12 @@ class AlignedModels:
     """Everything that is measured with.
 
     ``inputs`` is a batch in the reference's layout; ``weights`` maps (reference step, parameter) to the float64 value
-    that :meth:`load_weights` gives both sides. Those ``perturbed`` are not what the reference held. With ``held`` the
+    that both sides are given. Those ``perturbed`` are not what the reference held. With ``held`` the
     port keeps its own weights, which were compared with right copies. ``crash`` is the port's error where it cannot run
     what the reference runs, ``stopped`` the module that failed. A ``brief`` pair is measured on one batch in evaluation
     mode. ``given``: the inputs are the caller's. ``modes`` are those in which the pair is measured. ``rearranged`` are
-    pairs that turned out to be parts of two arrangements of the same computation.
+    pairs that turned out to be parts of two arrangements of the same computation. ``one_sample``: the network is so large
+    that it is measured on one.
     """
 
     reference: ModelAdapter
@@ -61,50 +70,75 @@ class AlignedModels:
     modes: tuple[str, ...] = ("evaluation",)
     rearranged: list[Match] = field(default_factory=list)
     redrawn_from: AlignedModels | None = None
-    _loaded: list[str] = field(default_factory=list, init=False, repr=False)
-
-    def load_weights(self, dtype: str) -> None:
-        """Give both sides :attr:`weights` in ``dtype``; later calls do nothing.
-
-        Weights are transformed once: in a second precision the port takes over what it holds in the first, rounded. A
-        port with weights of its own keeps them.
-        """
-        if dtype in self._loaded:
-            return
-        with self._switched_to(dtype):
-            for match, slot in self.perturbed:
-                self.reference.write(match.reference, slot, self.weights[match.key, slot])
-            if self.held is None and self._loaded:
-                self.port.copy_weights_from(self._loaded[0])
-            elif self.held is None:
-                self._write_port()
-            self.reference.keep_state()
-            self.port.keep_state()
-        self._loaded.append(dtype)
+    one_sample: bool = False
+    returned: dict[tuple[str, str], bool] = field(default_factory=dict, init=False, repr=False)
+    _loaded: dict[str, list[str]] = field(default_factory=lambda: {"reference": [], "port": []}, init=False, repr=False)
 
     @contextmanager
     def precision(self, dtype: str) -> Iterator[None]:
-        """Within this context both sides compute in ``dtype``, on the weights that were loaded in it.
-
-        Raises:
-            RuntimeError: none were.
-        """
-        if dtype not in self._loaded:
-            raise RuntimeError(f"no weights are loaded in {dtype}: call load_weights({dtype!r}) first")
-        with self._switched_to(dtype):
+        """Within this context both sides compute in ``dtype``, on :attr:`weights` rounded to it."""
+        with self.reference_in(dtype), self.port_in(dtype):
             yield
+
+    @contextmanager
+    def reference_in(self, dtype: str) -> Iterator[None]:
+        """The same for the reference alone, which keeps its weights but for those perturbed."""
+        loaded = self._loaded["reference"]
+        with self.reference.precision(dtype):
+            if dtype not in loaded:
+                for match, slot in self.perturbed:
+                    self.reference.write(match.reference, slot, self.weights[match.key, slot])
+                self.reference.keep_state()
+                loaded.append(dtype)
+            yield
+
+    @contextmanager
+    def port_in(self, dtype: str) -> Iterator[None]:
+        """The same for the port alone, which keeps weights of its own if it is judged with them.
+
+        Weights are transformed once: in a second precision the port takes over what it still holds in the first.
+        """
+        loaded = self._loaded["port"]
+        with self.port.precision(dtype):
+            if dtype not in loaded:
+                if self.held is None and loaded:
+                    self.port.copy_weights_from(loaded[0])
+                elif self.held is None:
+                    self._write_port()
+                    if dtype == "float64" and not self.returned:
+                        self._check_returned()
+                self.port.keep_state()
+                loaded.append(dtype)
+            yield
+
+    def release(self, side: Literal["reference", "port"], dtype: str) -> None:
+        """Free one side's weights in ``dtype`` if they are many; the next use loads them again."""
+        if self.heavy and dtype in self._loaded[side]:
+            (self.reference if side == "reference" else self.port).release(dtype)
+            self._loaded[side].remove(dtype)
+
+    @cached_property
+    def heavy(self) -> bool:
+        """Whether the port has so many weights that only one copy of them is held at a time."""
+        steps = (self.reference_trace.steps, self.port_trace.steps)
+        return max(sum(step.size for step in side) for side in steps) > HEAVY_WEIGHTS
+
+    @property
+    def values_per_sample(self) -> int:
+        """How many values the layers of the reference compute for one sample."""
+        count = sum(math.prod(shape) for shape in self.reference_trace.shapes.values())
+        return count // max(len(self.inputs[0]) if self.inputs and self.inputs[0].ndim else 1, 1)
+
+    @property
+    def frugal(self) -> bool:
+        """Whether values are compared while the port runs instead of being kept."""
+        batch = len(self.inputs[0]) + (0 if self.given else 2 - self.brief)
+        return self.heavy or self.values_per_sample * batch > MANY_VALUES
 
     def restore_state(self) -> None:
         """Put running statistics back to what was loaded, after a run that stopped."""
         self.reference.restore_state()
         self.port.restore_state()
-
-    @contextmanager
-    def _switched_to(self, dtype: str) -> Iterator[None]:
-        with ExitStack() as stack:
-            stack.enter_context(self.reference.precision(dtype))
-            stack.enter_context(self.port.precision(dtype))
-            yield
 
     def _write_port(self) -> None:
         """Transform and write the port's weights; parameters that it alone has get their neutral value."""
@@ -114,15 +148,32 @@ class AlignedModels:
                 conflict = self.blocked.get((match.key, slot))
                 if slot not in match.port.shapes or conflict is not None and not conflict.training_only:
                     continue
-                value = self.weights[match.key, slot]
+                value = self.weights.held(match.key, slot)
                 shape = tuple(match.port.shapes[slot])
-                fits = transform.shape(slot, value.shape) == shape
-                self.port.write(
-                    match.port, slot, transform.torch_view(slot, value) if fits else np.full(shape, value.flat[0])
-                )
+                if transform.shape(slot, value.shape) == shape:
+                    for columns, rows in _blocks(transform, slot, value):
+                        self.port.write(match.port, slot, transform.torch_view(slot, value[columns]), rows)
+                else:
+                    self.port.write(match.port, slot, np.full(shape, value.flat[0]))
             for slot in set(match.port.shapes) - set(match.reference.shapes):
                 if slot in NEUTRAL:
                     self.port.write(match.port, slot, np.full(match.port.shapes[slot], NEUTRAL[slot]))
+
+    def _check_returned(self) -> None:
+        """Enter for every weight that was transferred whether it comes back bit for bit, in float64."""
+        for match in self.matching.matches:
+            transform = self.layouts.weight_transform(match)
+            for slot, shape in match.reference.shapes.items():
+                if (match.key, slot) in self.blocked or slot not in match.port.shapes:
+                    continue
+                value, back = self.weights.held(match.key, slot), self.port.read(match.port, slot)
+                blocks = list(_blocks(transform, slot, value))
+                if len(blocks) == 1:
+                    same = equal(transform.keras_view(slot, back, shape), value)
+                else:
+                    pairs = ((transform.torch_view(slot, value[columns]), back[rows]) for columns, rows in blocks)
+                    same = all(equal(sent, here) for sent, here in pairs)
+                self.returned[match.key, slot] = same
 
     @cached_property
     def blocked(self) -> dict[tuple[str, str], Conflict]:
@@ -174,7 +225,7 @@ class AlignedModels:
         """The same pair on copies of its own, with every transferred weight drawn afresh."""
         rng = np.random.default_rng([self.seed, 11])
         drawn: dict[int, Array] = {}
-        weights: Weights = {}
+        weights = Weights()
         for match in self.matching.matches:
             for slot in match.reference.shapes:
                 variable = self.reference.variable_id(match.reference, slot)
@@ -236,8 +287,8 @@ def align(
     """Find every layout, list the weights that do not correspond, and settle the value of each that does.
 
     ``perturb`` gives constant weights a spread. Without ``copy_weights`` the port keeps what it holds, nothing is
-    perturbed, and what the port's conversion rounded counts as the reference's value too. Nothing is written: see
-    :meth:`AlignedModels.load_weights`.
+    perturbed, and what the port's conversion rounded counts as the reference's value too. Nothing is written yet: see
+    :meth:`AlignedModels.precision`.
     """
     layouts = Layouts(runs.port.layouts, mirrored=mirrored)
     if not runs.port.crash:
@@ -252,8 +303,20 @@ def align(
         perturbed = _rounded_weights(reference, weights, held)
     return AlignedModels(
         reference, port, runs.inputs, runs.reference, runs.port.trace, matching, layouts, conflicts, weights, perturbed,
-        seed, brief, runs.port.crash, runs.port.stopped, runs.given, scope, held,
+        seed, brief, runs.port.crash, runs.port.stopped, runs.given, scope, held, one_sample=runs.one_sample,
     )  # fmt: skip
+
+
+def _blocks(transform: WeightTransform, slot: str, value: Array) -> Iterator[tuple[Any, Any]]:
+    """Index pairs that cut a large dense kernel whose rows are reordered, and its counterpart, by output features."""
+    plain = transform.layout == "dense" and slot == "kernel" and transform.outputs is None and not transform.ones
+    if not plain or transform.inputs is None or value.nbytes < LARGE:
+        yield (...,), (...,)
+        return
+    size = max(LARGE // (value.nbytes // value.shape[1]), 1)
+    for start in range(0, value.shape[1], size):
+        part = slice(start, start + size)
+        yield (slice(None), part), (part,)
 
 
 def check_finite(reference: ModelAdapter, port: ModelAdapter) -> None:
@@ -276,8 +339,8 @@ def _searched_layouts(
             runs.port.layouts,
             [x.shape for x in runs.inputs],
             [(expected.shape, got.shape) for expected, got in results],
-            lambda values: reference.run(runs.inputs, replace=values),
-            lambda values: port.run(port_inputs, replace=values),
+            lambda values: reference.run(runs.inputs, replace=values, skip=True),
+            lambda values: port.run(port_inputs, replace=values, skip=True),
             mirrored,
             seed,
         )
@@ -296,7 +359,7 @@ def _settled_weights(
     One for layers that share it on either side: equal weights of the reference stay equal where the port has one for
     all of them. What fits only as long as it is constant stays constant.
     """
-    weights: Weights = {}
+    weights = Weights()
     perturbed: list[tuple[Match, str]] = []
     settled: dict[int, Array] = {}
     of_port: dict[int, tuple[Array, Array]] = {}
@@ -305,7 +368,7 @@ def _settled_weights(
         for slot in match.reference.shapes:
             variable = reference.variable_id(match.reference, slot)
             if variable not in settled:
-                held = reference.read(match.reference, slot).astype(np.float64)
+                held = reference.read(match.reference, slot)
                 shared = port.variable_id(match.port, slot) if slot in match.port.shapes else 0
                 before = of_port.get(shared)
                 rng = np.random.default_rng([seed, number, *slot.encode()])
