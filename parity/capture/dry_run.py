@@ -20,6 +20,8 @@ IMAGE_FIRST = ("conv", "conv-transpose", "batchnorm", "pool", "global-pool", "up
 ONE_SAMPLE_VALUES = 2**23
 """Values that a network's layers compute for one sample from which on one alone is drawn. The usual batch of four makes
 three float64 runs and two float32 runs of it a gigabyte then, as much as both frameworks take by themselves."""
+HEAVY_WEIGHTS = 2**25
+"""Number of weights from which on no two copies of them are held in float64: a quarter of a gigabyte each."""
 ATTEMPTS = 16
 """Largest number of input layouts that are tried: more than four inputs of ambiguous layout are rare."""
 
@@ -46,6 +48,11 @@ class FirstRuns:
     given: bool = False
     one_sample: bool = False
 
+    @property
+    def heavy(self) -> bool:
+        """Whether a side has very many weights."""
+        return heavy(self.reference, self.port.trace)
+
 
 def first_runs(
     reference: ModelAdapter, port: ModelAdapter, inputs: list[Array] | None, seed: int, mirrored: bool, brief: bool
@@ -62,14 +69,21 @@ def first_runs(
     samples = 1 if brief or one else 2
     with suppress(UnusableInput):
         random, trace = run_reference(reference, inputs, seed, samples, "float64")
-        reference.release("float64")
+        if heavy(trace):
+            reference.release("float64")
         dry_run = run_port(port, random, reference.input_names(), trace, mirrored, "float64")
-        port.release("float64")
+        if heavy(trace, dry_run.trace):
+            port.release("float64")
         if not dry_run.crash:
             return FirstRuns(random, trace, dry_run, inputs is not None, one)
     random, trace = run_reference(reference, inputs, seed, samples)
     dry_run = run_port(port, random, reference.input_names(), trace, mirrored)
     return FirstRuns(random, trace, in_float64(reference, port, random, dry_run), inputs is not None, one)
+
+
+def heavy(*traces: Trace) -> bool:
+    """Whether a side has so many weights that only one copy of them should be held at a time."""
+    return any(sum(step.size for step in trace.steps) > HEAVY_WEIGHTS for trace in traces)
 
 
 def run_reference(

@@ -217,8 +217,8 @@ class KerasAdapter:
         )
 
     def read(self, step: Step, slot: str) -> np.ndarray:
-        """A parameter's or running statistic's value in Keras's layout."""
-        return np.asarray(step.handle[slot].value)
+        """A parameter's or running statistic's value in Keras's layout, a view of memory that is never written again."""
+        return np.asarray(tf.convert_to_tensor(step.handle[slot].value))  # of a variable NumPy would make a copy
 
     def write(self, step: Step, slot: str, value: np.ndarray, part: Any = ...) -> None:
         """Set a parameter or running statistic, or a part of it; the caller has checked the shape."""
@@ -317,7 +317,7 @@ def _converted(tensor: Any, dtype: str) -> Any:
     """The tensor in another precision; a large one in memory of NumPy's, as TensorFlow's pool keeps what it freed."""
     if tensor.dtype == dtype or tensor.shape.num_elements() < OWN_MEMORY:
         return tf.cast(tensor, dtype)
-    array = _array(tensor)
+    array = np.asarray(tf.convert_to_tensor(tensor))
     room = np.empty(array.size * np.dtype(dtype).itemsize + ALIGNMENT, np.uint8)
     start = -room.ctypes.data % ALIGNMENT
     copied = room[start : start + array.size * np.dtype(dtype).itemsize].view(dtype).reshape(array.shape)

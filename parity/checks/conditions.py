@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 
@@ -34,6 +34,7 @@ class Condition:
     layers whose outputs replaced the port's in the isolated run. Conditions of one ``family`` share their rounding.
     ``measured`` are its layers if they were compared while both sides ran (:mod:`parity.checks.frugal_runs`), which
     leaves no values behind but, with ``keeps_reference``, the reference's; ``alike`` are then those whose port computes the reference's values from its input.
+    ``training_differs``: training mode gives other outputs.
     """
 
     name: str
@@ -48,6 +49,7 @@ class Condition:
     traces: dict[str, Trace] = field(default_factory=dict)
     isolated_result: list[Array] = field(default_factory=list)
     keeps_reference: bool = False
+    training_differs: bool = False
 
     @property
     def reference64(self) -> Trace:
@@ -103,7 +105,7 @@ def run_conditions(models: AlignedModels, run_frugally: FrugalRun) -> list[Condi
     plan[0].keeps_reference = True
     _share_float32_slopes(models)
     _run(models, plan, run_frugally)
-    if not models.brief and models.scope == "training" and _training_matters(plan[0]):
+    if _asks_training(models) and _training_matters(plan[0]):
         models.modes = ("evaluation", "training")
         training = [Condition(_name("training", inputs), True, inputs, models) for inputs in batches]
         _run(models, training, run_frugally)
@@ -184,21 +186,38 @@ def _other_sizes(models: AlignedModels) -> list[list[Array]]:
     return [drawn_inputs.resized(models.inputs, shapes, more, models.seed) for more in drawn_inputs.MORE_PER_FREE_AXIS]
 
 
+def _asks_training(models: AlignedModels) -> bool:
+    return not models.brief and models.scope == "training"
+
+
 def _training_matters(evaluation: Condition) -> bool:
     """Whether training mode gives other outputs than evaluation on either side, or stops, or keeps statistics."""
     models = evaluation.models
     if models.mode_dependent or evaluation.refused:
         return True
+    if not models.frugal:
+        with models.precision("float64"):
+            run_in_training(evaluation, "reference64")
+            run_in_training(evaluation, "port64")
+    return evaluation.training_differs
+
+
+def run_in_training(evaluation: Condition, which: Literal["reference64", "port64"]) -> None:
+    """Run one side in training mode too, if that is asked and unknown, and note whether its outputs differ."""
+    models = evaluation.models
+    first = evaluation.keeps_reference and not evaluation.training
+    if not first or not _asks_training(models) or models.mode_dependent or evaluation.training_differs:
+        return
+    side, inputs = models.reference, evaluation.inputs
+    if which == "port64":
+        side, inputs = models.port, models.to_port(evaluation.inputs)
     try:
-        with models.reference_in("float64"):
-            reference = models.reference.run(evaluation.inputs, training=True, values=False)
-        models.release("reference", "float64")
-        with models.port_in("float64"):
-            port = models.port.run(models.to_port(evaluation.inputs), training=True, values=False)
-        models.release("port", "float64")
+        evaluation.training_differs = not _same(
+            side.run(inputs, training=True, values=False), evaluation.traces[which]
+        )
     except Exception:
-        return True
-    return not (_same(reference, evaluation.reference64) and _same(port, evaluation.port64))
+        side.restore_state()
+        evaluation.training_differs = True
 
 
 def _same(one: Trace, other: Trace) -> bool:

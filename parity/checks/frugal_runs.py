@@ -11,6 +11,7 @@ from parity.checks.comparison import Comparison
 from parity.checks.conditions import (
     Condition,
     isolate,
+    run_in_training,
     run_port32,
     run_port64,
     run_reference32,
@@ -28,6 +29,8 @@ def run_frugally(condition: Condition) -> None:
     condition.traces.clear()
     with models.reference_in("float64"):
         runs = run_reference64(condition)
+        if runs:
+            run_in_training(condition, "reference64")
     models.release("reference", "float64")
     if runs:
         with models.reference_in("float32"):
@@ -45,11 +48,13 @@ def _run_port(condition: Condition) -> None:
         runs = run_port64(condition, comparison.take_chained)
         if runs:
             isolate(condition, comparison.take_isolated)
+            run_in_training(condition, "port64")
     models.release("port", "float64")
     if not runs:
         return
     with models.port_in("float32"):
         run_port32(condition, comparison.take_single)
+    models.release("port", "float32")
     if not condition.refused:
         condition.measured = comparison.layers()
         condition.alike = comparison.alike()

@@ -13,7 +13,7 @@ import numpy as np
 
 from parity.capture import drawn_inputs
 from parity.capture.adapter import ModelAdapter
-from parity.capture.dry_run import FirstRuns
+from parity.capture.dry_run import FirstRuns, heavy
 from parity.capture.steps import Step, Trace
 from parity.match.alignment import Match, Matching
 from parity.match.data_flow import output_sources, step_sources
@@ -29,12 +29,11 @@ from parity.transfer.settled_weights import Weights
 from parity.verdict import Scope, UnusableInput
 
 Array = np.ndarray
-HEAVY_WEIGHTS = 2**25
-"""Number of weights (268 MB in float64) from which on no two copies of them are held at once: memory, not rounding."""
 MANY_VALUES = 2**23
 """Number of values of one run (268 MB in both precisions of both sides) from which on they are compared as they come."""
 DRIVEN = ("activation", "pool", "global-pool", "upsample", "merge")
 """Kinds whose settings may differ without effect on the values that happen to be there."""
+NO_PADDING = ("valid", "padding=0")
 
 
 @dataclass
@@ -96,13 +95,13 @@ class AlignedModels:
     def port_in(self, dtype: str) -> Iterator[None]:
         """The same for the port alone, which keeps weights of its own if it is judged with them.
 
-        Weights are transformed once: in a second precision the port takes over what it still holds in the first.
+        Weights are transformed once: in float32 the port takes over what it still holds in float64, rounded.
         """
         loaded = self._loaded["port"]
         with self.port.precision(dtype):
             if dtype not in loaded:
-                if self.held is None and loaded:
-                    self.port.copy_weights_from(loaded[0])
+                if self.held is None and "float64" in loaded:
+                    self.port.copy_weights_from("float64")
                 elif self.held is None:
                     self._write_port()
                     if dtype == "float64" and not self.returned:
@@ -120,8 +119,7 @@ class AlignedModels:
     @cached_property
     def heavy(self) -> bool:
         """Whether the port has so many weights that only one copy of them is held at a time."""
-        steps = (self.reference_trace.steps, self.port_trace.steps)
-        return max(sum(step.size for step in side) for side in steps) > HEAVY_WEIGHTS
+        return heavy(self.reference_trace, self.port_trace)
 
     @property
     def values_per_sample(self) -> int:
@@ -202,7 +200,7 @@ class AlignedModels:
         alone = [*self.matching.only_reference, *self.matching.only_port]
         lone = [step for step in alone if step.kind != "dropout" and step.name not in self.unmatched.reasons]
         return bool(self.rearranged or lone) or any(
-            match.reference.kind in DRIVEN and match.reference.attributes != match.port.attributes
+            match.reference.kind in DRIVEN and _settings(match.reference) != _settings(match.port)
             for match in self.matching.matches
         )
 
@@ -307,6 +305,12 @@ def align(
     )  # fmt: skip
 
 
+def _settings(step: Step) -> dict[str, Any]:
+    """A layer's settings, with one word for no padding."""
+    padding = step.attributes.get("padding")
+    return {**step.attributes, **({"padding": "valid"} if padding in NO_PADDING else {})}
+
+
 def _blocks(transform: WeightTransform, slot: str, value: Array) -> Iterator[tuple[Any, Any]]:
     """Index pairs that cut a large dense kernel whose rows are reordered, and its counterpart, by output features."""
     plain = transform.layout == "dense" and slot == "kernel" and transform.outputs is None and not transform.ones
@@ -333,17 +337,24 @@ def _searched_layouts(
 ) -> Layouts:
     port_inputs = [layout.to_port(x) for layout, x in zip(runs.port.layouts, runs.inputs, strict=True)]
     results = zip(runs.reference.result, runs.port.trace.result, strict=False)
-    with reference.precision("float64"), port.precision("float64"):
-        return find_layouts(
-            matching,
-            runs.port.layouts,
-            [x.shape for x in runs.inputs],
-            [(expected.shape, got.shape) for expected, got in results],
-            lambda values: reference.run(runs.inputs, replace=values, skip=True),
-            lambda values: port.run(port_inputs, replace=values, skip=True),
-            mirrored,
-            seed,
-        )
+
+    def probed(side: ModelAdapter, inputs: list[Array], values: dict[str, Array]) -> Trace:
+        with side.precision("float64"):
+            trace = side.run(inputs, replace=values, skip=True)
+        if runs.heavy:
+            side.release("float64")
+        return trace
+
+    return find_layouts(
+        matching,
+        runs.port.layouts,
+        [x.shape for x in runs.inputs],
+        [(expected.shape, got.shape) for expected, got in results],
+        lambda values: probed(reference, runs.inputs, values),
+        lambda values: probed(port, port_inputs, values),
+        mirrored,
+        seed,
+    )
 
 
 def _settled_weights(
