@@ -32,7 +32,13 @@ def verify(name: str, rungs: str) -> dict[str, Any]:
     seconds = time.perf_counter() - start
     if not verdict.passed:
         raise SystemExit(f"{name} does not pass:\n{verdict.to_text()}")
-    return {"seconds": seconds, "before": before, "peak": _peak(), "runs": dict(runs), "forward": verdict.rungs["forward"].message}
+    return {
+        "seconds": seconds,
+        "before": before,
+        "peak": _peak(),
+        "runs": dict(runs),
+        "forward": verdict.rungs["forward"].message,
+    }
 
 
 def run(name: str) -> dict[str, Any]:

@@ -287,7 +287,12 @@ class KerasAdapter:
         self, replace: Mapping[str, np.ndarray] | None, values: bool, consume: Consumer | None = None
     ) -> Recorder:
         return Recorder(
-            _array, lambda x, like: tf.constant(x, dtype=like.dtype), -1, replace=replace, values=values, consume=consume
+            _array,
+            lambda x, like: tf.constant(x, dtype=like.dtype),
+            -1,
+            replace=replace,
+            values=values,
+            consume=consume,
         )
 
     def _begin(self) -> None:

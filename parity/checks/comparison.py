@@ -88,9 +88,12 @@ class Comparison:
 
     def take_single(self, name: str, got: Array) -> None:
         """Take an output of the port's float32 run."""
+        self._single.pop(name, None)
         if name in self._chained:
             match = self._matches[name]
             expected, layout = self._layers[match.key], self.models.layouts.outputs[match.key]
+            if not layout.fits(expected.values.shape, got.shape):
+                return
             exact = self._got.get(name, expected.values)
             self._single[name] = single_precision(
                 (expected.values, expected.rounded), (exact, layout.to_reference(got))

@@ -212,9 +212,7 @@ def run_in_training(evaluation: Condition, which: Literal["reference64", "port64
     if which == "port64":
         side, inputs = models.port, models.to_port(evaluation.inputs)
     try:
-        evaluation.training_differs = not _same(
-            side.run(inputs, training=True, values=False), evaluation.traces[which]
-        )
+        evaluation.training_differs = not _same(side.run(inputs, training=True, values=False), evaluation.traces[which])
     except Exception:
         side.restore_state()
         evaluation.training_differs = True

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import gc
 import math
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from functools import cached_property
@@ -30,7 +31,7 @@ from parity.verdict import Scope, UnusableInput
 
 Array = np.ndarray
 MANY_VALUES = 2**23
-"""Number of values of one run (268 MB in both precisions of both sides) from which on they are compared as they come."""
+"""Number of values of one run, 268 MB in all five runs of a condition, from which on they are compared as they come."""
 DRIVEN = ("activation", "pool", "global-pool", "upsample", "merge")
 """Kinds whose settings may differ without effect on the values that happen to be there."""
 NO_PADDING = ("valid", "padding=0")
@@ -45,8 +46,8 @@ class AlignedModels:
     port keeps its own weights, which were compared with right copies. ``crash`` is the port's error where it cannot run
     what the reference runs, ``stopped`` the module that failed. A ``brief`` pair is measured on one batch in evaluation
     mode. ``given``: the inputs are the caller's. ``modes`` are those in which the pair is measured. ``rearranged`` are
-    pairs that turned out to be parts of two arrangements of the same computation. ``one_sample``: the network is so large
-    that it is measured on one.
+    pairs that turned out to be parts of two arrangements of the same computation. ``one_sample``: the network is so
+    large that it is measured on one.
     """
 
     reference: ModelAdapter
@@ -338,14 +339,14 @@ def _searched_layouts(
     port_inputs = [layout.to_port(x) for layout, x in zip(runs.port.layouts, runs.inputs, strict=True)]
     results = zip(runs.reference.result, runs.port.trace.result, strict=False)
 
-    def probed(side: ModelAdapter, inputs: list[Array], values: dict[str, Array]) -> Trace:
+    def probed(side: ModelAdapter, inputs: list[Array], values: Mapping[str, Array]) -> Trace:
         with side.precision("float64"):
             trace = side.run(inputs, replace=values, skip=True)
         if runs.heavy:
             side.release("float64")
         return trace
 
-    return find_layouts(
+    found = find_layouts(
         matching,
         runs.port.layouts,
         [x.shape for x in runs.inputs],
@@ -355,6 +356,8 @@ def _searched_layouts(
         mirrored,
         seed,
     )
+    gc.collect()  # recorded runs hang in cycles of hooks and tensors
+    return found
 
 
 def _settled_weights(

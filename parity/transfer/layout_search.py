@@ -6,7 +6,9 @@ shows how the port flattens, reshapes and permutes between them.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import math
+from collections.abc import Callable, Iterator, Mapping
+from functools import partial
 
 import numpy as np
 
@@ -18,9 +20,11 @@ from parity.transfer.model_layouts import Layouts
 
 Array = np.ndarray
 Shape = tuple[int, ...]
-Run = Callable[[dict[str, Array]], Trace]
+Run = Callable[[Mapping[str, Array]], Trace]
 ROUNDS = 8
 """Largest number of probing rounds: each order found changes the probes of the next round."""
+MANY = 2**20
+"""Number of values from which on an order is not drawn at random."""
 PER_FEATURE = (*ELEMENTWISE, "layernorm")
 KEEPS_ORDER = (*PER_FEATURE, "merge")
 
@@ -43,7 +47,7 @@ def find_layouts(
     cubes = any(len(pair[0]) > 2 and len(fitting_layouts(*pair)) > 1 for pair in results)
     if cubes or any(_flat(match) or _ambiguous(match) for match in matching.matches):
         for number in range(ROUNDS):
-            if not search.probe(run_reference, run_port, np.random.default_rng([seed, number])):
+            if not search.probe(run_reference, run_port, (seed, number)):
                 break
     return search.layouts
 
@@ -54,27 +58,29 @@ class _Search:
     def __init__(self, matching: Matching, layouts: Layouts, input_shapes: list[Shape]):
         self.matching, self.layouts, self.input_shapes = matching, layouts, input_shapes
         self.by_key = {match.key: match for match in matching.matches}
-        self.probes: dict[str, Array] = {}
+        self.probes: Mapping[str, Array] = {}
         known = {f"input {number}": layout for number, layout in enumerate(layouts.inputs)}
         for match in matching.matches:
             sources = (name for names in matching.sources.get(match.key, ()) for name in names)
             before = next((known[name] for name in sources if name in known), Layout())
             layouts.outputs[match.key] = known[match.key] = _layout_by_kind(match, before, layouts.mirrored)
 
-    def probe(self, run_reference: Run, run_port: Run, rng: np.random.Generator) -> bool:
+    def probe(self, run_reference: Run, run_port: Run, seed: tuple[int, int]) -> bool:
         """One round of probing; returns whether it changed the probes of the next."""
         layouts, matches = self.layouts, self.matching.matches
-        self.probes = {
-            match.key: _distinct(match.reference.output_shape, rng)
+        shapes = {
+            match.key: match.reference.output_shape
             for match in matches
             if match.reference.visible and match.reference.output_shape
         }
-        port_probes = {
-            match.port.name: layouts.outputs[match.key].to_port(self.probes[match.key])
+        self.probes = _Lazily({key: partial(_distinct, shape, seed, place)
+                               for place, (key, shape) in enumerate(shapes.items())})  # fmt: skip
+        port_probes = _Lazily({
+            match.port.name: partial(self._port_probe, match.key)
             for match in matches
-            if match.key in self.probes
+            if match.key in shapes
             and layouts.outputs[match.key].fits(match.reference.output_shape, match.port.output_shape)
-        }
+        })  # fmt: skip
         reference, port = run_reference(self.probes), run_port(port_probes)
         self._results(reference, port)
         changed = False
@@ -92,6 +98,9 @@ class _Search:
                 for place, pair in enumerate(zip(expected, got, strict=False)):
                     changed |= self._image(match, place, *pair)
         return changed
+
+    def _port_probe(self, key: str) -> Array:
+        return self.layouts.outputs[key].to_port(self.probes[key])
 
     def _results(self, reference: Trace, port: Trace) -> None:
         """The layouts of the network's outputs whose shapes are ambiguous."""
@@ -240,10 +249,37 @@ def _inputs(trace: Trace, name: str) -> list[Array]:
     return [] if first is None else [first, *trace.others.get(name, [])]
 
 
-def _distinct(shape: tuple[int, ...], rng: np.random.Generator) -> Array:
-    """Values of which no two are equal."""
+class _Lazily(Mapping[str, Array]):
+    """Arrays that are made when they are asked for: those of a large network would fill the memory."""
+
+    def __init__(self, make: dict[str, Callable[[], Array]]):
+        self._make = make
+
+    def __getitem__(self, name: str) -> Array:
+        return self._make[name]()
+
+    def __contains__(self, name: object) -> bool:
+        return name in self._make
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._make)
+
+    def __len__(self) -> int:
+        return len(self._make)
+
+
+def _distinct(shape: tuple[int, ...], seed: tuple[int, int], place: int) -> Array:
+    """Values of which no two are equal, always the same for one seed and place."""
     count = int(np.prod(shape))
-    return (0.5 + (rng.permutation(count) + 1.0) / count).reshape(shape)
+    rng = np.random.default_rng([*seed, place])
+    if count < MANY:
+        order = rng.permutation(count)
+    else:  # a tenth of a permutation's time; what is not a multiple of `step` modulo `count` is visited once
+        step = int(rng.integers(count // 4, count // 2))
+        while math.gcd(step, count) > 1:
+            step += 1
+        order = np.arange(count) * step % count
+    return (0.5 + (order + 1.0) / count).reshape(shape)
 
 
 def _order(expected: Array, got: Array) -> Array | None:

@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 from torch import nn
 
+from parity.capture import dry_run
 from parity.capture.dry_run import first_runs
 from parity.capture.keras_adapter import KerasAdapter
 from parity.capture.torch_adapter import TorchAdapter
@@ -28,18 +29,8 @@ def kernels(models: AlignedModels) -> tuple[np.ndarray, np.ndarray]:
     return models.reference.read(match.reference, "kernel"), models.port.read(match.port, "kernel").T
 
 
-def test_computing_before_weights_are_loaded_is_an_error(models):
-    with (
-        pytest.raises(RuntimeError, match="no weights are loaded in float64: call load_weights"),
-        models.precision("float64"),
-    ):
-        pass
-
-
 @pytest.mark.parametrize("dtypes", [("float64", "float32"), ("float32", "float64")])
 def test_both_sides_hold_the_loaded_weights_in_either_precision(models, dtypes):
-    for dtype in dtypes:
-        models.load_weights(dtype)
     for dtype in dtypes:
         with models.precision(dtype):
             expected, got = kernels(models)
@@ -47,11 +38,29 @@ def test_both_sides_hold_the_loaded_weights_in_either_precision(models, dtypes):
         assert np.array_equal(expected, got)
 
 
-def test_loading_again_keeps_what_was_written_since(models):
-    models.load_weights("float64")
+def test_entering_again_keeps_what_was_written_since(models):
     (match,) = models.matching.matches
     with models.precision("float64"):
         models.port.write(match.port, "kernel", np.zeros((3, 5)))
-    models.load_weights("float64")
     with models.precision("float64"):
         assert not kernels(models)[1].any()
+
+
+def test_many_weights_are_freed_and_loaded_again_in_full_precision(models, monkeypatch):
+    (match,) = models.matching.matches
+    with models.precision("float64"):
+        models.port.write(match.port, "kernel", np.zeros((3, 5)))
+    models.release("port", "float64")
+    with models.precision("float64"):
+        assert not kernels(models)[1].any(), "few weights stay"
+    monkeypatch.setattr(dry_run, "HEAVY_WEIGHTS", 0)
+    del models.heavy
+    with models.precision("float32"):
+        pass
+    models.release("port", "float64")
+    with models.precision("float64"):
+        expected, got = kernels(models)
+        bias = models.port.read(match.port, "bias")
+    assert np.array_equal(expected, got)
+    assert np.array_equal(bias, models.weights[match.key, "bias"]), "spread in float64, not taken from float32"
+    assert not np.array_equal(bias, bias.astype(np.float32))
