@@ -100,8 +100,8 @@ def to_markdown(table: list[Figures]) -> str:
             )
         )
     note = (
-        "`parity.verify` of large networks up to the rung forward, each in a process of its own. *Once* is running both "
-        "networks on one sample, once in each precision; runs are those of Keras and of torch, layout probing included; "
+        "`parity.verify` of large networks up to the rung forward, each in a process of its own. *Once* is running "
+        "both networks on one sample, once in each precision; runs are those of Keras and of torch, probing included; "
         "memory is the process's peak with both models built, and at the end."
     )
     columns = ("verdict:", "wall, s", "once, s", "share", "runs", "built, GB", "peak memory, GB", "goal:")

@@ -20,8 +20,8 @@ IMAGE_FIRST = ("conv", "conv-transpose", "batchnorm", "pool", "global-pool", "up
 ONE_SAMPLE_VALUES = 2**23
 """Values that a network's layers compute for one sample from which on one alone is drawn. The usual batch of four makes
 three float64 runs and two float32 runs of it a gigabyte then, as much as both frameworks take by themselves."""
-HEAVY_WEIGHTS = 2**25
-"""Number of weights from which on no two copies of them are held in float64: a quarter of a gigabyte each."""
+HEAVY_WEIGHTS = 2**24
+"""Number of weights from which on no two copies of them are held in float64: 134 MB each."""
 ATTEMPTS = 16
 """Largest number of input layouts that are tried: more than four inputs of ambiguous layout are rare."""
 
@@ -57,9 +57,10 @@ class FirstRuns:
 def first_runs(
     reference: ModelAdapter, port: ModelAdapter, inputs: list[Array] | None, seed: int, mirrored: bool, brief: bool
 ) -> FirstRuns:
-    """Run both sides on the caller's inputs, or on two samples drawn for the reference (one if ``brief``).
+    """Run both sides on the caller's inputs, or on two samples drawn for the reference.
 
-    A network whose layers compute very many values (:data:`ONE_SAMPLE_VALUES`) is run on one. Both run in float64, in which they are measured; if that fails, in float32 too, which shows whether float64 is the
+    One is drawn if the pair is ``brief`` or its layers compute very many values (:data:`ONE_SAMPLE_VALUES`). Both sides
+    run in float64, in which they are measured; if that fails, in float32 too, which shows whether float64 is the
     reason.
 
     Raises:

@@ -26,7 +26,6 @@ from parity.capture.recorder import Consumer, Recorder
 from parity.capture.steps import STATISTICS, Step, Trace
 from parity.verdict import UnusableInput
 
-
 OWN_MEMORY = 2**20
 """Number of values from which on a converted weight is kept outside TensorFlow's memory pool."""
 ALIGNMENT = 64
@@ -147,6 +146,7 @@ class KerasAdapter:
     ) -> Trace:
         """Run once and record every step; running statistics are restored unless ``keep_state``."""
         recorder = self._recorder(replace, values, consume)
+        recorder.skip = skip
         tensors = [self._tensor(x) for x in inputs]
         recorder.begin(tensors)
         with recording(recorder, self._slopes, self._decided, skip):
@@ -217,7 +217,7 @@ class KerasAdapter:
         )
 
     def read(self, step: Step, slot: str) -> np.ndarray:
-        """A parameter's or running statistic's value in Keras's layout, a view of memory that is never written again."""
+        """A parameter's or running statistic's value in Keras's layout; a view, never written to again."""
         return np.asarray(tf.convert_to_tensor(step.handle[slot].value))  # of a variable NumPy would make a copy
 
     def write(self, step: Step, slot: str, value: np.ndarray, part: Any = ...) -> None:

@@ -14,6 +14,8 @@ from parity.capture.steps import Step, Trace
 CROPPED = ("conv", "conv-transpose", "pool", "upsample")
 # Interpolations that change an image even if its size stays.
 SMOOTHING = ("gaussian", "mitchellcubic")
+PRODUCTS = ("conv", "conv-transpose", "dense")
+"""Kinds that take nearly all the time of a network, and that ``Recorder.skip`` leaves out."""
 # What an operation does that is no step of its own.
 MOVES, ARITHMETIC, COMPUTES = "moves", "arithmetic", "computes"
 
@@ -71,6 +73,7 @@ class Recorder:
         self.trace = Trace()
         self.replace = replace or {}
         self.values, self.consume = values, consume
+        self.skip = False
         self.origins, self.weights = TensorOrigins(), TensorOrigins()
         self.unrecorded = self.unaccounted = 0
         self._to_numpy = to_numpy
@@ -204,7 +207,7 @@ class Recorder:
         self._computed = got
         if step.visible:
             self.trace.shapes[step.name] = _shape(got)
-            if self.values:
+            if self.values and not (self.skip and step.kind in PRODUCTS):
                 self.trace.outputs[step.name] = self._to_numpy(got)
             if self.consume is not None:
                 self.consume(step.name, self._peek(got))

@@ -93,6 +93,7 @@ class TorchAdapter:
         """Run once and record every step; running statistics are restored unless ``keep_state``."""
         before = self._buffers() if training else {}
         recorder = self._recorder(replace, values, consume)
+        recorder.skip = skip
         self._recorded_run(recorder, inputs, training, skip=skip)
         if self._views.overwritten(self.model):
             self._assign(before)

@@ -12,7 +12,7 @@ from parity.checks.conditions import Condition
 from parity.checks.layer_measurement import OUTPUT, LayerMeasurement
 from parity.checks.single_precision import BEHIND, SinglePrecision, single_precision
 from parity.match.alignment import Match
-from parity.numerics.array_layouts import Layout, to_port_shape
+from parity.numerics.array_layouts import to_port_shape
 from parity.numerics.difference import Difference, difference, scale
 from parity.numerics.tolerance import (
     PRECISION_RATIO,
@@ -166,8 +166,8 @@ class Comparison:
         single = single_precision(
             (expected.values, expected.rounded), (exact, layout.to_reference(condition.port32.result[number]))
         )
-        differences = (difference(x, expected.values, expected.limit) for x in (exact, isolated))
-        return _with_differences(layer, expected, *differences, single)
+        chained, alone = (difference(x, expected.values, expected.limit) for x in (exact, isolated))
+        return _with_differences(layer, expected, chained, alone, single)
 
     def _judgeable(
         self, layer: LayerMeasurement, match: Match | None, sources: Iterable[Iterable[str]], products: int

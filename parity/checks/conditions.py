@@ -33,8 +33,8 @@ class Condition:
     ``refused`` says why they could not be run, ``broken`` that the port is to blame. ``forced`` names the reference
     layers whose outputs replaced the port's in the isolated run. Conditions of one ``family`` share their rounding.
     ``measured`` are its layers if they were compared while both sides ran (:mod:`parity.checks.frugal_runs`), which
-    leaves no values behind but, with ``keeps_reference``, the reference's; ``alike`` are then those whose port computes the reference's values from its input.
-    ``training_differs``: training mode gives other outputs.
+    leaves no values behind but, with ``keeps_reference``, the reference's; ``alike`` are then those whose port computes
+    the reference's values from its input. ``training_differs``: training mode gives other outputs.
     """
 
     name: str

@@ -1,8 +1,8 @@
 """Running both sides of a large pair without keeping what they compute. Plain NumPy.
 
 One network at a time, one precision at a time: the reference's values of one condition are held, the port's are
-compared as they come. Weights that are many are freed as soon as a side has run. What the diagnosis of a failure needs is
-computed again (:class:`parity.checks.conditions.Condition`).
+compared as they come. Weights that are many are freed as soon as a side has run. What the diagnosis of a failure
+needs is computed again (:class:`parity.checks.conditions.Condition`).
 """
 
 from __future__ import annotations

@@ -44,7 +44,7 @@ def told(part):
 @pytest.mark.parametrize("name", CASES)
 def test_comparing_while_the_port_runs_gives_the_same_verdict(name, monkeypatch):
     found = []
-    for values, weights in ((2**23, 2**25), (0, 0)):
+    for values, weights in ((2**23, 2**24), (0, 0)):
         monkeypatch.setattr(aligned_models, "MANY_VALUES", values)
         monkeypatch.setattr(dry_run, "HEAVY_WEIGHTS", weights)
         keras.utils.clear_session()
@@ -95,7 +95,7 @@ def test_layers_whose_output_is_replaced_are_not_computed():
         plain = side.run([x])
         replaced = {"0": plain.outputs["0"] + 1, "2": plain.outputs["2"] + 1}
         skipped = side.run([x], replace=replaced, skip=True)
-    assert not skipped.outputs["0"].any(), "nothing was computed"
+    assert "0" not in skipped.outputs, "nothing was computed"
     assert (skipped.inputs["2"] == replaced["0"].reshape(1, -1)).all()
     assert (skipped.result[0] == replaced["2"]).all()
     other = KerasAdapter(reference)
@@ -104,5 +104,5 @@ def test_layers_whose_output_is_replaced_are_not_computed():
         plain = other.run([x])
         replaced = {name: value + 1 for name, value in plain.outputs.items()}
         skipped = other.run([x], replace=replaced, skip=True)
-    assert not skipped.outputs[next(iter(replaced))].any()
+    assert next(iter(replaced)) not in skipped.outputs
     assert (skipped.result[0] == list(replaced.values())[-1]).all()
