@@ -186,13 +186,13 @@ class KerasObserver:
             return self._leaf(layer, kind, _tensors((args, kwargs)), args, kwargs, call)
 
         assert self.recorder is not None
-        mark = len(self.recorder.trace.steps)
+        mark, unrecorded = len(self.recorder.trace.steps), self.recorder.unrecorded
         with stock_call(layer, stock):
             got = self.layer_call(layer, *args, **kwargs)
         if kind not in SLOTS or any(
             step.parametrised and step.owner == layer.name for step in self.recorder.since(mark)
         ):
-            return self._contained(layer, given, got, mark, opened=True)
+            return self._contained(layer, given, got, mark, unrecorded, opened=True)
         self.recorder.drop_since(mark)  # it computes its weights, or something, from those it holds
         for variable, value in before:
             variable.assign(value)
@@ -261,7 +261,7 @@ class KerasObserver:
                 name = self.recorder.unique(self._name())
                 step = Step(name, *known, owner=layer.name, named=is_named(layer))
                 return self.recorder.record(step, given, got)
-        return self._contained(layer, given, got, mark)
+        return self._contained(layer, given, got, mark, unrecorded)
 
     def _explained(self, layer: Any, given: list[Any], got: Any, mark: int, unrecorded: int) -> bool:
         """Whether the steps since ``mark`` are all that a layer without weights computes, no arithmetic between."""
@@ -283,7 +283,9 @@ class KerasObserver:
             self.deciding = False
         return as_activation(settings[0]) if settings[0] == settings[1] else None
 
-    def _contained(self, layer: Any, given: list[Any], got: Any, mark: int, opened: bool = False) -> Any:
+    def _contained(
+        self, layer: Any, given: list[Any], got: Any, mark: int, unrecorded: int, opened: bool = False
+    ) -> Any:
         """The result of a layer that is described by the steps since ``mark``, or else recorded as a whole."""
         assert self.recorder is not None
         inner, root = self.recorder.since(mark), len(self.path) == 1
@@ -302,7 +304,8 @@ class KerasObserver:
             root
             or (nested or opened)
             and inner
-            or self.recorder.explained_by_functions(mark, given, got, plain_settings(layer))
+            or self.recorder.unrecorded == unrecorded
+            and self.recorder.explained_by_functions(mark, given, got, plain_settings(layer))
         ):
             return got
         self.recorder.drop_since(mark)

@@ -22,6 +22,7 @@ from parity.diagnosis.between.functions import AFFINE, FUNCTIONS
 from parity.diagnosis.between.merges import MERGES, from_elsewhere, merge_kind
 from parity.diagnosis.between.relations import Explained
 from parity.diagnosis.between.spatial import PADDING, POOLING, RESIZE, STRIDES
+from parity.diagnosis.between.spectra import SPECTRA
 from parity.diagnosis.between.statistics import NORMALISATION, REDUCTION, RUNNING
 
 Array = np.ndarray
@@ -51,7 +52,7 @@ class Between:
 # Specific ones first: the first whose forms reproduce both sides is the cause.
 FAMILIES: tuple[Family, ...] = (
     MERGES, DEPTH, FLATTEN, RESIZE, PADDING, STRIDES, POOLING, REDUCTION, CHANNELS, AXES, AFFINE, FUNCTIONS,
-    NORMALISATION, RUNNING,
+    NORMALISATION, RUNNING, SPECTRA,
 )  # fmt: skip
 # Of these a form that leads from one side's values to the other's is a cause, whatever the reference computes there.
 RELATING: tuple[Family, ...] = (

@@ -39,18 +39,20 @@ class Form:
         torch: how to do it in torch, said after "fix:".
         values: its values, computed when asked for.
         traits: what tells it from the other forms of its family, by name; the first that differs names the kind.
+        fit: the relative limit of its family, where the frameworks hold constants of it in float32.
     """
 
     does: str
     torch: str
     values: Callable[[], Array]
     traits: Mapping[str, Any] = field(default_factory=dict)
+    fit: float | None = None
 
     def reproduces(self, target: Target) -> bool:
         """Whether its values are those of the target."""
         try:
             with np.errstate(all="ignore"):
-                return target.equals(self.values())
+                return target.equals(self.values(), self.fit)
         except (ValueError, IndexError, FloatingPointError):
             return False
 
