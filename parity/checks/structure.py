@@ -51,8 +51,8 @@ ATTRIBUTES: dict[str, tuple[str, str]] = {
     "features": ("numeric", "give the layer {0} output features"),
     "operation": ("numeric", "join the branches by {0}"),
 }
-KIND_OVERRIDES = {("layernorm", "epsilon"): "numeric", ("groupnorm", "epsilon"): "numeric", ("pool", "mode"): "numeric",
-                  ("global-pool", "mode"): "numeric"}  # fmt: skip
+KIND_OVERRIDES = {("layernorm", "epsilon"): "layernorm-epsilon", ("groupnorm", "epsilon"): "groupnorm-epsilon",
+                  ("pool", "mode"): "pooling-mode", ("global-pool", "mode"): "pooling-mode"}  # fmt: skip
 STRUCTURAL = ("dropout",)
 ABSENT = {"spectral_norm": "none"}  # what a setting is that a layer does not mention, though its counterpart does
 SPECTRAL_FIXES = {
@@ -150,4 +150,5 @@ def _judge_lone(step: Step, in_reference: bool, models: AlignedModels, outcome: 
 
 
 def _settings(step: Step) -> str:
-    return ", ".join(f"{key}={value}" for key, value in step.attributes.items())
+    """A layer's settings, for the one who adds it."""
+    return ", ".join(f"{key}={value}" for key, value in step.attributes.items()) or "which has no settings"
