@@ -49,7 +49,7 @@ ATTRIBUTES: dict[str, tuple[str, str]] = {
         "torch.nn.utils.spectral_norm v, then u",
     ),
     "features": ("numeric", "give the layer {0} output features"),
-    "operation": ("numeric", "join the branches by {0}"),
+    "operation": ("merge-operation", "join the branches by {0}"),
 }
 KIND_OVERRIDES = {("layernorm", "epsilon"): "layernorm-epsilon", ("groupnorm", "epsilon"): "groupnorm-epsilon",
                   ("pool", "mode"): "pooling-mode", ("global-pool", "mode"): "pooling-mode"}  # fmt: skip

@@ -85,7 +85,9 @@ def kernel_axes(evidence: Evidence) -> Explanation:
     spatial = tuple(range(kernel.ndim - 2))
     candidates: dict[str, Array] = {}
     if len(spatial) == 2 and kernel.shape[0] == kernel.shape[1]:
-        candidates["with height and width exchanged (or exchanges them in its input and its result)"] = kernel.swapaxes(0, 1)
+        candidates["with height and width exchanged (or exchanges them in its input and its result)"] = kernel.swapaxes(
+            0, 1
+        )
     for axes in ([spatial] if len(spatial) < 2 else [spatial, (0,), (1,)]) if spatial else []:
         candidates[f"flipped along axis {' and '.join(map(str, axes))}"] = np.flip(kernel, axes)
     if kernel.shape[-1] == kernel.shape[-2]:
