@@ -25,6 +25,10 @@ from parity.capture.torch_views import Views
 from parity.numerics.copies import copy_into
 from parity.verdict import UnusableInput
 
+# How integers and booleans are passed: as the reference declares them, or as the port may want them instead.
+INTEGERS = ("declared", "long", "float")
+SIGNED = {"uint16": "int32", "uint32": "int64", "uint64": "int64"}  # torch computes little in these
+
 
 class TorchAdapter:
     """A :class:`parity.capture.adapter.ModelAdapter` of an ``nn.Module`` that works channels first."""
@@ -43,6 +47,7 @@ class TorchAdapter:
         self._states: dict[str, dict[str, torch.Tensor]] = {}
         self._views = Views()
         self._decided: dict[str, Any] = {}
+        self._integers = INTEGERS[0]
         self._dtype = ""
 
     def input_specs(self) -> None:
@@ -95,7 +100,20 @@ class TorchAdapter:
         return recorder.trace
 
     def attempt(self, inputs: list[np.ndarray]) -> Attempt:
-        """An evaluation-mode run without values that may fail; its error is returned, not raised."""
+        """An evaluation-mode run without values that may fail; its error is returned, not raised.
+
+        Integers are passed as they are; a port that refuses them receives them as ``long``, else as floats, from now
+        on.
+        """
+        attempts = []
+        for self._integers in INTEGERS if any(x.dtype.kind != "f" for x in inputs) else INTEGERS[:1]:
+            attempts.append(self._attempt(inputs))
+            if attempts[-1].error is None:
+                return attempts[-1]
+        self._integers = INTEGERS[0]
+        return attempts[0]
+
+    def _attempt(self, inputs: list[np.ndarray]) -> Attempt:
         recorder = self._recorder(None, values=False)
         self._decided.clear()
         path: list[str] = []
@@ -267,11 +285,13 @@ class TorchAdapter:
 
     def _tensor(self, x: np.ndarray) -> torch.Tensor:
         x = np.ascontiguousarray(x)
-        if x.dtype.kind != "f":
-            return torch.from_numpy(x).long()
         first = next((p for p in self.model.parameters() if p.is_floating_point()), None)
-        return torch.tensor(x, dtype=first.dtype if first is not None else torch.float64,
-                            device=first.device if first is not None else "cpu")  # fmt: skip
+        device = first.device if first is not None else torch.device("cpu")
+        if x.dtype.kind == "f" or self._integers == "float":
+            held = first.dtype if first is not None else torch.float64
+            return torch.tensor(x, dtype=DTYPES.get(self._dtype, held), device=device)
+        tensor = torch.from_numpy(x.astype(SIGNED.get(x.dtype.name, x.dtype))).to(device)
+        return tensor.long() if self._integers == "long" else tensor
 
 
 def _outputs(result: Any) -> list[torch.Tensor]:

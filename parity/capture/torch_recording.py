@@ -238,11 +238,8 @@ class _FunctionObserver(TorchFunctionMode):
             None if self.modules.inside_leaf else functional_step(word, Call(args, kwargs, given), self.modules.held)
         )
         if layer is not None:
-            opened = self.modules.opened
-            own = opened is not None and kind_of(opened) == layer.kind
-            path = self.modules.path[-1] if own else ""
-            layer.owner = path if own else word
-            layer.name = recorder.unique(path or self._name(word))
+            layer.owner = self._owner(layer.kind) or word
+            layer.name = recorder.unique(self._owner(layer.kind) or self._name(word))
             return recorder.record(layer, given[:1], func(*args, **kwargs))
         if kind is None:
             got = func(*args, **kwargs)
@@ -251,7 +248,7 @@ class _FunctionObserver(TorchFunctionMode):
             else:
                 recorder.pass_on(given, tensors(got), EFFECTS.get(word, COMPUTES))
             return got
-        name = recorder.unique(self._name(word))
+        name = recorder.unique(self._owner(kind) or self._name(word))
         if name in self.modules.slopes:
             args, kwargs = (given[0], self.modules.slopes[name]), {}
         got = func(*args, **kwargs)
@@ -261,6 +258,11 @@ class _FunctionObserver(TorchFunctionMode):
             kind = "reshape"
         fed = [x for x in given if recorder.origins.of(x)] if kind == "merge" else given[:1]
         return recorder.record(Step(name, kind, attributes, owner=word), fed, got)
+
+    def _owner(self, kind: str) -> str:
+        """The module that runs now, if it derives from a stock layer of this kind: the function is that layer."""
+        opened = self.modules.opened
+        return self.modules.path[-1] if opened is not None and kind_of(opened) == kind else ""
 
     def _name(self, word: str) -> str:
         return ".".join([*self.modules.path[-1:], word]).lstrip(".")
