@@ -8,19 +8,22 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Iterator
-from contextlib import AbstractContextManager, contextmanager
+from contextlib import AbstractContextManager, contextmanager, suppress
 from typing import Any
 
 import numpy as np
 import torch
 from torch import nn
+from torch.export import ExportedProgram
 
 from parity.capture.adapter import Attempt, Gradients
 from parity.capture.recorder import Recorder
 from parity.capture.steps import STATISTICS, Step, Trace
+from parity.capture.torch_containers import is_module, plain_module
 from parity.capture.torch_copies import DTYPES, deep_copy, validate_weights
 from parity.capture.torch_layer_kinds import PARAMETERS
 from parity.capture.torch_recording import kind_of, module_step, recording, tensors
+from parity.capture.torch_script import Scripted
 from parity.capture.torch_views import Views
 from parity.numerics.copies import copy_into
 from parity.verdict import UnusableInput
@@ -36,9 +39,10 @@ class TorchAdapter:
     framework = "torch"
     channels_first = True
 
-    def __init__(self, model: nn.Module):
-        if not isinstance(model, nn.Module):
+    def __init__(self, model: nn.Module | ExportedProgram):
+        if not is_module(model):
             raise UnusableInput(f"got a {type(model).__name__} where a torch.nn.Module is expected")
+        model = plain_module(model)
         validate_weights(model)
         self.model = self.original = model
         self._slopes: dict[str, float] = {}
@@ -55,6 +59,8 @@ class TorchAdapter:
 
     def input_names(self) -> list[str]:
         """Names of the parameters of ``forward``."""
+        if isinstance(self.original, Scripted):
+            return list(self.original.input_names)
         return list(inspect.signature(self.original.forward).parameters)
 
     def pass_inputs_by_name(self, names: list[str]) -> None:
@@ -269,9 +275,11 @@ class TorchAdapter:
     @contextmanager
     def _mode(self, training: bool) -> Iterator[None]:
         before = {module: module.training for module in self.model.modules()}
-        self.model.train(training)
+        with suppress(NotImplementedError):  # an exported program is fixed in the mode of its export
+            self.model.train(training)
         try:
-            yield
+            with torch.compiler.set_stance("force_eager"):
+                yield
         finally:
             for module, flag in before.items():
                 module.training = flag

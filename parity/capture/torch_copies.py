@@ -9,6 +9,7 @@ from typing import Any
 import torch
 from torch import nn
 
+from parity.capture.torch_containers import run_anywhere
 from parity.verdict import UnusableInput
 
 DTYPES = {"float64": torch.float64, "float32": torch.float32}
@@ -35,6 +36,7 @@ def deep_copy(model: nn.Module, dtype: str) -> nn.Module:
             f"the torch module {type(model).__name__} cannot be deep-copied ({error}); "
             "verify measures on a copy so that yours stays untouched: make copy.deepcopy(module) work"
         ) from error
+    run_anywhere(twin)
     for module in twin.modules():
         for name, value in list(vars(module).items()):
             if isinstance(value, torch.Tensor) and value.is_floating_point():
