@@ -86,7 +86,7 @@ def verify(
     # check, and explain each layer that fails
     climbed = climb_all(NETWORK_RUNGS, wanted, context, begin)
     # diagnose
-    rows = layer_rows(context, climbed, SourceLines(reference, port))
+    rows = layer_rows(context, climbed, SourceLines(reference, sides[1].original))
     diagnosis = diagnose(climbed.findings, climbed.checks, rows)
     # report
     return Verdict(

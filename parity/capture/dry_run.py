@@ -93,6 +93,7 @@ def run_port(
     candidates = product(*(_input_layouts(x, images, mirrored) for x in random))
     tried: list[tuple[tuple[int, int], DryRun]] = []
     port.pass_inputs_by_name(names)
+    port.return_outputs_by_name(reference_trace.names)
     with port.precision(dtype):
         for _, candidate in zip(range(ATTEMPTS), candidates, strict=False):
             layouts = list(candidate)

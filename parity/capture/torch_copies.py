@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import warnings
 from types import CellType, FunctionType, MethodType
 from typing import Any
 
@@ -30,7 +31,9 @@ def deep_copy(model: nn.Module, dtype: str) -> nn.Module:
             if isinstance(value, torch.Tensor) and not value.is_leaf:
                 memo[id(value)] = value.detach().clone()
     try:
-        twin = copy.deepcopy(model, memo).to(device="cpu", dtype=DTYPES[dtype])
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            twin = copy.deepcopy(model, memo).to(device="cpu", dtype=DTYPES[dtype])
     except (TypeError, RuntimeError, NotImplementedError) as error:
         raise UnusableInput(
             f"the torch module {type(model).__name__} cannot be deep-copied ({error}); "
@@ -63,6 +66,13 @@ def validate_weights(model: nn.Module) -> None:
     meta = [name for name, x in held if x.is_meta]
     if meta:
         raise UnusableInput(f"the torch module {kind} is on the meta device and holds no values ({', '.join(meta)})")
+    quantised = [name for name, x in held if x.is_quantized]
+    quantised += [name for name, module in model.named_modules() if ".quantized" in type(module).__module__]
+    if quantised:
+        raise UnusableInput(
+            f"the torch module {kind} holds quantised weights ({', '.join(quantised)}), into which no weight can be "
+            "copied: hand over the module before it was quantised"
+        )
     half = [(name, x.dtype) for name, x in held if x.is_floating_point() and x.dtype not in DTYPES.values()]
     if half:
         raise UnusableInput(

@@ -17,7 +17,7 @@ from parity.capture.recorder import COMPUTES, Recorder
 from parity.capture.steps import OWN_WEIGHTS, PLAIN, Step, unknown
 from parity.capture.torch_aten import as_function
 from parity.capture.torch_functional_layers import functional_step
-from parity.capture.torch_functions import DROPOUTS, EFFECTS, Call, classify_call
+from parity.capture.torch_functions import DROPOUTS, EFFECTS, RANDOM, Call, classify_call
 from parity.capture.torch_layer_kinds import PARAMETERS, classify, parameters, plain_settings
 from parity.capture.torch_spectral_norm import spectral_settings
 from parity.capture.torch_stock import calls_stock_whole, computes_stock, function_of, may_differ, stock_forwards
@@ -229,6 +229,8 @@ class _FunctionObserver(TorchFunctionMode):
         if self.modules.deciding:
             return func(*args, **kwargs)
         operation = isinstance(func, OpOverload)
+        if getattr(func, "__name__", "").partition(".")[0].strip("_") in RANDOM:
+            self.modules.recorder.random.append(self._name(func.__name__))
         word = getattr(func, "__name__", "").partition(".")[0].strip("_")
         given = tensors((args, kwargs))
         word, *read = as_function(word, args, kwargs) if operation else (word, args, kwargs)
