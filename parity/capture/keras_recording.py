@@ -83,6 +83,7 @@ class KerasObserver:
         self.inside_leaf = 0
         self.deciding = False
         self._calls: dict[str, int] = {}
+        self._opened: list[tuple[str, str]] = []
         self.failed_layer = ""
 
     def layer(self, layer: Any, args: Any, kwargs: Any) -> Any:
@@ -138,7 +139,8 @@ class KerasObserver:
             return function(*args, **kwargs)
         with self._closed():
             got = function(*args, **kwargs)
-        step = Step(self.recorder.unique(self._name(word)), "activation", attributes, owner=word, named=False)
+        name = self.recorder.unique(self._derived_name("activation") or self._name(word))
+        step = Step(name, "activation", attributes, owner=word, named=False)
         return self.recorder.record(step, given, got)
 
     def kernel(
@@ -158,7 +160,7 @@ class KerasObserver:
                 self.recorder.weights.set(outputs[0], ("weight",))
             self.recorder.pass_on(list(inputs), list(outputs), effect)
             return None
-        known.name = self.recorder.unique(self._name(known.owner))
+        known.name = self.recorder.unique(self._derived_name(known.kind) or self._name(known.owner))
         given = inputs if known.kind == "merge" else inputs[:1]
         with self._closed():
             return [self.recorder.record(known, [x for x in given if self.recorder.origins.of(x)], outputs[0])]
@@ -187,8 +189,12 @@ class KerasObserver:
 
         assert self.recorder is not None
         mark, unrecorded = len(self.recorder.trace.steps), self.recorder.unrecorded
-        with stock_call(layer, stock):
-            got = self.layer_call(layer, *args, **kwargs)
+        self._opened.append((name, kind))
+        try:
+            with stock_call(layer, stock):
+                got = self.layer_call(layer, *args, **kwargs)
+        finally:
+            self._opened.pop()
         if kind not in SLOTS or any(
             step.parametrised and step.owner == layer.name for step in self.recorder.since(mark)
         ):
@@ -337,6 +343,11 @@ class KerasObserver:
             yield
         finally:
             self.inside_leaf -= 1
+
+    def _derived_name(self, kind: str) -> str:
+        """The layer that runs now, if it derives from a stock layer of this kind: the function is that layer."""
+        name, own = self._opened[-1] if self._opened else ("", "")
+        return name if own == kind and name == self._name() else ""
 
     def _name(self, *more: str) -> str:
         path = [*self.path, *more]

@@ -346,7 +346,7 @@ def attention_transposed(port):
     port[1].turned = False
 
 
-@fault("labels_into_a_generator", "scale-factor", "classes")
+@fault("labels_into_a_generator", "scale-factor", "cat")
 def embedding_scaled(port):
     embedding = port.classes
     embedding.forward = lambda label: F.embedding(label, embedding.weight) * 5**0.5
