@@ -7,7 +7,7 @@ and restored afterwards, also after an error: the caller's model is never change
 from __future__ import annotations
 
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from typing import Any
 
 import keras
@@ -15,11 +15,12 @@ import numpy as np
 import tensorflow as tf
 
 from parity.capture.adapter import Attempt, Gradients
+from parity.capture.keras_kernels import DoublePrecision
 from parity.capture.keras_layer_kinds import classify
 from parity.capture.keras_recording import recording
 from parity.capture.keras_spectral_norm import overwritten_variables
 from parity.capture.keras_steps import SLOTS, layer_step
-from parity.capture.keras_substitutes import differentiable_moments, exact_kernels
+from parity.capture.keras_substitutes import differentiable_moments, exact_functions
 from parity.capture.recorder import Recorder
 from parity.capture.steps import STATISTICS, Step, Trace
 from parity.verdict import UnusableInput
@@ -53,6 +54,7 @@ class KerasAdapter:
         self._copies: dict[tuple[str, int], tf.Variable] = {}
         self._states: dict[str, list[tuple[Any, np.ndarray]]] = {}
         self._dtype = ""
+        self._kernels = DoublePrecision()
 
     def input_specs(self) -> list[tuple[tuple[int | None, ...], str]] | None:
         """``(shape, dtype)`` of each input, batch first; None if the model does not declare them (subclassed)."""
@@ -108,7 +110,7 @@ class KerasAdapter:
                     replace(variable, "_dtype", dtype)
             self._dtype = dtype
             self._begin()
-            with exact_kernels():
+            with exact_functions(), self._kernels.active() if dtype == "float64" else nullcontext():
                 yield self
         finally:
             for holder, name, value in reversed(undo):
