@@ -139,6 +139,15 @@ class KerasAdapter:
             self.restore_state()
         return recorder.trace
 
+    def constants(self, inputs: list[np.ndarray], training: bool) -> list[np.ndarray]:
+        """Every floating constant that an operation is given, as :class:`parity.capture.adapter.HoldsConstants`."""
+        tensors = [self._tensor(x) for x in inputs]
+        with self._kernels.collecting(tensors) as found, recording(None, self._slopes):
+            self._call(tensors, training)
+        if training:
+            self.restore_state()
+        return found
+
     def attempt(self, inputs: list[np.ndarray]) -> Attempt:
         """An evaluation-mode run without values that may fail; its error is returned, not raised."""
         recorder = self._recorder(None, values=False)

@@ -8,10 +8,12 @@ float32 run nothing is replaced.
 
 from __future__ import annotations
 
+import weakref
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
 
+import numpy as np
 import tensorflow as tf
 from tensorflow.python import pywrap_tfe
 from tensorflow.python.eager import core, execute
@@ -19,6 +21,7 @@ from tensorflow.python.framework import op_callbacks, tensor_conversion_registry
 
 from parity.capture.keras_substitutes import KERNELS, replaced
 
+Array = np.ndarray
 WIDER = {tf.float32: tf.float64, tf.complex64: tf.complex128}
 NARROWER = {wide: narrow for narrow, wide in WIDER.items()}
 
@@ -30,11 +33,14 @@ BY_NAME = {"Fill"}
 class DoublePrecision:
     """Within :meth:`active` TensorFlow's operations compute in float64.
 
-    ``detours`` are the operations that could be computed in float32 alone.
+    ``detours`` are the operations that could be computed in float32 alone. Within :meth:`collecting`, ``constants``
+    receives every floating operand that no operation has computed.
     """
 
     def __init__(self) -> None:
         self.detours: set[str] = set()
+        self.constants: list[Array] | None = None
+        self._computed: dict[int, weakref.ref] = {}
         self._stock: Callable = pywrap_tfe.TFE_Py_FastPathExecute
 
     @contextmanager
@@ -48,8 +54,44 @@ class DoublePrecision:
         ):
             yield
 
+    @contextmanager
+    def collecting(self, inputs: list[Any]) -> Iterator[list[Array]]:
+        """Within this context (and :meth:`active`) the constants of what runs are collected; ``inputs`` are none."""
+        found: list[Array] = []
+        self.constants = found
+        self._mark(inputs)
+        try:
+            yield found
+        finally:
+            self.constants = None
+            self._computed.clear()
+
     def execute(self, context: Any, operation: str, name: Any, *arguments: Any) -> Any:
         """Run one operation: its operands, then its attributes as alternating names and values."""
+        if self.constants is None:
+            return self._execute(context, operation, name, *arguments)
+        self.constants += [x for x in map(self._constant, tf.nest.flatten(arguments)) if x is not None]
+        got = self._execute(context, operation, name, *arguments)
+        self._mark(tf.nest.flatten(got))
+        return got
+
+    def _mark(self, computed: list[Any]) -> None:
+        self._computed |= {id(x): weakref.ref(x) for x in computed if isinstance(x, tf.Tensor)}
+
+    def _constant(self, x: Any) -> Array | None:
+        """The operand's values, if it is floating and nothing that was computed."""
+        if isinstance(x, (float, np.floating, np.ndarray)):
+            array = np.asarray(x)
+        elif isinstance(x, tf.Tensor) and x.dtype.is_floating:
+            known = self._computed.get(id(x))
+            if known is not None and known() is x:
+                return None
+            array = x.numpy()
+        else:
+            return None
+        return array if array.dtype.kind == "f" else None
+
+    def _execute(self, context: Any, operation: str, name: Any, *arguments: Any) -> Any:
         if operation in KERNELS and _dtype(arguments[0]) == tf.float64:
             return self._as_one_operation(context, operation, arguments)
         if operation == "Cast":

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from typing import Any
 
 import numpy as np
@@ -18,10 +18,12 @@ from torch import nn
 from parity.capture.adapter import Attempt, Gradients
 from parity.capture.recorder import Recorder
 from parity.capture.steps import STATISTICS, Step, Trace
+from parity.capture.torch_constants import Constants
 from parity.capture.torch_copies import DTYPES, deep_copy, validate_weights
 from parity.capture.torch_layer_kinds import PARAMETERS
 from parity.capture.torch_recording import kind_of, module_step, recording, tensors
 from parity.capture.torch_views import Views
+from parity.numerics.constants import KnownConstants
 from parity.numerics.copies import copy_into
 from parity.verdict import UnusableInput
 
@@ -42,6 +44,7 @@ class TorchAdapter:
         self._copies: dict[str, nn.Module] = {}
         self._states: dict[str, dict[str, torch.Tensor]] = {}
         self._views = Views()
+        self._constants: KnownConstants | None = None
         self._dtype = ""
 
     def input_specs(self) -> None:
@@ -93,6 +96,15 @@ class TorchAdapter:
             self.restore_state()
         return recorder.trace
 
+    @contextmanager
+    def taking_constants(self, known: KnownConstants) -> Iterator[None]:
+        """Replace constants in runs and gradients, as :class:`parity.capture.adapter.TakesConstants`."""
+        self._constants = known
+        try:
+            yield
+        finally:
+            self._constants = None
+
     def attempt(self, inputs: list[np.ndarray]) -> Attempt:
         """An evaluation-mode run without values that may fail; its error is returned, not raised."""
         recorder = self._recorder(None, values=False)
@@ -128,7 +140,7 @@ class TorchAdapter:
             parameter.requires_grad_(True)
         recorder = self._recorder(None, values=False)
         recorder.begin(given)
-        with self._mode(training), recording(self.model, recorder, self._slopes, exact=not penalty):
+        with self._mode(training), self._recording(recorder, given, exact=not penalty):
             outputs = _outputs(self._call(given))
             zero = torch.zeros((), dtype=torch.get_default_dtype())
             scalar = sum(
@@ -239,9 +251,13 @@ class TorchAdapter:
         """Run under ``recorder``; after an error ``path`` holds the names of the modules that were running."""
         given = [self._tensor(x) for x in inputs]
         recorder.begin(given)
-        with torch.no_grad(), self._mode(training), recording(self.model, recorder, self._slopes, path=path):
+        with torch.no_grad(), self._mode(training), self._recording(recorder, given, path=path):
             result = self._call(given)
         recorder.end(_outputs(result))
+
+    def _recording(self, recorder: Recorder, given: list[torch.Tensor], **settings: Any) -> AbstractContextManager:
+        constants = None if self._constants is None else Constants(self._constants, self.model, given)
+        return recording(self.model, recorder, self._slopes, constants=constants, **settings)
 
     def _call(self, given: list[torch.Tensor]) -> Any:
         return (

@@ -14,16 +14,12 @@ from torch.utils._pytree import tree_leaves
 
 from parity.capture.recorder import Recorder
 from parity.capture.steps import OWN_WEIGHTS, PLAIN, Step, unknown
+from parity.capture.torch_constants import Constants
+from parity.capture.torch_double_precision import EXACT_SUBSTITUTES, double_precision
 from parity.capture.torch_functional_layers import functional_step
 from parity.capture.torch_functions import DROPOUTS, Call, classify_call
 from parity.capture.torch_layer_kinds import PARAMETERS, classify, parameters, plain_settings
 from parity.capture.torch_spectral_norm import spectral_settings
-
-# Kernels whose backward pass holds a float32 constant even in float64 (ATen/native/cpu/Activation.cpp: 1.0f / 6.0f).
-EXACT_SUBSTITUTES: dict[str, Callable[[torch.Tensor], torch.Tensor]] = {
-    "hardsigmoid": lambda x: F.relu6(x + 3) / 6,
-    "hardswish": lambda x: x * F.relu6(x + 3) / 6,
-}
 
 
 @contextmanager
@@ -33,12 +29,13 @@ def recording(
     slopes: dict[str, float],
     exact: bool = True,
     path: list[str] | None = None,
+    constants: Constants | None = None,
 ) -> Iterator[None]:
     """Within this context everything that runs in ``model`` is recorded, and dropout is disabled.
 
     ``slopes`` override the negative slopes of leaky ReLU steps by name. With ``exact``, :data:`EXACT_SUBSTITUTES`
     replace kernels with rounded constants. ``path`` receives the names of the modules that are running: after an
-    error, its last item is the module that raised it.
+    error, its last item is the module that raised it. ``constants`` replaces those of the module.
     """
     observer = _ModuleObserver(model, recorder, slopes, [] if path is None else path)
     handles = []
@@ -46,7 +43,7 @@ def recording(
         handles.append(module.register_forward_pre_hook(observer.enter, with_kwargs=True))
         handles.append(module.register_forward_hook(observer.leave, with_kwargs=True))
     try:
-        with _FunctionObserver(observer, exact):
+        with _FunctionObserver(observer, exact, constants):
             yield
     finally:
         for handle in handles:
@@ -111,17 +108,24 @@ class _ModuleObserver:
 class _FunctionObserver(TorchFunctionMode):
     """Observes every torch function: propagates the origins of tensors and records functions of known kinds."""
 
-    def __init__(self, modules: _ModuleObserver, exact: bool):
+    def __init__(self, modules: _ModuleObserver, exact: bool, constants: Constants | None):
         super().__init__()
-        self.modules, self.exact = modules, exact
+        self.modules, self.exact, self.constants = modules, exact, constants
 
     def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
         kwargs = kwargs or {}
+        if self.constants is None:
+            return self._observe(func, args, kwargs)
+        got = self._observe(func, *self.constants.exchanged((args, kwargs)))
+        self.constants.mark((args, kwargs), got)
+        return got
+
+    def _observe(self, func: Any, args: Any, kwargs: Any) -> Any:
         word = getattr(func, "__name__", "").strip("_")
         given = tensors((args, kwargs))
         kind, attributes = self._classified(word, args, kwargs, given)
         if torch.get_default_dtype() == torch.float64:
-            func, args, kwargs = _in_float64(func, args, kwargs)
+            func, args, kwargs = double_precision(func, args, kwargs)
         if word in DROPOUTS:
             func, args, kwargs = torch.clone, given[:1], {}
         elif self.exact and word in EXACT_SUBSTITUTES and given[0].dtype == torch.float64:
@@ -158,14 +162,6 @@ class _FunctionObserver(TorchFunctionMode):
         if kind == "merge" and not self.modules.recorder.origins.joins(given):
             return None, {}
         return kind, attributes
-
-
-def _in_float64(func: Any, args: Any, kwargs: Any) -> tuple[Any, Any, Any]:
-    """A call that asks for float32 by name (``x.float()``, ``dtype=torch.float32``), asking for float64 instead."""
-    exchanged = {torch.float32: torch.float64, "torch.FloatTensor": torch.float64}
-    moved = tuple(exchanged.get(x, x) if isinstance(x, (torch.dtype, str)) else x for x in args)
-    named = {key: exchanged.get(x, x) if isinstance(x, torch.dtype) else x for key, x in kwargs.items()}
-    return torch.Tensor.double if func is torch.Tensor.float else func, moved, named
 
 
 def kind_of(module: nn.Module) -> str | None:

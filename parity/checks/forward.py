@@ -38,7 +38,8 @@ def forward(context: CheckContext) -> Outcome:
     outcome.findings = list(_findings(context))
     names = "; ".join(condition.name for condition in measurements.running)
     modes = "" if models.mode_dependent else " (no layer depends on training mode)"
-    outcome.message = f"{len({layer.key for layer in measurements.layers})} values under: {names}{modes}"
+    notes = "".join(f"; {note}" for note in dict.fromkeys(layer.note for layer in measurements.layers) if note)
+    outcome.message = f"{len({layer.key for layer in measurements.layers})} values under: {names}{modes}{notes}"
     return outcome
 
 
@@ -55,7 +56,7 @@ def _checks(layer: LayerMeasurement) -> Iterator[Check]:
         if found is None:
             continue
         judgement = judge(found.absolute <= layer.limit, abstain)
-        message = abstain or ("" if judgement == "pass" else describe(found, layer.condition))
+        message = abstain or (layer.note if judgement == "pass" else describe(found, layer.condition))
         yield Check(
             "forward", layer.key, f"{what}, {layer.condition}", judgement,
             found.absolute * relative, layer.limit * relative, "relative", message, chained,
