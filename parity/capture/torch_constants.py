@@ -11,6 +11,9 @@ from torch.utils._pytree import tree_leaves, tree_map
 
 from parity.numerics.constants import KnownConstants
 
+# Functions in which an integer is a number like any other, not a size or an axis.
+ARITHMETIC = {"div", "true_divide", "truediv", "rtruediv", "mul", "rmul"}
+
 
 class Constants:
     """Replaces the constants of one run by those that are known, where float32 lies between the two."""
@@ -20,9 +23,10 @@ class Constants:
         self._computed: dict[int, weakref.ref] = {}
         self._mark([*inputs, *model.parameters()])
 
-    def exchanged(self, tree: Any) -> Any:
+    def exchanged(self, function: Any, tree: Any) -> Any:
         """The arguments of a function with known constants in place of its own."""
-        return tree_map(self._exchange, tree)
+        integers = getattr(function, "__name__", "").strip("_") in ARITHMETIC
+        return tree_map(lambda x: self._exchange(float(x) if integers and type(x) is int else x), tree)
 
     def mark(self, arguments: Any, results: Any) -> None:
         """Note a function's results as computed, unless it made a constant."""

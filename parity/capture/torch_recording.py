@@ -116,7 +116,7 @@ class _FunctionObserver(TorchFunctionMode):
         kwargs = kwargs or {}
         if self.constants is None:
             return self._observe(func, args, kwargs)
-        got = self._observe(func, *self.constants.exchanged((args, kwargs)))
+        got = self._observe(func, *self.constants.exchanged(func, (args, kwargs)))
         self.constants.mark((args, kwargs), got)
         return got
 
