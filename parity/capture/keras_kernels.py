@@ -96,6 +96,7 @@ class DoublePrecision:
             return self._as_one_operation(context, operation, arguments)
         if operation == "Cast":
             return self._cast(context, name, *arguments)
+        narrowed: tuple | None = ()
         widened = None if operation in BY_NAME else self._converted(context, arguments, WIDER)
         for given in (widened, arguments):
             try:
@@ -104,6 +105,7 @@ class DoublePrecision:
             except core._NotOkStatusException:
                 if given is arguments and (narrowed := self._converted(context, arguments, NARROWER)) is None:
                     raise
+        assert narrowed is not None
         return self._detour(context, operation, name, *narrowed)
 
     def _checked(self, context: Any, operation: str, arguments: tuple, got: Any) -> Any:

@@ -1,8 +1,8 @@
 """Exact float64 substitutes for TensorFlow functions that have no float64 kernel, or one with a rounded constant.
 
 Resizing always computes in float32, 3-D pooling in float32 at most, leaky ReLU holds its slope in float32, and Python
-numbers are rounded to float32 before they are cast. Grouped convolutions have no gradient on the CPU. A substitute never
-hides what Keras computes: in float32 the stock kernels run, and resizing is compared with the stock result.
+numbers are rounded to float32 before they are cast. Grouped convolutions have no gradient on the CPU. A substitute
+never hides what Keras computes: in float32 the stock kernels run, and resizing is compared with the stock result.
 """
 
 from __future__ import annotations
@@ -78,7 +78,7 @@ def _exact(value: Any) -> bool:
     if isinstance(value, np.ndarray):
         return value.dtype == np.float64
     if isinstance(value, (tuple, list)):
-        numbers = [x for x in tf.nest.flatten(value) if not type(x) is int]
+        numbers = [x for x in tf.nest.flatten(value) if type(x) is not int]
         return bool(numbers) and all(_exact(x) for x in numbers)
     return isinstance(value, float)  # np.float64 too
 
@@ -139,7 +139,7 @@ def _contrast(stock: Any, images: Any, factor: Any) -> Any:
 
 
 def _resized(matrix: Callable) -> Callable:
-    """A resizing kernel's exact substitute: a matrix per axis, unless float32's rounding does not explain the stock's."""
+    """A resizing kernel's exact substitute: a matrix per axis, if float32's rounding explains the stock's."""
 
     def resize(stock: Callable, images: Any, size: Any, *more: Any, **settings: Any) -> Any:
         placed = [[float(x[axis]) for x in more] for axis in (0, 1)]  # scale and translation

@@ -21,7 +21,7 @@ WIDER: dict[Any, Any] = {
     torch.FloatTensor: torch.DoubleTensor,
 }
 WIDE = (torch.float64, torch.complex128)
-METHODS = {torch.Tensor.float: torch.Tensor.double, torch.Tensor.cfloat: torch.Tensor.cdouble}
+METHODS: dict[Any, Any] = {torch.Tensor.float: torch.Tensor.double}
 # Functions that hand a constant of float32 to the network as it is.
 CONSTANTS = {torch.tensor, torch.as_tensor, torch.from_numpy, torch.asarray}
 

@@ -7,10 +7,10 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
+from parity.capture.steps import ELEMENTWISE
 from parity.checks.conditions import Condition, run_conditions
 from parity.checks.rounded_constants import with_same_constants
 from parity.checks.single_precision import BEHIND, single_precision
-from parity.capture.steps import ELEMENTWISE
 from parity.match.alignment import Match
 from parity.numerics.array_layouts import Layout, to_port_shape
 from parity.numerics.difference import Difference, difference, scale
@@ -123,7 +123,7 @@ def measure(models: AlignedModels) -> Measurements:
 
 
 def _explained_layers(models: AlignedModels, condition: Condition) -> list[LayerMeasurement]:
-    """The layers; those that fail in float64 by no more than float32 rounds are compared with the same constants too."""
+    """The layers; those off in float64 by no more than float32 rounds are compared with the same constants too."""
     layers = list(_compared_layers(models, condition))
     if not any(layer.beyond and layer.within_float32 for layer in layers):
         return layers

@@ -1,4 +1,4 @@
-"""The float32 runs of both sides, beside their float64 runs: what is rounding, and what cannot be judged. Plain NumPy."""
+"""The float32 runs of both sides beside their float64 runs: rounding, and what cannot be judged. Plain NumPy."""
 
 from __future__ import annotations
 

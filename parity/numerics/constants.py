@@ -15,7 +15,7 @@ import numpy as np
 Array = np.ndarray
 # Rounding to the nearest float32 moves a number by 2^-24 of itself; its square and what is made of it twice as far.
 NUMBER_APART = 2.0**-23
-# A window or a filter bank that was computed in float32 went through some sixteen roundings, each of 2^-24 of its scale.
+# A window or a filter bank computed in float32 went through some sixteen roundings, each of 2^-24 of its scale.
 ARRAY_APART = 2.0**-20
 # A float32 number whose significand ends in this many zeros is taken as exact (1, 0.5, 255): the rounding of another
 # number ends so once in 4096.

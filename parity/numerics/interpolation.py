@@ -23,7 +23,7 @@ def bilinear(size: int, target: int, align_corners: bool = False, half_pixel_cen
 
 
 def bicubic(size: int, target: int, align_corners: bool = False, half_pixel_centers: bool = True) -> Array:
-    """Cubic convolution: a = -1/2 without what lies outside for half-pixel centres, a = -3/4 with clamped edges else."""
+    """Cubic convolution: a = -1/2 without what lies outside for half-pixel centres, else -3/4, edges clamped."""
     place = _places(size, target, align_corners, half_pixel_centers)
     low = np.floor(place)
     offset = np.rint((place - low) * TABLE) / TABLE
@@ -50,7 +50,7 @@ def area(size: int, target: int, align_corners: bool = False) -> Array:
 
 
 def sampled(size: int, target: int, kernel: str, scale: float, translation: float, antialias: bool) -> Array:
-    """Any kernel of :data:`KERNELS`, stretched by the scale if it shrinks with antialiasing, normalised at the edges."""
+    """Any kernel of :data:`KERNELS`, stretched if it shrinks with antialiasing, normalised at the edges."""
     radius, function = KERNELS[kernel]
     stretch = max(1 / scale, 1.0) if antialias else 1.0
     place = (np.arange(target) + 0.5) / scale - translation / scale

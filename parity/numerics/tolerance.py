@@ -22,7 +22,7 @@ PRECISION_RATIO = 2.0**-29
 SLACK = 64.0
 FLOAT64_ROUNDOFF = 2.0**-53
 FLOAT32_ROUNDOFF = 2.0**-24
-# Smallest normal number of float32. Kernels may flush what is smaller to zero: no measure of rounding, which is relative.
+# Smallest normal number of float32. Kernels may flush what is smaller to zero, which is no measure of rounding.
 FLOAT32_TINY = float(np.finfo(np.float32).tiny)
 # Over the same pairs the port's float32 rounding stays below 3 times the reference's (other summation orders) up to
 # 1600 products a value; one step in half precision (unit roundoff 2^-11) would be 2^13 times. By the triangle

@@ -63,6 +63,11 @@ def test_the_matrices_of_resizing_are_tensorflows(size: tuple[int, int], target:
     ratios = np.array([m / n for n, m in zip(size, target, strict=True)], np.float32)
     for kernel in interpolation.KERNELS:
         stock = tf.raw_ops.ScaleAndTranslate(
-            images=x, size=target, scale=ratios, translation=np.zeros(2, np.float32), kernel_type=kernel, antialias=False
+            images=x,
+            size=target,
+            scale=ratios,
+            translation=np.zeros(2, np.float32),
+            kernel_type=kernel,
+            antialias=False,
         )
         agree(stock, lambda n, m, kernel=kernel: interpolation.sampled(n, m, kernel, m / n, 0.0, False))

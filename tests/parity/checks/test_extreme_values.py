@@ -76,7 +76,8 @@ def dead_head(seed: int) -> Pair:
 POOLED = nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(4, 2)
 FAITHFUL: dict[str, Callable[[], Pair]] = {
     "all units dead": lambda: (chain(conv(bias=-1e4), L.ReLU()), torch_conv(nn.ReLU())),
-    "dead, pooled": lambda: (chain(conv(bias=-1e4), L.ReLU(), L.MaxPooling2D(2)), torch_conv(nn.ReLU(), nn.MaxPool2d(2))),
+    "dead, pooled": lambda: (chain(conv(bias=-1e4), L.ReLU(), L.MaxPooling2D(2)),
+                             torch_conv(nn.ReLU(), nn.MaxPool2d(2))),
     "dead, dense": lambda: (chain(conv(bias=-1e4), L.ReLU(), L.GlobalAveragePooling2D(), L.Dense(2)),
                             torch_conv(nn.ReLU(), *POOLED)),
     **{f"head of seed {seed}": lambda seed=seed: dead_head(seed) for seed in range(3)},

@@ -1,4 +1,4 @@
-"""Pairs of which one side holds constants, or computes by nature, in float32: faithful ones pass, their neighbours fail."""
+"""Pairs of which one side holds constants, or computes, in float32: faithful ones pass, their neighbours fail."""
 
 from __future__ import annotations
 
