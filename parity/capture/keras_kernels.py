@@ -96,6 +96,9 @@ class DoublePrecision:
             return self._as_one_operation(context, operation, arguments)
         if operation == "Cast":
             return self._cast(context, name, *arguments)
+        if operation == "Bitcast" and tf.as_dtype(arguments[2]).size == 4:  # code that cast to float32 for its bits
+            arguments = (self._exchanged(context, arguments[0], NARROWER), *arguments[1:])
+            return self._stock(context, operation, name, *arguments)
         narrowed: tuple | None = ()
         widened = None if operation in BY_NAME else self._converted(context, arguments, WIDER)
         for given in (widened, arguments):
