@@ -67,6 +67,10 @@ def verify(
     start = time.perf_counter()
     wanted, begin = select_rungs(rungs), progress or _silent
     _check_types(reference, port)
+    if mapping is not None and not isinstance(mapping, Mapping):
+        raise UnusableInput(
+            f"mapping: got a {type(mapping).__name__}, expected {{reference layer: port layer}}, both by name"
+        )
     begin("tracing")
     sides, given = (KerasAdapter(reference), TorchAdapter(port)), _checked_inputs(inputs)
     check_finite(*sides)
@@ -124,6 +128,8 @@ def _checked_inputs(inputs: Sequence[np.ndarray] | np.ndarray | None) -> list[np
     """The caller's inputs as arrays, floating ones in float64."""
     if inputs is None:
         return None
+    if not isinstance(inputs, (np.ndarray, Sequence)):
+        raise UnusableInput(f"inputs: got a {type(inputs).__name__}, expected NumPy arrays, one an input")
     arrays = [np.asarray(x) for x in ([inputs] if isinstance(inputs, np.ndarray) else inputs)]
     if any(x.ndim == 0 or not len(x) for x in arrays):
         raise UnusableInput(f"inputs of shape {[x.shape for x in arrays]}: expected at least one sample, batch first")
