@@ -165,7 +165,7 @@ def _checked_mapping(mapping: Mapping[str, str] | None) -> dict[str, str]:
     if mapping is None:
         return {}
     if not isinstance(mapping, Mapping) or not all(isinstance(x, str) for pair in mapping.items() for x in pair):
-        raise UnusableInput(f"mapping: got {mapping!r}, expected {{reference layer: port layer}}, names of both")
+        raise UnusableInput(f"mapping: got {mapping!r}, expected {{reference layer: port layer}}, both by name")
     return dict(mapping)
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
 
@@ -238,8 +238,8 @@ class _FunctionObserver(TorchFunctionMode):
             self.modules.recorder.random.append(self._name(func.__name__))
         word = getattr(func, "__name__", "").partition(".")[0].strip("_")
         given = tensors((args, kwargs))
-        word, *read = as_function(word, args, kwargs) if operation else (word, args, kwargs)
-        call = Call(*read, given)
+        word, read, named = as_function(word, args, kwargs) if operation else (word, args, kwargs)
+        call = Call(read, named, given)
         kind, attributes = self._classified(word, call)
         if torch.get_default_dtype() == torch.float64:
             func, args, kwargs = double_precision(func, args, kwargs)
