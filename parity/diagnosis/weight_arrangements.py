@@ -140,8 +140,9 @@ def wrong_arrangements(weight: Weight) -> Iterator[Arrangement]:
     long = [axis for axis in range(count) if weight.shape[axis] > 1]
     seen = {_essence(right, long)}
 
-    def unlikely(order: Shape) -> tuple[bool, int]:
-        return order != tuple(reversed(range(count))), sum(a != b for a, b in zip(order, right.order, strict=True))
+    def unlikely(order: Shape) -> tuple[int, int, bool]:
+        moved = [axis for axis, due in zip(order, right.order, strict=True) if axis != due]
+        return len(moved), len({*moved} - {*long}), order != tuple(reversed(range(count)))
 
     orders = sorted(permutations(range(count)), key=unlikely)
     flips = [chosen for n in range(count + 1) for chosen in combinations(range(count), n)]
@@ -227,7 +228,9 @@ def _features(what: str, orders: tuple[Array | None, Array | None], weight: Weig
         return f"{what} not reordered for the {by}: they stand in {found}, the port {does} {due}"
     if orders[1] is None:
         return f"{what} reordered to {found}, though the port {does} {due}, the reference's own order"
-    return f"{what} in the order {found}, the port {does} {due}"
+    if np.array_equal(np.argsort(orders[0]), orders[1]):
+        return f"{what} reordered the wrong way round, as if from {due}: the port {does} {due}"
+    return f"{what} stand in {found}, the port {does} {due}"
 
 
 def _orders(weight: Weight, right: Array | None, count: int) -> Iterator[Array | None]:
