@@ -8,7 +8,8 @@ from parity.diagnosis.wrong_weights import explain_weights
 from parity.numerics.copies import equal
 from parity.transfer.aligned_models import AlignedModels
 from parity.transfer.held_weights import HeldWeights
-from parity.verdict import Check, judge
+from parity.transfer.mismatches import Conflict
+from parity.verdict import Check, Finding, judge
 
 UNKNOWN_ORDER = "the port does not run to its end, so the order in which it reads its features is unknown"
 SHOWN = 4  # layers named in one message
@@ -29,8 +30,29 @@ def weights(context: CheckContext) -> Outcome:
         _judge_copies(models, outcome)
     else:
         _judge_own(models, models.held, outcome)
+    outcome.findings += _unevenly_shared(models)
     outcome.message += "".join(f"; {note}" for note in _reorderings(models))
     return outcome
+
+
+def _unevenly_shared(models: AlignedModels) -> list[Finding]:
+    """One finding for all layers that one side shares, at the first; wrong copies of shared weights have their own."""
+    wrong = models.held.wrong_slots if models.held is not None else set()
+    by_side: dict[str, list[Conflict]] = {}
+    for conflict in models.conflicts:
+        if conflict.shared and not conflict.keys & wrong:
+            by_side.setdefault(conflict.shared, []).append(conflict)
+    findings = []
+    for side, conflicts in by_side.items():
+        first = conflicts[0]
+        layers = list(dict.fromkeys(conflict.layer for conflict in conflicts))
+        more = f" ({len(layers)} layers: {', '.join(layers[:SHOWN])}{', …' * (len(layers) > SHOWN)})"
+        text = first.message + more * (len(layers) > 1)
+        text += "; in training they part" if side == "reference" else "; it cannot hold both"
+        fix = "call one layer twice" if side == "reference" else "give the port a layer for each of the reference's"
+        evidence = {"layers": layers, "reference_layers": list(dict.fromkeys(one.reference_layer for one in conflicts))}
+        findings.append(Finding("weight-sharing", first.layer, first.reference_layer, text, fix, "weights", evidence))
+    return findings
 
 
 def _judge_copies(models: AlignedModels, outcome: Outcome) -> None:

@@ -6,6 +6,7 @@ holds, bit for bit or to float32's rounding where it computes, is the cause. Lay
 
 from __future__ import annotations
 
+import re
 from collections import defaultdict
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
@@ -137,7 +138,7 @@ def _rearranged(search: _Search, wrong: Parameter) -> Cause | None:
         moved, fix = describe(weight, found, wrong.held.shape)
         words = "; ".join(part for part in (moved, conversion.words) if part)
         fixes = "; ".join(part for part in (fix if moved else "", conversion.fix) if part)
-        return Cause(words, words, fixes)
+        return Cause(re.sub(r"^(rows|columns|values) ", "", words), words, fixes)
     return None
 
 

@@ -4,14 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from typing import Literal
 
 from parity.capture.adapter import ModelAdapter
 from parity.capture.steps import Step
 from parity.match.alignment import Match, Matching
 from parity.transfer.model_layouts import Layouts
 
+Side = Literal["", "reference", "port"]
 NEUTRAL = {"gamma": 1.0, "beta": 0.0, "bias": 0.0}
 """Values of parameters with which a layer computes as if it had none."""
+
 
 class WeightMismatch(ValueError):
     """The two models' weights do not correspond; the message lists every key and shape concerned."""
@@ -19,13 +22,23 @@ class WeightMismatch(ValueError):
 
 @dataclass(frozen=True)
 class Conflict:
-    """One parameter that cannot be transferred; ``shared``: because one side alone shares it between layers."""
+    """One parameter that cannot be transferred.
+
+    ``shared``: the side that alone shares it with another layer, which is ``first`` in the reference. What the
+    reference shares can be written to each of the port's layers; in training these part.
+    """
 
     layer: str
     reference_layer: str
     slot: str
     message: str
-    shared: bool = False
+    shared: Side = ""
+    first: str = ""
+
+    @property
+    def keys(self) -> set[tuple[str, str]]:
+        """``(reference layer, parameter)`` of all that it concerns."""
+        return {(layer, self.slot) for layer in (self.reference_layer, self.first) if layer}
 
 
 def find_conflicts(matching: Matching, layouts: Layouts, reference: ModelAdapter, port: ModelAdapter) -> list[Conflict]:
@@ -75,16 +88,16 @@ def _within(match: Match, layouts: Layouts) -> Iterator[Conflict]:
 
 def _shared_unevenly(matches: list[Match], reference: ModelAdapter, port: ModelAdapter) -> Iterator[Conflict]:
     """Weights that one side shares between two layers while the other holds two."""
-    partners: dict[tuple[str, int], tuple[int, str]] = {}
+    partners: dict[tuple[Side, int], tuple[int, str, str]] = {}
     for match in matches:
         for slot in (slot for slot in match.reference.shapes if slot in match.port.shapes):
             ids = reference.variable_id(match.reference, slot), port.variable_id(match.port, slot)
             names = f"{match.key}.{slot}", f"{match.port.name}.{slot}"
-            for side, (own, other), (name, other_name) in (
-                ("reference", ids, names),
-                ("port", ids[::-1], names[::-1]),
+            sides: tuple[Side, Side] = ("reference", "port")
+            for side, (own, other), (name, other_name) in zip(
+                sides, (ids, ids[::-1]), (names, names[::-1]), strict=True
             ):
-                known, before = partners.setdefault((side, own), (other, other_name))
+                known, before, first = partners.setdefault((side, own), (other, other_name, match.key))
                 if known != other:
                     message = f"{name} is shared in the {side}, but its counterparts are two: {before} and {other_name}"
-                    yield Conflict(match.port.name, match.key, slot, message, shared=True)
+                    yield Conflict(match.port.name, match.key, slot, message, side, first)
