@@ -11,6 +11,7 @@ from rich.table import Table
 
 from parity.checks.registry import NETWORK
 from parity.systems.training.registry import TRAINING
+from parity.verdict import WHOSE_WEIGHTS
 
 if TYPE_CHECKING:
     from parity.systems.selftest import MutantResult
@@ -33,11 +34,13 @@ def show(verdicts: Sequence[Verdict]) -> None:
             console.print()
             console.print(verdict.to_text(), markup=False)
     failed = [verdict.name for verdict in verdicts if not verdict.passed]
+    whose = ", ".join(dict.fromkeys(WHOSE_WEIGHTS[verdict.weights] for verdict in verdicts if verdict.weights))
+    whose = f" ({whose})" if whose else ""
     console.print()
     if failed:
-        console.print(f"[bold red]not faithful[/]: {len(failed)} of {len(verdicts)}: {', '.join(failed)}")
+        console.print(f"[bold red]not faithful[/]: {len(failed)} of {len(verdicts)}{whose}: {', '.join(failed)}")
     else:
-        console.print(f"[bold green]faithful[/]: {len(verdicts)} of {len(verdicts)}")
+        console.print(f"[bold green]faithful[/]: {len(verdicts)} of {len(verdicts)}{whose}")
 
 
 def _matrix(verdicts: Sequence[Verdict], rungs: Sequence[str], width: int) -> None:
