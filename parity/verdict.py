@@ -13,6 +13,8 @@ SCOPES: tuple[Scope, ...] = ("training", "inference")
 TRAINING_RUNGS = ("gradients", "penalty", "state")
 """Rungs of a network that only training needs."""
 VALUES = "forward"
+NETWORK_RUNG = "network_rung"
+"""In the evidence of a finding on training: the rung of a network that found it; training differs in consequence."""
 INTERNAL = {"json": False}  # of a field that is no part of the schema
 WHOSE_WEIGHTS = {"copied": "with the reference's weights copied", "own": "own weights"}
 SEVERITY: dict[Judgement, int] = {"fail": 3, "abstain": 2, "known-difference": 1, "pass": 0}
@@ -217,6 +219,8 @@ class Verdict:
             if self.first_divergence
             else ""
         )
+        if self.findings and NETWORK_RUNG in self.findings[0].evidence:
+            where += f": {self.findings[0].kind} of the networks that are trained"
         return f"{self.name}: NOT faithful: {broken.name} fails{where}" + (f" ({whose})" if whose else "")
 
     @property

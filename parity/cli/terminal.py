@@ -21,8 +21,8 @@ MARKS = {"pass": "[green]✓[/]", "fail": "[bold red]✗[/]", "known-difference"
 LEGEND = "✓ pass   ✗ fail   ≈ known difference   – nothing to judge"
 
 
-def show(verdicts: Sequence[Verdict]) -> None:
-    """A table of pairs by rungs, then what went wrong and how to mend it, then the sum."""
+def show(verdicts: Sequence[Verdict], left_out: str = "") -> None:
+    """A table of pairs by rungs, then what went wrong and how to mend it, the line ``left_out``, and the sum."""
     console = Console(soft_wrap=True, highlight=False)
     for ladder in (NETWORK, TRAINING):
         some = [verdict for verdict in verdicts if set(verdict.rungs) & set(ladder)]
@@ -37,6 +37,8 @@ def show(verdicts: Sequence[Verdict]) -> None:
     whose = ", ".join(dict.fromkeys(WHOSE_WEIGHTS[verdict.weights] for verdict in verdicts if verdict.weights))
     whose = f" ({whose})" if whose else ""
     console.print()
+    if left_out:
+        console.print(left_out, markup=False)
     if failed:
         console.print(f"[bold red]not faithful[/]: {len(failed)} of {len(verdicts)}{whose}: {', '.join(failed)}")
     else:
