@@ -108,8 +108,14 @@ class TorchAdapter:
             for name, module in self.model.named_modules():
                 kind = kind_of(module)
                 if kind in PARAMETERS and name not in ran:
-                    recorder.trace.steps.append(module_step(module, kind, name, name))
-            return Attempt(recorder.trace, error, path[-1] if path else "")
+                    recorder.trace.steps.append(module_step(module, kind, name or self._root_name, name))
+            failed = path[-1] if path else ""
+            return Attempt(recorder.trace, error, failed or self._root_name * (kind_of(self.model) in PARAMETERS))
+
+    @property
+    def _root_name(self) -> str:
+        """What the module is called as a step of its own, where it is a layer itself."""
+        return type(self.model).__name__.lower()
 
     def gradients(
         self,

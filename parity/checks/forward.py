@@ -14,7 +14,7 @@ from parity.checks.conditions import Condition
 from parity.checks.context import CheckContext
 from parity.checks.layer_evidence import gather_evidence
 from parity.checks.measurements import OUTPUT, LayerMeasurement, Measurements
-from parity.checks.messages import STOPPED, describe
+from parity.checks.messages import OUTPUTS, OUTPUTS_FIX, STOPPED, describe
 from parity.diagnosis.between import explain_between
 from parity.diagnosis.explain import explain
 from parity.numerics.difference import TINY, difference
@@ -99,6 +99,9 @@ def _explained(measurements: Measurements) -> dict[str, Finding]:
 def _finding(layer: LayerMeasurement, condition: Condition) -> Finding:
     """The cause: of the layer itself, of what runs before it, or unknown."""
     models = condition.models
+    if layer.match is None and len(condition.port64.result) != len(condition.reference64.result):
+        message = OUTPUTS.format(len(condition.port64.result), len(condition.reference64.result))
+        return Finding("output-count", OUTPUT, OUTPUT, f"{message} ({layer.condition})", OUTPUTS_FIX, "forward")
     if layer.match is None and not layer.mismatch and layer.output is not None:
         reordered = _reordered_output(layer, layer.output, condition)
         if reordered is not None:

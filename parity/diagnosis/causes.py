@@ -32,14 +32,16 @@ def _distinct(findings: Sequence[Finding]) -> list[Finding]:
 def _without_noise(findings: list[Finding]) -> list[Finding]:
     """Findings without a cause only where no cause is known that they may follow from.
 
-    A named cause explains what else is wrong at its own layer; unexplained gradients and statistics count only where
-    the values themselves agree.
+    A named cause explains what else is wrong at its own layer, and shapes everywhere; unexplained gradients and
+    statistics count only where the values themselves agree.
     """
     named = {name for f in findings if f.named for name in (f.reference_layer, f.layer) if name}
     values = any(f.rung not in TRAINING_RUNGS for f in findings)
+    causes = any(f.named and f.rung not in TRAINING_RUNGS for f in findings)
     return [
         f for f in findings
         if f.named or not ({f.reference_layer, f.layer} & named) and not (values and f.rung in TRAINING_RUNGS)
+        and not (causes and f.rung == "shapes")
     ]  # fmt: skip
 
 
