@@ -20,6 +20,7 @@ from parity.checks.climbing import Climbed, climb_all
 from parity.checks.context import CheckContext
 from parity.checks.layer_rows import coverage, layer_rows, output_judged
 from parity.checks.measuring import measure
+from parity.checks.notes import notes
 from parity.checks.registry import NETWORK, NETWORK_RUNGS, select_rungs
 from parity.checks.withdrawal import withdraw_without_effect
 from parity.diagnosis.causes import diagnose
@@ -113,6 +114,7 @@ def verify(
         scope=scope,
         not_asked=[rung for rung in NETWORK if rung not in wanted],
         weights="copied" if copy_weights else "own",
+        notes=notes(context, climbed),
     )
 
 

@@ -71,6 +71,10 @@ class ModelAdapter(Protocol):
     def pass_inputs_by_name(self, names: list[str]) -> None:
         """From now on inputs are passed in the order of ``names``, if the model knows exactly these names."""
 
+    @property
+    def inputs_by_name(self) -> list[str]:
+        """The names by which inputs are passed; empty where they are passed by their place."""
+
     def has_embedding(self) -> bool:
         """Whether the model has an embedding, which limits the integers it accepts."""
 

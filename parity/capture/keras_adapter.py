@@ -74,6 +74,12 @@ class KerasAdapter:
         own = self.input_names()
         self._order = [names.index(name) for name in own] if sorted(names) == sorted(own) else []
 
+    @property
+    def inputs_by_name(self) -> list[str]:
+        """The names by which inputs are passed; empty where they are passed by their place."""
+        own = self.input_names()
+        return [own[place] for place in np.argsort(self._order)] if self._order else []
+
     def has_embedding(self) -> bool:
         """Whether the model has an embedding."""
         return any(isinstance(layer, keras.layers.Embedding) for layer in self.model._flatten_layers())

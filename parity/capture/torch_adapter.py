@@ -57,6 +57,11 @@ class TorchAdapter:
         """From now on inputs are passed as keyword arguments ``names``, if ``forward`` has these parameters."""
         self._input_names = names if len(names) > 1 and set(names) <= set(self.input_names()) else []
 
+    @property
+    def inputs_by_name(self) -> list[str]:
+        """The names by which inputs are passed; empty where they are passed by their place."""
+        return self._input_names
+
     def has_embedding(self) -> bool:
         """Whether the model has an embedding."""
         return any(isinstance(module, nn.Embedding) for module in self.original.modules())

@@ -29,7 +29,7 @@ def describe(found: Difference, condition: str = "") -> str:
 def describe_shapes(got: Shape | None, expected: Shape, channels_first: bool | None = None) -> str:
     """Two shapes in words, both in the port's layout; ``expected`` is given in the reference's.
 
-    ``channels_first`` None: the layout in which more axes agree. It is named from three axes on.
+    ``channels_first`` None: where the number of channels stands, else first for images. It is named from three axes on.
     """
     if channels_first is None:
         channels_first = _likely_channels_first(got, expected)
@@ -39,11 +39,10 @@ def describe_shapes(got: Shape | None, expected: Shape, channels_first: bool | N
 
 
 def _likely_channels_first(got: Shape | None, expected: Shape) -> bool:
-    agreeing = [
-        sum(a == b for a, b in zip(got or (), to_port_shape(tuple(expected), first), strict=False))
-        for first in (True, False)
-    ]
-    return agreeing[0] > agreeing[1] or agreeing[0] == agreeing[1] and len(expected) in IMAGES
+    channels = expected[-1] if expected else None
+    if got and len(got) == len(expected) and (got[1:2] == (channels,)) != (got[-1:] == (channels,)):
+        return got[1] == channels
+    return len(expected) in IMAGES
 
 
 def _axes(rank: int, channels_first: bool) -> str:

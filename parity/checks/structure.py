@@ -51,6 +51,7 @@ KIND_OVERRIDES = {
     ("pool", "mode"): "pooling-mode",
     ("global-pool", "mode"): "pooling-mode",
 }
+BY_NAME = "inputs are matched by name: the port takes them in the order {}, the reference in the order {}"
 STRUCTURAL = ("dropout",)
 VALUES_AND_GRADIENTS = ("forward", "gradients")
 NOTHING: tuple[str, ...] = ()
@@ -90,8 +91,16 @@ def structure(context: CheckContext) -> Outcome:
     for step in (step for step in matching.only_port if not (inference and step.kind in STRUCTURAL)):
         _judge_lone(step, False, context.models, outcome)
     left_out = "; dropout and momenta are left out, as only training sees them" if inference else ""
-    outcome.message = f"{len(matching.matches)} layers matched{left_out}"
+    renamed = named_inputs(context.models)
+    outcome.message = f"{len(matching.matches)} layers matched{left_out}" + (f"; {renamed}" if renamed else "")
     return outcome
+
+
+def named_inputs(models: AlignedModels) -> str:
+    """That inputs are matched by name, where the port takes them in another order; else empty."""
+    reference, named = models.reference.input_names(), models.port.inputs_by_name
+    taken = [name for name in models.port.input_names() if name in named]
+    return BY_NAME.format(", ".join(taken), ", ".join(reference)) if named and taken != reference else ""
 
 
 def _left_out(attribute: str, scope: Scope) -> bool:

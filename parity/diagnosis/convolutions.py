@@ -55,8 +55,7 @@ def _other_amounts(evidence: Evidence) -> Explanation:
 
 def _padded_by(evidence: Evidence) -> list[str]:
     """The padding steps of the port right before the layer, whose amounts the recipe contains."""
-    steps = [*evidence.matching.only_port, *(match.port for match in evidence.matching.matches)]
-    padding = {step.name: step for step in steps if step.kind == "padding"}
+    padding = {step.name: step for step in evidence.port_trace.steps if step.kind == "padding"}
     found: list[str] = []
     step = evidence.match.port
     while step.sources and len(step.sources[0]) == 1 and step.sources[0][0] in padding:
