@@ -12,10 +12,12 @@ import keras
 import numpy as np
 from torch import nn
 
+from parity.capture.devices import validate_device
 from parity.capture.dry_run import first_runs
 from parity.capture.keras_adapter import KerasAdapter
 from parity.capture.source_lines import SourceLines
 from parity.capture.torch_adapter import TorchAdapter
+from parity.capture.torch_containers import is_module
 from parity.checks.climbing import Climbed, climb_all
 from parity.checks.context import CheckContext
 from parity.checks.layer_rows import coverage, layer_rows, output_judged
@@ -44,6 +46,7 @@ def verify(
     brief: bool = False,
     scope: Scope = "training",
     copy_weights: bool = True,
+    device: str = "cpu",
     name: str = "",
     progress: Callable[[str], None] | None = None,
 ) -> Verdict:
@@ -68,6 +71,7 @@ def verify(
             training mode, gradients, state).
         copy_weights: False judges the weights that the port holds, layer by layer, and names how a wrong copy was made;
             the rung ``weights`` is then always climbed.
+        device: where both are measured: ``cpu``, also on a machine with a GPU, or ``cuda``.
         name: what to call the pair in the verdict.
         progress: called with ``tracing``, ``measuring`` and each rung's name as these begin.
 
@@ -80,7 +84,8 @@ def verify(
         wanted = [rung for rung in NETWORK_RUNGS if rung in wanted or rung == "weights"]
     _check_types(reference, port)
     begin("tracing")
-    sides, given = (KerasAdapter(reference), TorchAdapter(port)), _checked_inputs(inputs)
+    device = validate_device(device)
+    sides, given = (KerasAdapter(reference, device), TorchAdapter(port, device)), _checked_inputs(inputs)
     check_finite(*sides)
 
     # capture
@@ -97,7 +102,7 @@ def verify(
         _separate(climbed, _judge(aligned(), others, begin)[1])
     climbed = withdraw_without_effect(climbed)
     # diagnose
-    rows = layer_rows(context, climbed, SourceLines(reference, port))
+    rows = layer_rows(context, climbed, SourceLines(reference, sides[1].original))
     diagnosis = diagnose(climbed.findings, climbed.checks, rows)
     # report
     return Verdict(
@@ -158,7 +163,7 @@ def _check_types(reference: object, port: object) -> None:
     if not isinstance(reference, keras.Model):
         hint = "; the reference comes first, the port second" if isinstance(reference, nn.Module) else ""
         raise UnusableInput(f"reference: got a {type(reference).__name__}, expected a keras.Model{hint}")
-    if not isinstance(port, nn.Module):
+    if not is_module(port):
         raise UnusableInput(f"port: got a {type(port).__name__}, expected a torch.nn.Module")
 
 

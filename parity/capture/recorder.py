@@ -52,6 +52,7 @@ class Recorder:
 
     ``weights`` tells which tensors are weights, or computed from weights alone. ``unrecorded`` counts the operations
     outside of layers that change values and are no step, ``unaccounted`` those that are no constant arithmetic.
+    ``random`` names the functions that drew random numbers.
     """
 
     def __init__(
@@ -67,6 +68,7 @@ class Recorder:
         self.values = values
         self.origins, self.weights = TensorOrigins(), TensorOrigins()
         self.unrecorded = self.unaccounted = 0
+        self.random: list[str] = []
         self._to_numpy = to_numpy
         self._from_numpy = from_numpy
         self._channels = channels

@@ -148,6 +148,7 @@ class Trace:
         outputs: each step's output.
         result: the network's outputs.
         ends: for each network output, the steps it was computed from.
+        names: for each network output, its key or field; empty if it only has a place.
     """
 
     steps: list[Step] = field(default_factory=list)
@@ -156,6 +157,7 @@ class Trace:
     outputs: dict[str, np.ndarray] = field(default_factory=dict)
     result: list[np.ndarray] = field(default_factory=list)
     ends: Sources = ()
+    names: tuple[str, ...] = ()
 
     def step(self, name: str) -> Step:
         """The step of that name."""

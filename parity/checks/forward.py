@@ -14,7 +14,7 @@ from parity.checks.conditions import Condition
 from parity.checks.context import CheckContext
 from parity.checks.layer_evidence import gather_evidence
 from parity.checks.measurements import OUTPUT, LayerMeasurement, Measurements
-from parity.checks.messages import OUTPUTS, OUTPUTS_FIX, STOPPED, describe
+from parity.checks.messages import OUTPUTS, OUTPUTS_FIX, STOPPED, TF32, TF32_FIX, describe
 from parity.diagnosis.between import explain_between
 from parity.diagnosis.explain import explain
 from parity.numerics.difference import TINY, difference
@@ -45,12 +45,25 @@ def forward(context: CheckContext) -> Outcome:
             )  # fmt: skip
     explained = _explained(measurements)
     outcome.findings = list(explained.values())
+    outcome.findings += _tensor_float_32(models, measurements)
     for layer in measurements.layers:
         outcome.checks += _checks(layer, explained.get(layer.key))
     names = "; ".join(condition.name for condition in measurements.running)
     modes = "" if "training" in models.modes or models.brief else " (training mode changes no value)"
     outcome.message = f"{len({layer.key for layer in measurements.layers})} values under: {names}{modes}"
     return outcome
+
+
+def _tensor_float_32(models: AlignedModels, measurements: Measurements) -> list[Finding]:
+    """That float32 differs where products are rounded to TensorFloat-32 and nothing differs in float64."""
+    settings = models.port.tensor_float_32()
+    coarse = [layer for layer in measurements.layers if (layer.rounding or 0) > layer.rounding_limit]
+    if not settings or not coarse or any(wrong_by_itself(layer) for layer in measurements.layers):
+        return []
+    first = coarse[0].match
+    names = (first.port.name, first.key) if first else (OUTPUT, OUTPUT)
+    return [Finding("precision", *names, TF32.format(first.label if first else OUTPUT, ", ".join(settings)),
+                    TF32_FIX.format(" and ".join(settings)), "forward")]  # fmt: skip
 
 
 def _checks(layer: LayerMeasurement, finding: Finding | None) -> Iterator[Check]:

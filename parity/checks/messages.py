@@ -12,6 +12,8 @@ OUTPUTS = "the port returns {} outputs, the reference {}"
 OUTPUTS_FIX = "return exactly the reference's outputs, in its order; auxiliary ones belong into another method"
 SPATIAL = {3: ("L",), 4: ("H", "W"), 5: ("D", "H", "W")}
 IMAGES = (4, 5)
+TF32 = "{}: float64 agrees, float32 differs by more than its rounding: products are rounded to TensorFloat-32 by {}"
+TF32_FIX = "turn off {} to compare float32, or verify on the CPU"
 STOPPED = "the port does not run to its end: {}"
 
 

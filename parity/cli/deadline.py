@@ -63,9 +63,7 @@ def run_within(seconds: float, arguments: Sequence[str]) -> int:
             _kill(process)
             if former is not None:
                 signal.signal(signal.SIGTERM, former)
-    raise UnusableInput(
-        f"not done after {seconds:g} s (--timeout){where}: mend what hangs, or allow more time"
-    )
+    raise UnusableInput(f"not done after {seconds:g} s (--timeout){where}: mend what hangs, or allow more time")
 
 
 def _exit_status(process: subprocess.Popen[bytes], seconds: float) -> int:
