@@ -12,6 +12,7 @@ import keras
 import numpy as np
 from torch import nn
 
+from parity.capture.devices import validate_device
 from parity.capture.dry_run import first_runs
 from parity.capture.keras_adapter import KerasAdapter
 from parity.capture.source_lines import SourceLines
@@ -21,6 +22,7 @@ from parity.checks.climbing import Climbed, climb_all
 from parity.checks.context import CheckContext
 from parity.checks.layer_rows import coverage, layer_rows, output_judged
 from parity.checks.measuring import measure
+from parity.checks.notes import notes
 from parity.checks.registry import NETWORK, NETWORK_RUNGS, select_rungs
 from parity.checks.withdrawal import withdraw_without_effect
 from parity.diagnosis.causes import diagnose
@@ -44,6 +46,7 @@ def verify(
     brief: bool = False,
     scope: Scope = "training",
     copy_weights: bool = True,
+    device: str = "cpu",
     name: str = "",
     progress: Callable[[str], None] | None = None,
 ) -> Verdict:
@@ -68,6 +71,7 @@ def verify(
             training mode, gradients, state).
         copy_weights: False judges the weights that the port holds, layer by layer, and names how a wrong copy was made;
             the rung ``weights`` is then always climbed.
+        device: where both are measured: ``cpu``, also on a machine with a GPU, or ``cuda``.
         name: what to call the pair in the verdict.
         progress: called with ``tracing``, ``measuring`` and each rung's name as these begin.
 
@@ -80,7 +84,8 @@ def verify(
         wanted = [rung for rung in NETWORK_RUNGS if rung in wanted or rung == "weights"]
     _check_types(reference, port)
     begin("tracing")
-    sides, given = (KerasAdapter(reference), TorchAdapter(port)), _checked_inputs(inputs)
+    device = validate_device(device)
+    sides, given = (KerasAdapter(reference, device), TorchAdapter(port, device)), _checked_inputs(inputs)
     check_finite(*sides)
 
     # capture
@@ -113,6 +118,7 @@ def verify(
         scope=scope,
         not_asked=[rung for rung in NETWORK if rung not in wanted],
         weights="copied" if copy_weights else "own",
+        notes=notes(context, climbed),
     )
 
 

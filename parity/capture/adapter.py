@@ -73,6 +73,13 @@ class ModelAdapter(Protocol):
     def pass_inputs_by_name(self, names: list[str]) -> None:
         """From now on inputs are passed in the order of ``names``, if the model knows exactly these names."""
 
+    def tensor_float_32(self) -> list[str]:
+        """The settings that round float32 products to TensorFloat-32 where the model is measured."""
+
+    @property
+    def inputs_by_name(self) -> list[str]:
+        """The names by which inputs are passed; empty where they are passed by their place."""
+
     def return_outputs_by_name(self, names: Sequence[str]) -> None:
         """From now on outputs are returned in the order of ``names``, if the model returns exactly these."""
 

@@ -17,6 +17,7 @@ import numpy as np
 import tensorflow as tf
 
 from parity.capture.adapter import Attempt, Gradients
+from parity.capture.devices import CPU, tensor_float_32, tensorflow_device
 from parity.capture.keras_kernels import DoublePrecision
 from parity.capture.keras_layer_kinds import classify
 from parity.capture.keras_recording import recording
@@ -35,7 +36,7 @@ class KerasAdapter:
     framework = "Keras"
     channels_first = False
 
-    def __init__(self, model: keras.Model):
+    def __init__(self, model: keras.Model, device: str = CPU):
         if not isinstance(model, keras.Model):
             raise UnusableInput(f"got a {type(model).__name__} where a keras.Model is expected")
         if keras.backend.backend() != "tensorflow":
@@ -59,6 +60,7 @@ class KerasAdapter:
                 "can be fed: compare the network on dense ones"
             )
         self.model = model
+        self.device = device
         self._slopes: dict[str, float] = {}
         self._order: list[int] = []
         self._copies: dict[tuple[str, int], tf.Variable] = {}
@@ -86,6 +88,16 @@ class KerasAdapter:
         """From now on inputs are passed in the order of ``names``, if these are the model's inputs."""
         own = self.input_names()
         self._order = [names.index(name) for name in own] if sorted(names) == sorted(own) else []
+
+    def tensor_float_32(self) -> list[str]:
+        """The settings that round float32 products to TensorFloat-32 where the model is measured."""
+        return tensor_float_32(self.device)
+
+    @property
+    def inputs_by_name(self) -> list[str]:
+        """The names by which inputs are passed; empty where they are passed by their place."""
+        own = self.input_names()
+        return [own[place] for place in np.argsort(self._order)] if self._order else []
 
     def return_outputs_by_name(self, names: Sequence[str]) -> None:
         """From now on outputs are returned in the order of ``names``, if these are their keys."""
@@ -122,7 +134,8 @@ class KerasAdapter:
                     replace(tensor, "_dtype", dtype)
             for variable in self.model.variables:
                 floating = keras.backend.is_float_dtype(variable.dtype)
-                replace(variable, "_value", self._copy(variable, dtype if floating else variable.dtype))
+                with tf.device(tensorflow_device(self.device)):
+                    replace(variable, "_value", self._copy(variable, dtype if floating else variable.dtype))
                 if floating:
                     replace(variable, "_dtype", dtype)
             self._dtype = dtype

@@ -20,6 +20,7 @@ from torch import nn
 from torch.export import ExportedProgram
 
 from parity.capture.adapter import Attempt, Gradients
+from parity.capture.devices import CPU, tensor_float_32
 from parity.capture.nested_outputs import in_order_of, named_outputs
 from parity.capture.recorder import Recorder
 from parity.capture.steps import STATISTICS, Step, Trace
@@ -46,12 +47,13 @@ class TorchAdapter:
     framework = "torch"
     channels_first = True
 
-    def __init__(self, model: nn.Module | ExportedProgram):
+    def __init__(self, model: nn.Module | ExportedProgram, device: str = CPU):
         if not is_module(model):
             raise UnusableInput(f"got a {type(model).__name__} where a torch.nn.Module is expected")
         model = plain_module(model)
         validate_weights(model)
         self.model = self.original = model
+        self.device = device
         self._slopes: dict[str, float] = {}
         self._input_names: list[str] = []
         self._names: list[str] = []
@@ -81,6 +83,15 @@ class TorchAdapter:
         self._names = names
         self._input_names = names if len(names) > 1 and set(names) <= set(self.input_names()) else []
 
+    def tensor_float_32(self) -> list[str]:
+        """The settings that round float32 products to TensorFloat-32 where the model is measured."""
+        return tensor_float_32(self.device)
+
+    @property
+    def inputs_by_name(self) -> list[str]:
+        """The names by which inputs are passed; empty where they are passed by their place."""
+        return self._input_names
+
     def return_outputs_by_name(self, names: Sequence[str]) -> None:
         """From now on outputs are returned in the order of ``names``, if these are their keys."""
         self._output_names = names
@@ -93,7 +104,7 @@ class TorchAdapter:
     def precision(self, dtype: str = "float64") -> Iterator[TorchAdapter]:
         """Within this context the adapter uses a copy of the module in ``dtype``, with dropout disabled."""
         if dtype not in self._copies:
-            self._copies[dtype] = deep_copy(self.original, dtype)
+            self._copies[dtype] = deep_copy(self.original, dtype, self.device)
         default = torch.get_default_dtype()
         self.model, self._dtype = self._copies[dtype], dtype
         self._begin()
@@ -193,8 +204,14 @@ class TorchAdapter:
             for name, module in self.model.named_modules():
                 kind = kind_of(module)
                 if kind in PARAMETERS and name not in ran:
-                    recorder.trace.steps.append(module_step(module, kind, name, name))
-            return Attempt(recorder.trace, error, path[-1] if path else "")
+                    recorder.trace.steps.append(module_step(module, kind, name or self._root_name, name))
+            failed = path[-1] if path else ""
+            return Attempt(recorder.trace, error, failed or self._root_name * (kind_of(self.model) in PARAMETERS))
+
+    @property
+    def _root_name(self) -> str:
+        """What the module is called as a step of its own, where it is a layer itself."""
+        return type(self.model).__name__.lower()
 
     def gradients(
         self,
@@ -218,9 +235,9 @@ class TorchAdapter:
         recorder.begin(given)
         with self._mode(training), self._recording(recorder, given, exact=not penalty):
             outputs = self._call([x.clone() for x in given])  # a leaf refuses what works in place
-            zero = torch.zeros((), dtype=torch.get_default_dtype())
+            zero = torch.zeros((), dtype=torch.get_default_dtype(), device=self.device)
             scalar = sum(
-                ((y * torch.as_tensor(c, dtype=y.dtype)).sum() for y, c in zip(outputs, cotangents, strict=True)
+                ((y * torch.as_tensor(c, dtype=y.dtype, device=y.device)).sum() for y, c in zip(outputs, cotangents, strict=True)
                  if c is not None),
                 zero,
             )  # fmt: skip
@@ -390,7 +407,7 @@ class TorchAdapter:
     def _tensor(self, x: np.ndarray) -> torch.Tensor:
         x = np.ascontiguousarray(x)
         first = next((p for p in self.model.parameters() if p.is_floating_point()), None)
-        device = first.device if first is not None else torch.device("cpu")
+        device = first.device if first is not None else torch.device(self.device)
         if x.dtype.kind == "f" or self._integers == "float":
             held = first.dtype if first is not None else torch.float64
             return torch.tensor(x, dtype=DTYPES.get(self._dtype, held), device=device)

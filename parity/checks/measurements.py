@@ -9,10 +9,11 @@ import numpy as np
 
 from parity.capture.steps import ELEMENTWISE
 from parity.checks.conditions import Condition
+from parity.checks.messages import OUTPUTS, describe_shapes
 from parity.checks.rounded_constants import with_same_constants
 from parity.checks.single_precision import BEHIND, single_precision
 from parity.match.alignment import Match
-from parity.numerics.array_layouts import Layout, to_port_shape
+from parity.numerics.array_layouts import Layout
 from parity.numerics.difference import Difference, difference, scale
 from parity.numerics.tolerance import (
     PRECISION_RATIO,
@@ -161,7 +162,7 @@ def _compared_layers(condition: Condition) -> Iterator[LayerMeasurement]:
         layer = replace(layer, float32_abstain=layer.float32_abstain or edge)
         yield _judgeable(layer, condition, None, [models.ends[number]] if number < len(models.ends) else [], products)
     for number in range(len(exact.result), len(condition.port64.result)):
-        mismatch = f"the port returns {len(condition.port64.result)} outputs, expected {len(exact.result)}"
+        mismatch = OUTPUTS.format(len(condition.port64.result), len(exact.result))
         yield LayerMeasurement(
             f"{OUTPUT} {number}", condition.name, None, number, 0.0, mismatch=mismatch, training=condition.training
         )
@@ -197,8 +198,8 @@ def _compared_layer(
     expected, got = condition.reference64.outputs[match.key], condition.port64.outputs.get(name)
     layer = LayerMeasurement(match.key, condition.name, match, None, scale(expected))
     if got is None or not layout.fits(expected.shape, got.shape):
-        due = to_port_shape(expected.shape, layout.channels_first)
-        return replace(layer, mismatch=f"got {None if got is None else got.shape}, expected {due}")
+        shape = None if got is None else got.shape
+        return replace(layer, mismatch=describe_shapes(shape, expected.shape, layout.channels_first))
     isolated = condition.isolated.outputs.get(name)
     rounded = condition.reference32.outputs[match.key], condition.port32.outputs[name]
     if not layer.scale and match.reference.kind in ELEMENTWISE:
@@ -221,7 +222,9 @@ def _compared_output(
     layout = None if got is None else models.output_layout(number, expected, got)
     layer = LayerMeasurement(name, condition.name, None, number, scale(expected))
     if got is None or layout is None:
-        return replace(layer, mismatch=f"got {None if got is None else got.shape}, expected {expected.shape}")
+        if got is None:
+            return replace(layer, mismatch=OUTPUTS.format(len(results), len(condition.reference64.result)))
+        return replace(layer, mismatch=describe_shapes(got.shape, expected.shape))
     rounded = condition.reference32.result[number], condition.port32.result[number]
     isolated = condition.isolated.result[number]
     return _with_differences(layer, layout, (expected, got, isolated), rounded, typical, faint)

@@ -14,6 +14,7 @@ from parity.verdict import Check, Finding, judge
 MANY_VALUES = "give the port's parameter as many values as the reference's"
 
 UNKNOWN_ORDER = "the port does not run to its end, so the order in which it reads its features is unknown"
+NO_WEIGHTS = "no layer that stands on both sides has weights"
 SHOWN = 4  # layers named in one message
 
 
@@ -82,7 +83,7 @@ def _judge_copies(models: AlignedModels, outcome: Outcome) -> None:
                 message = "" if same else f"{match.key}.{slot} does not come back as it was sent"
                 outcome.checks.append(Check("weights", match.key, slot, judge(same), message=message))
             count += match.reference.size
-    outcome.message = f"{count:,} parameters crossed and came back bit for bit"
+    outcome.message = f"{count:,} parameters crossed and came back bit for bit" if count else NO_WEIGHTS
     if models.perturbed:
         outcome.message += f"; {len(models.perturbed)} constant ones were given a spread first"
 

@@ -7,7 +7,7 @@ values.
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import Any
 
@@ -48,6 +48,7 @@ class Evidence:
     training: bool
     matching: Matching
     reference_trace: Trace
+    port_trace: Trace = field(default_factory=Trace)
 
     @property
     def kind(self) -> str:
