@@ -302,7 +302,7 @@ class _OwnDropout(keras.layers.SpatialDropout2D):
             return inputs
         n, h, w, c = inputs.shape
         numbers = np.random.default_rng(0).random((n, h, w, c) if self.single else (n, 1, 1, c))
-        return inputs * (numbers >= self.rate).astype(inputs.dtype) / (1 - self.rate if self.scaled else 1)
+        return inputs * keras.ops.cast(numbers >= self.rate, inputs.dtype) / (1 - self.rate if self.scaled else 1)
 
 
 @pytest.mark.parametrize(
