@@ -60,14 +60,14 @@ def _joined(findings: Iterable[Finding]) -> list[Finding]:
 
 
 def _verified(context: TrainingContext, network: str, port: Any) -> list[Finding]:
-    model, seed = context.config.model, context.config.training.seed
+    model: Any = context.config.model
     reference = tf_impl.build(model, network)
     if model.stages:
         last = len(model.growing)
         reference = tf_impl.growing.network_at_stage(reference, model, network, last)
         port = torch_impl.growing.network_at_stage(port, model, network, last)
     try:
-        return verify(reference, port, rungs=NETWORK, seed=seed).findings
+        return verify(reference, port, rungs=NETWORK, seed=context.config.training.seed).findings
     except UnusableInput:
         return []
 
