@@ -225,8 +225,8 @@ class TorchAdapter:
             outputs = self._call([x.clone() for x in given])  # a leaf refuses what works in place
             zero = torch.zeros((), dtype=torch.get_default_dtype(), device=self.device)
             scalar = sum(
-                ((y * torch.as_tensor(c, dtype=y.dtype, device=y.device)).sum() for y, c in zip(outputs, cotangents, strict=True)
-                 if c is not None),
+                ((y * torch.as_tensor(c, dtype=y.dtype, device=y.device)).sum()
+                 for y, c in zip(outputs, cotangents, strict=True) if c is not None),
                 zero,
             )  # fmt: skip
             if penalty and floats and scalar.requires_grad:
