@@ -33,12 +33,12 @@ FRAME = re.compile(r'^  File "(?P<file>[^"]+)", line (?P<line>\d+) in (?P<functi
 
 
 def watched() -> bool:
-    """Whether this process is the one that another one watches; it then writes its stack on the signal."""
+    """Whether another process watches this one, which then writes its stack on the signal SIGUSR1 and ends."""
     path = os.environ.get(WATCHED)
     if path is None:
         return False
     _traces.append(open(path, "w", encoding="utf-8"))  # noqa: SIM115  (open as long as the process lives)
-    faulthandler.register(signal.SIGUSR1, _traces[-1], all_threads=False)
+    faulthandler.register(signal.SIGUSR1, _traces[-1], all_threads=False, chain=True)  # then the default: it ends
     return True
 
 

@@ -95,7 +95,6 @@ STRINGS: dict[str, dict[Language, str]] = {
         ("not.asked", "Rungs not asked", "未检查的级"),
         ("not.asked.none", "none", "无"),
         ("notes", "Notes", "说明"),
-        ("notes.none", "Nothing to note.", "无需说明。"),
         ("finding.layers", "at {count} layers: {names}", "共 {count} 层：{names}"),
         ("output.unjudged", "The network's output could not be judged.", "网络的输出无法判定。"),
         ("stat.pairs", "pairs faithful", "对忠实"),
