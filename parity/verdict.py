@@ -15,6 +15,8 @@ TRAINING_RUNGS = ("gradients", "penalty", "state")
 """Rungs of a network that only training needs."""
 TRAINING_KINDS = ("batchnorm-momentum", "dropout-rate")
 VALUES = "forward"
+NETWORK_RUNG = "network_rung"
+"""In the evidence of a finding on training: the rung of a network that found it; training differs in consequence."""
 SHOWN = 6
 """Largest number of layers that a sentence lists by name."""
 INTERNAL = {"json": False}  # of a field that is no part of the schema
@@ -247,6 +249,7 @@ class Verdict:
         layers = finding.layers or [finding.layer or finding.reference_layer]
         where = f"{len(layers)} layers" if len(layers) > 1 else layers[0]
         kind = finding.kind if finding.named else f"{finding.kind} (cause unknown)"
+        kind += " of the networks that are trained" if NETWORK_RUNG in finding.evidence else ""
         return f"{kind} at {where} ({'; '.join(filter(None, (f'{finding.rung} fails', whose)))})"
 
     @property

@@ -100,7 +100,6 @@ def verify(
     if models.held is not None and not models.crash and (models.held.wrong or models.held.unneutral):
         others = [rung for rung in wanted if rung != "weights"]
         _separate(climbed, _judge(aligned(), others, begin)[1])
-    climbed = withdraw_without_effect(climbed)
     # diagnose
     rows = layer_rows(context, climbed, SourceLines(reference, sides[1].original))
     diagnosis = diagnose(climbed.findings, climbed.checks, rows)
@@ -130,13 +129,18 @@ def _judge(models: AlignedModels, wanted: list[str], begin: Callable[[str], obje
     if needed:
         begin("measuring")
     context = CheckContext(models, measure(models) if needed else None)
-    return context, climb_all(NETWORK_RUNGS, wanted, context, begin)
+    climbed = withdraw_without_effect(climb_all(NETWORK_RUNGS, wanted, context, begin))
+    # Of two layers that the port shares, one must differ: the rung ``weights`` says so.
+    shared = {layer for conflict in models.conflicts if conflict.shared == "port" for layer, _ in conflict.keys}
+    climbed.findings = [one for one in climbed.findings if one.kind != "numeric" or one.reference_layer not in shared]
+    return context, climbed
 
 
 def _separate(own: Climbed, right: Climbed) -> None:
     """Tell wrong weights from what else is wrong, which shows with ``right`` weights.
 
-    The values, gradients and states judged remain those of the port's ``own`` weights.
+    Nothing that only follows from wrong weights stays a finding. The values, gradients and states judged remain those
+    of the port's ``own`` weights.
     """
     own.results |= {name: right.results[name] for name in WEIGHTLESS if name in right.results}
     own.findings = [finding for finding in own.findings if finding.rung == "weights"] + right.findings
@@ -164,7 +168,7 @@ def _checked_mapping(mapping: Mapping[str, str] | None) -> dict[str, str]:
     if mapping is None:
         return {}
     if not isinstance(mapping, Mapping) or not all(isinstance(x, str) for pair in mapping.items() for x in pair):
-        raise UnusableInput(f"mapping: got {mapping!r}, expected {{reference layer: port layer}}, names of both")
+        raise UnusableInput(f"mapping: got {mapping!r}, expected {{reference layer: port layer}}, both by name")
     return dict(mapping)
 
 

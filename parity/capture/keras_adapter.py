@@ -9,7 +9,7 @@ from __future__ import annotations
 import copy
 import warnings
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from typing import Any
 
 import keras
@@ -18,11 +18,12 @@ import tensorflow as tf
 
 from parity.capture.adapter import Attempt, Gradients
 from parity.capture.devices import CPU, tensor_float_32, tensorflow_device
+from parity.capture.keras_kernels import DoublePrecision
 from parity.capture.keras_layer_kinds import classify
 from parity.capture.keras_recording import recording
 from parity.capture.keras_spectral_norm import overwritten_variables
 from parity.capture.keras_steps import SLOTS, layer_step
-from parity.capture.keras_substitutes import differentiable_moments, exact_kernels
+from parity.capture.keras_substitutes import differentiable_moments, exact_functions
 from parity.capture.nested_outputs import in_order_of, named_outputs
 from parity.capture.recorder import Recorder
 from parity.capture.steps import STATISTICS, Step, Trace
@@ -68,6 +69,7 @@ class KerasAdapter:
         self._output_names: Sequence[str] = ()
         self._returned: tuple[str, ...] = ()
         self._dtype = ""
+        self._kernels = DoublePrecision()
 
     def input_specs(self) -> list[tuple[tuple[int | None, ...], str]] | None:
         """``(shape, dtype)`` of each input, batch first; None if the model does not declare them (subclassed)."""
@@ -138,7 +140,8 @@ class KerasAdapter:
                     replace(variable, "_dtype", dtype)
             self._dtype = dtype
             self._begin()
-            with exact_kernels(), warnings.catch_warnings():
+            exact = self._kernels.active() if dtype == "float64" else nullcontext()
+            with exact_functions(), exact, warnings.catch_warnings():
                 warnings.simplefilter("ignore")
                 yield self
         finally:
@@ -168,6 +171,15 @@ class KerasAdapter:
         if training and not keep_state:
             self.restore_state()
         return recorder.trace
+
+    def constants(self, inputs: list[np.ndarray], training: bool) -> list[np.ndarray]:
+        """Every floating constant that an operation is given, as :class:`parity.capture.adapter.HoldsConstants`."""
+        tensors = [self._tensor(x) for x in inputs]
+        with self._kernels.collecting(tensors) as found, recording(None, self._slopes):
+            self._call(tensors, training)
+        if training:
+            self.restore_state()
+        return found
 
     def attempt(self, inputs: list[np.ndarray]) -> Attempt:
         """An evaluation-mode run without values that may fail; its error is returned, not raised."""

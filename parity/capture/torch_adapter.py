@@ -24,12 +24,14 @@ from parity.capture.devices import CPU, tensor_float_32
 from parity.capture.nested_outputs import in_order_of, named_outputs
 from parity.capture.recorder import Recorder
 from parity.capture.steps import STATISTICS, Step, Trace
+from parity.capture.torch_constants import Constants
 from parity.capture.torch_containers import is_module, plain_module
 from parity.capture.torch_copies import DTYPES, deep_copy, validate_weights
 from parity.capture.torch_layer_kinds import PARAMETERS
 from parity.capture.torch_recording import kind_of, module_step, recording
 from parity.capture.torch_script import Scripted
 from parity.capture.torch_views import Views
+from parity.numerics.constants import KnownConstants
 from parity.numerics.copies import copy_into
 from parity.verdict import UnusableInput
 
@@ -64,6 +66,7 @@ class TorchAdapter:
         self._views = Views()
         self._decided: dict[str, Any] = {}
         self._integers = INTEGERS[0]
+        self._constants: KnownConstants | None = None
         self._dtype = ""
 
     def input_specs(self) -> None:
@@ -132,6 +135,15 @@ class TorchAdapter:
         if training and not keep_state:
             self.restore_state()
         return recorder.trace
+
+    @contextmanager
+    def taking_constants(self, known: KnownConstants) -> Iterator[None]:
+        """Replace constants in runs and gradients, as :class:`parity.capture.adapter.TakesConstants`."""
+        self._constants = known
+        try:
+            yield
+        finally:
+            self._constants = None
 
     def attempt(self, inputs: list[np.ndarray]) -> Attempt:
         """An evaluation-mode run without values that may fail; its error is returned, not raised.
@@ -221,7 +233,7 @@ class TorchAdapter:
             parameter.requires_grad_(True)
         recorder = self._recorder(None, values=False)
         recorder.begin(given)
-        with self._mode(training), self._recording(recorder, exact=not penalty):
+        with self._mode(training), self._recording(recorder, given, exact=not penalty):
             outputs = self._call([x.clone() for x in given])  # a leaf refuses what works in place
             zero = torch.zeros((), dtype=torch.get_default_dtype(), device=self.device)
             scalar = sum(
@@ -344,7 +356,7 @@ class TorchAdapter:
         """Run under ``recorder``; after an error ``path`` holds the names of the modules that were running."""
         given = [self._tensor(x) for x in inputs]
         recorder.begin(given)
-        with torch.no_grad(), self._mode(training), self._recording(recorder, path=path):
+        with torch.no_grad(), self._mode(training), self._recording(recorder, given, path=path):
             result = self._call(given)
         if not result:
             raise TypeError("forward returned no tensor")
@@ -352,8 +364,11 @@ class TorchAdapter:
         self._random = recorder.random
         recorder.trace.names = self._returned
 
-    def _recording(self, recorder: Recorder, **settings: Any) -> AbstractContextManager[None]:
-        return recording(self.model, recorder, self._slopes, decided=self._decided, **settings)
+    def _recording(
+        self, recorder: Recorder, given: list[torch.Tensor], **settings: Any
+    ) -> AbstractContextManager[None]:
+        constants = None if self._constants is None else Constants(self._constants, self.model, given)
+        return recording(self.model, recorder, self._slopes, decided=self._decided, constants=constants, **settings)
 
     def _call(self, given: list[torch.Tensor]) -> list[torch.Tensor]:
         """The tensors that the module returns."""

@@ -50,7 +50,8 @@ def forward(context: CheckContext) -> Outcome:
         outcome.checks += _checks(layer, explained.get(layer.key))
     names = "; ".join(condition.name for condition in measurements.running)
     modes = "" if "training" in models.modes or models.brief else " (training mode changes no value)"
-    outcome.message = f"{len({layer.key for layer in measurements.layers})} values under: {names}{modes}"
+    notes = "".join(f"; {note}" for note in dict.fromkeys(layer.note for layer in measurements.layers) if note)
+    outcome.message = f"{len({layer.key for layer in measurements.layers})} values under: {names}{modes}{notes}"
     return outcome
 
 
@@ -83,7 +84,7 @@ def _checks(layer: LayerMeasurement, finding: Finding | None) -> Iterator[Check]
         if found is None:
             continue
         judgement = judge(found.absolute <= layer.limit, abstain)
-        message = abstain or ("" if judgement == "pass" else describe(found, layer.condition))
+        message = abstain or (layer.note if judgement == "pass" else describe(found, layer.condition))
         begins = finding.reference_layer or finding.layer if finding and judgement == "fail" and not chained else ""
         yield Check(
             "forward", begins or layer.key, f"{what}, {layer.condition}", judgement,

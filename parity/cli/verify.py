@@ -36,7 +36,7 @@ def verify(
     from parity.checks.registry import NETWORK, select_rungs
     from parity.cli import deadline
     from parity.systems.registry import registry
-    from parity.systems.selection import in_a_mirror, select, with_rungs
+    from parity.systems.selection import in_a_mirror, select, with_rungs, without_mirror
     from parity.systems.training.registry import TRAINING
 
     if listed:
@@ -48,6 +48,7 @@ def verify(
         return deadline.run_within(timeout, context.obj)
     wanted = select_rungs(rungs, (*NETWORK, *TRAINING))
     selected = registry() if everything else select(pairs or [])
+    left_out = without_mirror(selected) if mirrored else ""
     selected = with_rungs(in_a_mirror(selected) if mirrored else selected, wanted)
     from parity.cli import terminal
     from parity.cli.json_file import validate_target, write_json
@@ -56,7 +57,7 @@ def verify(
     verdicts = verify_all(selected, wanted, seed, jobs)
     if as_json:
         write_json([verdict.to_dict() for verdict in verdicts], as_json)
-    terminal.show(verdicts)
+    terminal.show(verdicts, left_out)
     return terminal.status(verdicts)
 
 

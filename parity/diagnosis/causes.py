@@ -65,7 +65,7 @@ def _joined(group: list[Finding]) -> Finding:
     first = group[0]
     layers = [finding.layer or finding.reference_layer for finding in group]
     if len(group) == 1:
-        return replace(first, layers=layers)
+        return replace(first, layers=first.evidence.get("layers", layers))
     settings = [finding.evidence.get("attribute") and finding.evidence for finding in group]
     if settings[0] and all(one == settings[0] for one in settings):
         text = f"{first.message.partition(': ')[2]} at {len(layers)} layers: {_listed(layers)}"

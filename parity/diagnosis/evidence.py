@@ -115,7 +115,9 @@ class Evidence:
         """
         define = DEFINITIONS.get(self.kind)
         try:
-            return define(self, self.layer_input if layer_input is None else layer_input, **changes) if define else None
+            with np.errstate(all="ignore"):  # a changed setting may be one for which nothing is defined
+                x = self.layer_input if layer_input is None else layer_input
+                return define(self, x, **changes) if define else None
         except (UnusableInput, ValueError, IndexError):
             return None
 

@@ -554,13 +554,14 @@ def test_what_was_asked_and_what_holds_is_in_every_file():
                    layers=["bn0", "bn1", "bn2"])  # fmt: skip
     checks = [Check("structure", "bn0", "momentum", "fail", training=True)]
     asked = verdict(
-        "mine", rungs={"structure": RungResult("structure", "fail", "x", checks), "forward": RungResult("forward", "pass")},
+        "mine",
+        rungs={"structure": RungResult("structure", "fail", "x", checks), "forward": RungResult("forward", "pass")},
         findings=[many], weights="own", not_asked=["penalty", "state"], notes=["d: rows are reordered"],
     )  # fmt: skip
     files = render(report(asked))
     page = Page(files["index.html"]).text
     for words in ("inference, not training", "the port's own", "penalty", "d: rows are reordered",
-                  "at 3 layers: bn0, bn1, bn2", "推理，训练不忠实", "移植版自己的权重", "共 3 层"):  # fmt: skip
+                  "at 3 layers: bn0, bn1, bn2", "推理，训练不忠实", "使用移植模型自己的权重", "共 3 层"):  # fmt: skip
         assert words in page, words
     assert "- Faithful for: inference, not training" in files["report.md"]
     assert "- 未检查的级: " in files["report.zh.md"] and "(共 3 层：bn0, bn1, bn2)" in files["report.zh.md"]
@@ -594,3 +595,10 @@ def test_a_pair_without_layers_says_what_was_judged():
     files = render(report(verdict(coverage=Coverage(0, 0), layers=[], weights="copied")))
     assert "the network's output judged as a whole" in files["report.md"]
     assert "the network's output judged as a whole" in Page(files["index.html"]).text
+
+
+def test_markdown_says_whose_weights_in_both_languages():
+    from parity.report.markdown import verdict_section
+
+    own = verdict(weights="own").to_dict()
+    assert "(own weights; " in verdict_section(own) and "使用移植模型自己的权重" in verdict_section(own, "zh")
