@@ -52,11 +52,11 @@ def run(arguments: Sequence[str]) -> int:
     except ModuleNotFoundError as error:
         extra = missing_extra(error)
         if extra is None:
-            return _internal(error)
+            raise
         problem = f"{error.name} is not installed, which this command needs: pip install 'parity-bridge[{extra}]'"
     except Exception as error:
         if not hasattr(error, "format_message"):  # what typer's own usage errors have in common
-            return _internal(error)
+            raise
         problem = error.format_message()
     print(f"parity: {'; '.join(line.strip() for line in problem.splitlines())}", file=sys.stderr)
     return UNUSABLE
@@ -74,7 +74,10 @@ def _internal(error: Exception) -> int:
 
 def main() -> None:
     """Entry point of the ``parity`` script."""
-    status = run(sys.argv[1:])
+    try:
+        status = run(sys.argv[1:])
+    except Exception as error:
+        status = _internal(error)
     try:
         sys.stdout.flush()
     except BrokenPipeError:  # the reader, say head, has seen enough

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from parity.__main__ import run
+from parity.__main__ import main, run
 from tests.parity.cli.error_lines import error_line
 
 MODELS = """
@@ -180,7 +180,9 @@ def test_an_internal_error_is_one_line_that_says_where_its_details_are(
         raise ZeroDivisionError("a bug")
 
     monkeypatch.setattr("parity.cli.compare.verify_models", broken)
-    assert run(["compare", f"{models}:keras_net", f"{models}:TorchNet"]) == 70
+    monkeypatch.setattr(sys, "argv", ["parity", "compare", f"{models}:keras_net", f"{models}:TorchNet"])
+    with pytest.raises(SystemExit, match="70"):
+        main()
     said = capfd.readouterr().err
     assert said.startswith("parity: internal error: ZeroDivisionError: a bug; details: ") and said.count("\n") == 1
     details = Path(said.rpartition("details: ")[2].strip())
