@@ -8,7 +8,13 @@ from typing import Any, Literal
 
 SCHEMA = "parity-verdict/1"
 Judgement = Literal["pass", "fail", "known-difference", "abstain"]
+Scope = Literal["training", "inference"]
+SCOPES: tuple[Scope, ...] = ("training", "inference")
+TRAINING_RUNGS = ("gradients", "penalty", "state")
+"""Rungs of a network that only training needs."""
+VALUES = "forward"
 INTERNAL = {"json": False}  # of a field that is no part of the schema
+WHOSE_WEIGHTS = {"copied": "with the reference's weights copied", "own": "own weights"}
 SEVERITY: dict[Judgement, int] = {"fail": 3, "abstain": 2, "known-difference": 1, "pass": 0}
 
 
@@ -22,7 +28,11 @@ class UnusableInput(ValueError):
 
 @dataclass(frozen=True)
 class Finding:
-    """One named fault: where it is, what it is, and what mends it."""
+    """One fault: where it is, what it is, and what mends it.
+
+    ``layers`` names every layer of the port that has it, ``layer`` (``reference_layer``) the first. Not ``named``:
+    no hypothesis reproduces what the port computes.
+    """
 
     kind: str
     layer: str
@@ -31,6 +41,8 @@ class Finding:
     fix: str
     rung: str
     evidence: dict[str, Any] = field(default_factory=dict)
+    layers: list[str] = field(default_factory=list)
+    named: bool = field(default=True, metadata=INTERNAL)
 
 
 @dataclass(frozen=True)
@@ -38,6 +50,8 @@ class Check:
     """One judged measurement. ``measured`` and ``limit`` share ``unit``; both are None where nothing is numeric.
 
     ``chained``: it was made on the layer's own upstream, so that the error of a layer before it shows in it too.
+    ``training``: what it judges is without effect on inference. ``shown_by``: the rungs whose values would show the
+    difference if it mattered; a failure is withdrawn where they show none.
     """
 
     rung: str
@@ -49,6 +63,8 @@ class Check:
     unit: str = ""
     message: str = ""
     chained: bool = field(default=False, metadata=INTERNAL)
+    training: bool = field(default=False, metadata=INTERNAL)
+    shown_by: tuple[str, ...] = field(default=(), metadata=INTERNAL)
 
 
 @dataclass
@@ -146,7 +162,8 @@ class Verdict:
     """The outcome of one pair: rungs in ladder order, layers in execution order, findings worst first.
 
     On a system's training, ``layers`` holds its parameters: ``float64`` is the largest relative error over the run,
-    ``isolated`` the one after the first step, ``rounding`` the largest in units of what rounding does.
+    ``isolated`` the one after the first step, ``rounding`` the largest in units of what rounding does. ``weights`` says
+    whose a network was judged with: the reference's, ``copied`` into the port, or the port's ``own``.
     """
 
     name: str
@@ -161,26 +178,61 @@ class Verdict:
     command: str = ""
     seconds: float = 0.0
     training: Training | None = None
+    scope: Scope = "training"
+    not_asked: list[str] = field(default_factory=list)
+    weights: Literal["", "copied", "own"] = ""
+
+    @property
+    def faithful_for(self) -> Literal["training", "inference", ""]:
+        """What the port may be used for: training and inference, inference alone, or neither.
+
+        Nothing that was asked may fail, and the output of the whole network must be among what was judged.
+        """
+        failing = [check for rung in self.rungs.values() for check in rung.checks if check.judgement == "fail"]
+        broken = any(rung.judgement == "fail" for rung in self.rungs.values())
+        if not self.output_judged or any(not concerns_training(check) for check in failing):
+            return ""
+        return "inference" if broken or self.scope == "inference" else "training"
 
     @property
     def passed(self) -> bool:
-        """Faithful: no rung fails, and the output of the whole network was among what was judged."""
-        return self.output_judged and all(rung.judgement != "fail" for rung in self.rungs.values())
+        """Faithful for the scope that was asked."""
+        return self.faithful_for in ("training", self.scope)
 
     @property
     def headline(self) -> str:
         """One line: the verdict, and where the ladder broke first."""
+        whose = WHOSE_WEIGHTS.get(self.weights, "")
+        first = f"{whose}; " if whose else ""
         if self.passed:
-            return f"{self.name}: faithful ({', '.join(self.rungs)}; {self.coverage})"
+            return f"{self.name}: {self._praise} ({first}{', '.join(self.rungs)}; {self.coverage})"
+        if self.faithful_for == "inference":
+            suffix = f" ({whose})" if whose else ""
+            return f"{self.name}: faithful for inference, NOT for training: {self._first_cause}{suffix}"
         broken = next((rung for rung in self.rungs.values() if rung.judgement == "fail"), None)
         if broken is None:
-            return f"{self.name}: not shown faithful: its output could not be judged ({self.coverage})"
+            return f"{self.name}: not shown faithful: its output could not be judged ({first}{self.coverage})"
         where = (
             f" at {self.first_divergence.layer or self.first_divergence.reference_layer}"
             if self.first_divergence
             else ""
         )
-        return f"{self.name}: NOT faithful: {broken.name} fails{where}"
+        return f"{self.name}: NOT faithful: {broken.name} fails{where}" + (f" ({whose})" if whose else "")
+
+    @property
+    def _praise(self) -> str:
+        if VALUES in self.not_asked:
+            return f"no difference found; not asked: {', '.join(self.not_asked)}, so whether it is faithful is open"
+        scope = " for inference" if self.scope == "inference" else ""
+        return f"faithful{scope}" + (f"; not asked: {', '.join(self.not_asked)}" if self.not_asked else "")
+
+    @property
+    def _first_cause(self) -> str:
+        if not self.findings:
+            return next(rung.name for rung in self.rungs.values() if rung.judgement == "fail") + " fails"
+        first = self.findings[0]
+        where = first.layer or first.reference_layer
+        return f"{first.kind} at {f'{len(first.layers)} layers' if len(first.layers) > 1 else where}"
 
     def raise_if_failed(self) -> None:
         """Raise :class:`NotFaithful` with the whole explanation unless the pair passed."""
@@ -203,7 +255,8 @@ class Verdict:
 
     def to_dict(self) -> dict[str, Any]:
         """The verdict as JSON-ready plain data."""
-        body = {"schema": SCHEMA, "passed": self.passed, "headline": self.headline, **plain(self)}
+        body = {"schema": SCHEMA, "passed": self.passed, "faithful_for": self.faithful_for, "headline": self.headline}
+        body |= plain(self)
         for name, rung in self.rungs.items():
             body["rungs"][name]["worst"] = plain(rung.worst)
         return body
@@ -220,6 +273,11 @@ def judge(fine: bool, abstain: object = "") -> Judgement:
     return "abstain" if abstain else "pass" if fine else "fail"
 
 
+def concerns_training(check: Check) -> bool:
+    """Whether what a check judges is without effect on inference."""
+    return check.training or check.rung in TRAINING_RUNGS
+
+
 def worst_judgement(checks: list[Check]) -> Judgement:
     """The gravest judgement among checks; an abstaining check only counts where nothing else was judged."""
     judged = [check.judgement for check in checks if check.judgement != "abstain"]
@@ -233,8 +291,10 @@ def first_line(error: BaseException | None) -> str:
 
 
 def _excess(check: Check) -> float:
+    """How far a check is beyond its limit."""
     assert check.measured is not None and check.limit
-    return float("inf") if check.measured != check.measured else check.measured / check.limit
+    excess = check.measured / check.limit
+    return float("inf") if excess != excess else excess
 
 
 def plain(value: Any) -> Any:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import platform
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from functools import partial
 from importlib import metadata
 
 import keras
@@ -15,16 +16,18 @@ from parity.capture.dry_run import first_runs
 from parity.capture.keras_adapter import KerasAdapter
 from parity.capture.source_lines import SourceLines
 from parity.capture.torch_adapter import TorchAdapter
-from parity.checks.climbing import climb_all
+from parity.checks.climbing import Climbed, climb_all
 from parity.checks.context import CheckContext
 from parity.checks.layer_rows import coverage, layer_rows, output_judged
-from parity.checks.measurements import measure
-from parity.checks.registry import NETWORK_RUNGS, select_rungs
+from parity.checks.measuring import measure
+from parity.checks.registry import NETWORK, NETWORK_RUNGS, select_rungs
+from parity.checks.withdrawal import withdraw_without_effect
 from parity.diagnosis.causes import diagnose
 from parity.match.alignment import match_steps
-from parity.transfer.aligned_models import align, check_finite
-from parity.verdict import UnusableInput, Verdict
+from parity.transfer.aligned_models import AlignedModels, align, check_finite
+from parity.verdict import SCOPES, TRAINING_RUNGS, Scope, UnusableInput, Verdict
 
+WEIGHTLESS = ("structure", "shapes", "padding")  # rungs whose measurements are not the weights' own
 PACKAGES = ("tensorflow", "keras", "torch", "numpy")
 
 
@@ -38,13 +41,16 @@ def verify(
     mapping: Mapping[str, str] | None = None,
     mirrored: bool = False,
     brief: bool = False,
+    scope: Scope = "training",
+    copy_weights: bool = True,
     name: str = "",
     progress: Callable[[str], None] | None = None,
 ) -> Verdict:
-    """Measure whether ``port`` computes what ``reference`` computes, once it carries the reference's weights.
+    """Measure whether ``port`` computes what ``reference`` computes, with the reference's weights or its own.
 
     The reference's weights are copied onto a copy of the port; neither of the caller's models is changed. Weights that
-    are constant (fresh biases) get a spread on both copies, since a zero bias hides a missing one.
+    are constant (fresh biases) get a spread on both copies, since a zero bias hides a missing one. Without
+    ``copy_weights`` nothing is copied or spread: what the caller's own conversion put into the port is judged.
 
     Args:
         reference: a built Keras model, functional, sequential or subclassed, channels last.
@@ -57,6 +63,10 @@ def verify(
         mirrored: compare in a mirror: images flipped at the edge of the network, kernels flipped in the copy.
         brief: compare values in evaluation mode alone, on one batch (a random sample, or ``inputs``, and an impulse):
             for networks that take seconds to run.
+        scope: what the port is for. ``inference`` leaves out everything that only training sees (dropout, momenta,
+            training mode, gradients, state).
+        copy_weights: False judges the weights that the port holds, layer by layer, and names how a wrong copy was made;
+            the rung ``weights`` is then always climbed.
         name: what to call the pair in the verdict.
         progress: called with ``tracing``, ``measuring`` and each rung's name as these begin.
 
@@ -64,7 +74,9 @@ def verify(
         UnusableInput: nothing can be compared (unbuilt model, wrong input shape, NaN weights, unknown rung).
     """
     start = time.perf_counter()
-    wanted, begin = select_rungs(rungs), progress or _silent
+    wanted, begin = select_rungs(rungs, _rungs_of(scope)), progress or _silent
+    if not copy_weights:
+        wanted = [rung for rung in NETWORK_RUNGS if rung in wanted or rung == "weights"]
     _check_types(reference, port)
     begin("tracing")
     sides, given = (KerasAdapter(reference), TorchAdapter(port)), _checked_inputs(inputs)
@@ -73,17 +85,16 @@ def verify(
     # capture
     runs = first_runs(*sides, given, seed, mirrored, brief)
     # match
-    matching = match_steps(runs.reference, runs.port.trace, dict(mapping or {}))
+    matching = match_steps(runs.reference, runs.port.trace, _checked_mapping(mapping))
     # transfer weights
-    models = align(*sides, runs, matching, seed=seed, mirrored=mirrored, brief=brief)
-    models.load_weights("float64")
-    # measure
-    needed = any(NETWORK_RUNGS[rung].measures for rung in wanted) and not models.crash
-    if needed:
-        begin("measuring")
-    context = CheckContext(models, measure(models) if needed else None)
-    # check, and explain each layer that fails
-    climbed = climb_all(NETWORK_RUNGS, wanted, context, begin)
+    aligned = partial(align, *sides, runs, matching, seed=seed, mirrored=mirrored, brief=brief, scope=scope)
+    models = aligned(copy_weights=copy_weights)
+    # measure, check, and explain each layer that fails
+    context, climbed = _judge(models, wanted, begin)
+    if models.held is not None and not models.crash and (models.held.wrong or models.held.unneutral):
+        others = [rung for rung in wanted if rung != "weights"]
+        _separate(climbed, _judge(aligned(), others, begin)[1])
+    climbed = withdraw_without_effect(climbed)
     # diagnose
     rows = layer_rows(context, climbed, SourceLines(reference, port))
     diagnosis = diagnose(climbed.findings, climbed.checks, rows)
@@ -99,12 +110,42 @@ def verify(
         seed,
         versions(),
         seconds=time.perf_counter() - start,
+        scope=scope,
+        not_asked=[rung for rung in NETWORK if rung not in wanted],
+        weights="copied" if copy_weights else "own",
     )
+
+
+def _judge(models: AlignedModels, wanted: list[str], begin: Callable[[str], object]) -> tuple[CheckContext, Climbed]:
+    """Load the weights, run both sides if any rung needs values, and climb."""
+    models.load_weights("float64")
+    needed = any(NETWORK_RUNGS[rung].measures for rung in wanted) and not models.crash
+    if needed:
+        begin("measuring")
+    context = CheckContext(models, measure(models) if needed else None)
+    return context, climb_all(NETWORK_RUNGS, wanted, context, begin)
+
+
+def _separate(own: Climbed, right: Climbed) -> None:
+    """Tell wrong weights from what else is wrong, which shows with ``right`` weights.
+
+    The values, gradients and states judged remain those of the port's ``own`` weights.
+    """
+    own.results |= {name: right.results[name] for name in WEIGHTLESS if name in right.results}
+    own.findings = [finding for finding in own.findings if finding.rung == "weights"] + right.findings
+    own.paddings = right.paddings
 
 
 def versions() -> dict[str, str]:
     """Versions of what was measured with."""
     return {"python": platform.python_version(), **{name: metadata.version(name) for name in PACKAGES}}
+
+
+def _rungs_of(scope: str) -> list[str]:
+    """The rungs that can be asked in a scope."""
+    if scope not in SCOPES:
+        raise UnusableInput(f"unknown scope {scope!r}; valid: {', '.join(SCOPES)}")
+    return [rung for rung in NETWORK if scope == "training" or rung not in TRAINING_RUNGS]
 
 
 def _silent(stage: str) -> None:
@@ -119,10 +160,20 @@ def _check_types(reference: object, port: object) -> None:
         raise UnusableInput(f"port: got a {type(port).__name__}, expected a torch.nn.Module")
 
 
+def _checked_mapping(mapping: Mapping[str, str] | None) -> dict[str, str]:
+    if mapping is None:
+        return {}
+    if not isinstance(mapping, Mapping) or not all(isinstance(x, str) for pair in mapping.items() for x in pair):
+        raise UnusableInput(f"mapping: got {mapping!r}, expected {{reference layer: port layer}}, names of both")
+    return dict(mapping)
+
+
 def _checked_inputs(inputs: Sequence[np.ndarray] | np.ndarray | None) -> list[np.ndarray] | None:
     """The caller's inputs as arrays, floating ones in float64."""
     if inputs is None:
         return None
+    if not isinstance(inputs, (np.ndarray, list, tuple)):
+        raise UnusableInput(f"inputs: got a {type(inputs).__name__}, expected NumPy arrays in the reference's layout")
     arrays = [np.asarray(x) for x in ([inputs] if isinstance(inputs, np.ndarray) else inputs)]
     if any(x.ndim == 0 or not len(x) for x in arrays):
         raise UnusableInput(f"inputs of shape {[x.shape for x in arrays]}: expected at least one sample, batch first")

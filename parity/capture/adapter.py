@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Any, Protocol, Self
 
 import numpy as np
 
@@ -100,13 +100,15 @@ class ModelAdapter(Protocol):
     def gradients(
         self,
         inputs: list[Array],
-        cotangents: list[Array],
+        cotangents: list[Array | None],
         steps: list[Step],
         training: bool = False,
         penalty: bool = False,
         exact_moments: bool = False,
     ) -> Gradients:
         """Gradients of ``sum(output * cotangent)`` by every trainable parameter of ``steps`` and by every input.
+
+        Outputs whose cotangent is None (integers) are left out. What the sum does not depend on has gradient zero.
 
         Args:
             penalty: differentiate the mean over samples of the squared norm of that sum's input gradient instead,
@@ -129,11 +131,17 @@ class ModelAdapter(Protocol):
     def variable_id(self, step: Step, slot: str) -> int:
         """Identity of the variable that holds a parameter: equal for layers that share it."""
 
+    def trainable(self, step: Step, slot: str) -> bool:
+        """Whether training moves a parameter; running statistics and buffers are not trainable."""
+
     def nonfinite_variables(self) -> list[str]:
         """Names of the parameters and running statistics that hold NaN or infinity."""
 
     def unrecorded_parameters(self, steps: list[Step]) -> list[str]:
         """Names of the parameters that belong to none of ``steps``."""
+
+    def on_new_copies(self) -> Self:
+        """An adapter of the same model, with copies of its own that hold what the caller's model holds."""
 
     def copy_weights_from(self, dtype: str) -> None:
         """Take over the weights of the copy in another ``dtype``, and its running statistics as last kept."""

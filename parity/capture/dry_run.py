@@ -34,11 +34,13 @@ class DryRun:
 
 @dataclass(frozen=True)
 class FirstRuns:
-    """Both sides' first runs on the same ``inputs``, which are in the reference's layout."""
+    """Both sides' first runs on the same ``inputs``, which are in the reference's layout; ``given`` by the caller or
+    drawn."""
 
     inputs: list[Array]
     reference: Trace
     port: DryRun
+    given: bool = False
 
 
 def first_runs(
@@ -57,10 +59,10 @@ def first_runs(
         random, trace = run_reference(reference, inputs, seed, samples, "float64")
         dry_run = run_port(port, random, reference.input_names(), trace, mirrored, "float64")
         if not dry_run.crash:
-            return FirstRuns(random, trace, dry_run)
+            return FirstRuns(random, trace, dry_run, inputs is not None)
     random, trace = run_reference(reference, inputs, seed, samples)
     dry_run = run_port(port, random, reference.input_names(), trace, mirrored)
-    return FirstRuns(random, trace, in_float64(reference, port, random, dry_run))
+    return FirstRuns(random, trace, in_float64(reference, port, random, dry_run), inputs is not None)
 
 
 def run_reference(

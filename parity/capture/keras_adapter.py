@@ -6,6 +6,7 @@ and restored afterwards, also after an error: the caller's model is never change
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
@@ -52,6 +53,7 @@ class KerasAdapter:
         self._order: list[int] = []
         self._copies: dict[tuple[str, int], tf.Variable] = {}
         self._states: dict[str, list[tuple[Any, np.ndarray]]] = {}
+        self._decided: dict[str, bool] = {}
         self._dtype = ""
 
     def input_specs(self) -> list[tuple[tuple[int | None, ...], str]] | None:
@@ -130,7 +132,7 @@ class KerasAdapter:
         recorder = self._recorder(replace, values)
         tensors = [self._tensor(x) for x in inputs]
         recorder.begin(tensors)
-        with recording(recorder, self._slopes):
+        with recording(recorder, self._slopes, self._decided):
             result = self._call(tensors, training)
         recorder.end(_outputs(result))
         if training and not keep_state:
@@ -142,7 +144,7 @@ class KerasAdapter:
         recorder = self._recorder(None, values=False)
         tensors = [self._tensor(x) for x in inputs]
         recorder.begin(tensors)
-        with recording(recorder, self._slopes) as observer:
+        with recording(recorder, self._slopes, self._decided) as observer:
             try:
                 recorder.end(_outputs(self._call(tensors, training=False)))
                 return Attempt(recorder.trace)
@@ -157,7 +159,7 @@ class KerasAdapter:
     def gradients(
         self,
         inputs: list[np.ndarray],
-        cotangents: list[np.ndarray],
+        cotangents: list[np.ndarray | None],
         steps: list[Step],
         training: bool = False,
         penalty: bool = False,
@@ -168,20 +170,25 @@ class KerasAdapter:
         variables = [step.handle[slot].value for step in steps for slot in step.handle if (step.name, slot) in slots]
         tensors = [self._tensor(x) for x in inputs]
         floats = [x for x in tensors if x.dtype.is_floating]
-        with recording(None, self._slopes), differentiable_moments(exact_moments), tf.GradientTape() as outer:
+        with (
+            recording(None, self._slopes, self._decided),
+            differentiable_moments(exact_moments),
+            tf.GradientTape() as outer,
+        ):
             outer.watch(variables)  # those of frozen layers too
             with tf.GradientTape() as inner:
                 for x in floats:
                     outer.watch(x)
                     inner.watch(x)
                 outputs = _outputs(self._call(tensors, training))
-                scalar = tf.add_n(
-                    [tf.reduce_sum(y * tf.constant(c, y.dtype)) for y, c in zip(outputs, cotangents, strict=True)]
-                )
+                scalar = sum(
+                    (tf.reduce_sum(y * tf.constant(c, y.dtype)) for y, c in zip(outputs, cotangents, strict=True)
+                     if c is not None),
+                    self._tensor(np.zeros(())),
+                )  # fmt: skip
             if penalty:
-                by_inputs = inner.gradient(scalar, floats)
-                batch = len(inputs[0])
-                scalar = tf.add_n([tf.reduce_sum(g * g) / batch for g in by_inputs if g is not None])
+                by_inputs = [g for g in inner.gradient(scalar, floats) if g is not None]
+                scalar = sum((tf.reduce_sum(g * g) / len(inputs[0]) for g in by_inputs), self._tensor(np.zeros(())))
         found = outer.gradient(scalar, variables + floats, unconnected_gradients="zero")
         dense = [tf.convert_to_tensor(g).numpy() for g in found]
         if training:
@@ -203,6 +210,12 @@ class KerasAdapter:
     def variable_id(self, step: Step, slot: str) -> int:
         """Identity of the variable that holds a parameter: equal for layers that share it."""
         return id(step.handle[slot])
+
+    def trainable(self, step: Step, slot: str) -> bool:
+        """Whether training moves a parameter."""
+        known = (step.handle or {}).get(slot)
+        held = [known] if known is not None else [v for v in self.model.variables if v.path == slot]
+        return slot not in STATISTICS and any(variable.trainable for variable in held)
 
     def nonfinite_variables(self) -> list[str]:
         """Paths of the variables that hold NaN or infinity."""
@@ -229,6 +242,12 @@ class KerasAdapter:
     def set_leaky_relu_slope(self, step: Step, slope: float) -> None:
         """Evaluate that step's leaky ReLU layer with this negative slope from now on."""
         self._slopes[step.name] = slope
+
+    def on_new_copies(self) -> KerasAdapter:
+        """An adapter of the same model, with copies of its own."""
+        twin = copy.copy(self)
+        twin._copies, twin._states = {}, {}
+        return twin
 
     def copy_weights_from(self, dtype: str) -> None:
         """Take over the weights of the copy in another ``dtype``, and its running statistics as last kept."""

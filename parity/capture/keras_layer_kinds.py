@@ -12,6 +12,7 @@ from collections.abc import Callable
 from typing import Any
 
 import keras
+import numpy as np
 
 from parity.capture.keras_spectral_norm import inner_layer
 from parity.capture.steps import is_unknown, unknown
@@ -27,6 +28,12 @@ FUNCTIONS: dict[str, dict[str, Any]] = {
     "celu": {"slope": 1.0},
     "gelu": {"approximate": False},
 }
+
+
+# Modules whose functions are known by their names.
+NAMED_IN = ("keras.src.activations.activations",)
+# Functions that are not elementwise are known by their names alone.
+BY_NAME = ("softmax", "log_softmax")
 
 
 def _spatial(layer: Any, name: str) -> list[int]:
@@ -95,7 +102,32 @@ def _groupnorm(layer: Any) -> dict[str, Any]:
 
 
 def _layernorm(layer: Any) -> dict[str, Any]:
+    if getattr(layer, "rms_scaling", False):
+        # It divides by the root of the variance, not of the mean square, without subtracting the mean.
+        return {"epsilon": layer.epsilon, "scale": layer.scale, "center": False, "rms": "of the variance"}
     return {"epsilon": layer.epsilon, "scale": layer.scale, "center": layer.center}
+
+
+# keras.layers.Resizing's interpolation -> the canonical name, without and with antialias
+RESIZINGS = {
+    "nearest": ("nearest-exact", "nearest-exact"),
+    "bilinear": ("bilinear", "bilinear (antialias=True)"),
+    "bicubic": ("bicubic (a=-0.5)", "bicubic (antialias=True)"),
+    "area": ("area (by coverage)", "area (by coverage)"),
+    "lanczos3": ("lanczos3", "lanczos3 (antialias=True)"),
+    "lanczos5": ("lanczos5", "lanczos5 (antialias=True)"),
+}
+
+
+def _resizing(layer: Any) -> dict[str, Any]:
+    plain, smooth = RESIZINGS.get(layer.interpolation, (layer.interpolation,) * 2)
+    crop, pad = layer.crop_to_aspect_ratio, layer.pad_to_aspect_ratio
+    return {
+        "size": [int(layer.height), int(layer.width)],
+        "mode": smooth if layer.antialias else plain,
+        **({"crop_to_aspect_ratio": True} if crop else {}),
+        **({"pad_to_aspect_ratio": True} if pad else {}),
+    }
 
 
 def _pool(mode: str) -> Callable[[Any], dict[str, Any]]:
@@ -151,17 +183,16 @@ def _relu(layer: Any) -> dict[str, Any]:
 
 
 def activation(function: Any) -> tuple[str, dict[str, Any]]:
-    """``(kind, attributes)`` of an activation function such as ``keras.activations.relu``."""
+    """``(kind, attributes)`` of an activation function such as ``keras.activations.relu``; of an unknown kind if its
+    name does not tell (:func:`parity.capture.keras_functions.activation_of` computes then)."""
     if isinstance(function, keras.Layer):
         kind, attributes = classify(function)
         return kind or unknown(type(function).__name__), attributes
     name = getattr(function, "__name__", type(function).__name__)
     name = ACTIVATION_NAMES.get(name, name)
-    if name == "identity":
-        return "identity", {}
-    if name not in FUNCTIONS:
-        return unknown(name), {}
-    return "activation", {"function": name, **FUNCTIONS[name]}
+    if name in BY_NAME or getattr(function, "__module__", "") in NAMED_IN and name in FUNCTIONS:
+        return "activation", {"function": name, **FUNCTIONS[name]}
+    return "identity" if name == "identity" else unknown(name), {}
 
 
 L = keras.layers
@@ -173,6 +204,11 @@ KINDS: list[tuple[Any, str, Callable[[Any], dict[str, Any]]]] = [
     (L.Dense, "dense", lambda layer: {"features": layer.units, "bias": layer.use_bias}),
     (L.BatchNormalization, "batchnorm", _batchnorm),
     (L.LayerNormalization, "layernorm", _layernorm),
+    (
+        L.RMSNormalization,
+        "layernorm",
+        lambda layer: {"epsilon": layer.epsilon, "scale": True, "center": False, "rms": True},
+    ),
     (L.GroupNormalization, "groupnorm", _groupnorm),
     (L.Embedding, "embedding", lambda layer: {"vocabulary": layer.input_dim, "features": layer.output_dim}),
     (L.PReLU, "prelu", _nothing),
@@ -189,6 +225,7 @@ KINDS: list[tuple[Any, str, Callable[[Any], dict[str, Any]]]] = [
         _global_pool("average"),
     ),
     ((L.UpSampling1D, L.UpSampling2D, L.UpSampling3D), "upsample", _upsample),
+    (L.Resizing, "upsample", _resizing),
     ((L.SpatialDropout1D, L.SpatialDropout2D, L.SpatialDropout3D), "dropout", _dropout(True)),
     ((L.Dropout, L.GaussianDropout, L.AlphaDropout), "dropout", _dropout(False)),
     (L.GaussianNoise, "dropout", lambda layer: {"rate": layer.stddev, "per_channel": False, "always": False}),
@@ -214,11 +251,17 @@ def classify(layer: Any) -> tuple[str | None, dict[str, Any]]:
     if isinstance(layer, L.Activation):
         kind, attributes = activation(layer.activation)
         return (None, {}) if is_unknown(kind) else (kind, attributes)
+    if isinstance(layer, L.Rescaling):
+        return ("identity", {}) if _is(layer.scale, 1) and _is(layer.offset, 0) else (None, {})
     for classes, kind, read in KINDS:
         if isinstance(layer, classes):
             attributes = read(layer)
             return ("identity", {}) if attributes.get("rate") == 0 else (kind, attributes)
     return None, {}
+
+
+def _is(value: Any, number: float) -> bool:
+    return bool(np.all(np.asarray(value) == number))
 
 
 def plain_settings(layer: Any) -> dict[str, Any]:

@@ -7,47 +7,60 @@ from contextlib import contextmanager
 from typing import Any
 
 import keras
+import numpy as np
 import tensorflow as tf
 from tensorflow.python.framework import op_callbacks
 
+from parity.capture.keras_functions import as_activation, function_calls, probe, probing
 from parity.capture.keras_layer_kinds import classify, plain_settings
 from parity.capture.keras_operations import classify_operation
 from parity.capture.keras_spectral_norm import inner_layer
 from parity.capture.keras_steps import (
+    READS,
     SEPARABLE,
     SLOTS,
     activation_step,
     all_weights_known,
     is_closed,
     is_named,
+    kernel_effect,
     kernel_step,
     layer_step,
     own_variables,
     separable_steps,
     unknown_step,
+    weights_of,
 )
+from parity.capture.keras_stock import calls_stock_whole, computes_stock, may_differ, stock_call
 from parity.capture.recorder import Recorder
 from parity.capture.steps import OWN_WEIGHTS, PLAIN, Step
 
 
 @contextmanager
-def recording(recorder: Recorder | None, slopes: dict[str, float]) -> Iterator[KerasObserver]:
+def recording(
+    recorder: Recorder | None, slopes: dict[str, float], decided: dict[str, bool] | None = None
+) -> Iterator[KerasObserver]:
     """Within this context every layer that runs is recorded, and dropout is disabled (without a recorder: only that).
 
-    ``slopes`` override the negative slopes of leaky ReLU steps by name.
+    ``slopes`` override the negative slopes of leaky ReLU steps by name. ``decided`` keeps, from run to run, which calls
+    of layers that derive from stock layers compute what those compute.
     """
     layer_call, operation_call = keras.Layer.__call__, keras.Operation.__call__
-    observer = KerasObserver(recorder, slopes, layer_call, operation_call)
+    observer = KerasObserver(recorder, slopes, layer_call, operation_call, {} if decided is None else decided)
     keras.Layer.__call__ = lambda layer, *args, **kwargs: observer.layer(layer, args, kwargs)
     keras.Operation.__call__ = lambda operation, *args, **kwargs: observer.operation(operation, args, kwargs)
     try:
-        if recorder is not None:
-            op_callbacks.add_op_callback(observer.kernel)
-        yield observer
+        if recorder is None:
+            yield observer
+            return
+        op_callbacks.add_op_callback(observer.kernel)
+        try:
+            with function_calls(observer.function):
+                yield observer
+        finally:
+            op_callbacks.remove_op_callback(observer.kernel)
     finally:
         keras.Layer.__call__, keras.Operation.__call__ = layer_call, operation_call
-        if recorder is not None:
-            op_callbacks.remove_op_callback(observer.kernel)
 
 
 class KerasObserver:
@@ -57,18 +70,25 @@ class KerasObserver:
     """
 
     def __init__(
-        self, recorder: Recorder | None, slopes: dict[str, float], layer_call: Callable, operation_call: Callable
+        self,
+        recorder: Recorder | None,
+        slopes: dict[str, float],
+        layer_call: Callable,
+        operation_call: Callable,
+        decided: dict[str, bool],
     ):
         self.recorder, self.layer_call, self.operation_call = recorder, layer_call, operation_call
-        self.slopes = slopes
+        self.slopes, self.decided = slopes, decided
         self.path: list[str] = []
         self.inside_leaf = 0
+        self.deciding = False
+        self._calls: dict[str, int] = {}
         self.failed_layer = ""
 
     def layer(self, layer: Any, args: Any, kwargs: Any) -> Any:
         """A layer's call: recorded as one step, or through the steps inside it."""
         given = _tensors((args, kwargs))
-        if not given or tf.is_symbolic_tensor(given[0]):
+        if not given or tf.is_symbolic_tensor(given[0]) or self.deciding:
             return self.layer_call(layer, *args, **kwargs)
         kind, _ = classify(layer)
         if kind == "dropout" and (self.recorder is None or self.inside_leaf):
@@ -83,6 +103,8 @@ class KerasObserver:
                 return self._separable(layer, given, args, kwargs)
             if kind is None or kind in SLOTS and not all_weights_known(layer, kind):
                 return self._container(layer, given, args, kwargs)
+            if may_differ(layer):
+                return self._derived(layer, kind, given, args, kwargs)
             return self._leaf(layer, kind, given, args, kwargs)
         except Exception:
             self.failed_layer = self.failed_layer or self._name()
@@ -108,24 +130,81 @@ class KerasObserver:
         name = self.recorder.unique(self._name(operation.name))
         return self.recorder.record(Step(name, known, attributes, owner=operation.name, named=False), given, got)
 
+    def function(self, word: str, attributes: dict[str, Any], function: Callable, args: Any, kwargs: Any) -> Any:
+        """The call of an activation function by name."""
+        given = _tensors(args[:1])
+        recorded = given and not self.inside_leaf and not self.deciding and not probing()
+        if not recorded or self.recorder is None or not self.recorder.origins.of(given[0]):
+            return function(*args, **kwargs)
+        with self._closed():
+            got = function(*args, **kwargs)
+        step = Step(self.recorder.unique(self._name(word)), "activation", attributes, owner=word, named=False)
+        return self.recorder.record(step, given, got)
+
     def kernel(
         self, kind: Any, inputs: Any, attributes: Any, outputs: Any, op_name: Any = None, graph: Any = None
     ) -> Any:
         """Called by TensorFlow for every operation: propagates the origins of tensors and records bare functions."""
-        if graph is not None or not outputs:
+        if graph is not None or not outputs or probing():
             return None
         assert self.recorder is not None
-        known = None if self.inside_leaf else kernel_step(kind, inputs, attributes, outputs)
-        if known is None or known.kind == "merge" and not self.recorder.origins.joins(inputs):
+        if self.inside_leaf:
             self.recorder.origins.propagate(inputs, outputs)
+            return None
+        known = kernel_step(kind, inputs, attributes, outputs)
+        if known is None or known.kind == "merge" and not self.recorder.origins.joins(inputs):
+            effect = kernel_effect(kind)
+            if effect == READS:
+                self.recorder.weights.set(outputs[0], ("weight",))
+            self.recorder.pass_on(list(inputs), list(outputs), effect)
             return None
         known.name = self.recorder.unique(self._name(known.owner))
         given = inputs if known.kind == "merge" else inputs[:1]
         with self._closed():
             return [self.recorder.record(known, [x for x in given if self.recorder.origins.of(x)], outputs[0])]
 
-    def _leaf(self, layer: Any, kind: str, given: list[Any], args: Any, kwargs: Any) -> Any:
+    def _derived(self, layer: Any, kind: str, given: list[Any], args: Any, kwargs: Any) -> Any:
+        """A subclass of a stock layer: a layer of that kind if it computes the same, else what runs inside it."""
+        name = self._name()
+        count = self._calls[name] = self._calls.get(name, 0) + 1
+        number = f"{name}#{count}"
+        before: list[tuple[Any, np.ndarray]] = []
+        if number not in self.decided:
+            before = [(variable, np.array(variable.value)) for variable in layer.variables]
+            self.deciding = True
+            try:
+                with self._closed():
+                    self.decided[number] = computes_stock(layer, args, kwargs, self.layer_call)
+            finally:
+                self.deciding = False
+        if self.decided[number]:
+            return self._leaf(layer, kind, given, args, kwargs)
+
+        def stock(call: Callable, args: Any, kwargs: Any) -> Any:
+            if self.inside_leaf or not calls_stock_whole(layer):
+                return call(layer, *args, **kwargs)
+            return self._leaf(layer, kind, _tensors((args, kwargs)), args, kwargs, call)
+
         assert self.recorder is not None
+        mark = len(self.recorder.trace.steps)
+        with stock_call(layer, stock):
+            got = self.layer_call(layer, *args, **kwargs)
+        if kind not in SLOTS or any(
+            step.parametrised and step.owner == layer.name for step in self.recorder.since(mark)
+        ):
+            return self._contained(layer, given, got, mark, opened=True)
+        self.recorder.drop_since(mark)  # it computes its weights, or something, from those it holds
+        for variable, value in before:
+            variable.assign(value)
+        self.decided[number] = bool(before)
+        return self._leaf(layer, kind, given, args, kwargs)
+
+    def _leaf(
+        self, layer: Any, kind: str, given: list[Any], args: Any, kwargs: Any, call: Callable | None = None
+    ) -> Any:
+        """Record a layer of known kind; ``call`` is what runs, by default the layer's whole call."""
+        assert self.recorder is not None
+        call = call or self.layer_call
         main = layer_step(layer, kind, self.recorder.unique(self._name()))
         after = activation_step(layer, main, vars(inner_layer(layer)).get("activation"))
         if kind == "dropout":
@@ -135,10 +214,10 @@ class KerasObserver:
             return self.recorder.record(main, given, tf.maximum(x, self.slopes[main.name] * x))
         if after is None:
             with self._closed():
-                got = self.layer_call(layer, *args, **kwargs)
+                got = call(layer, *args, **kwargs)
             return self.recorder.record(main, given, got)
         with self._closed(), self._activation_recorded(inner_layer(layer), main, after, given):
-            return self.layer_call(layer, *args, **kwargs)
+            return call(layer, *args, **kwargs)
 
     def _separable(self, layer: Any, given: list[Any], args: Any, kwargs: Any) -> Any:
         """Record two steps by replacing TensorFlow's separable convolution with its two halves during the call."""
@@ -173,11 +252,44 @@ class KerasObserver:
 
     def _container(self, layer: Any, given: list[Any], args: Any, kwargs: Any) -> Any:
         assert self.recorder is not None
-        mark = len(self.recorder.trace.steps)
+        mark, unrecorded = len(self.recorder.trace.steps), self.recorder.unrecorded
         got = self.layer_call(layer, *args, **kwargs)
+        if len(self.path) > 1 and not weights_of(layer) and not self._explained(layer, given, got, mark, unrecorded):
+            known = self._computed(layer, given, got)
+            if known is not None:
+                self.recorder.drop_since(mark)
+                name = self.recorder.unique(self._name())
+                step = Step(name, *known, owner=layer.name, named=is_named(layer))
+                return self.recorder.record(step, given, got)
+        return self._contained(layer, given, got, mark)
+
+    def _explained(self, layer: Any, given: list[Any], got: Any, mark: int, unrecorded: int) -> bool:
+        """Whether the steps since ``mark`` are all that a layer without weights computes, no arithmetic between."""
+        assert self.recorder is not None
+        explained = self.recorder.explained_by_functions(mark, given, got, plain_settings(layer))
+        return explained and self.recorder.unrecorded == unrecorded
+
+    def _computed(self, layer: Any, given: list[Any], got: Any) -> tuple[str, dict[str, Any]] | None:
+        """``(kind, attributes)`` of a layer that is an elementwise function in both modes; None if it is none."""
+        if len(given) != 1 or not tf.is_tensor(got) or got.shape != given[0].shape or not got.dtype.is_floating:
+            return None
+        self.deciding = True
+        try:
+            with self._closed():
+                settings = [
+                    probe(lambda x, mode=mode: self.layer_call(layer, x, training=mode)) for mode in (False, True)
+                ]
+        finally:
+            self.deciding = False
+        return as_activation(settings[0]) if settings[0] == settings[1] else None
+
+    def _contained(self, layer: Any, given: list[Any], got: Any, mark: int, opened: bool = False) -> Any:
+        """The result of a layer that is described by the steps since ``mark``, or else recorded as a whole."""
+        assert self.recorder is not None
         inner, root = self.recorder.since(mark), len(self.path) == 1
         if any(step.parametrised for step in inner) and not is_closed(layer, inner):
-            own = own_variables(layer)
+            claimed = {id(variable) for step in inner for variable in (step.handle or {}).values()}
+            own = {slot: variable for slot, variable in own_variables(layer).items() if id(variable) not in claimed}
             if own and tf.is_tensor(got):
                 shapes = {slot: tuple(variable.shape) for slot, variable in own.items()}
                 name = self.recorder.unique(self._name())
@@ -186,8 +298,11 @@ class KerasObserver:
                 return self.recorder.record(step, given, got)
             return got
         nested = bool(layer._flatten_layers(include_self=False))
-        if not layer.variables and (
-            root or nested and inner or self.recorder.explained_by_functions(mark, given, got, plain_settings(layer))
+        if not weights_of(layer) and (
+            root
+            or (nested or opened)
+            and inner
+            or self.recorder.explained_by_functions(mark, given, got, plain_settings(layer))
         ):
             return got
         self.recorder.drop_since(mark)

@@ -6,9 +6,12 @@ import re
 from typing import Any
 
 import keras
+import numpy as np
 
-from parity.capture.keras_layer_kinds import activation, classify, plain_settings
+from parity.capture.keras_functions import activation_of
+from parity.capture.keras_layer_kinds import classify, plain_settings
 from parity.capture.keras_spectral_norm import inner_layer, spectral_settings, spectral_vectors
+from parity.capture.recorder import ARITHMETIC, COMPUTES, MOVES
 from parity.capture.steps import PARAMETRISED, Step, class_name_of, unknown
 
 SLOTS = {
@@ -24,6 +27,8 @@ SLOTS = {
 KERNELS_OF = ("conv", "conv-transpose", "dense")
 SEPARABLE = (keras.layers.SeparableConv1D, keras.layers.SeparableConv2D)
 DEPTHWISE = (keras.layers.DepthwiseConv1D, keras.layers.DepthwiseConv2D)
+# Layers whose variables are constants of the reference, adapted to data and never trained: nothing crosses.
+CONSTANTS = (keras.layers.Normalization, keras.layers.Discretization, keras.layers.CategoryEncoding)
 # Operations of TensorFlow that are no part of a larger function (as Mul is of swish, Tanh of mish).
 SLICES = ("StridedSlice", "Slice")
 KERNELS: dict[str, tuple[str, dict[str, Any]]] = {
@@ -36,13 +41,28 @@ KERNELS: dict[str, tuple[str, dict[str, Any]]] = {
 }
 
 
+# Operations that are no step of their own, by what they do; any other computes.
+READS = "reads"
+EFFECTS = {
+    "ReadVariableOp": READS,
+    **{word: MOVES for word in ("Identity", "Cast", "Reshape", "ExpandDims", "Squeeze", "Shape", "StopGradient")},
+    **{word: MOVES for word in ("StridedSlice", "Slice", "Split", "SplitV", "Unpack", "BroadcastTo", "Transpose")},
+    **{word: ARITHMETIC for word in ("AddV2", "Add", "Sub", "Neg", "Mul", "RealDiv", "Div")},
+}
+
+
+def kernel_effect(kind: Any) -> str:
+    """What a TensorFlow operation does that is no step."""
+    return EFFECTS.get(kind.decode() if isinstance(kind, bytes) else kind, COMPUTES)
+
+
 def kernel_step(kind: Any, inputs: Any, attributes: Any, outputs: Any) -> Step | None:
     """The step that one TensorFlow operation is, if it can be nothing else."""
     word = kind.decode() if isinstance(kind, bytes) else kind
     got = outputs[0]
     if word not in KERNELS or not got.dtype.is_floating or len(got.shape) < 2:
         return None
-    if word in SLICES and len(inputs[0].shape) != len(got.shape):
+    if word in SLICES and (len(inputs[0].shape) != len(got.shape) or word == "StridedSlice" and _strided(inputs)):
         return None
     settings = dict(KERNELS[word][1])
     if "slope" in settings:
@@ -50,12 +70,20 @@ def kernel_step(kind: Any, inputs: Any, attributes: Any, outputs: Any) -> Step |
     return Step("", KERNELS[word][0], settings, owner=word.lower(), named=False, float32_slope=word == "LeakyRelu")
 
 
+def _strided(inputs: Any) -> bool:
+    """Whether a slice leaves values out or turns them round (``x[:, ::2]``), which no crop does."""
+    return bool((np.asarray(inputs[3]) != 1).any())
+
+
 def layer_step(layer: Any, kind: str, name: str) -> Step:
     """The step that a layer of known kind makes."""
     _, attributes = classify(layer)
     slots = SLOTS.get(kind, ()) if attributes.get("tracked", True) else ("gamma", "beta")
     inner = inner_layer(layer)
-    handle = {slot: getattr(inner, slot) for slot in slots if getattr(inner, slot, None) is not None}
+    if isinstance(inner, keras.layers.RMSNormalization):
+        handle = {"gamma": inner.scale}
+    else:
+        handle = {slot: getattr(inner, slot) for slot in slots if getattr(inner, slot, None) is not None}
     if kind in KERNELS_OF:
         handle |= spectral_vectors(layer)
         attributes = attributes | spectral_settings(layer)
@@ -70,7 +98,7 @@ def activation_step(layer: Any, main: Step, function: Any) -> Step | None:
     """The step that a layer's ``activation=`` makes behind it, if it has one."""
     if main.kind not in PARAMETRISED or function is None or function is keras.activations.linear:
         return None
-    kind, attributes = activation(function)
+    kind, attributes = activation_of(function)
     if kind == "identity":
         return None
     word = attributes.get("function", class_name_of(kind))
@@ -112,6 +140,12 @@ def separable_steps(layer: Any, name: str) -> tuple[Step, Step]:
     return steps[0], steps[1]
 
 
+def weights_of(layer: Any) -> list[Any]:
+    """The variables of a layer and of those in it, constants left out."""
+    constants = {id(v) for part in layer._flatten_layers() if isinstance(part, CONSTANTS) for v in part.variables}
+    return [variable for variable in layer.variables if id(variable) not in constants]
+
+
 def own_variables(layer: Any) -> dict[str, Any]:
     """Variables that a layer holds itself, beside those of the layers in it."""
     inner = {id(v) for part in layer._flatten_layers(include_self=False) for v in part.variables}
@@ -126,7 +160,7 @@ def all_weights_known(layer: Any, kind: str) -> bool:
 
 def unknown_step(layer: Any, name: str) -> Step:
     """The step that a layer of unknown class makes as a whole."""
-    shapes = {variable.path: tuple(variable.shape) for variable in layer.variables}
+    shapes = {variable.path: tuple(variable.shape) for variable in weights_of(layer)}
     kind = unknown(type(layer).__name__)
     return Step(name, kind, plain_settings(layer), shapes, handle={}, owner=layer.name, named=is_named(layer))
 

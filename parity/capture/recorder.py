@@ -12,6 +12,10 @@ from parity.capture.steps import Step, Trace
 
 # A crop directly after one of these belongs to it: `conv(x)[..., :-1]` is one layer written in two lines.
 CROPPED = ("conv", "conv-transpose", "pool", "upsample")
+# Interpolations that change an image even if its size stays.
+SMOOTHING = ("gaussian", "mitchellcubic")
+# What an operation does that is no step of its own.
+MOVES, ARITHMETIC, COMPUTES = "moves", "arithmetic", "computes"
 
 
 class TensorOrigins:
@@ -45,6 +49,9 @@ class Recorder:
 
     ``replace`` maps a step's name to the value (own framework's layout) that replaces its output, so that the steps
     after it are measured on that value. ``channels`` is the channel axis, which a crop of an image leaves alone.
+
+    ``weights`` tells which tensors are weights, or computed from weights alone. ``unrecorded`` counts the operations
+    outside of layers that change values and are no step, ``unaccounted`` those that are no constant arithmetic.
     """
 
     def __init__(
@@ -58,7 +65,8 @@ class Recorder:
         self.trace = Trace()
         self.replace = replace or {}
         self.values = values
-        self.origins = TensorOrigins()
+        self.origins, self.weights = TensorOrigins(), TensorOrigins()
+        self.unrecorded = self.unaccounted = 0
         self._to_numpy = to_numpy
         self._from_numpy = from_numpy
         self._channels = channels
@@ -84,6 +92,7 @@ class Recorder:
         """Record a step with its inputs and output; returns the output, or its replacement."""
         step.input_shape = _shape(given[0]) if given else ()
         step.output_shape = _shape(got)
+        _settle(step)
         host = self._host(step, given)
         step.sources = tuple(self.origins.of(x) for x in given)
         self.trace.steps.append(step)
@@ -104,6 +113,17 @@ class Recorder:
         for x in results:
             self.origins.set(x, (step.name,))
 
+    def pass_on(self, given: list[Any], results: list[Any], effect: str = COMPUTES) -> None:
+        """Register an operation that is no step, outside of layers: one of :data:`MOVES`, :data:`ARITHMETIC`, ..."""
+        weighted = any(self.weights.of(x) for x in given)
+        fed = any(self.origins.of(x) for x in given)
+        if fed and results and (effect == COMPUTES or effect == ARITHMETIC and weighted):
+            self.unaccounted += 1
+        self.unrecorded += fed and bool(results) and effect != MOVES
+        if weighted and not fed:
+            self.weights.propagate(given, results)
+        self.origins.propagate(given, results)
+
     def since(self, mark: int) -> list[Step]:
         """Steps recorded after the first ``mark`` ones."""
         return self.trace.steps[mark:]
@@ -122,8 +142,9 @@ class Recorder:
         return bool(inner) and (cropped or not settings)
 
     def drop_since(self, mark: int) -> None:
-        """Remove these steps: they are the inside of one layer."""
+        """Remove these steps: they are the inside of one layer, which may take the name of one of them."""
         for step in self.since(mark):
+            self._calls[step.name.partition("#")[0]] -= 1
             for table in (self.trace.inputs, self.trace.others, self.trace.outputs):
                 table.pop(step.name, None)
         del self.trace.steps[mark:]
@@ -155,6 +176,23 @@ class Recorder:
             self.trace.outputs[step.name] = self._to_numpy(got)
         value = self.replace.get(step.name)
         return got if value is None or value.shape != _shape(got) else self._from_numpy(value, got)
+
+
+def _settle(step: Step) -> None:
+    """Settings that depend on the input: a resize to a size is by a factor, and to the present size it is none.
+
+    Every interpolation that is known by name, and adaptive pooling, leaves an image of the same size as it is.
+    """
+    before, after = step.input_shape, step.output_shape
+    if step.kind not in ("upsample", "global-pool") or len(before) != len(after):
+        return
+    sized = step.kind == "upsample" or "size" in step.attributes
+    if sized and before == after and step.attributes["mode"] not in SMOOTHING:
+        step.kind, step.attributes = "identity", {}
+    elif step.kind == "upsample" and "factor" not in step.attributes and before[0] == after[0]:
+        ratios = [m / n for n, m in zip(before, after, strict=True) if n]
+        axes = ratios[1:-1] if before[-1] == after[-1] and before[1] != after[1] else ratios[2:]
+        step.attributes["factor"] = [int(ratio) if ratio.is_integer() else ratio for ratio in axes]
 
 
 def _shape(tensor: Any) -> tuple[int, ...]:

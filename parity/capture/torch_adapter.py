@@ -6,9 +6,10 @@ are read from and written to the module itself.
 
 from __future__ import annotations
 
+import copy
 import inspect
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Iterator, Sequence
+from contextlib import AbstractContextManager, contextmanager
 from typing import Any
 
 import numpy as np
@@ -42,6 +43,7 @@ class TorchAdapter:
         self._copies: dict[str, nn.Module] = {}
         self._states: dict[str, dict[str, torch.Tensor]] = {}
         self._views = Views()
+        self._decided: dict[str, Any] = {}
         self._dtype = ""
 
     def input_specs(self) -> None:
@@ -96,6 +98,7 @@ class TorchAdapter:
     def attempt(self, inputs: list[np.ndarray]) -> Attempt:
         """An evaluation-mode run without values that may fail; its error is returned, not raised."""
         recorder = self._recorder(None, values=False)
+        self._decided.clear()
         path: list[str] = []
         try:
             self._recorded_run(recorder, inputs, training=False, path=path)
@@ -111,7 +114,7 @@ class TorchAdapter:
     def gradients(
         self,
         inputs: list[np.ndarray],
-        cotangents: list[np.ndarray],
+        cotangents: list[np.ndarray | None],
         steps: list[Step],
         training: bool = False,
         penalty: bool = False,
@@ -128,16 +131,21 @@ class TorchAdapter:
             parameter.requires_grad_(True)
         recorder = self._recorder(None, values=False)
         recorder.begin(given)
-        with self._mode(training), recording(self.model, recorder, self._slopes, exact=not penalty):
+        with self._mode(training), self._recording(recorder, exact=not penalty):
             outputs = _outputs(self._call(given))
-            projected = [
-                (y * torch.as_tensor(c, dtype=y.dtype)).sum() for y, c in zip(outputs, cotangents, strict=True)
-            ]
-            scalar = torch.stack(projected).sum()
-            if penalty:
+            zero = torch.zeros((), dtype=torch.get_default_dtype())
+            scalar = sum(
+                ((y * torch.as_tensor(c, dtype=y.dtype)).sum() for y, c in zip(outputs, cotangents, strict=True)
+                 if c is not None),
+                zero,
+            )  # fmt: skip
+            if penalty and floats and scalar.requires_grad:
                 by_inputs = torch.autograd.grad(scalar, floats, create_graph=True, allow_unused=True)
-                scalar = torch.stack([(g * g).sum() for g in by_inputs if g is not None]).sum() / len(inputs[0])
-            found = torch.autograd.grad(scalar, parameters + floats, allow_unused=True)
+                scalar = sum(((g * g).sum() / len(inputs[0]) for g in by_inputs if g is not None), zero)
+            wanted = parameters + floats
+            found: Sequence[torch.Tensor | None] = [None] * len(wanted)
+            if wanted and scalar.requires_grad:  # what no parameter and no input reaches has no gradient, which is zero
+                found = torch.autograd.grad(scalar, wanted, allow_unused=True)
         for parameter in frozen:
             parameter.requires_grad_(False)
         dense = [
@@ -168,6 +176,12 @@ class TorchAdapter:
         """Identity of the tensor that holds a parameter: equal for layers that share it."""
         return id(self._held(step, slot))
 
+    def trainable(self, step: Step, slot: str) -> bool:
+        """Whether training moves a parameter; buffers are not trainable."""
+        name = (step.handle or {}).get(slot, slot)
+        held = dict(self.original.named_parameters(remove_duplicate=False))
+        return name in held and held[name].requires_grad
+
     def nonfinite_variables(self) -> list[str]:
         """Names of the parameters and running statistics that hold NaN or infinity."""
         held: dict[str, torch.Tensor] = dict(self.model.named_parameters())
@@ -193,6 +207,12 @@ class TorchAdapter:
     def restore_state(self) -> None:
         """Restore the running statistics last kept."""
         self._assign(self._states[self._dtype])
+
+    def on_new_copies(self) -> TorchAdapter:
+        """An adapter of the same module, with copies of its own."""
+        twin = copy.copy(self)
+        twin._copies, twin._states, twin._views = {}, {}, Views()
+        return twin
 
     def copy_weights_from(self, dtype: str) -> None:
         """Take over the weights of the copy in another ``dtype``, and its running statistics as last kept.
@@ -234,9 +254,12 @@ class TorchAdapter:
         """Run under ``recorder``; after an error ``path`` holds the names of the modules that were running."""
         given = [self._tensor(x) for x in inputs]
         recorder.begin(given)
-        with torch.no_grad(), self._mode(training), recording(self.model, recorder, self._slopes, path=path):
+        with torch.no_grad(), self._mode(training), self._recording(recorder, path=path):
             result = self._call(given)
         recorder.end(_outputs(result))
+
+    def _recording(self, recorder: Recorder, **settings: Any) -> AbstractContextManager[None]:
+        return recording(self.model, recorder, self._slopes, decided=self._decided, **settings)
 
     def _call(self, given: list[torch.Tensor]) -> Any:
         return (

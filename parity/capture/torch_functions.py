@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from parity.capture.torch_layer_kinds import all_ones, numbers, spread
+from parity.capture.recorder import ARITHMETIC, MOVES
+from parity.capture.torch_layer_kinds import all_ones, numbers, spread, whole
 from parity.numerics import resize_modes
 
 Attributes = dict[str, Any]
@@ -83,11 +84,13 @@ def _reduced(mode: str) -> Reader:
 
 def _resize(call: Call) -> Attributes:
     factor, size = call.argument(2, "scale_factor"), call.argument(1, "size")
-    mode = resize_modes.from_torch(call.argument(3, "mode", "nearest"), call.argument(4, "align_corners"))
     if factor is None:
         shape = [int(n) for n in call.tensors[0].shape[2:]]
         factor = [target / n for target, n in zip(spread(size, len(shape)), shape, strict=True)]
-    return {"factor": numbers(factor), "mode": mode}
+    factors = numbers(factor)
+    mode, corners = call.argument(3, "mode", "nearest"), call.argument(4, "align_corners")
+    antialias = bool(call.argument(6, "antialias", False))
+    return {"factor": factors, "mode": resize_modes.from_torch(mode, corners, antialias, whole(factors))}
 
 
 def _merge(operation: str) -> Reader:
@@ -100,6 +103,15 @@ def _dropout(per_channel: bool) -> Reader:
         "per_channel": per_channel,
         "always": bool(call.argument(2, "training", True)),
     }
+
+
+def _sliced(call: Call) -> Attributes | None:
+    """A contiguous piece; anything gathered by indices, strides or masks is no crop."""
+    index = call.argument(1, "index")
+    parts = index if isinstance(index, tuple) else (index,)
+    contiguous = all(part.step in (None, 1) for part in parts if isinstance(part, slice))
+    plain = all(part is None or part is Ellipsis or isinstance(part, (slice, int)) for part in parts)
+    return {} if contiguous and plain and not any(isinstance(part, bool) for part in parts) else None
 
 
 ACTIVATIONS = ("relu", "relu6", "tanh", "sigmoid", "silu", "softplus", "softmax", "log_softmax", "selu", "softsign")
@@ -129,12 +141,26 @@ FUNCTIONS: dict[str, tuple[str, Reader]] = {
     **{f"avg_pool{rank}d": ("pool", _pool("average", rank)) for rank in (1, 2, 3)},
     **{f"adaptive_max_pool{rank}d": ("global-pool", _adaptive("max")) for rank in (1, 2, 3)},
     **{f"adaptive_avg_pool{rank}d": ("global-pool", _adaptive("average")) for rank in (1, 2, 3)},
-    **{name: ("crop", _fixed()) for name in ("getitem", "narrow")},
+    "getitem": ("crop", _sliced),
+    "narrow": ("crop", _fixed()),
     **{name: ("permute", _fixed()) for name in ("permute", "transpose", "swapaxes", "movedim", "moveaxis")},
     **{name: ("reshape", _fixed()) for name in ("reshape", "view", "squeeze", "unsqueeze", "unflatten")},
     "dropout": ("dropout", _dropout(False)),
     "alpha_dropout": ("dropout", _dropout(False)),
     **{name: ("dropout", _dropout(True)) for name in ("dropout1d", "dropout2d", "dropout3d", "feature_alpha_dropout")},
+}
+
+
+# Functions that are no step of their own, by what they do; any other computes.
+EFFECTS = {
+    **{
+        name: MOVES
+        for name in ("contiguous", "clone", "detach", "to", "cpu", "type", "float", "double", "get", "expand")
+    },
+    **{name: MOVES for name in ("view_as", "reshape_as", "expand_as", "chunk", "split", "unbind", "select", "set")},
+    **{name: MOVES for name in ("t", "alias", "size", "dim", "type_as", "requires_grad", "is_floating_point", "numel")},
+    **{name: ARITHMETIC for name in ("add", "radd", "iadd", "sub", "rsub", "isub", "subtract", "neg", "negative")},
+    **{name: ARITHMETIC for name in ("mul", "rmul", "imul", "multiply", "div", "truediv", "rtruediv", "divide")},
 }
 
 

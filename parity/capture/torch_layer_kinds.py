@@ -14,6 +14,7 @@ from typing import Any
 from torch import nn
 
 from parity.capture.torch_spectral_norm import spectral_slots
+from parity.capture.torch_stock import may_differ
 from parity.numerics import resize_modes
 
 
@@ -33,17 +34,12 @@ def _conv(module: Any) -> dict[str, Any]:
         "bias": module.bias is not None,
         "padding": f"padding={_brief(module.padding)}"
         + (f", output_padding={_brief(module.output_padding)}" if any(spread(module.output_padding)) else "")
-        + ("" if type(module).forward in STOCK_FORWARDS else f" in {type(module).__name__}"),
+        + (f" in {type(module).__name__}" if may_differ(module) else ""),
     }
 
 
 def _brief(value: Any) -> Any:
     return value[0] if isinstance(value, tuple) and len(set(value)) == 1 else value
-
-
-STOCK_FORWARDS = {
-    cls.forward for cls in (nn.Conv1d, nn.Conv2d, nn.Conv3d, nn.ConvTranspose1d, nn.ConvTranspose2d, nn.ConvTranspose3d)
-}
 
 
 def _batchnorm(module: Any) -> dict[str, Any]:
@@ -80,14 +76,20 @@ def _adaptive(mode: str) -> Callable[[Any], dict[str, Any]]:
 
 def all_ones(size: Any) -> bool:
     """Whether an adaptive pooling leaves one value per channel."""
-    return all(n == 1 for n in spread(size))
+    return all(n == 1 for n in (size if isinstance(size, (tuple, list)) else [size]))
 
 
 def _upsample(module: Any) -> dict[str, Any]:
+    factor = [] if module.scale_factor is None else numbers(module.scale_factor)
     return {
-        **({} if module.scale_factor is None else {"factor": numbers(module.scale_factor)}),
-        "mode": resize_modes.from_torch(module.mode, module.align_corners),
+        **({"factor": factor} if factor else {}),
+        "mode": resize_modes.from_torch(module.mode, module.align_corners, whole=whole(factor)),
     }
+
+
+def whole(factors: list[float]) -> bool:
+    """Whether sizes grow by whole factors."""
+    return bool(factors) and all(float(n).is_integer() for n in factors)
 
 
 def numbers(value: Any) -> list[float]:
@@ -133,6 +135,11 @@ KINDS: list[tuple[Any, str, Callable[[Any], dict[str, Any]]]] = [
         nn.LayerNorm,
         "layernorm",
         lambda m: {"epsilon": m.eps, "scale": m.elementwise_affine, "center": getattr(m, "bias", None) is not None},
+    ),
+    (
+        nn.RMSNorm,
+        "layernorm",
+        lambda m: {"epsilon": m.eps, "scale": m.elementwise_affine, "center": False, "rms": True},
     ),
     (
         nn.GroupNorm,
@@ -211,6 +218,8 @@ def classify(module: Any) -> tuple[str | None, dict[str, Any]]:
 def parameters(module: Any, kind: str) -> dict[str, str] | None:
     """The name of each parameter in a module of known kind, by slot; None if it computes one of them from others."""
     found = dict(PARAMETERS.get(kind, {}))
+    if isinstance(module, nn.RMSNorm):
+        del found["beta"]
     normalised = spectral_slots(module)
     found |= normalised
     held = {**module._parameters, **module._buffers}

@@ -12,12 +12,13 @@ from torch import nn
 from torch.overrides import TorchFunctionMode
 from torch.utils._pytree import tree_leaves
 
-from parity.capture.recorder import Recorder
+from parity.capture.recorder import COMPUTES, Recorder
 from parity.capture.steps import OWN_WEIGHTS, PLAIN, Step, unknown
 from parity.capture.torch_functional_layers import functional_step
-from parity.capture.torch_functions import DROPOUTS, Call, classify_call
+from parity.capture.torch_functions import DROPOUTS, EFFECTS, Call, classify_call
 from parity.capture.torch_layer_kinds import PARAMETERS, classify, parameters, plain_settings
 from parity.capture.torch_spectral_norm import spectral_settings
+from parity.capture.torch_stock import calls_stock_whole, computes_stock, function_of, may_differ, stock_forwards
 
 # Kernels whose backward pass holds a float32 constant even in float64 (ATen/native/cpu/Activation.cpp: 1.0f / 6.0f).
 EXACT_SUBSTITUTES: dict[str, Callable[[torch.Tensor], torch.Tensor]] = {
@@ -33,20 +34,28 @@ def recording(
     slopes: dict[str, float],
     exact: bool = True,
     path: list[str] | None = None,
+    decided: dict[str, Any] | None = None,
 ) -> Iterator[None]:
     """Within this context everything that runs in ``model`` is recorded, and dropout is disabled.
 
     ``slopes`` override the negative slopes of leaky ReLU steps by name. With ``exact``, :data:`EXACT_SUBSTITUTES`
     replace kernels with rounded constants. ``path`` receives the names of the modules that are running: after an
-    error, its last item is the module that raised it.
+    error, its last item is the module that raised it. ``decided`` keeps, from run to run, which calls of modules that
+    derive from stock layers compute what those compute.
     """
-    observer = _ModuleObserver(model, recorder, slopes, [] if path is None else path)
+    observer = _ModuleObserver(
+        model, recorder, slopes, [] if path is None else path, {} if decided is None else decided
+    )
     handles = []
+    for weight in model.parameters():
+        recorder.weights.set(weight, ("weight",))
     for module in model.modules():
+        # The caller's own hooks stay outside: pre-hooks run before `enter`, hooks after `leave`.
         handles.append(module.register_forward_pre_hook(observer.enter, with_kwargs=True))
-        handles.append(module.register_forward_hook(observer.leave, with_kwargs=True))
+        handles.append(module.register_forward_hook(observer.leave, with_kwargs=True, prepend=True))
+    derived = [module for module in model.modules() if kind_of(module) is not None and may_differ(module)]
     try:
-        with _FunctionObserver(observer, exact):
+        with stock_forwards(derived, observer.stock), _FunctionObserver(observer, exact):
             yield
     finally:
         for handle in handles:
@@ -56,24 +65,37 @@ def recording(
 class _ModuleObserver:
     """Hooks that keep the path of running modules and record them as steps."""
 
-    def __init__(self, model: nn.Module, recorder: Recorder, slopes: dict[str, float], path: list[str]):
-        self.model, self.recorder, self.slopes, self.path = model, recorder, slopes, path
+    def __init__(
+        self,
+        model: nn.Module,
+        recorder: Recorder,
+        slopes: dict[str, float],
+        path: list[str],
+        decided: dict[str, Any],
+    ):
+        self.model, self.recorder, self.slopes, self.path, self.decided = model, recorder, slopes, path, decided
         self.inside_leaf = 0
+        self.deciding = False
         self.names = {module: name for name, module in model.named_modules()}
         self.held = {id(x): name for held in (model.named_parameters, model.named_buffers) for name, x in held()}
-        self._entered: list[tuple[int, str | None]] = []
+        self._entered: list[tuple[int, str | None, int]] = []
+        self._opened: list[tuple[nn.Module, int]] = []
+        self._calls: dict[str, int] = {}
 
     def enter(self, module: nn.Module, args: Any, kwargs: Any) -> None:
         self.path.append(self.names[module])
         kind = kind_of(module)
+        if kind is not None and not self.inside_leaf and not self._computes_stock(module, args, kwargs):
+            self._opened.append((module, self.recorder.unaccounted))
+            kind = None
         if isinstance(module, nn.LeakyReLU) and self.names[module] in self.slopes:
             module.negative_slope = self.slopes[self.names[module]]
-        self._entered.append((len(self.recorder.trace.steps), kind))
+        self._entered.append((len(self.recorder.trace.steps), kind, self.recorder.unrecorded))
         self.inside_leaf += kind is not None
 
     def leave(self, module: nn.Module, args: Any, kwargs: Any, got: Any) -> Any:
         path = self.path.pop()
-        mark, kind = self._entered.pop()
+        mark, kind, unrecorded = self._entered.pop()
         self.inside_leaf -= kind is not None
         if self.inside_leaf:
             return None
@@ -82,6 +104,12 @@ class _ModuleObserver:
         if kind is not None:
             return self.recorder.record(module_step(module, kind, self.recorder.unique(name), path), given, got)
         inner = self.recorder.since(mark)
+        opened = bool(self._opened) and self._opened[-1][0] is module
+        if opened and not self._accounted(inner, path):
+            kind = kind_of(module)
+            assert kind is not None
+            self.recorder.drop_since(mark)
+            return self.recorder.record(module_step(module, kind, self.recorder.unique(name), path), given, got)
         claimed = {name for step in inner for name in (step.handle or {}).values()}
         own = {key: p for key, p in _own_parameters(module).items() if _joined(path, key) not in claimed}
         if any(step.parametrised for step in inner) and not hasattr(module, "parametrizations"):
@@ -90,7 +118,15 @@ class _ModuleObserver:
             step = _block_step(own, self.recorder.unique(name), path)
             step.inside = self.recorder.drop_after_last_weights(mark)
             return self.recorder.record(step, given, got)
-        if self._transparent(module, mark, given, got):
+        explained = self._transparent(module, mark, given, got) or opened and bool(inner)
+        if module is not self.model and not (explained and self.recorder.unrecorded == unrecorded):
+            known = self._computed(module, path, given, got)
+            if known is not None:
+                self.recorder.drop_since(mark)
+                return self.recorder.record(
+                    Step(self.recorder.unique(name), known[0], known[1], owner=path), given, got
+                )
+        if explained:
             return None
         self.recorder.drop_since(mark)
         step = _unknown_step(module, self.recorder.unique(name), path)
@@ -98,6 +134,75 @@ class _ModuleObserver:
             return self.recorder.record(step, given, got)
         self.recorder.record_closed(step, given, tensors(got))
         return None
+
+    def stock(self, module: nn.Module, forward: Callable, args: Any, kwargs: Any) -> Any:
+        """The stock ``forward``, called by a module that does more: recorded as a layer of the stock kind."""
+        kind = kind_of(module)
+        if self.inside_leaf or kind is None or self.opened is not module or not calls_stock_whole(module):
+            return forward(module, *args, **kwargs)
+        self.inside_leaf += 1
+        try:
+            got = forward(module, *args, **kwargs)
+        finally:
+            self.inside_leaf -= 1
+        path = self.names[module]
+        step = module_step(module, kind, self.recorder.unique(path or type(module).__name__.lower()), path)
+        return self.recorder.record(step, tensors((args, kwargs)), got)
+
+    @property
+    def opened(self) -> nn.Module | None:
+        """The module that runs now, if it derives from a stock layer and computes something else."""
+        innermost = self._opened[-1][0] if self._opened else None
+        return innermost if innermost is not None and self.names[innermost] == self.path[-1] else None
+
+    def _accounted(self, inner: list[Step], path: str) -> bool:
+        """Whether steps, constant arithmetic and data movement are all that a module does that was looked into.
+
+        Weights must be read by a layer of their kind: a module that computes with them itself is one layer.
+        """
+        module, before = self._opened.pop()
+        if self.recorder.unaccounted > before or not any(step.matchable for step in inner):
+            return False
+        return kind_of(module) not in PARAMETERS or any(step.parametrised and step.owner == path for step in inner)
+
+    def _computes_stock(self, module: nn.Module, args: Any, kwargs: Any) -> bool:
+        if not may_differ(module):
+            return True
+        path = self.path[-1]
+        count = self._calls[path] = self._calls.get(path, 0) + 1
+        call = f"{path}#{count}"
+        if call not in self.decided:
+            self.inside_leaf += 1
+            self.deciding = True
+            try:
+                self.decided[call] = computes_stock(module, args, kwargs, self._is_ours)
+            finally:
+                self.deciding = False
+                self.inside_leaf -= 1
+        return self.decided[call]
+
+    def _computed(self, module: nn.Module, path: str, given: list[torch.Tensor], got: Any) -> Any:
+        """``(kind, attributes)`` of a module that is an elementwise function in both modes; None if it is none."""
+        if any(True for _ in module.parameters()) or len(given) != 1 or not isinstance(got, torch.Tensor):
+            return None
+        if got.shape != given[0].shape or not got.is_floating_point() or got is given[0]:
+            return None
+        key = f"{path}: function"
+        if key not in self.decided:
+            self.inside_leaf += 1
+            self.deciding = True
+            try:
+                self.decided[key] = function_of(module, self._is_ours)
+            finally:
+                self.deciding = False
+                self.inside_leaf -= 1
+        settings = self.decided[key]
+        if settings is None:
+            return None
+        return ("identity", {}) if settings == {"function": "identity"} else ("activation", dict(settings))
+
+    def _is_ours(self, hook: Any) -> bool:
+        return hook in (self.enter, self.leave)
 
     def _transparent(self, module: nn.Module, mark: int, given: list[torch.Tensor], got: Any) -> bool:
         """Whether a module without known layers is described by the steps that ran inside it."""
@@ -117,6 +222,8 @@ class _FunctionObserver(TorchFunctionMode):
 
     def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
         kwargs = kwargs or {}
+        if self.modules.deciding:
+            return func(*args, **kwargs)
         word = getattr(func, "__name__", "").strip("_")
         given = tensors((args, kwargs))
         kind, attributes = self._classified(word, args, kwargs, given)
@@ -131,11 +238,18 @@ class _FunctionObserver(TorchFunctionMode):
             None if self.modules.inside_leaf else functional_step(word, Call(args, kwargs, given), self.modules.held)
         )
         if layer is not None:
-            layer.name = recorder.unique(self._name(word))
+            opened = self.modules.opened
+            own = opened is not None and kind_of(opened) == layer.kind
+            path = self.modules.path[-1] if own else ""
+            layer.owner = path if own else word
+            layer.name = recorder.unique(path or self._name(word))
             return recorder.record(layer, given[:1], func(*args, **kwargs))
         if kind is None:
             got = func(*args, **kwargs)
-            recorder.origins.propagate(given, tensors(got))
+            if self.modules.inside_leaf:
+                recorder.origins.propagate(given, tensors(got))
+            else:
+                recorder.pass_on(given, tensors(got), EFFECTS.get(word, COMPUTES))
             return got
         name = recorder.unique(self._name(word))
         if name in self.modules.slopes:

@@ -3,22 +3,27 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import replace
 
 import numpy as np
 
+from parity.checks.arrangement import wrong_by_itself
+from parity.checks.between_layers import Origin, find_origin
 from parity.checks.climbing import Outcome
 from parity.checks.conditions import Condition
 from parity.checks.context import CheckContext
 from parity.checks.layer_evidence import gather_evidence
-from parity.checks.measurements import OUTPUT, LayerMeasurement
+from parity.checks.measurements import OUTPUT, LayerMeasurement, Measurements
 from parity.checks.messages import STOPPED, describe
-from parity.diagnosis.evidence import FIT, FUNCTIONS
+from parity.diagnosis.between import explain_between
 from parity.diagnosis.explain import explain
 from parity.numerics.difference import TINY, difference
 from parity.transfer.aligned_models import AlignedModels
 from parity.verdict import Check, Finding, judge
 
 Array = np.ndarray
+BEFORE_THE_LAYER = ("activation-kind",)
+"""Kinds of findings that tell what runs before the layer at which they show."""
 
 
 def forward(context: CheckContext) -> Outcome:
@@ -32,20 +37,30 @@ def forward(context: CheckContext) -> Outcome:
     for condition in measurements.conditions:
         if condition.refused:
             judgement = judge(False, not condition.broken)
-            outcome.checks.append(Check("forward", OUTPUT, condition.name, judgement, message=condition.refused))
+            outcome.checks.append(
+                Check(
+                    "forward", OUTPUT, condition.name, judgement, message=condition.refused,
+                    training=condition.training,
+                )
+            )  # fmt: skip
+    explained = _explained(measurements)
+    outcome.findings = list(explained.values())
     for layer in measurements.layers:
-        outcome.checks += _checks(layer)
-    outcome.findings = list(_findings(context))
+        outcome.checks += _checks(layer, explained.get(layer.key))
     names = "; ".join(condition.name for condition in measurements.running)
-    modes = "" if models.mode_dependent else " (no layer depends on training mode)"
+    modes = "" if "training" in models.modes or models.brief else " (training mode changes no value)"
     outcome.message = f"{len({layer.key for layer in measurements.layers})} values under: {names}{modes}"
     return outcome
 
 
-def _checks(layer: LayerMeasurement) -> Iterator[Check]:
+def _checks(layer: LayerMeasurement, finding: Finding | None) -> Iterator[Check]:
+    """The checks of one layer under one condition; a difference that begins elsewhere is put down there."""
     if layer.mismatch:
         judgement = judge(False, layer.abstain)
-        yield Check("forward", layer.key, f"shape, {layer.condition}", judgement, message=layer.mismatch)
+        yield Check(
+            "forward", layer.key, f"shape, {layer.condition}", judgement, message=layer.mismatch,
+            chained=bool(layer.fed_by_wrong_shape), training=layer.training,
+        )  # fmt: skip
         return
     relative = 1 / max(layer.scale, TINY)
     for what, found, abstain, chained in (
@@ -56,53 +71,84 @@ def _checks(layer: LayerMeasurement) -> Iterator[Check]:
             continue
         judgement = judge(found.absolute <= layer.limit, abstain)
         message = abstain or ("" if judgement == "pass" else describe(found, layer.condition))
+        begins = finding.reference_layer or finding.layer if finding and judgement == "fail" and not chained else ""
         yield Check(
-            "forward", layer.key, f"{what}, {layer.condition}", judgement,
-            found.absolute * relative, layer.limit * relative, "relative", message, chained,
+            "forward", begins or layer.key, f"{what}, {layer.condition}", judgement,
+            found.absolute * relative, layer.limit * relative, "relative", message, chained, layer.training,
         )  # fmt: skip
     if layer.rounding is not None and not layer.chain_abstain:
-        judgement = judge(layer.rounding <= layer.rounding_limit)
-        message = "" if judgement == "pass" else f"{layer.rounding:.3g} times the rounding of float32: not rounding"
+        judgement = judge(layer.rounding <= layer.rounding_limit, layer.float32_abstain)
+        beyond = f"{layer.rounding:.3g} times the rounding of float32: not rounding"
+        message = layer.float32_abstain or (layer.note if judgement == "pass" else beyond)
         yield Check(
             "forward", layer.key, f"float32, {layer.condition}", judgement,
-            layer.rounding, layer.rounding_limit, "x rounding", message,
+            layer.rounding, layer.rounding_limit, "x rounding", message, training=layer.training,
         )  # fmt: skip
 
 
-def _findings(context: CheckContext) -> Iterator[Finding]:
-    """One for each layer that is wrong on the reference's input, at the first condition that shows it."""
-    done: set[str] = set()
-    conditions = {condition.name: condition for condition in context.measurements.conditions}
-    for layer in context.measurements.layers:
-        if layer.key in done or layer.abstain or layer.isolated is None or layer.isolated.absolute <= layer.limit:
-            continue
-        done.add(layer.key)
-        condition = conditions[layer.condition]
-        if layer.output is not None:
-            yield _output_finding(context.models, layer, layer.output, condition)
-        elif layer.match is not None:
-            evidence = gather_evidence(context.models, layer.match, condition)
-            named = explain(evidence, "forward") if evidence is not None else []
-            yield from named or [_numeric(context.models, layer)]
+def _explained(measurements: Measurements) -> dict[str, Finding]:
+    """The finding of each layer (or output) that is wrong by itself, at the first condition that shows it."""
+    found: dict[str, Finding] = {}
+    conditions = {condition.name: condition for condition in measurements.conditions}
+    for layer in measurements.layers:
+        if layer.key not in found and wrong_by_itself(layer):
+            found[layer.key] = _finding(layer, conditions[layer.condition])
+    return found
 
 
-def _output_finding(models: AlignedModels, layer: LayerMeasurement, number: int, condition: Condition) -> Finding:
-    """What happens between the last layers and a network output: an order, an activation, or unknown."""
-    expected, got = condition.reference64.result[number], condition.isolated.result[number]
-    if _reordered(got, expected, layer.limit):
-        return Finding(
-            "flatten-order", OUTPUT, OUTPUT,
-            "output: the same values in another order: channels first in the port, last in the reference",
-            "permute to (N, H, W, C) before flattening: x.permute(0, 2, 3, 1).flatten(1)", "forward",
-        )  # fmt: skip
+def _finding(layer: LayerMeasurement, condition: Condition) -> Finding:
+    """The cause: of the layer itself, of what runs before it, or unknown."""
+    models = condition.models
+    if layer.match is None and not layer.mismatch and layer.output is not None:
+        reordered = _reordered_output(layer, layer.output, condition)
+        if reordered is not None:
+            return reordered
+    origin = find_origin(layer, condition)
+    if layer.match is None and not (origin.layer or origin.reference_layer):
+        origin = _at_last_layer(models, layer, origin)
+    elsewhere = {layer.key, ""} & {origin.reference_layer} == set()
+    evidence = gather_evidence(models, layer.match, condition) if layer.match is not None else None
+    named = explain(evidence, "forward") if evidence is not None else []
+    if named and (origin.inside or named[0].kind not in BEFORE_THE_LAYER):
+        return named[0]
+    explanation = explain_between(origin.between)
+    if explanation is not None:
+        kind, message, fix = explanation
+        return Finding(kind, origin.layer, origin.reference_layer, message, fix, "forward")
+    if named:
+        names = (origin.layer, origin.reference_layer) if elsewhere else (named[0].layer, named[0].reference_layer)
+        return replace(named[0], layer=names[0], reference_layer=names[1])
+    return _unexplained(models, layer, origin)
+
+
+def _at_last_layer(models: AlignedModels, layer: LayerMeasurement, origin: Origin) -> Origin:
+    """What happens to an output behind the last layer, where nothing that stands there has a name."""
     matches = models.matching.matches
-    last = next((m for m in matches if m.key in models.ends[number]), matches[-1] if matches else None)
-    layout = models.output_layout(number, expected, got)
-    named = _last_activation(expected, layout.to_reference(got)) if layout is not None and last else None
-    if named is None or last is None:
-        return _numeric(models, layer)
-    message, fix = named
-    return Finding("activation-kind", last.port.name, last.key, f"{last.port.name}: {message}", fix, "forward")
+    ends = models.ends[layer.output] if layer.output is not None and layer.output < len(models.ends) else []
+    last = next((match for match in matches if match.key in ends), matches[-1] if matches else None)
+    if last is None:
+        return replace(origin, layer=layer.key, reference_layer=layer.key)
+    return replace(origin, layer=last.port.name, reference_layer=last.key)
+
+
+def _reordered_output(layer: LayerMeasurement, number: int, condition: Condition) -> Finding | None:
+    """Another output in this one's place, or flat outputs that are the expected ones in another order."""
+    expected, got = condition.reference64.result[number], condition.isolated.result[number]
+    for other, value in enumerate(condition.reference64.result):
+        layout = condition.models.output_layout(number, value, got) if other != number else None
+        if layout is not None and difference(layout.to_reference(got), value).absolute <= layer.limit:
+            return Finding(
+                "output-order", layer.key, layer.key,
+                f"the port returns in place {number} what the reference returns in place {other}",
+                "return the outputs in the reference's order (dictionaries are compared by sorted key)", "forward",
+            )  # fmt: skip
+    if not _reordered(got, expected, layer.limit):
+        return None
+    return Finding(
+        "flatten-order", OUTPUT, OUTPUT,
+        "output: the same values in another order: channels first in the port, last in the reference",
+        "permute to (N, H, W, C) before flattening: x.permute(0, 2, 3, 1).flatten(1)", "forward",
+    )  # fmt: skip
 
 
 def _reordered(got: Array, expected: Array, limit: float) -> bool:
@@ -114,24 +160,15 @@ def _reordered(got: Array, expected: Array, limit: float) -> bool:
     return difference(moved, expected).absolute <= limit
 
 
-def _last_activation(expected: Array, got: Array) -> tuple[str, str] | None:
-    """What was left out or added between the last layer and the output, if it is one activation."""
-    with np.errstate(all="ignore"):
-        for name, function in FUNCTIONS.items():
-            if difference(function(got), expected).relative <= FIT:
-                return f"the port's output lacks the {name} that the reference ends with", f"apply {name} to it"
-            if difference(got, function(expected)).relative <= FIT:
-                return f"the port's output went through {name}, the reference's did not", f"remove the {name}"
-    return None
-
-
-def _numeric(models: AlignedModels, layer: LayerMeasurement) -> Finding:
-    """The finding for a difference that no hypothesis explains."""
-    assert layer.isolated is not None
+def _unexplained(models: AlignedModels, layer: LayerMeasurement, origin: Origin) -> Finding:
+    """A difference that no hypothesis reproduces."""
     matches = models.matching.matches
     place = len(matches) if layer.match is None else matches.index(layer.match)
     before = matches[place - 1].port.name if place else "the input"
-    name = layer.match.port.name if layer.match else layer.key
-    message = f"{name}: shapes agree, {describe(layer.isolated, layer.condition)}"
-    fix = f"no hypothesis fits: compare {name}, and whatever runs between {before} and it, on both sides"
-    return Finding("numeric", name, layer.key, message, fix, "forward")
+    name = origin.layer or origin.reference_layer
+    what = layer.mismatch or (describe(layer.isolated, layer.condition) if layer.isolated else "")
+    message = f"{name}: {'' if layer.mismatch else 'shapes agree, '}{what}"
+    reader = layer.match.port.name if layer.match else layer.key
+    where = name if origin.inside else f"what runs between {before} and {reader}"
+    fix = f"no hypothesis fits: compare {where} on both sides"
+    return Finding("numeric", origin.layer, origin.reference_layer, message, fix, "forward", named=False)

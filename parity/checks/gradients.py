@@ -45,8 +45,8 @@ class _Projection:
     rung: Literal["gradients", "penalty"]
     mode: str
     matches: list[Match]
-    cotangents: list[Array]
-    port_cotangents: list[Array]
+    cotangents: list[Array | None]
+    port_cotangents: list[Array | None]
     opaque: bool
 
     @property
@@ -80,9 +80,15 @@ def _climb(context: CheckContext, rung: Literal["gradients", "penalty"]) -> Outc
     layouts = [models.output_layout(number, *pair) for number, pair in enumerate(zip(expected, got, strict=False))]
     if None in layouts or len(expected) != len(got):
         return Outcome(message="the outputs have different shapes: no common scalar to differentiate")
+    floating = [a.dtype.kind == b.dtype.kind == "f" for a, b in zip(expected, got, strict=True)]
+    if not any(floating):
+        return Outcome(message="no output is a floating number: there is nothing to differentiate")
     rng = np.random.default_rng([models.seed, 7])
-    cotangents = [rng.standard_normal(x.shape) for x in expected]
-    port_cotangents = [layout.to_port(x) for layout, x in zip(layouts, cotangents, strict=True) if layout is not None]
+    cotangents = [rng.standard_normal(x.shape) if real else None for x, real in zip(expected, floating, strict=True)]
+    port_cotangents = [
+        layout.to_port(x) if layout is not None and x is not None else None
+        for layout, x in zip(layouts, cotangents, strict=True)
+    ]
     matches = [match for match in models.matching.matches if match.reference.parametrised]
     opaque = any(layer.chain_abstain for layer in context.measurements.layers)
     refused = {c.training: c.refused for c in reversed(context.measurements.conditions)}
@@ -94,8 +100,15 @@ def _climb(context: CheckContext, rung: Literal["gradients", "penalty"]) -> Outc
         outcome.checks += judged.checks
         outcome.findings += judged.findings
     found = [check for check in outcome.checks if check.judgement != "abstain"]
-    outcome.message = f"{len(found)} gradients in float64" if found else "nothing could be differentiated"
+    outcome.message = f"{len(found)} gradients in float64" if found else _nothing(outcome)
     return outcome
+
+
+def _nothing(outcome: Outcome) -> str:
+    """Why not one gradient was compared."""
+    if outcome.checks:
+        return "nothing could be differentiated"
+    return "neither weights nor floating inputs: nothing to differentiate by"
 
 
 def _abstain(projection: _Projection, reason: str) -> Outcome:
@@ -119,12 +132,24 @@ def _judge_mode(projection: _Projection) -> Outcome:
         fix = "look for operations without (double) backward, detach() and no_grad()"
         return Outcome(
             [Check(projection.rung, "output", projection.mode, "fail", message=message)],
-            [Finding("numeric", "output", "output", message, fix, projection.rung)],
+            [Finding("numeric", "output", "output", message, fix, projection.rung, named=False)],
         )
+    if _undefined(projection, expected):
+        return _abstain(projection, "the outputs are NaN or infinite on both sides, and so are their gradients")
     judged = _compare(projection, expected, got, rounded)
     if projection.penalty and any(check.judgement == "fail" for check in judged.checks):
         return _with_exact_moments(projection, got, judged)
     return judged
+
+
+def _undefined(projection: _Projection, expected: Gradients) -> bool:
+    """Whether gradients are NaN or infinite because outputs are, on both sides."""
+    models = projection.models
+    results = models.reference_trace.result, models.port_trace.result
+    if not all(any(not np.isfinite(x).all() for x in result) for result in results):
+        return False
+    found = [*expected[0].values(), *(x for x in expected[1] if x is not None)]
+    return any(not np.isfinite(x).all() for x in found)
 
 
 @dataclass(frozen=True)
@@ -192,14 +217,14 @@ def _finding(projection: _Projection, culprits: list[_Culprit]) -> Finding:
         match = matches[max(matches.index(vanished[0].match) - 1, 0)]
         message = f"{match.port.name}: its double backward is lost: {vanished[0].message}"
         fix = f"make the backward pass of {match.port.name} differentiable itself (no detach, no once_differentiable)"
-        return Finding("numeric", match.port.name, match.key, message, fix, projection.rung)
+        return Finding("numeric", match.port.name, match.key, message, fix, projection.rung, named=False)
     last = culprits[-1]
     fix = (
         "nothing arrives here in the port: look for detach(), no_grad() or requires_grad=False behind this layer"
         if last.vanished
         else "compare the backward pass of this layer and of the ones after it (custom functions, in-place edits)"
     )
-    return Finding("numeric", last.match.port.name, last.match.key, last.message, fix, projection.rung)
+    return Finding("numeric", last.match.port.name, last.match.key, last.message, fix, projection.rung, named=False)
 
 
 def _with_exact_moments(projection: _Projection, got: Gradients, judged: Outcome) -> Outcome:

@@ -5,8 +5,6 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Literal
 
-import numpy as np
-
 from parity.capture.source_lines import SourceLines
 from parity.capture.steps import MOVEMENT, Step
 from parity.checks.climbing import Amounts, Climbed, Paddings
@@ -14,7 +12,6 @@ from parity.checks.context import CheckContext
 from parity.checks.layer_evidence import gather_evidence
 from parity.checks.measurements import LayerMeasurement, Measurements
 from parity.match.alignment import Match
-from parity.numerics.array_layouts import describe_order
 from parity.transfer.aligned_models import AlignedModels
 from parity.verdict import SEVERITY, Check, Coverage, Judgement, LayerRow
 
@@ -93,24 +90,14 @@ def _add_measured(row: LayerRow, models: AlignedModels, match: Match, measured: 
     row.float64, row.isolated = _worst(layers, "chained"), _worst(layers, "isolated")
     row.rounding = max((layer.rounding for layer in layers if layer.rounding is not None), default=None)
     abstain = next((layer.abstain for layer in layers if layer.abstain), "")
-    order = _order(models, match.reference)
+    order = models.reordering(match.reference)
     # A layer whose features were reordered is not cleared: the fault may be the order in which it is read.
     row.inherits = row.judgement == "fail" and _isolated_passes(layers) and not (abstain or order)
-    row.note = abstain or order or INHERITS * row.inherits
+    said = "; ".join(dict.fromkeys(x for layer in layers for x in (layer.float32_abstain, layer.note) if x))
+    row.note = abstain or order or INHERITS * row.inherits or said
     if measured.running and match.reference.visible:
         evidence = gather_evidence(models, match, measured.running[0])
         row.referee = evidence.verdict_of_referee() if evidence is not None else ""
-
-
-def _order(models: AlignedModels, step: Step) -> str:
-    """In which order the port flattens or unflattens the features of a dense layer, if not in the reference's."""
-    for side, orders in (("reads", models.layouts.into), ("writes", models.layouts.out_of)):
-        order = orders.get(step.name)
-        images = [other.output_shape[1:] for other in models.reference_trace.steps if len(other.output_shape) > 2]
-        fitting = [shape for shape in images if order is not None and int(np.prod(shape)) == len(order)]
-        if order is not None and fitting and step.kind == "dense":
-            return f"{side} the image as {describe_order(order, fitting[0])}; weights reordered to match"
-    return ""
 
 
 def _worst(layers: list[LayerMeasurement], which: Literal["chained", "isolated"]) -> float | None:

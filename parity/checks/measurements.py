@@ -2,16 +2,28 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
 
 import numpy as np
 
-from parity.checks.conditions import Condition, run_conditions
+from parity.capture.steps import ELEMENTWISE
+from parity.checks.conditions import Condition
+from parity.checks.single_precision import BEHIND, single_precision
 from parity.match.alignment import Match
 from parity.numerics.array_layouts import Layout, to_port_shape
 from parity.numerics.difference import Difference, difference, scale
-from parity.numerics.tolerance import ROUNDING_LIMIT, float64_limit, own_rounding, rounding_limit, typical_rounding
+from parity.numerics.tolerance import (
+    PRECISION_RATIO,
+    ROUNDING_LIMIT,
+    SLACK,
+    float64_limit,
+    own_rounding,
+    rounding_limit,
+    shown_rounding,
+    times_rounding,
+    typical_rounding,
+)
 from parity.transfer.aligned_models import AlignedModels
 
 Array = np.ndarray
@@ -25,7 +37,9 @@ class LayerMeasurement:
     Differences are in the reference's layout. ``limit`` is the absolute float64 limit. ``own_rounding`` and
     ``port_rounding`` are what each side shows between its own float32 and float64, ``float32_difference`` is the
     distance between both float32 runs, all absolute. ``mismatch`` says which shapes differ. ``abstain`` says why the
-    layer cannot be judged on the reference's input, ``chain_abstain`` why not on its own upstream.
+    layer cannot be judged on the reference's input, ``chain_abstain`` why not on its own upstream, ``float32_abstain``
+    why not in float32; ``fed_by_wrong_shape`` names a layer before it whose output has another shape and cannot be
+    replaced. ``note`` is to be said even if all is well.
     """
 
     key: str
@@ -43,6 +57,10 @@ class LayerMeasurement:
     mismatch: str = ""
     abstain: str = ""
     chain_abstain: str = ""
+    fed_by_wrong_shape: str = ""
+    training: bool = False
+    float32_abstain: str = ""
+    note: str = ""
 
     @property
     def rounding(self) -> float | None:
@@ -50,9 +68,7 @@ class LayerMeasurement:
         rounding against the reference's, whichever is worse."""
         if self.float32_difference is None:
             return None
-        floor = self.scale * 2.0**-24
-        own = max(self.own_rounding, floor)
-        return max(self.float32_difference / max(own, self.port_rounding), self.port_rounding / own)
+        return times_rounding(self.float32_difference, self.own_rounding, self.port_rounding, self.scale)
 
 
 @dataclass(frozen=True)
@@ -72,61 +88,80 @@ class Measurements:
         return [layer for layer in self.layers if layer.key == key]
 
 
-def measure(models: AlignedModels) -> Measurements:
-    """Run both sides under every condition and compare every layer; weights are loaded in float64 and float32.
+def compare_layers(conditions: Iterable[Condition]) -> list[LayerMeasurement]:
+    """Every matched layer and network output under every condition that both sides run.
 
-    A layer's rounding is the most it shows on any batch of the mode: a single small value may show little by luck.
-
-    Raises:
-        UnusableInput: the reference does not run in evaluation mode, or in float32.
+    A layer's rounding is the most it shows under any condition of its family: a single small value may show little by
+    luck.
     """
-    models.load_weights("float64")
-    models.load_weights("float32")
-    conditions = run_conditions(models)
     layers: list[LayerMeasurement] = []
-    for training in (False, True):
-        running = [c for c in conditions if c.training == training and not c.refused]
-        found = [layer for condition in running for layer in _compared_layers(models, condition)]
+    running = [condition for condition in conditions if not condition.refused]
+    for family in dict.fromkeys(condition.family for condition in running):
+        found = [layer for c in running if c.family == family for layer in _compared_layers(c)]
         most: dict[str, tuple[float, float]] = {}
         for layer in found:
             rounding, limit = most.get(layer.key, (0.0, 0.0))
             most[layer.key] = (max(rounding, layer.own_rounding), max(limit, layer.limit))
         layers += [replace(x, own_rounding=most[x.key][0], limit=most[x.key][1]) for x in found]
-    return Measurements(conditions, layers)
+    return layers
 
 
-def _compared_layers(models: AlignedModels, condition: Condition) -> Iterator[LayerMeasurement]:
+def _compared_layers(condition: Condition) -> Iterator[LayerMeasurement]:
     """The layers in the reference's order, then the outputs.
 
     Each layer's rounding counts as at least the network's typical and the previous layer's, relative to its scale.
     """
-    exact, rounded = condition.reference64, condition.reference32
+    models, exact, rounded = condition.models, condition.reference64, condition.reference32
     keys = [match.key for match in models.matching.matches if match.reference.visible]
     typical = typical_rounding((exact.outputs[key], rounded.outputs[key]) for key in keys)
-    inherited, products = 0.0, 1
+    inherited, faint, products, edge = 0.0, 0.0, 1, ""
     for match in models.matching.matches:
         products = max(products, match.reference.products)
         if not match.reference.visible:
             continue
-        layer = _compared_layer(models, match, condition, max(typical, inherited))
+        layer = _compared_layer(models, match, condition, max(typical, inherited), faint)
         inherited = layer.own_rounding / layer.scale if layer.scale else inherited
-        yield replace(
-            layer,
-            rounding_limit=rounding_limit(products),
-            abstain=models.unmatched.unknown_input(match),
-            chain_abstain="" if layer.mismatch else models.unmatched.unknown_input(match, upstream=True),
-        )
+        faint = 0.0 if layer.scale else layer.own_rounding
+        layer = replace(layer, float32_abstain=layer.float32_abstain or edge)
+        yield _judgeable(layer, condition, match, models.matching.sources.get(match.key, ()), products)
+        edge = edge or (BEHIND.format(match.key) if layer.float32_abstain else "")
     for number in range(len(exact.result)):
-        layer = _compared_output(models, number, condition, max(typical, inherited))
-        yield replace(
-            layer,
-            rounding_limit=rounding_limit(products),
-            abstain=models.unmatched.unknown_input(None),
-            chain_abstain="" if layer.mismatch else models.unmatched.unknown_input(None, upstream=True),
+        layer = _compared_output(models, number, condition, max(typical, inherited), faint)
+        layer = replace(layer, float32_abstain=layer.float32_abstain or edge)
+        yield _judgeable(layer, condition, None, [models.ends[number]] if number < len(models.ends) else [], products)
+    for number in range(len(exact.result), len(condition.port64.result)):
+        mismatch = f"the port returns {len(condition.port64.result)} outputs, expected {len(exact.result)}"
+        yield LayerMeasurement(
+            f"{OUTPUT} {number}", condition.name, None, number, 0.0, mismatch=mismatch, training=condition.training
         )
 
 
-def _compared_layer(models: AlignedModels, match: Match, condition: Condition, typical: float) -> LayerMeasurement:
+def _judgeable(
+    layer: LayerMeasurement,
+    condition: Condition,
+    match: Match | None,
+    sources: Iterable[Iterable[str]],
+    products: int,
+) -> LayerMeasurement:
+    """The measurement with the limit of its rounding, and with the reasons why it cannot be judged by itself."""
+    models = condition.models
+    matched = {other.key for other in models.matching.matches if other.reference.visible}
+    unforced = [name for names in sources for name in names if name in matched and name not in condition.forced]
+    return replace(
+        layer,
+        rounding_limit=rounding_limit(products),
+        abstain=models.unmatched.unknown_input(match),
+        chain_abstain="" if layer.mismatch else models.unmatched.unknown_input(match, upstream=True),
+        fed_by_wrong_shape=unforced[0] if unforced else "",
+        isolated=None if unforced else layer.isolated,
+        training=condition.training,
+    )
+
+
+def _compared_layer(
+    models: AlignedModels, match: Match, condition: Condition, typical: float, faint: float
+) -> LayerMeasurement:
+    """``faint`` is the (absolute) rounding of the layer before, if all that it returns is zero."""
     layout, name = models.layouts.outputs[match.key], match.port.name
     expected, got = condition.reference64.outputs[match.key], condition.port64.outputs.get(name)
     layer = LayerMeasurement(match.key, condition.name, match, None, scale(expected))
@@ -135,10 +170,20 @@ def _compared_layer(models: AlignedModels, match: Match, condition: Condition, t
         return replace(layer, mismatch=f"got {None if got is None else got.shape}, expected {due}")
     isolated = condition.isolated.outputs.get(name)
     rounded = condition.reference32.outputs[match.key], condition.port32.outputs[name]
-    return _with_differences(layer, layout, (expected, got, isolated), rounded, typical)
+    if not layer.scale and match.reference.kind in ELEMENTWISE:
+        given = [trace.inputs.get(match.key) for trace in (condition.reference64, condition.reference32)]
+        faint = max(faint, _input_rounding(*given))
+    return _with_differences(layer, layout, (expected, got, isolated), rounded, typical, faint)
 
 
-def _compared_output(models: AlignedModels, number: int, condition: Condition, typical: float) -> LayerMeasurement:
+def _input_rounding(exact: Array | None, rounded: Array | None) -> float:
+    """The (absolute) rounding of a layer's input, which is also that of an activation that maps all of it to zero."""
+    return 0.0 if exact is None or rounded is None else shown_rounding(exact, rounded)
+
+
+def _compared_output(
+    models: AlignedModels, number: int, condition: Condition, typical: float, faint: float
+) -> LayerMeasurement:
     expected, results = condition.reference64.result[number], condition.port64.result
     name = OUTPUT if len(condition.reference64.result) == 1 else f"{OUTPUT} {number}"
     got = results[number] if number < len(results) else None
@@ -147,7 +192,8 @@ def _compared_output(models: AlignedModels, number: int, condition: Condition, t
     if got is None or layout is None:
         return replace(layer, mismatch=f"got {None if got is None else got.shape}, expected {expected.shape}")
     rounded = condition.reference32.result[number], condition.port32.result[number]
-    return _with_differences(layer, layout, (expected, got, condition.isolated.result[number]), rounded, typical)
+    isolated = condition.isolated.result[number]
+    return _with_differences(layer, layout, (expected, got, isolated), rounded, typical, faint)
 
 
 def _with_differences(
@@ -156,17 +202,25 @@ def _with_differences(
     exact: tuple[Array, Array, Array | None],
     rounded: tuple[Array, Array],
     typical: float,
+    faint: float,
 ) -> LayerMeasurement:
-    """The measurement of ``(reference, port, port isolated)`` in float64 and ``(reference, port)`` in float32."""
+    """The measurement of ``(reference, port, port isolated)`` in float64 and ``(reference, port)`` in float32.
+
+    ``faint`` is the (absolute) rounding of an array that is all zero, which shows none itself.
+    """
+    least = 0.0 if layer.scale else faint
     expected, got, isolated = exact[0], layout.to_reference(exact[1]), exact[2]
-    expected32, got32 = rounded[0].astype(np.float64), layout.to_reference(rounded[1]).astype(np.float64)
-    limit = float64_limit(expected, expected32, typical)
+    expected32, got32 = rounded[0], layout.to_reference(rounded[1])
+    limit = max(float64_limit(expected, expected32, typical), SLACK * least * PRECISION_RATIO)
+    single = single_precision((expected, expected32), (got, got32))
     return replace(
         layer,
         limit=limit,
         chained=difference(got, expected, limit),
         isolated=None if isolated is None else difference(layout.to_reference(isolated), expected, limit),
-        own_rounding=own_rounding(expected, expected32, typical),
-        port_rounding=difference(got32, got).absolute,
-        float32_difference=difference(got32, expected32).absolute,
+        own_rounding=max(own_rounding(expected, expected32, typical), least),
+        port_rounding=single.port_rounding,
+        float32_difference=single.apart,
+        float32_abstain=single.abstain,
+        note=single.note,
     )

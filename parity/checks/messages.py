@@ -5,6 +5,7 @@ from __future__ import annotations
 from parity.checks.climbing import Amounts
 from parity.numerics.difference import Difference
 
+FED_BY = "fed by {}, whose output has another shape in the port"
 STOPPED = "the port does not run to its end: {}"
 
 

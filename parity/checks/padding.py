@@ -6,7 +6,7 @@ from parity.checks.climbing import Amounts, Outcome
 from parity.checks.context import CheckContext
 from parity.checks.layer_evidence import gather_evidence
 from parity.checks.measurements import LayerMeasurement
-from parity.checks.messages import STOPPED, describe_amounts
+from parity.checks.messages import FED_BY, STOPPED, describe_amounts
 from parity.diagnosis.evidence import Evidence
 from parity.diagnosis.explain import explain
 from parity.match.alignment import Match
@@ -29,8 +29,9 @@ def padding(context: CheckContext) -> Outcome:
         if not kernel or match.key not in measured:
             continue
         layer = measured[match.key]
-        if layer.abstain:
-            outcome.checks.append(Check("padding", match.key, "amounts", "abstain", message=layer.abstain))
+        reason = layer.abstain or FED_BY.format(layer.fed_by_wrong_shape) * bool(layer.fed_by_wrong_shape)
+        if reason:
+            outcome.checks.append(Check("padding", match.key, "amounts", "abstain", message=reason))
             continue
         evidence = gather_evidence(models, match, condition)
         if evidence is not None:

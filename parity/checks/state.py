@@ -12,7 +12,7 @@ from parity.capture.steps import STATISTICS, Step
 from parity.checks.climbing import Outcome
 from parity.checks.conditions import Condition, forced_outputs
 from parity.checks.context import CheckContext
-from parity.checks.messages import STOPPED, describe
+from parity.checks.messages import FED_BY, STOPPED, describe
 from parity.match.alignment import Match
 from parity.numerics.difference import TINY, difference, scale
 from parity.numerics.spectral_norm import MAX_ITERATIONS, U_FIRST, V_FIRST, U, V, kernel_matrix, power_iterations
@@ -49,7 +49,12 @@ def state(context: CheckContext) -> Outcome:
         return Outcome(message="no training-mode run was possible")
     history = _trained(models, matches, training)
     outcome = Outcome(message=f"{len(matches)} layers' running statistics after one and two passes")
+    fed = {layer.key: layer.fed_by_wrong_shape for layer in context.measurements.layers if layer.training}
     for match in matches:
+        if fed.get(match.key):
+            reason = FED_BY.format(fed[match.key])
+            outcome.checks.append(Check("state", match.key, "statistics", "abstain", message=reason))
+            continue
         _judge(models, match, history, training.reference64.inputs.get(match.key), outcome)
     return outcome
 
@@ -152,7 +157,8 @@ def _finding(
         fix = f"set momentum={1 - momentum:g} in torch (1 - Keras's {momentum:g})"
         return Finding("batchnorm-momentum", *names, text, fix, "state")
     text = f"{match.port.name}.{slot}: {message}"
-    return Finding("batchnorm-statistics", *names, text, "compare how the statistics are updated", "state")
+    fix = "compare how the statistics are updated"
+    return Finding("batchnorm-statistics", *names, text, fix, "state", named=False)
 
 
 def _times_as_far(moved: _Moved) -> float | None:

@@ -13,12 +13,12 @@ from parity.checks.context import CheckContext
 from parity.match.alignment import Match
 from parity.numerics.spectral_norm import KEPT, OVERWRITTEN
 from parity.transfer.aligned_models import AlignedModels
-from parity.verdict import Check, Finding
+from parity.verdict import Check, Finding, Scope
 
 # setting -> (finding kind, fix)
 ATTRIBUTES: dict[str, tuple[str, str]] = {
     "kernel_size": ("kernel-size", "set kernel_size={0}"),
-    "pool_size": ("kernel-size", "set kernel_size={0}"),
+    "pool_size": ("pooling-size", "set kernel_size={0}"),
     "strides": ("stride", "set stride={0}"),
     "dilation": ("dilation", "set dilation={0}"),
     "groups": ("groups", "set groups={0}"),
@@ -49,11 +49,27 @@ ATTRIBUTES: dict[str, tuple[str, str]] = {
         "torch.nn.utils.spectral_norm v, then u",
     ),
     "features": ("numeric", "give the layer {0} output features"),
-    "operation": ("numeric", "join the branches by {0}"),
+    "operation": ("merge-operation", "join the branches by {0}"),
 }
-KIND_OVERRIDES = {("layernorm", "epsilon"): "numeric", ("groupnorm", "epsilon"): "numeric", ("pool", "mode"): "numeric",
-                  ("global-pool", "mode"): "numeric"}  # fmt: skip
+KIND_OVERRIDES = {
+    ("layernorm", "epsilon"): "layernorm-epsilon",
+    ("groupnorm", "epsilon"): "groupnorm-epsilon",
+    ("pool", "mode"): "pooling-mode",
+    ("global-pool", "mode"): "pooling-mode",
+}
 STRUCTURAL = ("dropout",)
+VALUES_AND_GRADIENTS = ("forward", "gradients")
+NOTHING: tuple[str, ...] = ()
+# setting -> the rungs whose values show whether a difference matters; dropout is disabled while values are measured
+SHOWN_BY = {
+    "rate": NOTHING,
+    "per_channel": NOTHING,
+    "always": NOTHING,
+    "momentum": ("state",),
+    "tracked": ("forward", "state"),
+    "power_iterations": ("forward", "state"),
+}
+TRAINING_ONLY = ("rate", "per_channel", "momentum")
 ABSENT = {"spectral_norm": "none"}  # what a setting is that a layer does not mention, though its counterpart does
 SPECTRAL_FIXES = {
     KEPT: "wrap the layer in torch.nn.utils.parametrizations.spectral_norm, and copy kernel, u and v",
@@ -71,19 +87,30 @@ def structure(context: CheckContext) -> Outcome:
     outcome = Outcome()
     matching = context.models.matching
     for match in matching.matches:
-        differing = list(_differences(match))
+        differing = [found for found in _differences(match) if not _left_out(found[0], context.models.scope)]
         for attribute, expected, got in differing:
             finding = _attribute_finding(match, attribute, expected, got)
             outcome.findings.append(finding)
-            outcome.checks.append(Check("structure", match.key, attribute, "fail", message=finding.message))
+            outcome.checks.append(
+                Check(
+                    "structure", match.key, attribute, "fail", message=finding.message,
+                    training=attribute in TRAINING_ONLY, shown_by=SHOWN_BY.get(attribute, VALUES_AND_GRADIENTS),
+                )
+            )  # fmt: skip
         if not differing:
             outcome.checks.append(Check("structure", match.key, match.reference.kind, "pass"))
-    for step in matching.only_reference:
+    inference = context.models.scope == "inference"
+    for step in (step for step in matching.only_reference if not (inference and step.kind in STRUCTURAL)):
         _judge_lone(step, True, context.models, outcome)
-    for step in matching.only_port:
+    for step in (step for step in matching.only_port if not (inference and step.kind in STRUCTURAL)):
         _judge_lone(step, False, context.models, outcome)
-    outcome.message = f"{len(matching.matches)} layers matched"
+    left_out = "; dropout and momenta are left out, as only training sees them" if inference else ""
+    outcome.message = f"{len(matching.matches)} layers matched{left_out}"
     return outcome
+
+
+def _left_out(attribute: str, scope: Scope) -> bool:
+    return scope == "inference" and attribute in TRAINING_ONLY
 
 
 def _differences(match: Match) -> Iterator[tuple[str, Any, Any]]:
@@ -123,6 +150,7 @@ def _attribute_finding(match: Match, attribute: str, expected: Any, got: Any) ->
         fix.format(expected, name=attribute, torch_momentum=torch_momentum, spectral=spectral),
         "structure",
         {"attribute": attribute, "got": got, "expected": expected},
+        named=kind != "numeric",
     )
 
 
@@ -140,10 +168,18 @@ def _judge_lone(step: Step, in_reference: bool, models: AlignedModels, outcome: 
     elif step.parametrised or step.kind in STRUCTURAL:
         kind = "missing-layer" if in_reference else "extra-layer"
         message = f"{what} of the {here} has no counterpart in the {there}"
-        fix = f"add it to the port, {_settings(step)}" if in_reference else "remove it from the port"
+        settings = _settings(step)
+        add = "add it to the port" + (f": {settings}" if settings else "")
+        fix = add if in_reference else "remove it from the port"
         names = ("", step.name) if in_reference else (step.name, "")
         outcome.findings.append(Finding(kind, *names, message, fix, "structure", {"settings": step.attributes}))
-        outcome.checks.append(Check("structure", step.name, kind, "fail", message=message))
+        dropout = step.kind in STRUCTURAL
+        outcome.checks.append(
+            Check(
+                "structure", step.name, kind, "fail", message=message, training=dropout,
+                shown_by=NOTHING if dropout else VALUES_AND_GRADIENTS,
+            )
+        )  # fmt: skip
     else:
         message = f"{what} of the {here} has no visible counterpart; judged with the layer after it"
         outcome.checks.append(Check("structure", step.name, "absorbed", "pass", message=message))

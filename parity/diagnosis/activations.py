@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import numpy as np
 
-from parity.diagnosis.evidence import FUNCTIONS, Evidence, Explanation
+from parity.diagnosis.between.functions import RELATED, code, speak
+from parity.diagnosis.evidence import FUNCTIONS, Evidence, Explanation, own_function
+from parity.numerics.reference_ops.activations import torch_code
 
 
 def activation_slope(evidence: Evidence) -> Explanation:
@@ -21,12 +23,23 @@ def activation_slope(evidence: Evidence) -> Explanation:
     return f"the port's slope is {slope:.6g}, the reference's {expected:g}", f"set negative_slope={expected:g}"
 
 
+def activation_form(evidence: Evidence) -> Explanation:
+    """Another form of the same function: exact, tanh or quick GELU, either hard sigmoid or hard silu."""
+    if evidence.kind != "activation" or not evidence.reference_is(evidence.predict()):
+        return None
+    own = own_function(evidence)
+    for name in (name for name, family in RELATED.items() if family == RELATED.get(own) and name != own):
+        if evidence.agrees(evidence.predict(function=name)):
+            return f"the port computes {speak(name)}, the reference {speak(own)}", f"use {torch_code(own)}"
+    return None
+
+
 def activation_kind(evidence: Evidence) -> Explanation:
     """Another activation function, in this layer or unrecorded between it and the one before."""
     if evidence.kind == "activation":
         for name in FUNCTIONS:
             if evidence.agrees(evidence.predict(function=name)):
-                return f"the port computes {name}, the reference {_function(evidence)}", f"use {_function(evidence)}"
+                return f"the port computes {speak(name)}, the reference {_function(evidence)}", _use(evidence)
         return None
     return _unrecorded_activation(evidence)
 
@@ -51,11 +64,18 @@ def _unrecorded_activation(evidence: Evidence) -> Explanation:
             ):
                 what = "no activation" if name == "identity" else name
                 return f"the port feeds it through {what} where the reference has {expected or 'none'}", (
-                    f"apply {expected} before {evidence.match.port.name}" if expected else f"remove {what} before it"
+                    f"apply {torch_code(expected)} before {evidence.match.port.name}"
+                    if expected
+                    else f"remove {what} before it"
                 )
     return None
 
 
 def _function(evidence: Evidence) -> str:
     slope = evidence.settings.get("slope")
-    return evidence.settings["function"] + (f"({slope:g})" if slope is not None else "")
+    return speak(own_function(evidence)) + (f"({slope:g})" if slope is not None else "")
+
+
+def _use(evidence: Evidence) -> str:
+    own, slope = own_function(evidence), evidence.settings.get("slope")
+    return f"use F.{own}(x, {slope:g})" if slope is not None else code(own).replace("apply", "use", 1)

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, replace
 
-from parity.verdict import Check, Finding, LayerRow
+from parity.verdict import TRAINING_RUNGS, Check, Finding, LayerRow
 
-DIFFERENTIATION = ("gradients", "penalty")
+SHOWN = 6
+"""Largest number of layers that a message lists by name."""
 
 
 @dataclass(frozen=True)
@@ -20,23 +21,62 @@ class Diagnosis:
 
 def diagnose(findings: Sequence[Finding], checks: Sequence[Check], rows: Sequence[LayerRow]) -> Diagnosis:
     """One finding a cause, and the first layer that is wrong."""
-    return Diagnosis(_distinct(findings), _first_divergence(findings, checks, rows))
+    return Diagnosis(_by_cause(_without_noise(_distinct(findings))), _first_divergence(findings, checks, rows))
 
 
 def _distinct(findings: Sequence[Finding]) -> list[Finding]:
-    """One finding per kind and layer; unexplained gradients count only where the values themselves agree."""
-    explained = any(finding.rung not in DIFFERENTIATION for finding in findings)
-    once = {(f.kind, f.layer, f.reference_layer): f for f in reversed(findings)}
-    return [f for f in reversed(once.values()) if not (explained and f.kind == "numeric" and f.rung in DIFFERENTIATION)]
+    """One finding per kind and layer: the first."""
+    return list({(f.kind, f.layer, f.reference_layer): f for f in reversed(findings)}.values())[::-1]
+
+
+def _without_noise(findings: list[Finding]) -> list[Finding]:
+    """Findings without a cause only where no cause is known that they may follow from.
+
+    A named cause explains what else is wrong at its own layer; unexplained gradients and statistics count only where
+    the values themselves agree.
+    """
+    named = {name for f in findings if f.named for name in (f.reference_layer, f.layer) if name}
+    values = any(f.rung not in TRAINING_RUNGS for f in findings)
+    return [
+        f for f in findings
+        if f.named or not ({f.reference_layer, f.layer} & named) and not (values and f.rung in TRAINING_RUNGS)
+    ]  # fmt: skip
+
+
+def _by_cause(findings: list[Finding]) -> list[Finding]:
+    """Findings of one kind with one fix, joined: the first, with the layers of all."""
+    groups: dict[tuple[object, ...], list[Finding]] = {}
+    for place, finding in enumerate(findings):
+        key = (finding.kind, finding.rung, finding.fix) if finding.named else (place,)
+        groups.setdefault(key, []).append(finding)
+    return [_joined(group) for group in groups.values()]
+
+
+def _joined(group: list[Finding]) -> Finding:
+    first = group[0]
+    layers = [finding.layer or finding.reference_layer for finding in group]
+    if len(group) == 1:
+        return replace(first, layers=layers)
+    settings = [finding.evidence.get("attribute") and finding.evidence for finding in group]
+    if settings[0] and all(one == settings[0] for one in settings):
+        text = f"{first.message.partition(': ')[2]} at {len(layers)} layers: {_listed(layers)}"
+    else:
+        text = f"{first.message}; likewise at {len(layers) - 1} more: {_listed(layers[1:])}"
+    return replace(first, layers=layers, message=text)
+
+
+def _listed(names: list[str]) -> str:
+    more = f" and {len(names) - SHOWN} more" if len(names) > SHOWN else ""
+    return ", ".join(names[:SHOWN]) + more
 
 
 def _first_divergence(
-    findings: Sequence[Finding], checks: Sequence[Check], rows: Sequence[LayerRow]
+    findings: Iterable[Finding], checks: Sequence[Check], rows: Sequence[LayerRow]
 ) -> LayerRow | None:
     """The first layer that is wrong by itself, one with a finding before others; else the first that differs."""
     failing = [row for row in rows if row.judgement == "fail"]
     wrong_alone = {check.layer for check in checks if check.judgement == "fail" and not check.chained}
     culprits = [row for row in failing if (row.reference_layer or row.layer) in wrong_alone and not row.inherits]
-    named = {(finding.layer, finding.reference_layer) for finding in findings}
-    blamed = [row for row in culprits if (row.layer, row.reference_layer) in named]
+    named = {name for finding in findings for name in (finding.reference_layer or finding.layer,)}
+    blamed = [row for row in culprits if (row.reference_layer or row.layer) in named]
     return next(iter(blamed or culprits or failing), None)

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import numpy as np
 
+from parity.diagnosis.between.constants import close, shown
 from parity.diagnosis.evidence import Evidence, Explanation
-from parity.numerics.difference import difference
+from parity.numerics.difference import TINY, difference
 from parity.padding import torch_recipe
 from parity.padding.axis import Axis
 from parity.verdict import UnusableInput
@@ -40,6 +41,8 @@ def _other_amounts(evidence: Evidence) -> Explanation:
     if own is None or other is None or own == other:
         return None
     predicted = evidence.predict(amounts=other)
+    if evidence.agrees_on_shape and not evidence.agrees(predicted):
+        return None
     accuracy = ""
     if predicted is not None and predicted.shape[:-1] == evidence.got.shape[:-1]:
         found = difference(evidence.got[..., : predicted.shape[-1]], predicted)
@@ -82,7 +85,9 @@ def kernel_axes(evidence: Evidence) -> Explanation:
     spatial = tuple(range(kernel.ndim - 2))
     candidates: dict[str, Array] = {}
     if len(spatial) == 2 and kernel.shape[0] == kernel.shape[1]:
-        candidates["with height and width exchanged"] = kernel.swapaxes(0, 1)
+        candidates["with height and width exchanged (or exchanges them in its input and its result)"] = kernel.swapaxes(
+            0, 1
+        )
     for axes in ([spatial] if len(spatial) < 2 else [spatial, (0,), (1,)]) if spatial else []:
         candidates[f"flipped along axis {' and '.join(map(str, axes))}"] = np.flip(kernel, axes)
     if kernel.shape[-1] == kernel.shape[-2]:
@@ -92,8 +97,6 @@ def kernel_axes(evidence: Evidence) -> Explanation:
             return f"the port uses the kernel {how}", (
                 "copy kernels with transpose(3, 2, 0, 1): HWIO -> OIHW, and HWOI -> IOHW for transposed convolutions"
             )
-    if len(spatial) == 2 and evidence.equals(evidence.expected.swapaxes(1, 2)):
-        return "the port's output has height and width exchanged", "do not transpose the image axes"
     return None
 
 
@@ -109,6 +112,104 @@ def channel_order(evidence: Evidence) -> Explanation:
         return None
     shown = str(order.tolist()) if len(order) <= 8 else "another order"
     return f"the port holds the reference's channels as {shown}", "bring the channels into the reference's order"
+
+
+def padding_mode(evidence: Evidence) -> Explanation:
+    """The reference's amounts, filled in another way than with zeros."""
+    own = evidence.own_amounts if evidence.kind == "conv" else None
+    if own is None or not any(map(any, own)) or min(min(pair) for pair in own) < 0:
+        return None
+    pads = [(0, 0), *own, (0, 0)]
+    for mode, name in PADDING_MODES.items():
+        try:
+            padded = np.pad(evidence.layer_input, pads, mode=mode)  # type: ignore[call-overload]
+        except ValueError:
+            continue
+        if evidence.agrees(evidence.predict(padded, amounts=[(0, 0)] * len(own))):
+            return f"the port pads {_brief(own)} in mode {name}, the reference with zeros", (
+                "pad with zeros: padding_mode='zeros', or F.pad without a mode"
+            )
+    return None
+
+
+PADDING_MODES = {"reflect": "reflect", "edge": "replicate (edge)", "wrap": "circular", "symmetric": "symmetric"}
+WEIGHTED = ("conv", "conv-transpose", "dense")
+
+
+def input_axes(evidence: Evidence) -> Explanation:
+    """The layer fed with height and width exchanged, or with its result exchanged."""
+    x = evidence.layer_input
+    if evidence.kind not in ("conv", "conv-transpose", "pool", "upsample") or x.ndim != 4 or evidence.got is None:
+        return None
+    turned = evidence.predict(x.swapaxes(1, 2))
+    for predicted, what in (
+        (None if turned is None else turned.swapaxes(1, 2), "computes with height and width exchanged (its input is "
+         "transposed before, its result after)"),
+        (turned, "is fed with height and width exchanged"),
+        (evidence.expected.swapaxes(1, 2), "returns height and width exchanged"),
+    ):  # fmt: skip
+        if evidence.agrees(predicted):
+            return f"the port {what}, the reference does not", "keep (N, C, H, W): do not transpose the image axes"
+    return None
+
+
+def input_reversed(evidence: Evidence) -> Explanation:
+    """The layer fed with an axis reversed."""
+    x = evidence.layer_input
+    if evidence.kind not in WEIGHTED or x.ndim < 3:
+        return None
+    for axis in range(1, x.ndim - 1):
+        made = evidence.predict(np.flip(x, axis))
+        for predicted, what in (
+            (made, ""),
+            (None if made is None else np.flip(made, axis), " and turned back after it"),
+        ):
+            if evidence.agrees(predicted):
+                return f"the port's input is reversed along axis {axis}{what}, the reference's is not", "do not flip it"
+    return None
+
+
+def input_channels(evidence: Evidence) -> Explanation:
+    """The layer fed with its channels reversed, or with two parts of them exchanged."""
+    x = evidence.layer_input
+    if evidence.kind not in WEIGHTED or x.shape[-1] < 2:
+        return None
+    count = x.shape[-1]
+    orders = {"in reverse (RGB against BGR)": [*range(count)][::-1]}
+    parts = range(1, count) if count <= MAX_PARTS else [count // 2]
+    orders |= {f"with the first {n} last": [*range(n, count), *range(n)] for n in parts}
+    for words, order in orders.items():
+        if evidence.agrees(evidence.predict(x[..., order])):
+            return f"the port's input has its channels {words}, the reference's has not", (
+                "feed the channels in the reference's order (the order of torch.cat's parts, RGB or BGR)"
+            )
+    return None
+
+
+MAX_PARTS = 64
+
+
+def input_factor(evidence: Evidence) -> Explanation:
+    """The layer fed with a multiple of its input."""
+    factor = kernel_factor(evidence) if evidence.kind in WEIGHTED else None
+    if factor is None or close(factor, 1.0):
+        return None
+    value = shown(factor, evidence.layer_input.shape[1:])
+    return f"the port multiplies the layer's input (or its kernel) by {value}, the reference does not", (
+        f"leave out the factor {value} before {evidence.match.port.name}, or divide by it where the reference does not"
+    )
+
+
+def kernel_factor(evidence: Evidence) -> float | None:
+    """The factor between the port's kernel (or input) and the reference's, if it explains the port's values."""
+    got, kernel, bias = evidence.got, evidence.weights.get("kernel"), evidence.weights.get("bias")
+    made = evidence.predict(bias=None)
+    if got is None or kernel is None or made is None or got.shape[:-1] != made.shape[:-1]:
+        return None
+    few = slice(0, made.shape[-1])
+    linear = got[..., few] - (0.0 if bias is None else bias[few])
+    factor = float((linear * made).sum() / max((made * made).sum(), TINY))
+    return factor if evidence.agrees(evidence.predict(kernel=factor * kernel)) else None
 
 
 def flatten_order(evidence: Evidence) -> Explanation:

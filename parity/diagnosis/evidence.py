@@ -18,6 +18,7 @@ from parity.match.alignment import Match, Matching
 from parity.numerics import reference_ops
 from parity.numerics.attention_forms import Form, find_form
 from parity.numerics.difference import difference
+from parity.numerics.reference_ops.activations import FUNCTIONS, celu, elu, leaky_relu
 from parity.padding import measure_amounts, same_pads
 from parity.verdict import UnusableInput
 
@@ -30,23 +31,6 @@ FIT = 1e-10
 CHANNELS = 2
 REFERENCE = object()
 """Default of a setting: the reference's value. None would mean no bias."""
-
-FUNCTIONS: dict[str, Callable[[Array], Array]] = {
-    "identity": lambda x: x,
-    "relu": lambda x: np.maximum(x, 0),
-    "relu6": lambda x: np.clip(x, 0, 6),
-    "tanh": np.tanh,
-    "sigmoid": lambda x: 1 / (1 + np.exp(-x)),
-    "silu": lambda x: x / (1 + np.exp(-x)),
-    "softplus": lambda x: np.logaddexp(0, x),
-    "elu": lambda x: np.where(x > 0, x, np.expm1(np.minimum(x, 0))),
-    "leaky_relu(0.2)": lambda x: np.where(x > 0, x, 0.2 * x),
-    "leaky_relu(0.3)": lambda x: np.where(x > 0, x, 0.3 * x),
-    "leaky_relu(0.01)": lambda x: np.where(x > 0, x, 0.01 * x),
-    "softmax": lambda x: (
-        np.exp(x - x.max(-1, keepdims=True)) / np.exp(x - x.max(-1, keepdims=True)).sum(-1, keepdims=True)
-    ),
-}
 
 
 @dataclass
@@ -105,8 +89,15 @@ class Evidence:
             return None
 
     def agrees(self, predicted: Array | None) -> bool:
-        """Whether the port's values equal the prediction, on the channels that were predicted."""
-        return self.got is not None and _same(self.got, predicted)
+        """Whether the port's values equal the prediction, and the reference's do not, on the channels predicted.
+
+        What holds for both sides explains nothing.
+        """
+        return self.got is not None and _same(self.got, predicted) and not _same(self.expected, predicted)
+
+    def reference_is(self, predicted: Array | None) -> bool:
+        """Whether the reference's values equal the prediction, on the channels that were predicted."""
+        return _same(self.expected, predicted)
 
     def equals(self, predicted: Array) -> bool:
         """Whether the port's values equal the prediction on all channels."""
@@ -116,8 +107,9 @@ class Evidence:
         """The definition's output for ``layer_input`` (default: the reference's input), with some settings changed.
 
         ``kernel``, ``bias`` and ``amounts`` may be given for convolutions and dense layers, ``epsilon``, ``unbiased``
-        and ``training`` for batch normalisation, ``mode`` for resizing, ``count_padding`` and ``amounts`` for pooling,
-        ``factor`` and ``softmax`` for self-attention. Wide layers are predicted on two channels.
+        and ``training`` for batch normalisation, ``epsilon`` and ``groups`` for layer and group normalisation, ``mode``
+        for resizing, ``function`` for activations, ``factor`` and ``softmax`` for self-attention. Wide layers are
+        predicted on two channels.
         None if there is no definition of this kind of layer.
         """
         define = DEFINITIONS.get(self.kind)
@@ -138,7 +130,7 @@ class Evidence:
         predicted = self.predict()
         if predicted is None:
             return ""
-        sides = (_same(self.expected, predicted), self.agrees(predicted))
+        sides = (_same(self.expected, predicted), self.got is not None and _same(self.got, predicted))
         return {(True, True): "both", (True, False): "reference", (False, True): "port"}.get(sides, "neither")
 
 
@@ -208,15 +200,39 @@ def _upsample(evidence: Evidence, x: Array, mode: str | None = None) -> Array:
     return reference_ops.upsample(x, evidence.settings["factor"], mode or evidence.settings["mode"])
 
 
+def _layernorm(evidence: Evidence, x: Array, epsilon: float | None = None) -> Array:
+    """Over the axes that the weights have, the last one where there are none."""
+    w = evidence.weights
+    rank = max((value.ndim for value in w.values()), default=1)
+    epsilon = evidence.settings["epsilon"] if epsilon is None else epsilon
+    return reference_ops.layernorm(x, w.get("gamma"), w.get("beta"), epsilon, tuple(range(-rank, 0)))
+
+
+def _groupnorm(evidence: Evidence, x: Array, epsilon: float | None = None, groups: int | None = None) -> Array:
+    w = evidence.weights
+    epsilon = evidence.settings["epsilon"] if epsilon is None else epsilon
+    return reference_ops.groupnorm(x, w.get("gamma"), w.get("beta"), epsilon, groups or evidence.settings["groups"])
+
+
 def _activation(evidence: Evidence, x: Array, function: str | None = None) -> Array | None:
     slope = evidence.settings.get("slope")
-    function = function or evidence.settings["function"]
-    if function == "leaky_relu":
-        exact = float(np.float32(slope)) if evidence.match.reference.float32_slope else slope
-        return np.where(x > 0, x, exact * x)
-    if function == "elu" and slope != 1.0:
-        return None
+    if function is None:
+        function = own_function(evidence)
+        if function == "leaky_relu":
+            exact = float(slope or 0)
+            return leaky_relu(x, float(np.float32(exact)) if evidence.match.reference.float32_slope else exact)
+        if function in PARAMETRIC and slope is not None:
+            return PARAMETRIC[function](x, slope)
     return FUNCTIONS[function](x) if function in FUNCTIONS else None
+
+
+PARAMETRIC: dict[str, Callable[[Array, float], Array]] = {"elu": elu, "celu": celu}
+
+
+def own_function(evidence: Evidence) -> str:
+    """The name of the reference's function in :data:`FUNCTIONS`."""
+    name = str(evidence.settings["function"])
+    return "gelu_tanh" if name == "gelu" and evidence.settings.get("approximate") else name
 
 
 def _embedding(evidence: Evidence, x: Array) -> Array:
@@ -232,15 +248,13 @@ def _attention(evidence: Evidence, x: Array, factor: float | None = None, softma
     return form.result.reshape(evidence.expected.shape)
 
 
-def _pool(evidence: Evidence, x: Array, count_padding: bool | None = None, amounts: Any = None) -> Array | None:
+def _pool(evidence: Evidence, x: Array) -> Array | None:
     """Pooling; None after explicit padding layers, whose amounts are unknown."""
     settings = evidence.settings
     size, strides = settings["pool_size"], settings["strides"]
-    if amounts is None:
-        same = settings["padding"] == "same"
-        amounts = same_pads(x.shape[1:-1], size, strides) if same else [(0, 0)] * len(size)
-    count = settings.get("count_padding", False) if count_padding is None else count_padding
-    return reference_ops.pool(x, size, strides, amounts, settings["mode"], count)
+    same = settings["padding"] == "same"
+    amounts = same_pads(x.shape[1:-1], size, strides) if same else [(0, 0)] * len(size)
+    return reference_ops.pool(x, size, strides, amounts, settings["mode"], settings.get("count_padding", False))
 
 
 def _dropout(evidence: Evidence, x: Array) -> Array:
@@ -253,6 +267,8 @@ DEFINITIONS: dict[str, Callable[..., Array | None]] = {
     "conv-transpose": _conv,
     "dense": _dense,
     "batchnorm": _batchnorm,
+    "layernorm": _layernorm,
+    "groupnorm": _groupnorm,
     "upsample": _upsample,
     "activation": _activation,
     "embedding": _embedding,

@@ -38,6 +38,20 @@ def output_sources(trace: Trace, known: Iterable[str]) -> Sources:
     return step_sources([*trace.steps, last], known)[""]
 
 
+def passed_steps(trace: Trace, known: Iterable[str]) -> dict[str, tuple[str, ...]]:
+    """For each step: the steps between it and the ``known`` ones (or network inputs) that it is computed from.
+
+    In execution order. The key ``output 0`` stands for the network's first output, and so on.
+    """
+    known = set(known)
+    found: dict[str, tuple[str, ...]] = {}
+    ends = [Step(f"output {number}", "identity", {}, sources=(names,)) for number, names in enumerate(trace.ends)]
+    for step in [*trace.steps, *ends]:
+        names = [name for source in step.sources for name in source if name in found and name not in known]
+        found[step.name] = _merged([*(found[name] for name in names), tuple(names)])
+    return found
+
+
 def execution_order(trace: Trace) -> list[Step]:
     """The steps in the order in which they ran."""
     return list(trace.steps)

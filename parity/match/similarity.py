@@ -10,6 +10,13 @@ import numpy as np
 from parity.capture.steps import Step
 from parity.numerics.weight_axes import WeightTransform, own_parameter_axes
 
+# kind -> the setting that tells layers of it apart, and its weight: a maximum does not stand for a mean by its place
+TELLING = {
+    "activation": ("function", 0.5),
+    "merge": ("operation", 0.5),
+    "pool": ("mode", 1.0),
+    "global-pool": ("mode", 1.0),
+}
 NORMALISATIONS = ("batchnorm", "layernorm", "groupnorm")
 
 
@@ -28,9 +35,9 @@ def similarity(a: Step, b: Step) -> float:
     score = 3.0 if a.parametrised else 1.0
     score += 2.0 * (a.parametrised and same_shapes(a, b))
     score += 0.5 * same_size(a.output_shape, b.output_shape)
-    if a.kind in ("activation", "merge"):
-        setting = "function" if a.kind == "activation" else "operation"
-        score += 0.5 * (a.attributes.get(setting) == b.attributes.get(setting))
+    if a.kind in TELLING:
+        setting, weight = TELLING[a.kind]
+        score += weight * (a.attributes.get(setting) == b.attributes.get(setting))
     return score + name_similarity(a, b)
 
 

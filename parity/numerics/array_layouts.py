@@ -32,7 +32,7 @@ class Layout:
             array = np.flip(array, tuple(range(1, array.ndim - 1)))
         if self.channels_first and array.ndim > 2:
             array = np.moveaxis(array, -1, 1)
-        return np.ascontiguousarray(array)
+        return np.asarray(array, order="C")
 
     def to_reference(self, array: Array) -> Array:
         """From the port's layout into the reference's."""
@@ -43,7 +43,7 @@ class Layout:
             array = np.moveaxis(array, 1, -1)
         if self.mirrored and array.ndim > 2:
             array = np.flip(array, tuple(range(1, array.ndim - 1)))
-        return np.ascontiguousarray(array)
+        return np.asarray(array, order="C")
 
     def fits(self, reference_shape: tuple[int, ...], port_shape: tuple[int, ...]) -> bool:
         """Whether a reference tensor of that shape becomes a port tensor of the other."""
@@ -70,6 +70,29 @@ def to_port_shape(shape: tuple[int, ...], channels_first: bool) -> tuple[int, ..
     if channels_first and len(shape) > 2:
         return (shape[0], shape[-1], *shape[1:-1])
     return tuple(shape)
+
+
+def in_place(order: Array, images: list[tuple[int, ...]], mirrored: bool = False) -> bool:
+    """Whether an order of flat features moves them within images alone, from ``(*S, C)`` to ``(C, *S)``.
+
+    ``images`` are the shapes ``(*S, C)`` that may stand one after another among the features; with ``mirrored`` their
+    spatial axes may be flipped as well.
+    """
+    moved = {}
+    for shape in images:
+        index = np.arange(int(np.prod(shape))).reshape(shape)
+        flipped = [np.flip(index, tuple(range(len(shape) - 1)))] if mirrored else []
+        for one in (index, *flipped):
+            for image in (np.moveaxis(one, -1, 0), *([one] if one is not index else [])):
+                moved[image.reshape(-1).tobytes()] = image.reshape(-1)
+    candidates = sorted(moved.values(), key=len, reverse=True)
+    place = 0
+    while place < len(order):
+        fitting = next((c for c in candidates if np.array_equal(order[place : place + len(c)] - place, c)), None)
+        if fitting is None and order[place] != place:
+            return False
+        place += 1 if fitting is None else max(len(fitting), 1)
+    return True
 
 
 def describe_order(order: Array, shape: tuple[int, ...]) -> str:

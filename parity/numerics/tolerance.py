@@ -12,7 +12,7 @@ from collections.abc import Iterable
 
 import numpy as np
 
-from parity.numerics.difference import TINY, difference, scale
+from parity.numerics.difference import TINY, difference, largest_finite_gap, scale
 
 Array = np.ndarray
 
@@ -21,6 +21,9 @@ PRECISION_RATIO = 2.0**-29
 # rounding (median of the pairs' largest: 3.3); a semantic bug on a good probe is 1e5 times beyond 64.
 SLACK = 64.0
 FLOAT64_ROUNDOFF = 2.0**-53
+FLOAT32_ROUNDOFF = 2.0**-24
+# Smallest normal number of float32. Kernels may flush what is smaller to zero, which is no measure of rounding.
+FLOAT32_TINY = float(np.finfo(np.float32).tiny)
 # Over the same pairs the port's float32 rounding stays below 3 times the reference's (other summation orders) up to
 # 1600 products a value; one step in half precision (unit roundoff 2^-11) would be 2^13 times. By the triangle
 # inequality float32 outputs of twins that agree in float64 differ by no more than both roundings together.
@@ -45,9 +48,26 @@ def typical_rounding(pairs: Iterable[tuple[Array, Array]]) -> float:
 
 
 def own_rounding(reference64: Array, reference32: Array, typical: float) -> float:
-    """The (absolute) rounding of one array: what it shows, or the network's typical share if that is more."""
-    shown = difference(reference32, reference64).absolute
-    return max(shown if np.isfinite(shown) else 0.0, typical * scale(reference64))
+    """The (absolute) rounding of one array: what it shows, or the network's typical share if that is more.
+
+    What float32 overflows or underflows (below its normal numbers) is not rounding.
+    """
+    return max(shown_rounding(reference64, reference32), typical * scale(reference64))
+
+
+def shown_rounding(exact: Array, rounded: Array) -> float:
+    """The largest (absolute) rounding among the values that float32 can hold."""
+    return max(largest_finite_gap(rounded, exact) - FLOAT32_TINY, 0.0)
+
+
+def times_rounding(apart: float, own: float, port: float, scale: float) -> float:
+    """A float32 difference as a multiple of rounding.
+
+    That is of the larger of both sides' own; or the port's own rounding against the reference's, if that is worse. No
+    array rounds by less than half a unit of float32 at its scale, and none below float32's smallest normal number.
+    """
+    own = max(own, scale * FLOAT32_ROUNDOFF, FLOAT32_TINY)
+    return max(apart / max(own, port), port / own) if np.isfinite(port) else float("inf")
 
 
 def float64_limit(reference64: Array, reference32: Array, typical: float = 0.0) -> float:

@@ -5,6 +5,7 @@ The frameworks are imported when the first network is built.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from functools import cached_property
 from typing import Any
 from weakref import WeakKeyDictionary
@@ -22,7 +23,6 @@ SLOTS = {"kernel": "weight", "bias": "bias", "gamma": "weight", "beta": "bias", 
 LAYOUTS = {"Conv2DTranspose": "conv-transpose", "Conv2D": "conv", "Dense": "dense"}
 AGREE = FIT  # float64 rounding stays near 1e-13, another padding or order misses by 1e-3: parity/padding/probe.py
 BATCH = 2
-CLASSES = {"specgan": "SpecGAN", "dcgan": "DCGAN", "upsample_dcgan": "UpsampleDCGAN", "soundgan": "SoundGAN"}
 # Ways of copying weights: as this project does; as the check-list prescribes, with symmetric padding and kernels as
 # they are; the same with kernels flipped; and with dense features in the order (h, w, c) that NHWC gives them.
 WAYS: dict[str, dict[str, Any]] = {
@@ -40,11 +40,15 @@ class Twin:
     """
 
     def __init__(self, system: str, network: str, seed: int = 0, smooth: bool = False, **options: Any):
-        self.system, self.name = system, CLASSES[system] + network.capitalize()
+        self.system, self.network = system, network
         self.smooth, self.options = smooth, options
         self.rng = np.random.RandomState(seed)
         self.ports: dict[str, Any] = {}
         self._errors: WeakKeyDictionary[Any, dict[str, float]] = WeakKeyDictionary()  # many claims ask for the same
+
+    def built(self, implementation: Any, **options: Any) -> Any:
+        """A new network of ``tf_impl`` or ``torch_impl``, with weights as it draws them."""
+        return implementation.NETWORKS[self.system][self.network](**self.options, **options)
 
     @cached_property
     def reference(self) -> Any:
@@ -53,11 +57,10 @@ class Twin:
         from tf_impl.layers import precision
 
         with precision("float64"):
-            model = getattr(tf_impl, self.name)(**self.options)
+            model = self.built(tf_impl)
         for variable in model.weights:
             noise = self.rng.standard_normal(variable.shape)
-            bell = self.smooth and noise.ndim == 4
-            variable.assign(_bell(noise) if bell else _value(variable.name, noise))
+            variable.assign(_bell(noise) if self.smooth and noise.ndim == 4 else _value(variable.name, noise))
         return model
 
     def port(self, padding: str = "same", mirrored: bool = False, ordered: bool = True) -> Any:
@@ -66,8 +69,7 @@ class Twin:
 
         import torch_impl
 
-        options = dict(self.options, padding=padding) if self.system == "specgan" else self.options
-        module = getattr(torch_impl, self.name)(**options).double().eval()
+        module = self.built(torch_impl, **({"padding": padding} if self.system == "specgan" else {})).double().eval()
         for layer in (layer for layer in self.reference.layers if layer.weights):
             target, orders = module.get_submodule(layer.name), _orders(layer, mirrored, ordered)
             transform = WeightTransform(LAYOUTS.get(type(layer).__name__, "vector"), mirrored=mirrored, **orders)
@@ -124,10 +126,7 @@ class Twin:
         return shapes
 
     def error(self, way: str = "exact", layer: str = "") -> float:
-        """Relative error of a port's output, or of one layer's that is fed the reference's input.
-
-        Mirrored copies get images that are turned at their edges. Infinite where shapes differ.
-        """
+        """Relative error of a port, or of one layer on the reference's input; mirrored copies get turned images."""
         known = self._errors.setdefault(self.copied(way), {})
         if layer not in known:
             turn = turned if way == "mirrored" else np.asarray
@@ -187,6 +186,15 @@ def _bell(noise: Array) -> Array:
     taps = np.poly1d([0.5, 0.5]) ** (noise.shape[0] - 1)
     window = 2 * np.asarray(taps.coeffs)  # stride 2: every output pixel then sees weights that add up to one
     return 1.4 * np.multiply.outer(window, window)[..., None, None] * noise[:1, :1] / np.sqrt(noise.shape[-1])
+
+
+def drawn(make: Callable[[], Any], seed: int = 0) -> Any:
+    """What ``make`` returns where torch draws by this seed; torch's generator is put back."""
+    import torch
+
+    with torch.random.fork_rng():
+        torch.manual_seed(seed)
+        return make()
 
 
 def run(module: Any, values: Array) -> Array:

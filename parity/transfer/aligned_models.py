@@ -1,10 +1,10 @@
-"""A reference and its port, aligned: captured, matched, laid out, and loaded with the same weights. Plain NumPy."""
+"""A reference and its port, aligned: captured, matched, laid out, and loaded with weights. Plain NumPy."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 
 import numpy as np
@@ -12,19 +12,21 @@ import numpy as np
 from parity.capture import drawn_inputs
 from parity.capture.adapter import ModelAdapter
 from parity.capture.dry_run import FirstRuns
-from parity.capture.steps import Trace
+from parity.capture.steps import Step, Trace
 from parity.match.alignment import Match, Matching
-from parity.match.data_flow import output_sources
+from parity.match.data_flow import output_sources, step_sources
 from parity.match.unmatched import Unmatched
-from parity.numerics.array_layouts import Layout, fitting_layouts
+from parity.numerics.array_layouts import Layout, describe_order, fitting_layouts
+from parity.transfer.held_weights import HeldWeights, held_weights
 from parity.transfer.layout_search import find_layouts
-from parity.transfer.mismatches import Conflict, find_conflicts, unrecorded_parameters
+from parity.transfer.mismatches import NEUTRAL, Conflict, find_conflicts, unrecorded_parameters
 from parity.transfer.model_layouts import Layouts
-from parity.verdict import UnusableInput
+from parity.verdict import Scope, UnusableInput
 
 Array = np.ndarray
 Weights = dict[tuple[str, str], Array]
-NEUTRAL = {"gamma": 1.0, "beta": 0.0, "bias": 0.0}
+DRIVEN = ("activation", "pool", "global-pool", "upsample", "merge")
+"""Kinds whose settings may differ without effect on the values that happen to be there."""
 
 
 @dataclass
@@ -32,9 +34,11 @@ class AlignedModels:
     """Everything that is measured with.
 
     ``inputs`` is a batch in the reference's layout; ``weights`` maps (reference step, parameter) to the float64 value
-    that :meth:`load_weights` gives both sides. Those ``perturbed`` are not what the reference held. ``crash`` is the
-    port's error where it cannot run what the reference runs, ``stopped`` the module that failed. A ``brief`` pair is
-    measured on one batch in evaluation mode.
+    that :meth:`load_weights` gives both sides. Those ``perturbed`` are not what the reference held. With ``held`` the
+    port keeps its own weights, which were compared with right copies. ``crash`` is the port's error where it cannot run
+    what the reference runs, ``stopped`` the module that failed. A ``brief`` pair is measured on one batch in evaluation
+    mode. ``given``: the inputs are the caller's. ``modes`` are those in which the pair is measured. ``rearranged`` are
+    pairs that turned out to be parts of two arrangements of the same computation.
     """
 
     reference: ModelAdapter
@@ -51,21 +55,28 @@ class AlignedModels:
     brief: bool = False
     crash: str = ""
     stopped: str = ""
+    given: bool = False
+    scope: Scope = "training"
+    held: HeldWeights | None = None
+    modes: tuple[str, ...] = ("evaluation",)
+    rearranged: list[Match] = field(default_factory=list)
+    redrawn_from: AlignedModels | None = None
     _loaded: list[str] = field(default_factory=list, init=False, repr=False)
 
     def load_weights(self, dtype: str) -> None:
         """Give both sides :attr:`weights` in ``dtype``; later calls do nothing.
 
-        Weights are transformed once: in a second precision the port takes over what it holds in the first, rounded.
+        Weights are transformed once: in a second precision the port takes over what it holds in the first, rounded. A
+        port with weights of its own keeps them.
         """
         if dtype in self._loaded:
             return
         with self._switched_to(dtype):
             for match, slot in self.perturbed:
                 self.reference.write(match.reference, slot, self.weights[match.key, slot])
-            if self._loaded:
+            if self.held is None and self._loaded:
                 self.port.copy_weights_from(self._loaded[0])
-            else:
+            elif self.held is None:
                 self._write_port()
             self.reference.keep_state()
             self.port.keep_state()
@@ -100,8 +111,15 @@ class AlignedModels:
         for match in self.matching.matches:
             transform = self.layouts.weight_transform(match)
             for slot in match.reference.shapes:
-                if slot in match.port.shapes and (match.key, slot) not in self.blocked:
-                    self.port.write(match.port, slot, transform.torch_view(slot, self.weights[match.key, slot]))
+                conflict = self.blocked.get((match.key, slot))
+                if slot not in match.port.shapes or conflict is not None and not conflict.training_only:
+                    continue
+                value = self.weights[match.key, slot]
+                shape = tuple(match.port.shapes[slot])
+                fits = transform.shape(slot, value.shape) == shape
+                self.port.write(
+                    match.port, slot, transform.torch_view(slot, value) if fits else np.full(shape, value.flat[0])
+                )
             for slot in set(match.port.shapes) - set(match.reference.shapes):
                 if slot in NEUTRAL:
                     self.port.write(match.port, slot, np.full(match.port.shapes[slot], NEUTRAL[slot]))
@@ -128,9 +146,63 @@ class AlignedModels:
         return any(step.mode_dependent for step in (*self.reference_trace.steps, *self.port_trace.steps))
 
     @property
-    def modes(self) -> tuple[str, ...]:
-        """``evaluation``, and ``training`` where that differs and the pair is not brief."""
-        return ("evaluation", "training") if self.mode_dependent and not self.brief else ("evaluation",)
+    def arrangement_differs(self) -> bool:
+        """Whether a layer that computes stands on one side alone, or a pair of layers has other settings."""
+        alone = [*self.matching.only_reference, *self.matching.only_port]
+        lone = [step for step in alone if step.kind != "dropout" and step.name not in self.unmatched.reasons]
+        return bool(self.rearranged or lone) or any(
+            match.reference.kind in DRIVEN and match.reference.attributes != match.port.attributes
+            for match in self.matching.matches
+        )
+
+    def forget_pairs(self, keys: Collection[str]) -> None:
+        """Treat these pairs as steps without counterparts: what they compute is judged with the next pair."""
+        dropped = [match for match in self.matching.matches if match.key in keys]
+        self.rearranged += dropped
+        kept = [match for match in self.matching.matches if match.key not in keys]
+        names = {match.key for match in kept}
+        self.matching = Matching(
+            kept,
+            [*self.matching.only_reference, *(match.reference for match in dropped)],
+            [*self.matching.only_port, *(match.port for match in dropped)],
+            step_sources(self.reference_trace.steps, names),
+        )
+        for cached in ("unmatched", "ends"):
+            vars(self).pop(cached, None)
+
+    def redrawn(self) -> AlignedModels:
+        """The same pair on copies of its own, with every transferred weight drawn afresh."""
+        rng = np.random.default_rng([self.seed, 11])
+        drawn: dict[int, Array] = {}
+        weights: Weights = {}
+        for match in self.matching.matches:
+            for slot in match.reference.shapes:
+                variable = self.reference.variable_id(match.reference, slot)
+                if variable not in drawn:
+                    value = self.weights[match.key, slot]
+                    drawn[variable] = drawn_inputs.draw_weight(slot, value, match.reference.products, rng)
+                weights[match.key, slot] = drawn[variable]
+        every = [(match, slot) for match in self.matching.matches for slot in match.reference.shapes]
+        return replace(
+            self, reference=self.reference.on_new_copies(), port=self.port.on_new_copies(), weights=weights,
+            perturbed=every, held=None, redrawn_from=self,
+        )  # fmt: skip
+
+    def output_key(self, name: str) -> str:
+        """The name under which an output (``output 0``) is judged: ``output`` where there is one alone."""
+        alone = len(self.reference_trace.result) == 1
+        return "output" if alone and name == "output 0" else name
+
+    def reordering(self, step: Step) -> str:
+        """In which order the port flattens or unflattens the features of a dense layer, if not in the reference's."""
+        for side, orders in (("reads", self.layouts.into), ("writes", self.layouts.out_of)):
+            order = orders.get(step.name)
+            images = [other.output_shape[1:] for other in self.reference_trace.steps if len(other.output_shape) > 2]
+            fitting = [shape for shape in images if order is not None and int(np.prod(shape)) == len(order)]
+            if order is not None and fitting and step.kind == "dense":
+                due = "weights reordered to match" if self.held is None else "its rows must be reordered to match"
+                return f"{side} the image as {describe_order(order, fitting[0])}; {due}"
+        return ""
 
     def to_port(self, inputs: list[Array]) -> list[Array]:
         """Network inputs in the port's layout."""
@@ -158,10 +230,14 @@ def align(
     mirrored: bool = False,
     perturb: bool = True,
     brief: bool = False,
+    scope: Scope = "training",
+    copy_weights: bool = True,
 ) -> AlignedModels:
     """Find every layout, list the weights that do not correspond, and settle the value of each that does.
 
-    ``perturb`` gives constant weights a spread. Nothing is written: see :meth:`AlignedModels.load_weights`.
+    ``perturb`` gives constant weights a spread. Without ``copy_weights`` the port keeps what it holds, nothing is
+    perturbed, and what the port's conversion rounded counts as the reference's value too. Nothing is written: see
+    :meth:`AlignedModels.load_weights`.
     """
     layouts = Layouts(runs.port.layouts, mirrored=mirrored)
     if not runs.port.crash:
@@ -169,10 +245,14 @@ def align(
     conflicts = find_conflicts(matching, layouts, reference, port)
     if not runs.port.crash:
         conflicts += unrecorded_parameters(reference, runs.reference.steps, port, runs.port.trace.steps)
-    weights, perturbed = _settled_weights(reference, matching, seed, perturb)
+    weights, perturbed = _settled_weights(reference, port, matching, conflicts, seed, perturb and copy_weights)
+    held = None
+    if not copy_weights:
+        held = held_weights(reference, port, matching, layouts, conflicts)
+        perturbed = _rounded_weights(reference, weights, held)
     return AlignedModels(
         reference, port, runs.inputs, runs.reference, runs.port.trace, matching, layouts, conflicts, weights, perturbed,
-        seed, brief, runs.port.crash, runs.port.stopped,
+        seed, brief, runs.port.crash, runs.port.stopped, runs.given, scope, held,
     )  # fmt: skip
 
 
@@ -194,6 +274,7 @@ def _searched_layouts(
         return find_layouts(
             matching,
             runs.port.layouts,
+            [x.shape for x in runs.inputs],
             [(expected.shape, got.shape) for expected, got in results],
             lambda values: reference.run(runs.inputs, replace=values),
             lambda values: port.run(port_inputs, replace=values),
@@ -203,20 +284,66 @@ def _searched_layouts(
 
 
 def _settled_weights(
-    reference: ModelAdapter, matching: Matching, seed: int, perturb: bool
+    reference: ModelAdapter,
+    port: ModelAdapter,
+    matching: Matching,
+    conflicts: list[Conflict],
+    seed: int,
+    perturb: bool,
 ) -> tuple[Weights, list[tuple[Match, str]]]:
-    """The float64 value of every parameter of a matched layer, one for layers that share it; and which are new."""
+    """The float64 value of every parameter of a matched layer, and which of them are new.
+
+    One for layers that share it on either side: equal weights of the reference stay equal where the port has one for
+    all of them. What fits only as long as it is constant stays constant.
+    """
     weights: Weights = {}
     perturbed: list[tuple[Match, str]] = []
     settled: dict[int, Array] = {}
+    of_port: dict[int, tuple[Array, Array]] = {}
+    kept = {(c.reference_layer, c.slot) for c in conflicts if c.training_only}
     for number, match in enumerate(matching.matches):
         for slot in match.reference.shapes:
             variable = reference.variable_id(match.reference, slot)
             if variable not in settled:
-                value = reference.read(match.reference, slot).astype(np.float64)
+                held = reference.read(match.reference, slot).astype(np.float64)
+                shared = port.variable_id(match.port, slot) if slot in match.port.shapes else 0
+                before = of_port.get(shared)
                 rng = np.random.default_rng([seed, number, *slot.encode()])
-                settled[variable] = drawn_inputs.perturb_constant(slot, value, rng) if perturb else value
-                if settled[variable] is not value:
+                if before is not None and np.array_equal(before[0], held):
+                    value = before[1]
+                elif perturb and not _must_stay(match, slot, kept):
+                    value = drawn_inputs.perturb_constant(slot, held, rng)
+                else:
+                    value = held
+                settled[variable] = value
+                if shared:
+                    of_port.setdefault(shared, (held, value))
+                if value is not held:
                     perturbed.append((match, slot))
             weights[match.key, slot] = settled[variable]
     return weights, perturbed
+
+
+def _must_stay(match: Match, slot: str, kept: set[tuple[str, str]]) -> bool:
+    """Whether a parameter's counterpart has another number of values."""
+    return (match.key, slot) in kept and np.prod(match.reference.shapes[slot]) != np.prod(match.port.shapes[slot])
+
+
+def _rounded_weights(reference: ModelAdapter, weights: Weights, held: HeldWeights) -> list[tuple[Match, str]]:
+    """Enter what the port's conversion rounded as the value of every layer that shares it; list where it is written.
+
+    In float64 the rounding of a weight would show in every layer behind it as a difference in what is computed.
+    """
+    first: dict[int, tuple[Match, str]] = {}
+    values: dict[int, Array] = {}
+    for parameter in held.rounded:
+        variable = reference.variable_id(parameter.match.reference, parameter.slot)
+        if variable not in first:
+            first[variable] = parameter.match, parameter.slot
+            exact = parameter.held.astype(np.float64)
+            values[variable] = parameter.transform.to_keras(parameter.slot, exact, parameter.value.shape)
+    for parameter in held.parameters if first else ():
+        variable = reference.variable_id(parameter.match.reference, parameter.slot)
+        if variable in values:
+            weights[parameter.match.key, parameter.slot] = values[variable]
+    return list(first.values())

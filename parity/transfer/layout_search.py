@@ -13,7 +13,7 @@ import numpy as np
 from parity.capture.steps import CHANNELS_FIRST, ELEMENTWISE, Step, Trace
 from parity.match.alignment import Match, Matching
 from parity.match.data_flow import all_names
-from parity.numerics.array_layouts import Layout, fitting_layouts, reordered
+from parity.numerics.array_layouts import Layout, fitting_layouts, in_place, reordered
 from parity.transfer.model_layouts import Layouts
 
 Array = np.ndarray
@@ -28,6 +28,7 @@ KEEPS_ORDER = (*PER_FEATURE, "merge")
 def find_layouts(
     matching: Matching,
     inputs: list[Layout],
+    input_shapes: list[Shape],
     results: list[tuple[Shape, Shape]],
     run_reference: Run,
     run_port: Run,
@@ -38,7 +39,7 @@ def find_layouts(
 
     ``results`` are both sides' shapes of every network output.
     """
-    search = _Search(matching, Layouts(inputs, mirrored=mirrored))
+    search = _Search(matching, Layouts(inputs, mirrored=mirrored), input_shapes)
     cubes = any(len(pair[0]) > 2 and len(fitting_layouts(*pair)) > 1 for pair in results)
     if cubes or any(_flat(match) or _ambiguous(match) for match in matching.matches):
         for number in range(ROUNDS):
@@ -50,8 +51,8 @@ def find_layouts(
 class _Search:
     """Layouts under construction."""
 
-    def __init__(self, matching: Matching, layouts: Layouts):
-        self.matching, self.layouts = matching, layouts
+    def __init__(self, matching: Matching, layouts: Layouts, input_shapes: list[Shape]):
+        self.matching, self.layouts, self.input_shapes = matching, layouts, input_shapes
         self.by_key = {match.key: match for match in matching.matches}
         self.probes: dict[str, Array] = {}
         known = {f"input {number}": layout for number, layout in enumerate(layouts.inputs)}
@@ -107,7 +108,7 @@ class _Search:
         order = _order(expected, got)
         if order is None:
             order = self._usual_order(expected, match)
-        if order is not None:
+        if order is not None and self._demanded(order):
             _set(self.layouts.into, match.key, order)
 
     def _flat_features(
@@ -118,7 +119,7 @@ class _Search:
         if expected is None or got is None or expected.size != got.size:
             return False
         order = _order(expected, got)
-        if order is None or not _set(self.layouts.out_of, match.key, order):
+        if order is None or not self._demanded(order) or not _set(self.layouts.out_of, match.key, order):
             return False
         self.layouts.outputs[match.key] = reordered(order, match.reference.output_shape, match.port.output_shape)
         return True
@@ -142,7 +143,7 @@ class _Search:
         if expected.ndim <= 2 or layout.order is not None or not layout.fits(expected.shape, got.shape):
             return False
         order = _order(expected, layout.to_reference(got))
-        if order is None or (order == np.arange(len(order))).all():
+        if order is None or (order == np.arange(len(order))).all() or not self._demanded(order):
             return False
         sources = self.matching.sources.get(match.key, ())
         changed = False
@@ -169,6 +170,16 @@ class _Search:
             for source in all_names(self.matching.sources.get(key, ())):
                 changed |= self._reorder_outputs(source, order)
         return changed
+
+    def _demanded(self, order: Array) -> bool:
+        """Whether the layouts demand an order of flat features: images flattened channels first, each in its place.
+
+        Any other order (two branches joined the other way round) is the port's own doing and is not followed.
+        """
+        steps = [match.reference for match in self.matching.matches]
+        shapes = [*self.input_shapes, *(shape for step in steps for shape in (step.input_shape, step.output_shape))]
+        images = list({shape[1:] for shape in shapes if len(shape) > 2})
+        return any(in_place(one, images, self.layouts.mirrored) for one in (order, np.argsort(order)))
 
     def _usual_order(self, expected: Array, before: Match) -> Array | None:
         """(c, h, w), where values do not show the order because a layer in between is wrong."""

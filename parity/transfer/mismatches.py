@@ -5,10 +5,16 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 
+import numpy as np
+
 from parity.capture.adapter import ModelAdapter
 from parity.capture.steps import Step
 from parity.match.alignment import Match, Matching
 from parity.transfer.model_layouts import Layouts
+
+NEUTRAL = {"gamma": 1.0, "beta": 0.0, "bias": 0.0}
+"""Values of parameters with which a layer computes as if it had none."""
+PER_CHANNEL = ("alpha", "gamma", "beta", "bias")
 
 
 class WeightMismatch(ValueError):
@@ -17,27 +23,41 @@ class WeightMismatch(ValueError):
 
 @dataclass(frozen=True)
 class Conflict:
-    """One parameter that cannot be transferred."""
+    """One parameter that cannot be transferred.
+
+    ``harmless``: it holds what no training changes, or what the port alone has and sets to its neutral value; values
+    show whether the other side computes the same without it. ``training_only``: it matters once weights move.
+    ``shared``: one side alone shares it between layers.
+    """
 
     layer: str
     reference_layer: str
     slot: str
     message: str
+    harmless: bool = False
+    training_only: bool = False
+    shared: bool = False
 
 
 def find_conflicts(matching: Matching, layouts: Layouts, reference: ModelAdapter, port: ModelAdapter) -> list[Conflict]:
     """Every parameter without a counterpart of the right shape, or shared between layers on one side alone."""
-    conflicts = [conflict for match in matching.matches for conflict in _within(match, layouts)]
+    conflicts = [conflict for match in matching.matches for conflict in _within(match, layouts, reference)]
     for step in matching.only_reference:
         conflicts += [
-            Conflict("", step.name, slot, f"{step.name}.{slot} {shape} finds no layer in the port")
+            Conflict(
+                "", step.name, slot, f"{step.name}.{slot} {shape} finds no layer in the port",
+                not reference.trainable(step, slot),
+            )
             for slot, shape in step.shapes.items()
-        ]
+        ]  # fmt: skip
     for step in matching.only_port:
         conflicts += [
-            Conflict(step.name, "", slot, f"{step.name}.{slot} {shape} finds no layer in the reference")
+            Conflict(
+                step.name, "", slot, f"{step.name}.{slot} {shape} finds no layer in the reference",
+                not port.trainable(step, slot),
+            )
             for slot, shape in step.shapes.items()
-        ]
+        ]  # fmt: skip
     return conflicts + list(_shared_unevenly(matching.matches, reference, port))
 
 
@@ -55,8 +75,16 @@ def unrecorded_parameters(
     ]
 
 
-def _within(match: Match, layouts: Layouts) -> Iterator[Conflict]:
+def constant_in_both(reference: ModelAdapter, match: Match, slot: str) -> bool:
+    """Whether one number fills a per-channel parameter, so that a port with another number of them (one slope for all
+    channels) computes the same until training moves them apart."""
+    value = reference.read(match.reference, slot)
+    return slot in PER_CHANNEL and bool(value.size) and float(np.ptp(value)) == 0.0
+
+
+def _within(match: Match, layouts: Layouts, reference: ModelAdapter) -> Iterator[Conflict]:
     a, b = match.reference, match.port
+    training_only = False
     for slot in [*a.shapes, *(slot for slot in b.shapes if slot not in a.shapes)]:
         if slot not in b.shapes:
             message = f"{a.name}.{slot} {a.shapes[slot]} has no counterpart in {b.name}"
@@ -67,7 +95,18 @@ def _within(match: Match, layouts: Layouts) -> Iterator[Conflict]:
             if transformed == tuple(b.shapes[slot]):
                 continue
             message = f"{a.name}.{slot} {a.shapes[slot]} becomes {transformed}, but {b.name} holds {b.shapes[slot]}"
-        yield Conflict(b.name, a.name, slot, message)
+            training_only = constant_in_both(reference, match, slot)
+        yield Conflict(b.name, a.name, slot, message, slot not in a.shapes and slot in NEUTRAL, training_only)
+
+
+def _equal_weights(reference: ModelAdapter, port: ModelAdapter, matches: list[Match], shared: int, slot: str) -> bool:
+    """Whether all weights of the reference whose counterpart is one variable of the port hold equal values."""
+    held = [
+        reference.read(match.reference, slot) for match in matches
+        if slot in match.reference.shapes and slot in match.port.shapes
+        and port.variable_id(match.port, slot) == shared
+    ]  # fmt: skip
+    return all(np.array_equal(value, held[0]) for value in held)
 
 
 def _shared_unevenly(matches: list[Match], reference: ModelAdapter, port: ModelAdapter) -> Iterator[Conflict]:
@@ -83,5 +122,7 @@ def _shared_unevenly(matches: list[Match], reference: ModelAdapter, port: ModelA
             ):
                 known, before = partners.setdefault((side, own), (other, other_name))
                 if known != other:
+                    # the port's two copies start equal; two weights of the reference in one of the port only may
+                    equal = side == "reference" or _equal_weights(reference, port, matches, own, slot)
                     message = f"{name} is shared in the {side}, but its counterparts are two: {before} and {other_name}"
-                    yield Conflict(match.port.name, match.key, slot, message)
+                    yield Conflict(match.port.name, match.key, slot, message, training_only=equal, shared=True)

@@ -15,8 +15,8 @@ from parity.numerics.reference_ops.convolutions import (
     depthwise_as_grouped,
     depthwise_conv,
 )
-from parity.numerics.reference_ops.normalisation import batchnorm, moments
-from parity.numerics.reference_ops.resampling import pool, upsample
+from parity.numerics.reference_ops.normalisation import batchnorm, groupnorm, layernorm, moments
+from parity.numerics.reference_ops.resampling import pool, resize, upsample
 
 __all__ = [
     "attention",
@@ -27,8 +27,11 @@ __all__ = [
     "depthwise_as_grouped",
     "depthwise_conv",
     "extend",
+    "groupnorm",
+    "layernorm",
     "moments",
     "per_axis",
     "pool",
+    "resize",
     "upsample",
 ]

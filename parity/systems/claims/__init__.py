@@ -7,21 +7,14 @@ where a claim is about something that no measurement here can settle.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 from parity.systems.chains import Twins
 from parity.systems.claims.document import FOLDER, Document, Truth, read
 from parity.systems.claims.measures.registry import Figures
 
-NAMES = (
-    "specgan_port_checklist",
-    "dcgan_experiments_log",
-    "soundgan_tutorial",
-    "dcgan_guide",
-    "conditional_dcgan_review",
-)
-DOCUMENTS: tuple[Document, ...] = tuple(read(FOLDER / f"{name}.yaml") for name in NAMES)
+DOCUMENTS: tuple[Document, ...] = tuple(sorted(map(read, FOLDER.glob("*.yaml")), key=lambda one: one.number))
 
 
 def measure(twins: Twins | None = None, documents: Sequence[Document] = DOCUMENTS) -> list[dict[str, Any]]:
@@ -32,26 +25,22 @@ def measure(twins: Twins | None = None, documents: Sequence[Document] = DOCUMENT
     """
     twins, known = twins or Twins(), dict[str, Figures]()
     return [
-        {"id": document.number, "title": dict(document.title), "claims": _measured(document, twins, known)}
+        {"id": document.number, "title": dict(document.title), "claims": [*_measured(document, twins, known)]}
         for document in documents
     ]
 
 
-def _measured(document: Document, twins: Twins, known: dict[str, Figures]) -> list[dict[str, Any]]:
-    results: list[dict[str, Any]] = []
+def _measured(document: Document, twins: Twins, known: dict[str, Figures]) -> Iterator[dict[str, Any]]:
     verdicts: dict[str, Truth] = {}
     for claim in document.claims:
         key = repr((claim.measure, claim.arguments)) if claim.measure else f"{document.number}.{claim.id}"
         if key not in known:
             known[key] = claim.figures(twins, verdicts)
         verdicts[claim.id] = claim.verdict(known[key])
-        results.append(
-            {
-                "id": f"{document.number}.{claim.id}",
-                "claim": {"en": claim.en, "zh": claim.zh},
-                "source": document.source(claim),
-                "verdict": verdicts[claim.id],
-                "measured": {"en": claim.words(known[key], "en"), "zh": claim.words(known[key], "zh")},
-            }
-        )
-    return results
+        yield {
+            "id": f"{document.number}.{claim.id}",
+            "claim": {"en": claim.en, "zh": claim.zh},
+            "source": document.source(claim),
+            "verdict": verdicts[claim.id],
+            "measured": {"en": claim.words(known[key], "en"), "zh": claim.words(known[key], "zh")},
+        }

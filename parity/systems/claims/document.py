@@ -6,6 +6,7 @@ arguments, and what the verdict follows from. A bad row raises :class:`ClaimErro
 
 from __future__ import annotations
 
+import inspect
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -70,7 +71,7 @@ class Claim(BaseModel):
             raise ValueError(f"unknown measure {self.measure!r}: use one of {', '.join(sorted(MEASURES))}")
         measure = MEASURES[self.measure]
         try:
-            measure.signature.bind(None, **self.arguments)
+            inspect.signature(measure.function).bind(None, **self.arguments)
         except TypeError as error:
             raise ValueError(f"{self.measure}: {error}") from None
         if not (self.false_unless or measure.holds) or not (self.measured or measure.en):
@@ -124,7 +125,7 @@ def read(path: Path) -> Document:
     """A document's file; :class:`ClaimError` for a row that cannot be used."""
     content = yaml.safe_load(path.read_text("utf-8"))
     claims: dict[str, Claim] = {}
-    for row in (filled for listed in content["claims"] for filled in _repeated(listed)):
+    for row in [_filled(listed, entry) for listed in content["claims"] for entry in listed.pop("each", [()])]:
         try:
             claim = Claim.model_validate(row)
         except ValidationError as error:
@@ -142,13 +143,8 @@ def read(path: Path) -> Document:
     return Document(content["number"], content["title"], content["sections"], tuple(claims.values()))
 
 
-def _repeated(row: dict[str, Any]) -> list[dict[str, Any]]:
-    """A row with ``each`` once for every entry of it: ``$0``, ``$1``, … stand for the entry's values."""
-    entries = row.pop("each", None)
-    return [row] if entries is None else [_filled(row, entry) for entry in entries]
-
-
 def _filled(value: Any, entry: Sequence[Any]) -> Any:
+    """A row with the values of an entry of its ``each`` for ``$0``, ``$1``, …."""
     if isinstance(value, dict):
         return {key: _filled(one, entry) for key, one in value.items()}
     if isinstance(value, list):

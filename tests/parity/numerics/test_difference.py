@@ -5,13 +5,15 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from parity.numerics.difference import difference, scale
+from parity.numerics.difference import difference, integers, scale
 from parity.numerics.tolerance import (
     FLOAT64_ROUNDOFF,
     PRECISION_RATIO,
     SLACK,
     float64_limit,
     own_rounding,
+    shown_rounding,
+    times_rounding,
     typical_rounding,
 )
 
@@ -61,3 +63,35 @@ def test_the_typical_rounding_is_the_median_of_finite_arrays() -> None:
     zero, overflow = (ONES * 0, ONES), (ONES, ONES * np.inf)
     assert typical_rounding([*arrays, zero, overflow]) == 2.0**-12
     assert typical_rounding([]) == 0.0
+
+
+@pytest.mark.parametrize("value", [np.nan, np.inf, -np.inf])
+def test_the_same_nonfinite_value_on_both_sides_is_equal(value: float) -> None:
+    both = ONES.copy()
+    both[0, 1] = value
+    found = difference(both + 1e-3, both)
+    assert found.finite and found.alike == 1 and found.absolute == pytest.approx(1e-3)
+    assert not difference(-both, both).finite or np.isnan(value)
+
+
+def test_complex_values_are_compared_in_both_parts() -> None:
+    assert difference(ONES + 1j, ONES - 1j).absolute == 2.0
+    assert scale(ONES * 3j) == 3.0
+
+
+def test_integers_are_told_by_their_values() -> None:
+    assert integers(ONES, np.array([True]), np.array([-2]))
+    assert not integers(ONES + 0.5) and not integers(ONES * np.nan)
+
+
+def test_a_multiple_of_rounding_never_divides_by_zero() -> None:
+    assert times_rounding(0.0, own=0.0, port=0.0, scale=0.0) == 0.0
+    assert times_rounding(1e-3, own=0.0, port=0.0, scale=0.0) > 1e30
+    assert times_rounding(0.0, own=1.0, port=np.inf, scale=1.0) == np.inf
+    assert times_rounding(2.0, own=1.0, port=0.5, scale=1.0) == 2.0
+
+
+def test_what_float32_cannot_hold_is_no_rounding() -> None:
+    exact = np.array([1.0, 1e60, 1e-60])
+    with np.errstate(over="ignore"):
+        assert shown_rounding(exact, exact.astype(np.float32)) == 0.0

@@ -239,15 +239,54 @@ def test_torch_resize_modes_have_canonical_names() -> None:
     assert from_torch("nearest", None) == from_torch("nearest-exact", None) == "nearest"
     assert from_torch("linear", False) == from_torch("bilinear", None) == "bilinear"
     assert from_torch("bilinear", True) == "bilinear (align_corners=True)"
-    assert from_torch("bicubic", True) == "bicubic (align_corners=True)", "of no row: torch's own name"
+    assert from_torch("bicubic", True) == "bicubic (align_corners=True)"
+    assert from_torch("bilinear", False, antialias=True) == "bilinear (antialias=True)"
+    assert from_torch("nearest-exact", None, whole=False) == "nearest-exact"
+    assert from_torch("new", True) == "new (align_corners=True)", "of no row: torch's own name"
 
 
 def test_resize_modes_differ_from_each_other() -> None:
-    x = draw(1, 5, 7, 2)
-    results = [reference_ops.upsample(x, 2, mode) for mode in RESIZE_MODES]
+    x = draw(1, 5, 9, 2)
+    results = [[reference_ops.resize(x, sizes, mode) for sizes in [(10, 18), (8, 13), (2, 4)]] for mode in RESIZE_MODES]
     for index, one in enumerate(results):
         for other in results[index + 1 :]:
-            assert np.abs(one - other).max() > 1e-2
+            assert max(np.abs(a - b).max() for a, b in zip(one, other, strict=True)) > 1e-3
+
+
+@pytest.mark.parametrize("sizes", [(10, 14), (8, 9), (3, 4), (2, 3)])
+@pytest.mark.parametrize("mode", [mode for mode, row in RESIZE_MODES.items() if row.torch])
+def test_a_resize_mode_of_torch_is_torchs(mode: str, sizes: tuple[int, int]) -> None:
+    x = draw(2, 5, 7, 3)
+    torchs, corners, antialias = RESIZE_MODES[mode].torch[0]
+    options = {"align_corners": corners} if torchs in ("bilinear", "bicubic") else {}
+    want = last(F.interpolate(first(x), size=sizes, mode=torchs, antialias=antialias, **options))
+    assert_same(reference_ops.resize(x, sizes, mode), want, 8 * 7, np.abs(x).max())
+
+
+@pytest.mark.parametrize("sizes", [(10, 14), (8, 9), (3, 4)])
+@pytest.mark.parametrize(
+    ("mode", "method", "antialias"),
+    [
+        ("nearest-exact", "nearest", False),
+        ("bilinear", "bilinear", False),
+        ("bicubic (a=-0.5)", "bicubic", False),
+        ("bilinear (antialias=True)", "bilinear", True),
+        ("bicubic (antialias=True)", "bicubic", True),
+        ("area (by coverage)", "area", False),
+        ("lanczos3", "lanczos3", False),
+        ("lanczos5 (antialias=True)", "lanczos5", True),
+        ("mitchellcubic", "mitchellcubic", False),
+    ],
+)
+def test_a_resize_mode_of_tensorflow_is_tensorflows(
+    mode: str, method: str, antialias: bool, sizes: tuple[int, int]
+) -> None:
+    x = draw(2, 5, 7, 3)
+    want = tf.image.resize(x, sizes, method=method, antialias=antialias).numpy()
+    # TensorFlow answers in float32: up to 121 products with weights whose absolute sum is below 2 per axis, at
+    # positions that are rounded too.
+    atol = 128 * np.finfo(np.float32).eps * 4 * np.abs(x).max()
+    np.testing.assert_allclose(reference_ops.resize(x, sizes, mode), want, rtol=0, atol=atol)
 
 
 @pytest.mark.parametrize("rank", [1, 2, 3])

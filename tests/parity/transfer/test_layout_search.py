@@ -53,6 +53,7 @@ def found(layers, reference_moves, port_moves) -> Layouts:
     return find_layouts(
         pairs,
         [entry],
+        [start.shape],
         [],
         lambda values: reference.run(start, values),
         lambda values: port.run(entry.to_port(start), values),

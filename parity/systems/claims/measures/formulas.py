@@ -3,15 +3,22 @@
 from __future__ import annotations
 
 import builtins
+import inspect
+import re
 from typing import Any
 
 import numpy as np
 
-from parity.systems.chains import Twins, relative_error
+from parity.systems.chains import Twins, drawn, relative_error, run, to_numpy
 from parity.systems.claims.measures import conditional
 from parity.systems.claims.measures.registry import Figures, measure
 from parity.systems.claims.measures.settings import configuration
 from parity.systems.claims.wording import evaluate
+from shared_impl.config.training import total_steps
+from shared_impl.data.augmentation import AUGMENTATION
+from shared_impl.data.classes import Balanced
+from shared_impl.storage.experiments import COLUMNS
+from shared_impl.training.schedules import learning_rates
 
 
 def implemented(preset: str, name: str, *scores: Any) -> list[float]:
@@ -33,32 +40,39 @@ def gradient(function: Any, at: Any) -> Any:
     return torch.autograd.grad(function(at).sum(), at)[0]
 
 
+def apart(left: Any, right: Any) -> float:
+    """The largest absolute difference of arrays or tensors."""
+    pairs = [np.asarray(side.detach() if hasattr(side, "detach") else side) for side in (left, right)]
+    return float(np.abs(pairs[0] - pairs[1]).max())
+
+
 @measure("error <= AGREE")
-def formulas(twins: Twins, figures: dict[str, str]) -> Figures:
+def formulas(twins: Twins, figures: dict[str, Any]) -> Figures:
     """Expressions by name, one after the other; each may use those before it. Tensors without axes become numbers.
 
-    They may name whatever ``torch.nn`` and ``torch.nn.functional`` hold, ``torch``, ``keras``, ``np``, ``seed``,
-    ``batch(*shape, place=0)`` (random values), ``gradient(function, at)``, ``apart(a, b)`` (largest absolute
-    difference), ``difference(a, b)`` (relative), ``implemented(preset, loss, *scores)``, ``config(preset)``,
-    ``chain(name)``, torch_impl's ``losses`` and ``features``, and the functions of ``conditional`` beside this file.
+    They may name what ``torch.nn``, ``torch.nn.functional`` and ``conditional`` beside this file hold, and the names
+    below: ``batch(*shape, place=0)`` are random values, ``difference(a, b)`` is relative, ``apart(a, b)`` is not.
     """
     import keras
+    import tensorflow as tf
     import torch
     from torch import nn
 
-    from torch_impl import features, losses
+    import tf_impl.augmentation
+    import tf_impl.conditional_dcgan
+    import torch_impl.augmentation
+    import torch_impl.features
+    import torch_impl.spectrogram
 
-    def apart(left: Any, right: Any) -> float:
-        pairs = [np.asarray(side.detach() if hasattr(side, "detach") else side) for side in (left, right)]
-        return float(np.abs(pairs[0] - pairs[1]).max())
-
-    names: dict[str, Any] = {**vars(nn.functional), **vars(nn), "torch": torch, "keras": keras, "np": np}
-    names |= {"losses": losses, "features": features, "conditional": conditional, "apart": apart}
-    names |= {"seed": twins.seed, "batch": twins.batch, "gradient": gradient, "difference": relative_error}
-    names |= {"implemented": implemented, "config": configuration, "chain": twins.__getitem__}
-    names |= {"ones_like": torch.ones_like, "tensor": torch.tensor}
+    functions = (apart, drawn, gradient, implemented, learning_rates, run, to_numpy, total_steps, Balanced)
+    names: dict[str, Any] = {**vars(nn.functional), **vars(nn), **{one.__name__: one for one in functions}}
+    names |= {"torch": torch, "tensor": torch.tensor, "ones_like": torch.ones_like, "torch_impl": torch_impl}
+    names |= {"keras": keras, "tf": tf, "tf_impl": tf_impl, "np": np, "inspect": inspect, "re": re}
+    names |= {name: getattr(conditional, name) for name in conditional.__all__}
+    names |= {"COLUMNS": COLUMNS, "AUGMENTATION": AUGMENTATION, "difference": relative_error}
+    names |= {"seed": twins.seed, "batch": twins.batch, "chain": twins.__getitem__, "config": configuration}
     found: Figures = {}
     for name, expression in figures.items():
-        value = evaluate(expression, {**names, **found}, vars(builtins))
+        value = evaluate(str(expression), {**names, **found}, vars(builtins))
         found[name] = value.item() if isinstance(value, torch.Tensor) and value.ndim == 0 else value
     return found

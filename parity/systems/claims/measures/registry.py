@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import inspect
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
@@ -10,7 +9,6 @@ from typing import Any
 Figures = dict[str, Any]
 Function = Callable[..., Figures]
 BOTH = "Keras: {keras}; PyTorch: {torch}", "Keras：{keras}；PyTorch：{torch}"
-EQUAL = "keras == torch == expected"
 
 
 @dataclass(frozen=True)
@@ -22,11 +20,6 @@ class Measure:
     en: str
     zh: str
 
-    @property
-    def signature(self) -> inspect.Signature:
-        """What it takes."""
-        return inspect.signature(self.function)
-
 
 MEASURES: dict[str, Measure] = {}
 
@@ -35,7 +28,7 @@ def measure(holds: str = "", en: str = "", zh: str = "") -> Callable[[Function],
     """Register a function ``(twins, **arguments) -> figures`` under its own name."""
 
     def register(function: Function) -> Function:
-        MEASURES[function.__name__] = Measure(function, holds, en, zh)
+        MEASURES[function.__name__] = Measure(function, holds, en, zh or en)
         return function
 
     return register

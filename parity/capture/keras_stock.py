@@ -1,0 +1,102 @@
+"""Whether a Keras layer computes what the stock layer that it derives from computes, decided by running both.
+
+The counterpart of :mod:`parity.capture.torch_stock`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import keras
+import numpy as np
+import tensorflow as tf
+
+STOCK = "keras.src.layers."
+BUILDING = {"__init__", "build", "compute_output_shape", "compute_output_spec", "compute_mask", "get_config"}
+
+
+def stock_class(layer: keras.Layer) -> type:
+    """The class of ``keras.layers`` that the layer is, or derives from."""
+    return next(cls for cls in type(layer).__mro__ if cls.__module__.startswith(STOCK))
+
+
+def may_differ(layer: keras.Layer) -> bool:
+    """Whether a class below the stock one, or the instance, defines a method that the stock class has too."""
+    return "call" in vars(layer) or bool(_overridden(layer))
+
+
+def calls_stock_whole(layer: keras.Layer) -> bool:
+    """Whether the stock ``call`` that the layer may call is the stock layer, no part of it being replaced."""
+    return may_differ(layer) and _overridden(layer) <= {"call"}
+
+
+def computes_stock(layer: keras.Layer, args: Any, kwargs: Any, call: Callable) -> bool:
+    """Whether the layer and its stock class return the same on these arguments, in evaluation and in training.
+
+    ``call`` is Keras's own ``Layer.__call__``. Variables (also those of random generators) and losses are restored.
+    """
+    variables = [(variable, np.array(variable.value)) for variable in layer.variables]
+    losses = list(layer._losses)
+
+    def outcome(stock: bool, training: bool) -> Any:
+        try:
+            with _as_stock(layer) if stock else _nothing():
+                return call(layer, *args, **{**kwargs, "training": training})
+        except Exception:
+            return None
+        finally:
+            for variable, value in variables:
+                variable.assign(value)
+            layer._losses = list(losses)
+
+    return all(_same(outcome(False, training), outcome(True, training)) for training in (False, True))
+
+
+@contextmanager
+def stock_call(layer: keras.Layer, observed: Callable[..., Any]) -> Iterator[None]:
+    """Within this context ``super().call(...)`` of this layer is ``observed(call, args, kwargs)``."""
+    holder: Any = next(cls for cls in stock_class(layer).__mro__ if "call" in vars(cls))
+    stock = vars(holder)["call"]
+
+    def call(one: keras.Layer, *args: Any, **kwargs: Any) -> Any:
+        return observed(stock, args, kwargs) if one is layer else stock(one, *args, **kwargs)
+
+    holder.call = call
+    try:
+        yield
+    finally:
+        holder.call = stock
+
+
+def _overridden(layer: keras.Layer) -> set[str]:
+    stock = stock_class(layer)
+    bases = [base for base in stock.__mro__ if base.__module__.startswith(STOCK) and base is not keras.Layer]
+    methods = {name for base in bases for name, value in vars(base).items() if callable(value)} - BUILDING
+    below = type(layer).__mro__[: type(layer).__mro__.index(stock)]
+    return {name for cls in below for name in vars(cls)} & methods
+
+
+@contextmanager
+def _as_stock(layer: keras.Layer) -> Iterator[None]:
+    own, replaced = type(layer), vars(layer).get("call")
+    object.__setattr__(layer, "__class__", stock_class(layer))
+    vars(layer).pop("call", None)
+    try:
+        yield
+    finally:
+        object.__setattr__(layer, "__class__", own)
+        if replaced is not None:
+            vars(layer)["call"] = replaced
+
+
+@contextmanager
+def _nothing() -> Iterator[None]:
+    yield
+
+
+def _same(a: Any, b: Any) -> bool:
+    if not tf.is_tensor(a) or not tf.is_tensor(b) or a.dtype != b.dtype:
+        return False
+    return np.array_equal(np.asarray(a), np.asarray(b), equal_nan=a.dtype.is_floating)

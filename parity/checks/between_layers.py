@@ -1,0 +1,126 @@
+"""Where a difference begins: in a layer, or in what runs between it and the matched layers before it. Plain NumPy."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+import numpy as np
+
+from parity.capture.steps import Step, Trace
+from parity.checks.conditions import Condition
+from parity.checks.measurements import LayerMeasurement
+from parity.diagnosis.between import Between
+from parity.match.data_flow import passed_steps
+from parity.numerics.array_layouts import Layout, fitting_layouts
+from parity.numerics.difference import TINY, difference, scale
+
+Array = np.ndarray
+RTOL = 1e-9  # float64 values that went through the same operations
+
+
+@dataclass(frozen=True)
+class Origin:
+    """Where a difference begins: the reference's step, the port's (either may be empty), and the values around it."""
+
+    reference_layer: str
+    layer: str
+    between: Between
+    inside: bool
+
+
+def find_origin(measured: LayerMeasurement, condition: Condition) -> Origin:
+    """Where the difference of a layer (or output) that is wrong by itself begins.
+
+    ``inside``: the layer itself is fed the right values.
+    """
+    models, match = condition.models, measured.match
+    keys = {one.key for one in models.matching.matches}
+    port_names = {one.port.name for one in models.matching.matches}
+    name = measured.key if match else f"output {measured.output}"
+    port_name = match.port.name if match else name
+    passed = _steps(models.reference_trace, passed_steps(models.reference_trace, keys).get(name, ()))
+    port_passed = _steps(models.port_trace, passed_steps(models.port_trace, port_names).get(port_name, ()))
+    elsewhere = {key: value for key, value in condition.reference64.outputs.items() if key != name}
+    if match is not None:
+        given = _values(condition.reference64, match.key), _values(condition.isolated, port_name)
+        for place, pair in enumerate(zip(*given, strict=False)):
+            expected, got = pair[0], _in_reference_layout(*pair)
+            if not _equal(expected, got):
+                sources = _sources(condition, match.key, place)
+                between = Between(sources, expected, got, elsewhere, match.label)
+                return _blamed(condition, passed, port_passed, between, match.key, port_name)
+        sources = {f"input {place}": value for place, value in enumerate(given[0])}
+        expected = condition.reference64.outputs[match.key]
+        got = _in_reference_layout(expected, condition.isolated.outputs.get(port_name))
+        return Origin(match.key, port_name, Between(sources, expected, got, elsewhere, match.label), inside=True)
+    number = measured.output or 0
+    expected, port_result = condition.reference64.result[number], condition.isolated.result
+    got = _in_reference_layout(expected, port_result[number] if number < len(port_result) else None)
+    ends = models.ends[number] if number < len(models.ends) else []
+    sources = {key: condition.reference64.outputs[key] for key in ends if key in condition.reference64.outputs}
+    sources |= {} if sources else {f"input {place}": x for place, x in enumerate(condition.inputs)}
+    return _blamed(condition, passed, port_passed, Between(sources, expected, got, elsewhere, measured.key), "", "")
+
+
+def _blamed(
+    condition: Condition, passed: list[Step], port_passed: list[Step], between: Between, key: str, port_name: str
+) -> Origin:
+    """The first of the reference's steps in between whose values the port does not have, else the port's first."""
+    port_values = [condition.isolated.outputs.get(step.name) for step in port_passed]
+    own = next((step for step in passed if step.matchable and not _among(condition, step, port_values)), None)
+    other = next((step for step in port_passed if step.matchable), None)
+    if own is None and other is None:
+        return Origin(key, port_name, between, inside=False)
+    return Origin(own.name if own else "", other.name if other else "", between, inside=False)
+
+
+def _among(condition: Condition, step: Step, others: Iterable[Array | None]) -> bool:
+    """Whether one of the port's values holds the same numbers, in whatever layout."""
+    value = condition.reference64.outputs.get(step.name)
+    if value is None or value.dtype.kind != "f":
+        return False
+    ordered = np.sort(value, axis=None)
+    sized = (other for other in others if other is not None and other.size == value.size)
+    return any(np.allclose(np.sort(other, axis=None), ordered, rtol=RTOL, atol=RTOL * scale(value)) for other in sized)
+
+
+def _steps(trace: Trace, names: Iterable[str]) -> list[Step]:
+    wanted = set(names)
+    return [step for step in trace.steps if step.name in wanted]
+
+
+def _values(trace: Trace, name: str) -> list[Array]:
+    first = trace.inputs.get(name)
+    return [] if first is None else [first, *trace.others.get(name, [])]
+
+
+def _sources(condition: Condition, key: str, place: int) -> dict[str, Array]:
+    """The values from which both sides compute that input of a layer."""
+    models, trace = condition.models, condition.reference64
+    sources = models.matching.sources.get(key, ())
+    names = sources[place] if place < len(sources) else ()
+    inputs = {f"input {number}": x for number, x in enumerate(condition.inputs)}
+    return {
+        name: inputs.get(name, trace.outputs.get(name)) for name in names if name in inputs or name in trace.outputs
+    }
+
+
+def _in_reference_layout(expected: Array, got: Array | None) -> Array | None:
+    """The port's value with its channels last: in the layout in which it equals the reference's, else the usual one."""
+    if got is None:
+        return None
+    fitting = fitting_layouts(expected.shape, got.shape)
+    candidates = [layout.to_reference(got) for layout in fitting]
+    same = [value for value in candidates if _equal(expected, value)]
+    if same or candidates:
+        return (same or candidates)[0]
+    return Layout(channels_first=True).to_reference(got) if got.ndim == expected.ndim > 2 else got
+
+
+def _equal(expected: Array, got: Array | None) -> bool:
+    if got is None or got.shape != expected.shape:
+        return False
+    if expected.dtype.kind != "f":
+        return bool(np.array_equal(expected, got))
+    return difference(got, expected).absolute <= RTOL * max(scale(expected), TINY)
