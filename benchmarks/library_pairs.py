@@ -1,13 +1,14 @@
 """Pairs of library models that nobody here wrote, held against parity: ``python -m benchmarks.library_pairs``.
 
-A line a variant: what is true of it, how parity's verdict stands to that, seconds, and memory beyond what the process
-held before. The truth is measured by hand-copied weights in float64 (``--truth`` stops there). Every pair is tried as
+A line a variant: what is true of it, how parity's verdict stands to that, seconds, and the process's peak of
+resident memory meanwhile. The truth is measured by hand-copied weights in float64 (``--truth`` stops there). Every pair is tried as
 its libraries have it and with its differences repaired; ``--single`` tries each difference by itself as well.
 """
 
 from __future__ import annotations
 
 import argparse
+import contextlib
 import json
 import os
 import subprocess
@@ -52,7 +53,7 @@ def measured(variant: Variant) -> truth.Truth:
 def tried(variant: Variant) -> Row:
     """Parity's verdict about a variant, judged."""
     reference, port = variant.pair.reference(), variant.port()
-    before = _reset_peak()
+    _reset_peak()
     start = time.perf_counter()
     inputs = None if variant.pair.largest == 1.0 else truth.inputs_of(reference, variant.pair.largest)
     try:
@@ -62,16 +63,13 @@ def tried(variant: Variant) -> Row:
     except Exception as error:  # noqa: BLE001 - whatever it is, it is a row of the table
         row = Row(variant.name, variant.faithful_for, "crash", f"{type(error).__name__}: {str(error)[:200]}")
         row.text = traceback.format_exc()
-    row.seconds, row.peak = time.perf_counter() - start, _peak() - before
+    row.seconds, row.peak = time.perf_counter() - start, _peak()
     return row
 
 
-def _reset_peak() -> float:
-    try:
+def _reset_peak() -> None:
+    with contextlib.suppress(OSError):
         Path("/proc/self/clear_refs").write_text("5")
-    except OSError:
-        return 0.0
-    return _peak()
 
 
 def _peak() -> float:

@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-import re
 from dataclasses import asdict, dataclass
 
-from benchmarks.libraries.pair import Difference, Variant
+from benchmarks.libraries.pair import Difference, Variant, touched
 from parity.verdict import Finding, Verdict
 
 
 @dataclass
 class Row:
-    """A line of the table. ``label``: how the verdict stands to the truth; ``peak``: memory in MB beyond the start."""
+    """A line of the table. ``label``: how the verdict stands to the truth; ``peak``: of the process's memory, in MB."""
 
     name: str
     truth: str
@@ -50,21 +49,41 @@ def judge(variant: Variant, verdict: Verdict) -> Row:
     if verdict.passed or not failing:
         row.label = "missed" if verdict.passed else "abstained"
         return row
-    unnamed = [d for d in variant.left if not any(_names(f, d) for f in findings)]
-    misplaced = [d for d in unnamed if any(f.kind in d.kinds for f in findings)]
-    extra = [f for f in findings if not any(_names(f, d) for d in variant.left)]
+    named = {d: [f for f in findings if f.kind in d.kinds] for d in variant.left}
+    extra = [f for f in findings if not any(f in found for found in named.values())]
+    unnamed = [d for d in variant.left if not named[d]]
+    places = {d: _places(variant, d, found) for d, found in named.items() if found}
     if unnamed:
-        row.label = "wrong layer" if len(misplaced) == len(unnamed) else "wrong cause"
+        row.label = "wrong cause"
         row.detail = "not named: " + ", ".join(d.kinds[0] for d in unnamed) + "; said: " + _summary(findings)
+    elif any(place.startswith("elsewhere") for place in places.values()):
+        row.label = "wrong layer"
     else:
         row.label = "right, with noise" if extra else "right"
-        row.detail = ("noise: " + _summary(extra)) if extra else ""
+    remarks = [f"{d.kinds[0]} {place}" for d, place in places.items() if place]
+    remarks += ["noise: " + _summary(extra)] if extra else []
+    row.detail = "; ".join([row.detail, *remarks] if row.detail else remarks)
     return row
 
 
-def _names(finding: Finding, difference: Difference) -> bool:
-    names = (finding.layer, finding.reference_layer)
-    return finding.kind in difference.kinds and any(re.search(difference.layers, name) for name in names)
+def _places(variant: Variant, difference: Difference, found: list[Finding]) -> str:
+    """How the layers that findings name stand to those where the difference is; empty where they are the same."""
+    named = {_plain(name) for finding in found for name in (finding.layers or [finding.layer])}
+    true = touched(variant.pair, difference)
+    if not true:
+        return ""
+    within = {name for name in named if any(name == one or name.startswith(one + ".") for one in true)}
+    reached = {one for one in true if any(name == one or name.startswith(one + ".") for name in named)}
+    if not within:
+        return f"elsewhere: {', '.join(sorted(named)[:3])}"
+    remarks = [f"at {len(reached)} of {len(true)} layers"] if len(reached) < len(true) else []
+    beyond = sorted(named - within)
+    remarks += [f"also at {len(beyond)} others: {', '.join(beyond[:3])}"] if beyond else []
+    return ", ".join(remarks)
+
+
+def _plain(name: str) -> str:
+    return name.split(":")[0].split(" ")[0]
 
 
 def _summary(findings: list[Finding], most: int = 4) -> str:

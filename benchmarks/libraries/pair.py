@@ -68,6 +68,20 @@ class Variant:
         return "inference" if self.left else "training"
 
 
+def touched(pair: LibraryPair, difference: Difference) -> set[str]:
+    """The port's modules that a repair changes or replaces: where its difference is."""
+    before, after = pair.port(), difference.repair(pair.port())
+    state = {path: _settings(module) for path, module in before.named_modules()}
+    changed = {path: _settings(module) for path, module in after.named_modules()}
+    return {path for path, settings in state.items() if path and changed.get(path) != settings}
+
+
+def _settings(module: nn.Module) -> tuple[object, ...]:
+    plain = {k: v for k, v in vars(module).items() if isinstance(v, (int, float, str, tuple)) and not k.startswith("_")}
+    parameters = tuple(name for name, one in module._parameters.items() if one is not None)
+    return type(module), parameters, tuple(sorted(plain.items(), key=lambda item: item[0]))
+
+
 def variants(pair: LibraryPair, single: bool = False) -> list[Variant]:
     """As the libraries have it and repaired; with ``single`` each difference by itself, too."""
     found = [Variant(pair, pair.differences, pair.name)]

@@ -92,6 +92,7 @@ def pairs() -> list[LibraryPair]:
             lambda: Preprocessed(_net("tf_efficientnet_b0")),
             (momentum(0.01), head_dropout(0.2), path_dropout("tf_efficientnet_b0", 0.2)),
             largest=255.0,
+            single=True,
         ),
         LibraryPair(
             "EfficientNetV2B0 / timm",

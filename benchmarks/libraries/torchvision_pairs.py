@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import keras
-from keras.src.applications import densenet, resnet
+from keras.src.applications import densenet
 from torch import nn
 
 from benchmarks.libraries.differences import (
@@ -17,7 +17,6 @@ from benchmarks.libraries.differences import (
     dropout,
     epsilon,
     momentum,
-    small_convnext,
 )
 from benchmarks.libraries.packages import torchvision_models
 from benchmarks.libraries.pair import Difference, LibraryPair
@@ -27,33 +26,6 @@ def vgg16() -> nn.Module:
     net = torchvision_models().vgg16(num_classes=10)
     net.avgpool, net.classifier[0] = nn.Identity(), nn.Linear(512, 4096)
     return net
-
-
-def small_resnet() -> keras.Model:
-    """Keras's ResNet with a block a stage."""
-
-    def stages(x: keras.KerasTensor) -> keras.KerasTensor:
-        for number, (filters, stride) in enumerate([(64, 1), (128, 2)], 2):
-            x = resnet.stack_residual_blocks_v1(x, filters, 1, stride1=stride, name=f"conv{number}")
-        return x
-
-    return resnet.ResNet(stages, False, True, input_shape=(64, 64, 3), name="resnet", **TOP)
-
-
-def small_torch_resnet() -> nn.Module:
-    """Torchvision's ResNet with a block in each of two stages."""
-    models = torchvision_models()
-    net = models.ResNet(models.resnet.Bottleneck, [1, 1, 1, 1], num_classes=10)
-    net.layer3, net.layer4, net.fc = nn.Identity(), nn.Identity(), nn.Linear(512, 10)
-    return net
-
-
-def small_torch_convnext() -> nn.Module:
-    """Torchvision's ConvNeXt, four blocks."""
-    tv = torchvision_models().convnext
-    widths = [16, 24, 32, 48, None]
-    blocks = [tv.CNBlockConfig(a, b, 1) for a, b in zip(widths, widths[1:], strict=False)]
-    return tv.ConvNeXt(blocks, num_classes=10)
 
 
 def pairs() -> list[LibraryPair]:
@@ -67,9 +39,6 @@ def pairs() -> list[LibraryPair]:
             "VGG19 without top / torchvision",
             lambda: keras.applications.VGG19(include_top=False, weights=None, input_shape=(64, 64, 3)),
             lambda: tv.vgg19().features,
-        ),
-        LibraryPair(
-            "ResNet, two blocks / torchvision", small_resnet, small_torch_resnet, resnet_differences, ("downsample",)
         ),
         LibraryPair(
             "ResNet50 / torchvision",
@@ -114,6 +83,7 @@ def pairs() -> list[LibraryPair]:
             lambda: Preprocessed(tv.efficientnet_b0(num_classes=10)),
             (epsilon(1e-3), momentum(0.01), PADDING),
             largest=255.0,
+            single=True,
         ),
         LibraryPair(
             "InceptionV3 / torchvision",
@@ -121,5 +91,4 @@ def pairs() -> list[LibraryPair]:
             lambda: tv.inception_v3(num_classes=10, aux_logits=False, init_weights=False),
             (momentum(0.01), dropout(0.0), Difference(("pooling-count",), "pool", border_not_counted)),
         ),
-        LibraryPair("ConvNeXt, four blocks / torchvision", small_convnext, small_torch_convnext, single=True),
     ]

@@ -66,6 +66,7 @@ def pairs() -> list[LibraryPair]:
             lambda: Preprocessed(efficientnet()),
             (momentum(0.01),),
             largest=255.0,
+            single=True,
         ),
         LibraryPair(
             "ConvNeXt, four blocks / transformers",

@@ -181,7 +181,7 @@ def _silence_port(module: nn.Module, image: torch.Tensor) -> tuple[float, ...]:
     module.load_state_dict(statistics)
     rates = [_drops(part) for part in executed]
     for part in module.modules():
-        if type(part).__name__ in DROPS_BY_FUNCTION:
+        if type(part).__name__ in DROPS_BY_FUNCTION and hasattr(part, "drop_rate"):
             rates.append(float(part.drop_rate))
             part.drop_rate = 0.0
     for part in droppers:
