@@ -255,8 +255,8 @@ class Verdict:
 
     def to_dict(self) -> dict[str, Any]:
         """The verdict as JSON-ready plain data."""
-        body = {"schema": SCHEMA, "passed": self.passed, "faithful_for": self.faithful_for, "headline": self.headline}
-        body |= plain(self)
+        said = {"passed": self.passed, "faithful_for": self.faithful_for, "headline": self.headline}
+        body: dict[str, Any] = {"schema": SCHEMA, **said, **plain(self)}
         for name, rung in self.rungs.items():
             body["rungs"][name]["worst"] = plain(rung.worst)
         return body

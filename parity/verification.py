@@ -16,6 +16,7 @@ from parity.capture.dry_run import first_runs
 from parity.capture.keras_adapter import KerasAdapter
 from parity.capture.source_lines import SourceLines
 from parity.capture.torch_adapter import TorchAdapter
+from parity.capture.torch_containers import is_module
 from parity.checks.climbing import Climbed, climb_all
 from parity.checks.context import CheckContext
 from parity.checks.layer_rows import coverage, layer_rows, output_judged
@@ -96,7 +97,7 @@ def verify(
         _separate(climbed, _judge(aligned(), others, begin)[1])
     climbed = withdraw_without_effect(climbed)
     # diagnose
-    rows = layer_rows(context, climbed, SourceLines(reference, port))
+    rows = layer_rows(context, climbed, SourceLines(reference, sides[1].original))
     diagnosis = diagnose(climbed.findings, climbed.checks, rows)
     # report
     return Verdict(
@@ -156,7 +157,7 @@ def _check_types(reference: object, port: object) -> None:
     if not isinstance(reference, keras.Model):
         hint = "; the reference comes first, the port second" if isinstance(reference, nn.Module) else ""
         raise UnusableInput(f"reference: got a {type(reference).__name__}, expected a keras.Model{hint}")
-    if not isinstance(port, nn.Module):
+    if not is_module(port):
         raise UnusableInput(f"port: got a {type(port).__name__}, expected a torch.nn.Module")
 
 

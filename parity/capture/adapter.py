@@ -7,6 +7,7 @@ either framework may stand on either side.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from typing import Any, Protocol, Self
@@ -70,6 +71,9 @@ class ModelAdapter(Protocol):
 
     def pass_inputs_by_name(self, names: list[str]) -> None:
         """From now on inputs are passed in the order of ``names``, if the model knows exactly these names."""
+
+    def return_outputs_by_name(self, names: Sequence[str]) -> None:
+        """From now on outputs are returned in the order of ``names``, if the model returns exactly these."""
 
     def has_embedding(self) -> bool:
         """Whether the model has an embedding, which limits the integers it accepts."""

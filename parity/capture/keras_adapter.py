@@ -7,7 +7,8 @@ and restored afterwards, also after an error: the caller's model is never change
 from __future__ import annotations
 
 import copy
-from collections.abc import Iterator
+import warnings
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
 
@@ -21,6 +22,7 @@ from parity.capture.keras_recording import recording
 from parity.capture.keras_spectral_norm import overwritten_variables
 from parity.capture.keras_steps import SLOTS, layer_step
 from parity.capture.keras_substitutes import differentiable_moments, exact_kernels
+from parity.capture.nested_outputs import in_order_of, named_outputs
 from parity.capture.recorder import Recorder
 from parity.capture.steps import STATISTICS, Step, Trace
 from parity.verdict import UnusableInput
@@ -48,12 +50,21 @@ class KerasAdapter:
         if first:
             raise UnusableInput(f"the Keras model '{model.name}' works channels first ({', '.join(first)}): build it "
                                 "with data_format='channels_last'")  # fmt: skip
+        special = [x.name for x in getattr(model, "inputs", None) or []
+                   if getattr(x, "sparse", False) or getattr(x, "ragged", False)]  # fmt: skip
+        if special:
+            raise UnusableInput(
+                f"the Keras model '{model.name}' takes sparse or ragged inputs ({', '.join(special)}), which no port "
+                "can be fed: compare the network on dense ones"
+            )
         self.model = model
         self._slopes: dict[str, float] = {}
         self._order: list[int] = []
         self._copies: dict[tuple[str, int], tf.Variable] = {}
         self._states: dict[str, list[tuple[Any, np.ndarray]]] = {}
         self._decided: dict[str, bool] = {}
+        self._output_names: Sequence[str] = ()
+        self._returned: tuple[str, ...] = ()
         self._dtype = ""
 
     def input_specs(self) -> list[tuple[tuple[int | None, ...], str]] | None:
@@ -73,6 +84,10 @@ class KerasAdapter:
         """From now on inputs are passed in the order of ``names``, if these are the model's inputs."""
         own = self.input_names()
         self._order = [names.index(name) for name in own] if sorted(names) == sorted(own) else []
+
+    def return_outputs_by_name(self, names: Sequence[str]) -> None:
+        """From now on outputs are returned in the order of ``names``, if these are their keys."""
+        self._output_names = names
 
     def has_embedding(self) -> bool:
         """Whether the model has an embedding."""
@@ -110,7 +125,8 @@ class KerasAdapter:
                     replace(variable, "_dtype", dtype)
             self._dtype = dtype
             self._begin()
-            with exact_kernels():
+            with exact_kernels(), warnings.catch_warnings():
+                warnings.simplefilter("ignore")
                 yield self
         finally:
             for holder, name, value in reversed(undo):
@@ -134,7 +150,8 @@ class KerasAdapter:
         recorder.begin(tensors)
         with recording(recorder, self._slopes, self._decided):
             result = self._call(tensors, training)
-        recorder.end(_outputs(result))
+        recorder.end(result)
+        recorder.trace.names = self._returned
         if training and not keep_state:
             self.restore_state()
         return recorder.trace
@@ -146,7 +163,8 @@ class KerasAdapter:
         recorder.begin(tensors)
         with recording(recorder, self._slopes, self._decided) as observer:
             try:
-                recorder.end(_outputs(self._call(tensors, training=False)))
+                recorder.end(self._call(tensors, training=False))
+                recorder.trace.names = self._returned
                 return Attempt(recorder.trace)
             except Exception as error:
                 ran = {step.owner for step in recorder.trace.steps}
@@ -180,7 +198,7 @@ class KerasAdapter:
                 for x in floats:
                     outer.watch(x)
                     inner.watch(x)
-                outputs = _outputs(self._call(tensors, training))
+                outputs = self._call(tensors, training)
                 scalar = sum(
                     (tf.reduce_sum(y * tf.constant(c, y.dtype)) for y, c in zip(outputs, cotangents, strict=True)
                      if c is not None),
@@ -272,12 +290,17 @@ class KerasAdapter:
             self._copies[key] = tf.Variable(tf.cast(variable.value, dtype), trainable=variable.trainable)
         return self._copies[key]
 
-    def _call(self, tensors: list[Any], training: bool) -> Any:
+    def _call(self, tensors: list[Any], training: bool) -> list[Any]:
+        """The tensors that the model returns."""
         tensors = [tensors[place] for place in self._order] or tensors
         structure = getattr(self.model, "_inputs_struct", None)
         if isinstance(structure, dict):
-            return self.model(keras.tree.pack_sequence_as(structure, tensors), training=training)
-        return self.model(tensors[0] if len(tensors) == 1 else tensors, training=training)
+            result = self.model(keras.tree.pack_sequence_as(structure, tensors), training=training)
+        else:
+            result = self.model(tensors[0] if len(tensors) == 1 else tensors, training=training)
+        found = in_order_of(named_outputs(result, tf.is_tensor), self._output_names)
+        self._returned = tuple(name for name, _ in found)
+        return [x for _, x in found]
 
     def _tensor(self, x: np.ndarray) -> Any:
         return tf.constant(x, dtype=keras.config.floatx() if x.dtype.kind == "f" else None)
@@ -286,7 +309,3 @@ class KerasAdapter:
 def _array(tensor: Any) -> np.ndarray:
     """A view of the tensor's memory, which TensorFlow never writes again; AttributeError for sparse tensors."""
     return np.asarray(tensor.__array__())
-
-
-def _outputs(result: Any) -> list[Any]:
-    return [x for x in keras.tree.flatten(result) if tf.is_tensor(x)]

@@ -83,6 +83,7 @@ class KerasObserver:
         self.inside_leaf = 0
         self.deciding = False
         self._calls: dict[str, int] = {}
+        self._opened: list[tuple[str, str]] = []
         self.failed_layer = ""
 
     def layer(self, layer: Any, args: Any, kwargs: Any) -> Any:
@@ -138,7 +139,8 @@ class KerasObserver:
             return function(*args, **kwargs)
         with self._closed():
             got = function(*args, **kwargs)
-        step = Step(self.recorder.unique(self._name(word)), "activation", attributes, owner=word, named=False)
+        name = self.recorder.unique(self._derived_name("activation") or self._name(word))
+        step = Step(name, "activation", attributes, owner=word, named=False)
         return self.recorder.record(step, given, got)
 
     def kernel(
@@ -158,7 +160,7 @@ class KerasObserver:
                 self.recorder.weights.set(outputs[0], ("weight",))
             self.recorder.pass_on(list(inputs), list(outputs), effect)
             return None
-        known.name = self.recorder.unique(self._name(known.owner))
+        known.name = self.recorder.unique(self._derived_name(known.kind) or self._name(known.owner))
         given = inputs if known.kind == "merge" else inputs[:1]
         with self._closed():
             return [self.recorder.record(known, [x for x in given if self.recorder.origins.of(x)], outputs[0])]
@@ -186,13 +188,17 @@ class KerasObserver:
             return self._leaf(layer, kind, _tensors((args, kwargs)), args, kwargs, call)
 
         assert self.recorder is not None
-        mark = len(self.recorder.trace.steps)
-        with stock_call(layer, stock):
-            got = self.layer_call(layer, *args, **kwargs)
+        mark, unrecorded = len(self.recorder.trace.steps), self.recorder.unrecorded
+        self._opened.append((name, kind))
+        try:
+            with stock_call(layer, stock):
+                got = self.layer_call(layer, *args, **kwargs)
+        finally:
+            self._opened.pop()
         if kind not in SLOTS or any(
             step.parametrised and step.owner == layer.name for step in self.recorder.since(mark)
         ):
-            return self._contained(layer, given, got, mark, opened=True)
+            return self._contained(layer, given, got, mark, unrecorded, opened=True)
         self.recorder.drop_since(mark)  # it computes its weights, or something, from those it holds
         for variable, value in before:
             variable.assign(value)
@@ -261,7 +267,7 @@ class KerasObserver:
                 name = self.recorder.unique(self._name())
                 step = Step(name, *known, owner=layer.name, named=is_named(layer))
                 return self.recorder.record(step, given, got)
-        return self._contained(layer, given, got, mark)
+        return self._contained(layer, given, got, mark, unrecorded)
 
     def _explained(self, layer: Any, given: list[Any], got: Any, mark: int, unrecorded: int) -> bool:
         """Whether the steps since ``mark`` are all that a layer without weights computes, no arithmetic between."""
@@ -283,7 +289,9 @@ class KerasObserver:
             self.deciding = False
         return as_activation(settings[0]) if settings[0] == settings[1] else None
 
-    def _contained(self, layer: Any, given: list[Any], got: Any, mark: int, opened: bool = False) -> Any:
+    def _contained(
+        self, layer: Any, given: list[Any], got: Any, mark: int, unrecorded: int, opened: bool = False
+    ) -> Any:
         """The result of a layer that is described by the steps since ``mark``, or else recorded as a whole."""
         assert self.recorder is not None
         inner, root = self.recorder.since(mark), len(self.path) == 1
@@ -302,7 +310,8 @@ class KerasObserver:
             root
             or (nested or opened)
             and inner
-            or self.recorder.explained_by_functions(mark, given, got, plain_settings(layer))
+            or self.recorder.unrecorded == unrecorded
+            and self.recorder.explained_by_functions(mark, given, got, plain_settings(layer))
         ):
             return got
         self.recorder.drop_since(mark)
@@ -334,6 +343,11 @@ class KerasObserver:
             yield
         finally:
             self.inside_leaf -= 1
+
+    def _derived_name(self, kind: str) -> str:
+        """The layer that runs now, if it derives from a stock layer of this kind: the function is that layer."""
+        name, own = self._opened[-1] if self._opened else ("", "")
+        return name if own == kind and name == self._name() else ""
 
     def _name(self, *more: str) -> str:
         path = [*self.path, *more]

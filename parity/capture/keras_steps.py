@@ -162,7 +162,9 @@ def unknown_step(layer: Any, name: str) -> Step:
     """The step that a layer of unknown class makes as a whole."""
     shapes = {variable.path: tuple(variable.shape) for variable in weights_of(layer)}
     kind = unknown(type(layer).__name__)
-    return Step(name, kind, plain_settings(layer), shapes, handle={}, owner=layer.name, named=is_named(layer))
+    step = Step(name, kind, plain_settings(layer), shapes, handle={}, owner=layer.name, named=is_named(layer))
+    step.fixed = bool(layer.variables) and not any(part._trainable_variables for part in layer._flatten_layers())
+    return step
 
 
 def is_closed(layer: Any, inner: list[Step]) -> bool:

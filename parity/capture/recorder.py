@@ -52,6 +52,7 @@ class Recorder:
 
     ``weights`` tells which tensors are weights, or computed from weights alone. ``unrecorded`` counts the operations
     outside of layers that change values and are no step, ``unaccounted`` those that are no constant arithmetic.
+    ``random`` names the functions that drew random numbers.
     """
 
     def __init__(
@@ -67,11 +68,13 @@ class Recorder:
         self.values = values
         self.origins, self.weights = TensorOrigins(), TensorOrigins()
         self.unrecorded = self.unaccounted = 0
+        self.random: list[str] = []
         self._to_numpy = to_numpy
         self._from_numpy = from_numpy
         self._channels = channels
         self._calls: dict[str, int] = {}
         self._latest: Any = None
+        self._computed: Any = None
 
     def unique(self, name: str) -> str:
         """``name``, or ``name#2`` at its second call, and so on."""
@@ -103,6 +106,23 @@ class Recorder:
         self._latest = got = self._observed(step if host is None else host, got)
         if got is not None:
             self.origins.set(got, ((step if host is None else host).name,))
+        return got
+
+    @property
+    def latest(self) -> tuple[Step | None, Any]:
+        """The step recorded last and its output; the step is None if it has none that is compared."""
+        step = self.trace.steps[-1] if self.trace.steps else None
+        return (step if step is not None and step.visible else None), self._latest
+
+    def own_value(self, x: Any) -> Any:
+        """What the step recorded last computed itself, if ``x`` is its output; any other tensor as it is."""
+        return self._computed if x is self._latest and x is not None else x
+
+    def complete(self, step: Step, got: Any) -> Any:
+        """Extend the step recorded last by an operation that belongs to it; returns its output, or its replacement."""
+        step.output_shape = _shape(got)
+        self._latest = got = self._observed(step, got)
+        self.origins.set(got, (step.name,))
         return got
 
     def record_closed(self, step: Step, given: list[Any], results: list[Any]) -> None:
@@ -172,6 +192,7 @@ class Recorder:
         return host
 
     def _observed(self, step: Step, got: Any) -> Any:
+        self._computed = got
         if self.values and step.visible:
             self.trace.outputs[step.name] = self._to_numpy(got)
         value = self.replace.get(step.name)

@@ -53,6 +53,7 @@ class Step:
         float32_slope: a leaky ReLU whose framework holds the slope in float32.
         named: False if Keras generated the name.
         sources: for each input tensor, the steps whose outputs it was computed from (``input 0``: the network's first).
+        fixed: a layer of unknown kind whose weights are constants that training never moves: they need not cross.
         inside: of a block with weights of its own, the recorded steps in it; the block itself stands for what it
             computes after the last of them that has weights.
     """
@@ -71,6 +72,7 @@ class Step:
     named: bool = True
     sources: Sources = ()
     inside: tuple[str, ...] = ()
+    fixed: bool = False
 
     @property
     def matchable(self) -> bool:
@@ -100,7 +102,7 @@ class Step:
     @property
     def untransferable(self) -> bool:
         """Whether the step has weights that no rule transfers."""
-        return self.parametrised and (self.own_weights or self.unknown_kind)
+        return self.parametrised and not self.fixed and (self.own_weights or self.unknown_kind)
 
     @property
     def pointwise(self) -> bool:
@@ -146,6 +148,7 @@ class Trace:
         outputs: each step's output.
         result: the network's outputs.
         ends: for each network output, the steps it was computed from.
+        names: for each network output, its key or field; empty if it only has a place.
     """
 
     steps: list[Step] = field(default_factory=list)
@@ -154,6 +157,7 @@ class Trace:
     outputs: dict[str, np.ndarray] = field(default_factory=dict)
     result: list[np.ndarray] = field(default_factory=list)
     ends: Sources = ()
+    names: tuple[str, ...] = ()
 
     def step(self, name: str) -> Step:
         """The step of that name."""

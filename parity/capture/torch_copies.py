@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import copy
+import warnings
 from types import CellType, FunctionType, MethodType
 from typing import Any
 
 import torch
 from torch import nn
 
+from parity.capture.torch_containers import run_anywhere
 from parity.verdict import UnusableInput
 
 DTYPES = {"float64": torch.float64, "float32": torch.float32}
@@ -29,12 +31,15 @@ def deep_copy(model: nn.Module, dtype: str) -> nn.Module:
             if isinstance(value, torch.Tensor) and not value.is_leaf:
                 memo[id(value)] = value.detach().clone()
     try:
-        twin = copy.deepcopy(model, memo).to(device="cpu", dtype=DTYPES[dtype])
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            twin = copy.deepcopy(model, memo).to(device="cpu", dtype=DTYPES[dtype])
     except (TypeError, RuntimeError, NotImplementedError) as error:
         raise UnusableInput(
             f"the torch module {type(model).__name__} cannot be deep-copied ({error}); "
             "verify measures on a copy so that yours stays untouched: make copy.deepcopy(module) work"
         ) from error
+    run_anywhere(twin)
     for module in twin.modules():
         for name, value in list(vars(module).items()):
             if isinstance(value, torch.Tensor) and value.is_floating_point():
@@ -61,6 +66,13 @@ def validate_weights(model: nn.Module) -> None:
     meta = [name for name, x in held if x.is_meta]
     if meta:
         raise UnusableInput(f"the torch module {kind} is on the meta device and holds no values ({', '.join(meta)})")
+    quantised = [name for name, x in held if x.is_quantized]
+    quantised += [name for name, module in model.named_modules() if ".quantized" in type(module).__module__]
+    if quantised:
+        raise UnusableInput(
+            f"the torch module {kind} holds quantised weights ({', '.join(quantised)}), into which no weight can be "
+            "copied: hand over the module before it was quantised"
+        )
     half = [(name, x.dtype) for name, x in held if x.is_floating_point() and x.dtype not in DTYPES.values()]
     if half:
         raise UnusableInput(

@@ -9,14 +9,17 @@ from typing import Any
 import torch
 import torch.nn.functional as F
 from torch import nn
+from torch._ops import OpOverload
 from torch.overrides import TorchFunctionMode
 from torch.utils._pytree import tree_leaves
 
 from parity.capture.recorder import COMPUTES, Recorder
-from parity.capture.steps import OWN_WEIGHTS, PLAIN, Step, unknown
+from parity.capture.steps import MOVEMENT, OWN_WEIGHTS, PLAIN, Step, unknown
+from parity.capture.torch_aten import as_function
 from parity.capture.torch_functional_layers import functional_step
-from parity.capture.torch_functions import DROPOUTS, EFFECTS, Call, classify_call
+from parity.capture.torch_functions import DROPOUTS, EFFECTS, RANDOM, Call, classify_call
 from parity.capture.torch_layer_kinds import PARAMETERS, classify, parameters, plain_settings
+from parity.capture.torch_separate_affine import SeparateAffine
 from parity.capture.torch_spectral_norm import spectral_settings
 from parity.capture.torch_stock import calls_stock_whole, computes_stock, function_of, may_differ, stock_forwards
 
@@ -129,6 +132,8 @@ class _ModuleObserver:
         if explained:
             return None
         self.recorder.drop_since(mark)
+        if not tensors(got) and not _own_parameters(module):
+            return None
         step = _unknown_step(module, self.recorder.unique(name), path)
         if isinstance(got, torch.Tensor):
             return self.recorder.record(step, given, got)
@@ -219,14 +224,20 @@ class _FunctionObserver(TorchFunctionMode):
     def __init__(self, modules: _ModuleObserver, exact: bool):
         super().__init__()
         self.modules, self.exact = modules, exact
+        self.affine = SeparateAffine({id(p): name for name, p in modules.model.named_parameters()})
 
     def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
         kwargs = kwargs or {}
         if self.modules.deciding:
             return func(*args, **kwargs)
-        word = getattr(func, "__name__", "").strip("_")
+        operation = isinstance(func, OpOverload)
+        if getattr(func, "__name__", "").partition(".")[0].strip("_") in RANDOM:
+            self.modules.recorder.random.append(self._name(func.__name__))
+        word = getattr(func, "__name__", "").partition(".")[0].strip("_")
         given = tensors((args, kwargs))
-        kind, attributes = self._classified(word, args, kwargs, given)
+        word, *read = as_function(word, args, kwargs) if operation else (word, args, kwargs)
+        call = Call(*read, given)
+        kind, attributes = self._classified(word, call)
         if torch.get_default_dtype() == torch.float64:
             func, args, kwargs = _in_float64(func, args, kwargs)
         if word in DROPOUTS:
@@ -234,24 +245,28 @@ class _FunctionObserver(TorchFunctionMode):
         elif self.exact and word in EXACT_SUBSTITUTES and given[0].dtype == torch.float64:
             func, args, kwargs = EXACT_SUBSTITUTES[word], given[:1], {}
         recorder = self.modules.recorder
-        layer = (
-            None if self.modules.inside_leaf else functional_step(word, Call(args, kwargs, given), self.modules.held)
-        )
+        layer = None if self.modules.inside_leaf else functional_step(word, call, self.modules.held)
         if layer is not None:
-            opened = self.modules.opened
-            own = opened is not None and kind_of(opened) == layer.kind
-            path = self.modules.path[-1] if own else ""
-            layer.owner = path if own else word
-            layer.name = recorder.unique(path or self._name(word))
-            return recorder.record(layer, given[:1], func(*args, **kwargs))
-        if kind is None:
+            owner = self._owner(layer.kind)
+            if operation:
+                owner = next(iter(layer.handle.values())).rpartition(".")[0]
+            layer.owner = owner or word
+            layer.name = recorder.unique(owner or self._name(word))
+            return recorder.record(layer, [call.argument(0, "input")], func(*args, **kwargs))
+        completed = None if self.modules.inside_leaf else self.affine.completes(*recorder.latest, word, given)
+        if completed is not None:
+            got = func(*map(recorder.own_value, args), **kwargs)
+            self.affine.attach(completed)
+            return recorder.complete(completed.step, got)
+        if kind is None or kind in MOVEMENT and not recorder.origins.of(given[0]):
             got = func(*args, **kwargs)
+            self.affine.follow(word, given, got)
             if self.modules.inside_leaf:
                 recorder.origins.propagate(given, tensors(got))
             else:
                 recorder.pass_on(given, tensors(got), EFFECTS.get(word, COMPUTES))
             return got
-        name = recorder.unique(self._name(word))
+        name = recorder.unique(self._owner(kind) or self._name(word))
         if name in self.modules.slopes:
             args, kwargs = (given[0], self.modules.slopes[name]), {}
         got = func(*args, **kwargs)
@@ -262,14 +277,19 @@ class _FunctionObserver(TorchFunctionMode):
         fed = [x for x in given if recorder.origins.of(x)] if kind == "merge" else given[:1]
         return recorder.record(Step(name, kind, attributes, owner=word), fed, got)
 
+    def _owner(self, kind: str) -> str:
+        """The module that runs now, if it derives from a stock layer of this kind: the function is that layer."""
+        opened = self.modules.opened
+        return self.modules.path[-1] if opened is not None and kind_of(opened) == kind else ""
+
     def _name(self, word: str) -> str:
         return ".".join([*self.modules.path[-1:], word]).lstrip(".")
 
-    def _classified(self, word: str, args: Any, kwargs: Any, given: list[torch.Tensor]) -> tuple[str | None, Any]:
-        if self.modules.inside_leaf or not given:
+    def _classified(self, word: str, call: Call) -> tuple[str | None, Any]:
+        if self.modules.inside_leaf or not call.tensors:
             return None, {}
-        kind, attributes = classify_call(word, Call(args, kwargs, given))
-        if kind == "merge" and not self.modules.recorder.origins.joins(given):
+        kind, attributes = classify_call(word, call)
+        if kind == "merge" and not self.modules.recorder.origins.joins(call.tensors):
             return None, {}
         return kind, attributes
 

@@ -100,10 +100,8 @@ def _sources(condition: Condition, key: str, place: int) -> dict[str, Array]:
     models, trace = condition.models, condition.reference64
     sources = models.matching.sources.get(key, ())
     names = sources[place] if place < len(sources) else ()
-    inputs = {f"input {number}": x for number, x in enumerate(condition.inputs)}
-    return {
-        name: inputs.get(name, trace.outputs.get(name)) for name in names if name in inputs or name in trace.outputs
-    }
+    known = trace.outputs | {f"input {number}": x for number, x in enumerate(condition.inputs)}
+    return {name: known[name] for name in names if name in known}
 
 
 def _in_reference_layout(expected: Array, got: Array | None) -> Array | None:

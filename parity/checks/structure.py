@@ -186,4 +186,5 @@ def _judge_lone(step: Step, in_reference: bool, models: AlignedModels, outcome: 
 
 
 def _settings(step: Step) -> str:
-    return ", ".join(f"{key}={value}" for key, value in step.attributes.items())
+    """A layer's settings, for the one who adds it."""
+    return ", ".join(f"{key}={value}" for key, value in step.attributes.items()) or "which has no settings"

@@ -84,7 +84,9 @@ def held_weights(
     for match, slot in pairs:
         variables = reference.variable_id(match.reference, slot), port.variable_id(match.port, slot)
         holders.setdefault(variables[0], []).append((match, variables[1]))
-    found, wrong, rounded = [], [], []
+    found: list[Parameter] = []
+    wrong: list[Parameter] = []
+    rounded: list[Parameter] = []
     for match, slot in pairs:
         own = port.variable_id(match.port, slot)
         copies = tuple(one for one, other in holders[reference.variable_id(match.reference, slot)] if other != own)

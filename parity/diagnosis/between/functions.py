@@ -62,17 +62,21 @@ def _functions(name: str, x: Array, target: Target) -> Iterator[Form]:
         apply = "remove the activation" if function == "identity" else code(function)
         verb = f"passes {name} on without an activation" if function == "identity" else f"applies {speak(function)}"
         yield Form(verb, apply, partial(compute, x), _traits(function))
-    for function in ("softmax", "log_softmax"):
-        for axis in sorted(range(x.ndim), key=lambda axis: -axis):
+    yield from _solved(x, target)
+    yield from _logarithms(x, target)
+    yield from _powers(x)
+
+
+def _softmax(name: str, x: Array, target: Target) -> Iterator[Form]:
+    """Softmax and its logarithm along each axis."""
+    for function in ("softmax", "log_softmax") if x.shape == target.shape else ():
+        for axis in reversed(range(x.ndim)):
             yield Form(
                 f"takes the {function} over {axis_name(x.ndim, axis)}",
                 f"apply torch.{function}(x, {torch_axis(x.ndim, axis)}){LOGITS}",
                 partial(getattr(ops, function), x, axis),
-                {"function": function, "axis": axis, "form": function},
+                {"function": function, "axis": axis},
             )
-    yield from _solved(x, target)
-    yield from _logarithms(x, target)
-    yield from _powers(x)
 
 
 def _traits(function: str) -> dict[str, object]:
@@ -199,10 +203,14 @@ FUNCTIONS = Family(
         "bounds": "clamp",
         "function": "activation-kind",
         "form": "activation-form",
-        "axis": "softmax-axis",
         "slope": "activation-slope",
         "": "activation-kind",
     },
+)
+
+
+SOFTMAX = Family(
+    "softmax", unary(_softmax), {"function": "activation-kind", "axis": "softmax-axis", "": "activation-kind"}
 )
 
 

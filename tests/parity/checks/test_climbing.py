@@ -18,7 +18,8 @@ import torch_impl
 from parity.capture.dry_run import first_runs
 from parity.capture.keras_adapter import KerasAdapter
 from parity.capture.torch_adapter import TorchAdapter
-from parity.checks.measurements import Measurements, measure
+from parity.checks.measurements import Measurements
+from parity.checks.measuring import measure
 from parity.checks.registry import NETWORK, NETWORK_RUNGS, known_rungs
 from parity.match.alignment import match_steps
 from parity.numerics.tolerance import rounding_limit
