@@ -1,8 +1,8 @@
 """Pairs of library models that nobody here wrote, held against parity: ``python -m benchmarks.library_pairs``.
 
 A line a variant: what is true of it, how parity's verdict stands to that, seconds, and the process's peak of
-resident memory meanwhile. The truth is measured by hand-copied weights in float64 (``--truth`` stops there). Every pair is tried as
-its libraries have it and with its differences repaired; ``--single`` tries each difference by itself as well.
+resident memory meanwhile. The truth is measured by hand-copied weights in float64 (``--truth`` stops there). Every pair
+is tried as its libraries have it and with its differences repaired; ``--single`` tries each difference by itself, too.
 """
 
 from __future__ import annotations
@@ -109,6 +109,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     options = parser.parse_args(arguments)
     chosen = [p for p in collection.pairs() if not options.names or any(n in p.name for n in options.names)]
     torch.set_num_threads(1)
+    if absent := collection.missing():
+        need = "pip install --no-deps -r benchmarks/libraries/requirements.txt"
+        print(f"pairs of {', '.join(absent)} are not tried: not installed ({need})", file=sys.stderr)
     if options.truth:
         return report_truths(chosen, options.single)
     labels: Counter[str] = Counter()
@@ -122,7 +125,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
             if options.json:
                 with options.json.open("a", encoding="utf-8") as file:
                     file.write(json.dumps(row.as_dict()) + "\n")
-    print(f"{labels.total()} variants of {len(chosen)} pairs: " + ", ".join(f"{n} {label}" for label, n in labels.items()))
+    print(
+        f"{labels.total()} variants of {len(chosen)} pairs: " + ", ".join(f"{n} {label}" for label, n in labels.items())
+    )
     return int(any(label != "right" for label in labels))
 
 
@@ -132,7 +137,13 @@ def _rows_here(pair: LibraryPair, single: bool) -> list[Row]:
 
 def _rows_of_process(pair: LibraryPair, options: argparse.Namespace) -> list[Row]:
     """Rows of one pair, tried in a process of its own."""
-    command = [sys.executable, "-m", "benchmarks.libraries.worker", pair.name, *(["--single"] if options.single else [])]
+    command = [
+        sys.executable,
+        "-m",
+        "benchmarks.libraries.worker",
+        pair.name,
+        *(["--single"] if options.single else []),
+    ]
     try:
         done = subprocess.run(command, capture_output=True, text=True, timeout=options.timeout, check=False)
     except subprocess.TimeoutExpired:

@@ -7,6 +7,7 @@ import importlib
 import io
 from collections.abc import Callable
 from types import ModuleType
+from typing import Any, cast
 
 import keras
 import numpy as np
@@ -15,7 +16,6 @@ from torch import nn
 
 from benchmarks.libraries import repairs
 from benchmarks.libraries.differences import PADDING, epsilon, momentum
-
 from benchmarks.libraries.packages import keras_hub, timm
 from benchmarks.libraries.pair import Difference, LibraryPair
 
@@ -29,7 +29,8 @@ class Features(nn.Module):
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         """(N, 3, H, W) -> the last feature map."""
-        return self.network.forward_features(x)
+        features: torch.Tensor = cast(Any, self.network).forward_features(x)
+        return features
 
 
 class StateDict:
@@ -46,9 +47,7 @@ class StateDict:
         """The tensor of this name."""
         return self.tensors[name].numpy()
 
-    def port_weight(
-        self, keras_variable: keras.Variable, hf_weight_key: str, hook_fn: Callable | None = None
-    ) -> None:
+    def port_weight(self, keras_variable: keras.Variable, hf_weight_key: str, hook_fn: Callable | None = None) -> None:
         """Assign a tensor to a variable."""
         value = self.get_tensor(hf_weight_key)
         self.written[self.names[hf_weight_key]] = keras_variable
@@ -61,7 +60,9 @@ def _converter(name: str) -> ModuleType:
     return importlib.import_module(f"keras_hub.src.utils.timm.convert_{name}")
 
 
-def pair(network: str, converter: str, *differences: Difference, staged: bool = False, single: bool = False) -> LibraryPair:
+def pair(
+    network: str, converter: str, *differences: Difference, staged: bool = False, single: bool = False
+) -> LibraryPair:
     """keras-hub's backbone of this name and timm's network without its head; ``staged``: what each stage gives."""
 
     def reference() -> keras.Model:
@@ -99,6 +100,7 @@ class _Staged:
 
 def pairs() -> list[LibraryPair]:
     """All pairs of this module."""
+    depthwise_padding = Difference(("padding-alignment",), "dw", repairs.same_padding_depthwise)
     return [
         pair("resnet18", "resnet"),
         pair("resnet50", "resnet"),
@@ -114,7 +116,7 @@ def pairs() -> list[LibraryPair]:
         pair("vgg11", "vgg"),
         pair("efficientnet_b0", "efficientnet"),
         pair("efficientnet_lite0", "efficientnet"),
-        pair("efficientnet_es", "efficientnet", Difference(("padding-alignment",), "dw", repairs.same_padding_depthwise)),
+        pair("efficientnet_es", "efficientnet", depthwise_padding),
         pair("mobilenetv3_small_050", "mobilenet"),
         pair("cspresnet50", "cspnet", momentum(0.01), single=True),
         pair("cspdarknet53", "cspnet", momentum(0.01), single=True),

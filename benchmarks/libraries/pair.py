@@ -29,9 +29,9 @@ class Difference:
 class LibraryPair:
     """Two builders of the same network, and what differs between them.
 
-    Weights are copied by order, kind and shape, branches named ``first`` ahead of others, or by ``convert``, which copies
-    the torch module's onto the Keras model and returns what it wrote, ``{tensor: variable}``. ``single``: constants held in float32 on one side.
-    ``largest``: inputs are drawn between its negative (or 0, where it is 255) and itself.
+    Weights are copied by order, kind and shape, branches named ``first`` ahead of others, or by ``convert``, which
+    copies the torch module's onto the Keras model and returns what it wrote, ``{tensor: variable}``. ``single``: one
+    side holds constants in float32. ``largest``: inputs are drawn from its negative (0, where it is 255) to itself.
     """
 
     name: str

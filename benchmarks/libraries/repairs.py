@@ -89,9 +89,9 @@ def stochastic_depth(rate: float) -> Repair:
     def repair(port: nn.Module) -> nn.Module:
         for part in port.modules():
             if type(part).__name__ == "StochasticDepth":
-                part.p = rate
+                vars(part)["p"] = rate
             elif type(part).__name__ == "DropPath":
-                part.drop_prob = rate
+                vars(part)["drop_prob"] = rate
         return port
 
     return repair
@@ -134,16 +134,19 @@ def same_pooling(port: nn.Module) -> nn.Module:
     for path, part in list(port.named_modules()):
         if isinstance(part, nn.MaxPool2d) and part.padding:
             part.padding = 0
-            window = (part.kernel_size, part.kernel_size)
-            pad = SamePad(window, (part.stride, part.stride), float("-inf"))
+            pad = SamePad(_both(part.kernel_size), _both(part.stride), float("-inf"))
             replace(port, path, nn.Sequential(pad, part))
     return port
+
+
+def _both(setting: int | tuple[int, ...]) -> tuple[int, ...]:
+    return (setting, setting) if isinstance(setting, int) else setting
 
 
 def replace(port: nn.Module, path: str, module: nn.Module) -> nn.Module:
     """Put ``module`` where the port has another."""
     parent, _, name = path.rpartition(".")
-    setattr(port.get_submodule(parent), name, module)
+    port.get_submodule(parent)._modules[name] = module
     return port
 
 
@@ -151,7 +154,8 @@ def stride_first(port: nn.Module) -> nn.Module:
     """Bottleneck blocks stride in their first convolution, as Keras's ResNet50 does, and not in the second."""
     for block in port.modules():
         if type(block).__name__ == "Bottleneck":
-            block.conv1.stride, block.conv2.stride = block.conv2.stride, block.conv1.stride
+            first, second = vars(block.get_submodule("conv1")), vars(block.get_submodule("conv2"))
+            first["stride"], second["stride"] = second["stride"], first["stride"]
     return port
 
 

@@ -26,7 +26,7 @@ def head_dropout(rate: float) -> Difference:
     def repair(port: nn.Module) -> nn.Module:
         for part in port.modules():
             if type(part).__name__ in ("EfficientNet", "MobileNetV3"):
-                part.drop_rate = rate
+                vars(part)["drop_rate"] = rate
         return port
 
     return Difference(("dropout-rate", "missing-layer"), "drop", repair, inference=False)

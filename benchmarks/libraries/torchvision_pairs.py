@@ -21,6 +21,7 @@ from benchmarks.libraries.differences import (
 from benchmarks.libraries.packages import torchvision_models
 from benchmarks.libraries.pair import Difference, LibraryPair
 
+
 def vgg16() -> nn.Module:
     """Torchvision's VGG16 for images of 32x32, whose features are 1x1."""
     net = torchvision_models().vgg16(num_classes=10)

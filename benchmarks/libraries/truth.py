@@ -11,8 +11,8 @@ import numpy as np
 import torch
 from torch import nn
 
-# float64 rounding of networks of a few hundred layers stays below; constants that one side keeps in float32, too, differ
-# by more (6e-8 relative at most): `Truth.faithful` allows for them where a pair says that it has such constants.
+# Networks of a few hundred layers round by less in float64 (2^-53, times what one layer amplifies). Constants that one
+# side keeps in float32 are off by 2^-24 = 6e-8: allowed for where a pair says that it has some.
 ROUNDING = 1e-10
 SINGLE = 1e-7
 DROPS_BY_FUNCTION = ("EfficientNet", "MobileNetV3")  # timm's, which call F.dropout before their classifier
@@ -182,8 +182,8 @@ def _silence_port(module: nn.Module, image: torch.Tensor) -> tuple[float, ...]:
     rates = [_drops(part) for part in executed]
     for part in module.modules():
         if type(part).__name__ in DROPS_BY_FUNCTION and hasattr(part, "drop_rate"):
-            rates.append(float(part.drop_rate))
-            part.drop_rate = 0.0
+            rates.append(float(vars(part)["drop_rate"]))
+            vars(part)["drop_rate"] = 0.0
     for part in droppers:
         for name in ("p", "drop_prob", "drop_rate"):
             if isinstance(getattr(part, name, None), (int, float)):
