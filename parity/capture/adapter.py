@@ -10,11 +10,12 @@ from __future__ import annotations
 from collections.abc import Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
-from typing import Any, Protocol, Self
+from typing import Any, Protocol, Self, runtime_checkable
 
 import numpy as np
 
 from parity.capture.steps import Step, Trace
+from parity.numerics.constants import KnownConstants
 from parity.verdict import first_line
 
 Array = np.ndarray
@@ -71,6 +72,13 @@ class ModelAdapter(Protocol):
 
     def pass_inputs_by_name(self, names: list[str]) -> None:
         """From now on inputs are passed in the order of ``names``, if the model knows exactly these names."""
+
+    def tensor_float_32(self) -> list[str]:
+        """The settings that round float32 products to TensorFloat-32 where the model is measured."""
+
+    @property
+    def inputs_by_name(self) -> list[str]:
+        """The names by which inputs are passed; empty where they are passed by their place."""
 
     def return_outputs_by_name(self, names: Sequence[str]) -> None:
         """From now on outputs are returned in the order of ``names``, if the model returns exactly these."""
@@ -155,3 +163,19 @@ class ModelAdapter(Protocol):
 
     def restore_state(self) -> None:
         """Restore the running statistics last kept."""
+
+
+@runtime_checkable
+class HoldsConstants(Protocol):
+    """A model that tells its constants: what enters its computation beside inputs and variables."""
+
+    def constants(self, inputs: list[Array], training: bool) -> list[Array]:
+        """Run once in float64 and return every floating constant that an operation was given."""
+
+
+@runtime_checkable
+class TakesConstants(Protocol):
+    """A model whose constants can be replaced while it runs."""
+
+    def taking_constants(self, known: KnownConstants) -> AbstractContextManager[None]:
+        """Within this context every constant that is ``known`` in float32 is replaced, in runs and gradients."""

@@ -9,7 +9,7 @@ from __future__ import annotations
 import copy
 import warnings
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from typing import Any
 
 import keras
@@ -17,11 +17,13 @@ import numpy as np
 import tensorflow as tf
 
 from parity.capture.adapter import Attempt, Gradients
+from parity.capture.devices import CPU, tensor_float_32, tensorflow_device
+from parity.capture.keras_kernels import DoublePrecision
 from parity.capture.keras_layer_kinds import classify
 from parity.capture.keras_recording import recording
 from parity.capture.keras_spectral_norm import overwritten_variables
 from parity.capture.keras_steps import SLOTS, layer_step
-from parity.capture.keras_substitutes import differentiable_moments, exact_kernels
+from parity.capture.keras_substitutes import differentiable_moments, exact_functions
 from parity.capture.nested_outputs import in_order_of, named_outputs
 from parity.capture.recorder import Recorder
 from parity.capture.steps import STATISTICS, Step, Trace
@@ -34,7 +36,7 @@ class KerasAdapter:
     framework = "Keras"
     channels_first = False
 
-    def __init__(self, model: keras.Model):
+    def __init__(self, model: keras.Model, device: str = CPU):
         if not isinstance(model, keras.Model):
             raise UnusableInput(f"got a {type(model).__name__} where a keras.Model is expected")
         if keras.backend.backend() != "tensorflow":
@@ -58,6 +60,7 @@ class KerasAdapter:
                 "can be fed: compare the network on dense ones"
             )
         self.model = model
+        self.device = device
         self._slopes: dict[str, float] = {}
         self._order: list[int] = []
         self._copies: dict[tuple[str, int], tf.Variable] = {}
@@ -66,6 +69,7 @@ class KerasAdapter:
         self._output_names: Sequence[str] = ()
         self._returned: tuple[str, ...] = ()
         self._dtype = ""
+        self._kernels = DoublePrecision()
 
     def input_specs(self) -> list[tuple[tuple[int | None, ...], str]] | None:
         """``(shape, dtype)`` of each input, batch first; None if the model does not declare them (subclassed)."""
@@ -84,6 +88,16 @@ class KerasAdapter:
         """From now on inputs are passed in the order of ``names``, if these are the model's inputs."""
         own = self.input_names()
         self._order = [names.index(name) for name in own] if sorted(names) == sorted(own) else []
+
+    def tensor_float_32(self) -> list[str]:
+        """The settings that round float32 products to TensorFloat-32 where the model is measured."""
+        return tensor_float_32(self.device)
+
+    @property
+    def inputs_by_name(self) -> list[str]:
+        """The names by which inputs are passed; empty where they are passed by their place."""
+        own = self.input_names()
+        return [own[place] for place in np.argsort(self._order)] if self._order else []
 
     def return_outputs_by_name(self, names: Sequence[str]) -> None:
         """From now on outputs are returned in the order of ``names``, if these are their keys."""
@@ -120,12 +134,14 @@ class KerasAdapter:
                     replace(tensor, "_dtype", dtype)
             for variable in self.model.variables:
                 floating = keras.backend.is_float_dtype(variable.dtype)
-                replace(variable, "_value", self._copy(variable, dtype if floating else variable.dtype))
+                with tf.device(tensorflow_device(self.device)):
+                    replace(variable, "_value", self._copy(variable, dtype if floating else variable.dtype))
                 if floating:
                     replace(variable, "_dtype", dtype)
             self._dtype = dtype
             self._begin()
-            with exact_kernels(), warnings.catch_warnings():
+            exact = self._kernels.active() if dtype == "float64" else nullcontext()
+            with exact_functions(), exact, warnings.catch_warnings():
                 warnings.simplefilter("ignore")
                 yield self
         finally:
@@ -155,6 +171,15 @@ class KerasAdapter:
         if training and not keep_state:
             self.restore_state()
         return recorder.trace
+
+    def constants(self, inputs: list[np.ndarray], training: bool) -> list[np.ndarray]:
+        """Every floating constant that an operation is given, as :class:`parity.capture.adapter.HoldsConstants`."""
+        tensors = [self._tensor(x) for x in inputs]
+        with self._kernels.collecting(tensors) as found, recording(None, self._slopes):
+            self._call(tensors, training)
+        if training:
+            self.restore_state()
+        return found
 
     def attempt(self, inputs: list[np.ndarray]) -> Attempt:
         """An evaluation-mode run without values that may fail; its error is returned, not raised."""

@@ -14,6 +14,13 @@ from parity.capture.steps import Step, Trace
 CROPPED = ("conv", "conv-transpose", "pool", "upsample")
 # Interpolations that change an image even if its size stays.
 SMOOTHING = ("gaussian", "mitchellcubic")
+# What an antialiasing interpolation is while no axis shrinks: its kernel is widened by the step, which is below one.
+ENLARGING = {
+    "bilinear (antialias=True)": "bilinear",
+    "bicubic (antialias=True)": "bicubic (a=-0.5)",
+    "lanczos3 (antialias=True)": "lanczos3",
+    "lanczos5 (antialias=True)": "lanczos5",
+}
 # What an operation does that is no step of its own.
 MOVES, ARITHMETIC, COMPUTES = "moves", "arithmetic", "computes"
 
@@ -214,6 +221,11 @@ def _settle(step: Step) -> None:
         ratios = [m / n for n, m in zip(before, after, strict=True) if n]
         axes = ratios[1:-1] if before[-1] == after[-1] and before[1] != after[1] else ratios[2:]
         step.attributes["factor"] = [int(ratio) if ratio.is_integer() else ratio for ratio in axes]
+    factors = step.attributes.get("factor")
+    if step.kind == "upsample" and factors and min(factors) >= 1:
+        step.attributes["mode"] = ENLARGING.get(step.attributes["mode"], step.attributes["mode"])
+    if step.kind == "upsample" and factors and all(isinstance(n, int) for n in factors):
+        step.attributes["mode"] = {"nearest-exact": "nearest"}.get(step.attributes["mode"], step.attributes["mode"])
 
 
 def _shape(tensor: Any) -> tuple[int, ...]:

@@ -20,15 +20,18 @@ from torch import nn
 from torch.export import ExportedProgram
 
 from parity.capture.adapter import Attempt, Gradients
+from parity.capture.devices import CPU, tensor_float_32
 from parity.capture.nested_outputs import in_order_of, named_outputs
 from parity.capture.recorder import Recorder
 from parity.capture.steps import STATISTICS, Step, Trace
+from parity.capture.torch_constants import Constants
 from parity.capture.torch_containers import is_module, plain_module
 from parity.capture.torch_copies import DTYPES, deep_copy, validate_weights
 from parity.capture.torch_layer_kinds import PARAMETERS
 from parity.capture.torch_recording import kind_of, module_step, recording
 from parity.capture.torch_script import Scripted
 from parity.capture.torch_views import Views
+from parity.numerics.constants import KnownConstants
 from parity.numerics.copies import copy_into
 from parity.verdict import UnusableInput
 
@@ -44,12 +47,13 @@ class TorchAdapter:
     framework = "torch"
     channels_first = True
 
-    def __init__(self, model: nn.Module | ExportedProgram):
+    def __init__(self, model: nn.Module | ExportedProgram, device: str = CPU):
         if not is_module(model):
             raise UnusableInput(f"got a {type(model).__name__} where a torch.nn.Module is expected")
         model = plain_module(model)
         validate_weights(model)
         self.model = self.original = model
+        self.device = device
         self._slopes: dict[str, float] = {}
         self._input_names: list[str] = []
         self._names: list[str] = []
@@ -62,6 +66,7 @@ class TorchAdapter:
         self._views = Views()
         self._decided: dict[str, Any] = {}
         self._integers = INTEGERS[0]
+        self._constants: KnownConstants | None = None
         self._dtype = ""
 
     def input_specs(self) -> None:
@@ -78,6 +83,15 @@ class TorchAdapter:
         self._names = names
         self._input_names = names if len(names) > 1 and set(names) <= set(self.input_names()) else []
 
+    def tensor_float_32(self) -> list[str]:
+        """The settings that round float32 products to TensorFloat-32 where the model is measured."""
+        return tensor_float_32(self.device)
+
+    @property
+    def inputs_by_name(self) -> list[str]:
+        """The names by which inputs are passed; empty where they are passed by their place."""
+        return self._input_names
+
     def return_outputs_by_name(self, names: Sequence[str]) -> None:
         """From now on outputs are returned in the order of ``names``, if these are their keys."""
         self._output_names = names
@@ -90,7 +104,7 @@ class TorchAdapter:
     def precision(self, dtype: str = "float64") -> Iterator[TorchAdapter]:
         """Within this context the adapter uses a copy of the module in ``dtype``, with dropout disabled."""
         if dtype not in self._copies:
-            self._copies[dtype] = deep_copy(self.original, dtype)
+            self._copies[dtype] = deep_copy(self.original, dtype, self.device)
         default = torch.get_default_dtype()
         self.model, self._dtype = self._copies[dtype], dtype
         self._begin()
@@ -121,6 +135,15 @@ class TorchAdapter:
         if training and not keep_state:
             self.restore_state()
         return recorder.trace
+
+    @contextmanager
+    def taking_constants(self, known: KnownConstants) -> Iterator[None]:
+        """Replace constants in runs and gradients, as :class:`parity.capture.adapter.TakesConstants`."""
+        self._constants = known
+        try:
+            yield
+        finally:
+            self._constants = None
 
     def attempt(self, inputs: list[np.ndarray]) -> Attempt:
         """An evaluation-mode run without values that may fail; its error is returned, not raised.
@@ -181,8 +204,14 @@ class TorchAdapter:
             for name, module in self.model.named_modules():
                 kind = kind_of(module)
                 if kind in PARAMETERS and name not in ran:
-                    recorder.trace.steps.append(module_step(module, kind, name, name))
-            return Attempt(recorder.trace, error, path[-1] if path else "")
+                    recorder.trace.steps.append(module_step(module, kind, name or self._root_name, name))
+            failed = path[-1] if path else ""
+            return Attempt(recorder.trace, error, failed or self._root_name * (kind_of(self.model) in PARAMETERS))
+
+    @property
+    def _root_name(self) -> str:
+        """What the module is called as a step of its own, where it is a layer itself."""
+        return type(self.model).__name__.lower()
 
     def gradients(
         self,
@@ -204,12 +233,12 @@ class TorchAdapter:
             parameter.requires_grad_(True)
         recorder = self._recorder(None, values=False)
         recorder.begin(given)
-        with self._mode(training), self._recording(recorder, exact=not penalty):
+        with self._mode(training), self._recording(recorder, given, exact=not penalty):
             outputs = self._call([x.clone() for x in given])  # a leaf refuses what works in place
-            zero = torch.zeros((), dtype=torch.get_default_dtype())
+            zero = torch.zeros((), dtype=torch.get_default_dtype(), device=self.device)
             scalar = sum(
-                ((y * torch.as_tensor(c, dtype=y.dtype)).sum() for y, c in zip(outputs, cotangents, strict=True)
-                 if c is not None),
+                ((y * torch.as_tensor(c, dtype=y.dtype, device=y.device)).sum()
+                 for y, c in zip(outputs, cotangents, strict=True) if c is not None),
                 zero,
             )  # fmt: skip
             if penalty and floats and scalar.requires_grad:
@@ -327,7 +356,7 @@ class TorchAdapter:
         """Run under ``recorder``; after an error ``path`` holds the names of the modules that were running."""
         given = [self._tensor(x) for x in inputs]
         recorder.begin(given)
-        with torch.no_grad(), self._mode(training), self._recording(recorder, path=path):
+        with torch.no_grad(), self._mode(training), self._recording(recorder, given, path=path):
             result = self._call(given)
         if not result:
             raise TypeError("forward returned no tensor")
@@ -335,8 +364,11 @@ class TorchAdapter:
         self._random = recorder.random
         recorder.trace.names = self._returned
 
-    def _recording(self, recorder: Recorder, **settings: Any) -> AbstractContextManager[None]:
-        return recording(self.model, recorder, self._slopes, decided=self._decided, **settings)
+    def _recording(
+        self, recorder: Recorder, given: list[torch.Tensor], **settings: Any
+    ) -> AbstractContextManager[None]:
+        constants = None if self._constants is None else Constants(self._constants, self.model, given)
+        return recording(self.model, recorder, self._slopes, decided=self._decided, constants=constants, **settings)
 
     def _call(self, given: list[torch.Tensor]) -> list[torch.Tensor]:
         """The tensors that the module returns."""
@@ -375,7 +407,7 @@ class TorchAdapter:
     def _tensor(self, x: np.ndarray) -> torch.Tensor:
         x = np.ascontiguousarray(x)
         first = next((p for p in self.model.parameters() if p.is_floating_point()), None)
-        device = first.device if first is not None else torch.device("cpu")
+        device = first.device if first is not None else torch.device(self.device)
         if x.dtype.kind == "f" or self._integers == "float":
             held = first.dtype if first is not None else torch.float64
             return torch.tensor(x, dtype=DTYPES.get(self._dtype, held), device=device)

@@ -16,8 +16,8 @@ from parity.verdict import UnusableInput
 DTYPES = {"float64": torch.float64, "float32": torch.float32}
 
 
-def deep_copy(model: nn.Module, dtype: str) -> nn.Module:
-    """A deep copy on the CPU in float32 or float64, tensors that are plain attributes included.
+def deep_copy(model: nn.Module, dtype: str, device: str = "cpu") -> nn.Module:
+    """A deep copy on a device in float32 or float64, tensors that are plain attributes included.
 
     A ``forward`` replaced on an instance (``net.forward = lambda x: net.conv(x)``) calls the copy's layers, not the
     caller's.
@@ -33,7 +33,7 @@ def deep_copy(model: nn.Module, dtype: str) -> nn.Module:
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
-            twin = copy.deepcopy(model, memo).to(device="cpu", dtype=DTYPES[dtype])
+            twin = copy.deepcopy(model, memo).to(device=device, dtype=DTYPES[dtype])
     except (TypeError, RuntimeError, NotImplementedError) as error:
         raise UnusableInput(
             f"the torch module {type(model).__name__} cannot be deep-copied ({error}); "
@@ -43,7 +43,7 @@ def deep_copy(model: nn.Module, dtype: str) -> nn.Module:
     for module in twin.modules():
         for name, value in list(vars(module).items()):
             if isinstance(value, torch.Tensor) and value.is_floating_point():
-                vars(module)[name] = value.to(device="cpu", dtype=DTYPES[dtype])
+                vars(module)[name] = value.to(device=device, dtype=DTYPES[dtype])
             elif isinstance(value, FunctionType):
                 vars(module)[name] = _with_copied_modules(value, memo)
     return twin

@@ -7,7 +7,6 @@ from contextlib import contextmanager
 from typing import Any
 
 import torch
-import torch.nn.functional as F
 from torch import nn
 from torch._ops import OpOverload
 from torch.overrides import TorchFunctionMode
@@ -16,18 +15,14 @@ from torch.utils._pytree import tree_leaves
 from parity.capture.recorder import COMPUTES, Recorder
 from parity.capture.steps import MOVEMENT, OWN_WEIGHTS, PLAIN, Step, unknown
 from parity.capture.torch_aten import as_function
+from parity.capture.torch_constants import Constants
+from parity.capture.torch_double_precision import EXACT_SUBSTITUTES, double_precision
 from parity.capture.torch_functional_layers import functional_step
 from parity.capture.torch_functions import DROPOUTS, EFFECTS, RANDOM, Call, classify_call
 from parity.capture.torch_layer_kinds import PARAMETERS, classify, parameters, plain_settings
 from parity.capture.torch_separate_affine import SeparateAffine
 from parity.capture.torch_spectral_norm import spectral_settings
 from parity.capture.torch_stock import calls_stock_whole, computes_stock, function_of, may_differ, stock_forwards
-
-# Kernels whose backward pass holds a float32 constant even in float64 (ATen/native/cpu/Activation.cpp: 1.0f / 6.0f).
-EXACT_SUBSTITUTES: dict[str, Callable[[torch.Tensor], torch.Tensor]] = {
-    "hardsigmoid": lambda x: F.relu6(x + 3) / 6,
-    "hardswish": lambda x: x * F.relu6(x + 3) / 6,
-}
 
 
 @contextmanager
@@ -38,13 +33,14 @@ def recording(
     exact: bool = True,
     path: list[str] | None = None,
     decided: dict[str, Any] | None = None,
+    constants: Constants | None = None,
 ) -> Iterator[None]:
     """Within this context everything that runs in ``model`` is recorded, and dropout is disabled.
 
     ``slopes`` override the negative slopes of leaky ReLU steps by name. With ``exact``, :data:`EXACT_SUBSTITUTES`
     replace kernels with rounded constants. ``path`` receives the names of the modules that are running: after an
     error, its last item is the module that raised it. ``decided`` keeps, from run to run, which calls of modules that
-    derive from stock layers compute what those compute.
+    derive from stock layers compute what those compute. ``constants`` replaces those of the module.
     """
     observer = _ModuleObserver(
         model, recorder, slopes, [] if path is None else path, {} if decided is None else decided
@@ -58,7 +54,7 @@ def recording(
         handles.append(module.register_forward_hook(observer.leave, with_kwargs=True, prepend=True))
     derived = [module for module in model.modules() if kind_of(module) is not None and may_differ(module)]
     try:
-        with stock_forwards(derived, observer.stock), _FunctionObserver(observer, exact):
+        with stock_forwards(derived, observer.stock), _FunctionObserver(observer, exact, constants):
             yield
     finally:
         for handle in handles:
@@ -221,13 +217,20 @@ class _ModuleObserver:
 class _FunctionObserver(TorchFunctionMode):
     """Observes every torch function: propagates the origins of tensors and records functions of known kinds."""
 
-    def __init__(self, modules: _ModuleObserver, exact: bool):
+    def __init__(self, modules: _ModuleObserver, exact: bool, constants: Constants | None):
         super().__init__()
-        self.modules, self.exact = modules, exact
+        self.modules, self.exact, self.constants = modules, exact, constants
         self.affine = SeparateAffine({id(p): name for name, p in modules.model.named_parameters()})
 
     def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
         kwargs = kwargs or {}
+        if self.constants is None:
+            return self._observe(func, args, kwargs)
+        got = self._observe(func, *self.constants.exchanged(func, (args, kwargs)))
+        self.constants.mark((args, kwargs), got)
+        return got
+
+    def _observe(self, func: Any, args: Any, kwargs: Any) -> Any:
         if self.modules.deciding:
             return func(*args, **kwargs)
         operation = isinstance(func, OpOverload)
@@ -235,11 +238,11 @@ class _FunctionObserver(TorchFunctionMode):
             self.modules.recorder.random.append(self._name(func.__name__))
         word = getattr(func, "__name__", "").partition(".")[0].strip("_")
         given = tensors((args, kwargs))
-        word, *read = as_function(word, args, kwargs) if operation else (word, args, kwargs)
-        call = Call(*read, given)
+        word, read, named = as_function(word, args, kwargs) if operation else (word, args, kwargs)
+        call = Call(read, named, given)
         kind, attributes = self._classified(word, call)
         if torch.get_default_dtype() == torch.float64:
-            func, args, kwargs = _in_float64(func, args, kwargs)
+            func, args, kwargs = double_precision(func, args, kwargs)
         if word in DROPOUTS:
             func, args, kwargs = torch.clone, given[:1], {}
         elif self.exact and word in EXACT_SUBSTITUTES and given[0].dtype == torch.float64:
@@ -292,14 +295,6 @@ class _FunctionObserver(TorchFunctionMode):
         if kind == "merge" and not self.modules.recorder.origins.joins(call.tensors):
             return None, {}
         return kind, attributes
-
-
-def _in_float64(func: Any, args: Any, kwargs: Any) -> tuple[Any, Any, Any]:
-    """A call that asks for float32 by name (``x.float()``, ``dtype=torch.float32``), asking for float64 instead."""
-    exchanged = {torch.float32: torch.float64, "torch.FloatTensor": torch.float64}
-    moved = tuple(exchanged.get(x, x) if isinstance(x, (torch.dtype, str)) else x for x in args)
-    named = {key: exchanged.get(x, x) if isinstance(x, torch.dtype) else x for key, x in kwargs.items()}
-    return torch.Tensor.double if func is torch.Tensor.float else func, moved, named
 
 
 def kind_of(module: nn.Module) -> str | None:

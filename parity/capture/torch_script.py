@@ -67,7 +67,7 @@ DTYPES = dict(
 class Scripted(nn.Module):
     """A scripted or traced module's parameters, buffers and submodules, and its graph as ``forward``."""
 
-    def __init__(self, script: torch.jit.ScriptModule, root: bool = True):
+    def __init__(self, script: Any, root: bool = True):
         super().__init__()
         if root and not hasattr(script, "training"):
             raise UnusableInput(
@@ -110,11 +110,12 @@ class Scripted(nn.Module):
 class _Program:
     """A scripted module and its graph, which copies of a :class:`Scripted` share."""
 
-    def __init__(self, script: torch.jit.ScriptModule, root: bool):
+    def __init__(self, script: Any, root: bool):
         self.script = script
         if root:
             self.graph = script.inlined_graph
-            arguments = script.forward.schema.arguments[1:]  # type: ignore[union-attr]
+            forward: Any = script.forward
+            arguments = forward.schema.arguments[1:]
             self.names = [argument.name for argument in arguments]
             self.defaults = {a.name: a.default_value for a in arguments if a.has_default_value()}
 

@@ -9,9 +9,11 @@ import numpy as np
 
 from parity.capture.steps import ELEMENTWISE
 from parity.checks.conditions import Condition
+from parity.checks.messages import OUTPUTS, describe_shapes
+from parity.checks.rounded_constants import with_same_constants
 from parity.checks.single_precision import BEHIND, single_precision
 from parity.match.alignment import Match
-from parity.numerics.array_layouts import Layout, to_port_shape
+from parity.numerics.array_layouts import Layout
 from parity.numerics.difference import Difference, difference, scale
 from parity.numerics.tolerance import (
     PRECISION_RATIO,
@@ -63,6 +65,19 @@ class LayerMeasurement:
     note: str = ""
 
     @property
+    def beyond(self) -> bool:
+        """Whether float64 differs by more than its limit, in the chain or in isolation."""
+        return any(found is not None and found.absolute > self.limit for found in (self.chained, self.isolated))
+
+    @property
+    def within_float32(self) -> bool:
+        """Whether nothing differs by more than float32 rounds: neither float64 nor float32."""
+        apart = [found.absolute for found in (self.chained, self.isolated) if found is not None]
+        apart += [] if self.float32_difference is None else [self.float32_difference]
+        own = self.own_rounding, self.port_rounding, self.scale
+        return all(times_rounding(one, *own) <= self.rounding_limit for one in apart)
+
+    @property
     def rounding(self) -> float | None:
         """The float32 difference as a multiple of rounding: of the larger of both sides' own, or of the port's own
         rounding against the reference's, whichever is worse."""
@@ -97,13 +112,30 @@ def compare_layers(conditions: Iterable[Condition]) -> list[LayerMeasurement]:
     layers: list[LayerMeasurement] = []
     running = [condition for condition in conditions if not condition.refused]
     for family in dict.fromkeys(condition.family for condition in running):
-        found = [layer for c in running if c.family == family for layer in _compared_layers(c)]
+        found = [layer for c in running if c.family == family for layer in _explained_layers(c)]
         most: dict[str, tuple[float, float]] = {}
         for layer in found:
             rounding, limit = most.get(layer.key, (0.0, 0.0))
             most[layer.key] = (max(rounding, layer.own_rounding), max(limit, layer.limit))
         layers += [replace(x, own_rounding=most[x.key][0], limit=most[x.key][1]) for x in found]
     return layers
+
+
+def _explained_layers(condition: Condition) -> list[LayerMeasurement]:
+    """The layers; those off in float64 by no more than float32 rounds are compared with the same constants too."""
+    layers = list(_compared_layers(condition))
+    if not any(layer.beyond and layer.within_float32 for layer in layers):
+        return layers
+    same = with_same_constants(condition)
+    if same is None:
+        return layers
+    again = _compared_layers(replace(condition, port64=same.port64, isolated=same.isolated))
+    return [
+        replace(new, note="; ".join(filter(None, (same.note, new.note))))
+        if old.beyond and old.within_float32 and not new.beyond
+        else old
+        for old, new in zip(layers, again, strict=True)
+    ]
 
 
 def _compared_layers(condition: Condition) -> Iterator[LayerMeasurement]:
@@ -130,7 +162,7 @@ def _compared_layers(condition: Condition) -> Iterator[LayerMeasurement]:
         layer = replace(layer, float32_abstain=layer.float32_abstain or edge)
         yield _judgeable(layer, condition, None, [models.ends[number]] if number < len(models.ends) else [], products)
     for number in range(len(exact.result), len(condition.port64.result)):
-        mismatch = f"the port returns {len(condition.port64.result)} outputs, expected {len(exact.result)}"
+        mismatch = OUTPUTS.format(len(condition.port64.result), len(exact.result))
         yield LayerMeasurement(
             f"{OUTPUT} {number}", condition.name, None, number, 0.0, mismatch=mismatch, training=condition.training
         )
@@ -166,8 +198,8 @@ def _compared_layer(
     expected, got = condition.reference64.outputs[match.key], condition.port64.outputs.get(name)
     layer = LayerMeasurement(match.key, condition.name, match, None, scale(expected))
     if got is None or not layout.fits(expected.shape, got.shape):
-        due = to_port_shape(expected.shape, layout.channels_first)
-        return replace(layer, mismatch=f"got {None if got is None else got.shape}, expected {due}")
+        shape = None if got is None else got.shape
+        return replace(layer, mismatch=describe_shapes(shape, expected.shape, layout.channels_first))
     isolated = condition.isolated.outputs.get(name)
     rounded = condition.reference32.outputs[match.key], condition.port32.outputs[name]
     if not layer.scale and match.reference.kind in ELEMENTWISE:
@@ -190,7 +222,9 @@ def _compared_output(
     layout = None if got is None else models.output_layout(number, expected, got)
     layer = LayerMeasurement(name, condition.name, None, number, scale(expected))
     if got is None or layout is None:
-        return replace(layer, mismatch=f"got {None if got is None else got.shape}, expected {expected.shape}")
+        if got is None:
+            return replace(layer, mismatch=OUTPUTS.format(len(results), len(condition.reference64.result)))
+        return replace(layer, mismatch=describe_shapes(got.shape, expected.shape))
     rounded = condition.reference32.result[number], condition.port32.result[number]
     isolated = condition.isolated.result[number]
     return _with_differences(layer, layout, (expected, got, isolated), rounded, typical, faint)

@@ -56,8 +56,8 @@ NETWORK_RUNGS: Rungs = table(
     Rung(
         "weights",
         "权重",
-        "Every weight of one side has its place on the other, and survives the copy there and back.",
-        "一边的每个权重在另一边都有对应位置，往返复制后保持不变。",
+        "Every weight of one side has its place on the other, and survives the copy to and fro, or is there already.",
+        "一边的每个权重在另一边都有对应位置，往返复制后保持不变，或者移植模型已持有相同的值。",
         "parity.checks.weights:weights",
     ),
     Rung(

@@ -8,7 +8,7 @@ from typing import Annotated
 
 import typer
 
-from parity.cli.options import JsonFile, Mirrored, Rungs, Seed
+from parity.cli.options import JsonFile, Mirrored, OwnWeights, Rungs, Seed
 from parity.verdict import UnusableInput, Verdict, first_line
 
 
@@ -23,6 +23,7 @@ def compare(
         Path | None, typer.Option(help="YAML or JSON of reference layer: port layer, overruling the matching")
     ] = None,
     mirrored: Mirrored = False,
+    own_weights: OwnWeights = False,
     rungs: Rungs = None,
     seed: Seed = 0,
     as_json: JsonFile = None,
@@ -37,7 +38,14 @@ def compare(
     validate_target(as_json)
     frameworks.load()
     verdict = verify_models(
-        reference, port, shapes or [], rungs=wanted, seed=seed, mapping=read_mapping(mapping), mirrored=mirrored
+        reference,
+        port,
+        shapes or [],
+        rungs=wanted,
+        seed=seed,
+        mapping=read_mapping(mapping),
+        mirrored=mirrored,
+        copy_weights=not own_weights,
     )
     if as_json:
         write_json([verdict.to_dict()], as_json)
@@ -54,6 +62,7 @@ def verify_models(
     seed: int,
     mapping: dict[str, str] | None,
     mirrored: bool,
+    copy_weights: bool = True,
 ) -> Verdict:
     """Build both models and verify them on inputs of ``shapes``, or of the reference's input shape if there are none.
 
@@ -76,6 +85,7 @@ def verify_models(
             seed=seed,
             mapping=mapping,
             mirrored=mirrored,
+            copy_weights=copy_weights,
             name=f"{reference} / {port}",
         )
 

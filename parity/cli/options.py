@@ -12,3 +12,7 @@ Seed = Annotated[int, typer.Option(help="of everything drawn")]
 Mirrored = Annotated[bool, typer.Option("--mirrored", help="compare in a mirror (images and kernels flipped)")]
 Jobs = Annotated[int | None, typer.Option(help="pairs verified at a time; default: by cores, four at most", min=1)]
 JsonFile = Annotated[Path | None, typer.Option("--json", help="also write the verdicts here", metavar="FILE")]
+OwnWeights = Annotated[
+    bool,
+    typer.Option("--own-weights", help="copy nothing: judge the weights that the port holds, and name wrong copies"),
+]

@@ -33,7 +33,7 @@ def verify(
     """Verify the project's own pairs, for example: parity verify specgan.generator dcgan.training"""
     from parity.checks.registry import NETWORK, select_rungs
     from parity.systems.registry import registry
-    from parity.systems.selection import in_a_mirror, select, with_rungs
+    from parity.systems.selection import in_a_mirror, select, with_rungs, without_mirror
     from parity.systems.training.registry import TRAINING
 
     if listed:
@@ -43,6 +43,7 @@ def verify(
         raise UnusableInput("name the pairs to verify, or --all (parity verify --list shows them)")
     wanted = select_rungs(rungs, (*NETWORK, *TRAINING))
     selected = registry() if everything else select(pairs or [])
+    left_out = without_mirror(selected) if mirrored else ""
     selected = with_rungs(in_a_mirror(selected) if mirrored else selected, wanted)
     from parity.cli import terminal
     from parity.cli.json_file import validate_target, write_json
@@ -51,7 +52,7 @@ def verify(
     verdicts = verify_all(selected, wanted, seed, jobs)
     if as_json:
         write_json([verdict.to_dict() for verdict in verdicts], as_json)
-    terminal.show(verdicts)
+    terminal.show(verdicts, left_out)
     return terminal.status(verdicts)
 
 

@@ -73,6 +73,8 @@ STRINGS: dict[str, dict[Language, str]] = {
         ),
         ("coverage.full", "no layer abstained", "没有无法判断的层"),
         ("coverage.abstained", "{count} not judged; each says why", "{count} 层未判定，均注明原因"),
+        ("weights.copied", "with the reference's weights copied", "已复制参考模型的权重"),
+        ("weights.own", "own weights", "使用移植模型自己的权重"),
         ("output.unjudged", "The network's output could not be judged.", "网络的输出无法判定。"),
         ("stat.pairs", "pairs faithful", "对忠实"),
         ("stat.layers", "layers judged", "层已判定"),

@@ -250,7 +250,7 @@ def gate_added(port):
     port.call = lambda self, x: (h := self.conv(x)) + self.excite(h.mean((2, 3)))[:, :, None, None]
 
 
-@fault("shared_layers", "numeric", "other.0")
+@fault("shared_layers", "shared-weights", "other.0")
 def towers_apart(port):
     other = nn.Sequential(nn.Conv2d(3, 4, 3), nn.ReLU(), nn.Flatten(), nn.Linear(96, 5))
     return Does(lambda self, a, b: self.head(self.one(a) - self.other(b)), one=port.tower, other=other, head=port.head)

@@ -87,12 +87,17 @@ def explain_between(between: Between) -> Explained:
     """
     if between.got is None or not between.expected.size or not between.got.size or not np.isfinite(between.got).any():
         return None
+    with np.errstate(all="ignore"):
+        return _explained(between)
+
+
+def _explained(between: Between) -> Explained:
+    assert between.got is not None
     for fit in (None, FIT_FLOAT32):
         if Target(between.got, FIT if fit is None else fit).equals(between.expected):
             return None
         for explain, scene in product(EXPLANATIONS, _scenes(between, fit)):
-            with np.errstate(all="ignore"):
-                found = explain(scene)
+            found = explain(scene)
             if found is not None:
                 kind, message, fix = found
                 return kind, f"{between.label}: {message}" if between.label else message, fix

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from functools import cache
+from dataclasses import dataclass
+from functools import cache, partial
 from itertools import product
+from typing import Any
 
 import numpy as np
 
@@ -24,11 +26,12 @@ def _cosines(*weights: float) -> Callable[[int, bool], Array]:
     return window
 
 
+PLAIN = "rectangular"
 WINDOWS: dict[str, tuple[Callable[[int, bool], Array], str]] = {
     "Hann": (_cosines(0.5, 0.5), "torch.hann_window"),
     "Hamming": (_cosines(0.54, 0.46), "torch.hamming_window"),
     "Blackman": (_cosines(0.42, 0.5, 0.08), "torch.blackman_window"),
-    "rectangular": (lambda length, periodic: np.ones(length), "torch.ones"),
+    PLAIN: (lambda length, periodic: np.ones(length), "torch.ones"),
 }
 # How the signal is extended by half a frame at both ends, as NumPy calls it; None: frames begin at its first value.
 CENTRES = {"not centred": None, "centred, reflecting": "reflect", "centred, with zeros": "constant"}
@@ -42,47 +45,70 @@ SCALES: dict[str, Callable[[int, Array], float]] = {
 }
 
 
+@dataclass(frozen=True)
+class Framing:
+    """Frames of ``n`` values every ``hop``; the spectra stand with ``last`` ("bins" or "frames") as their last axis."""
+
+    n: int
+    hop: int
+    centre: str
+    last: str
+
+    def spectra(self, signal: Array, window: Array) -> Array:
+        """``[batch, frames, bins]``, complex, of a signal ``[batch, time]``."""
+        mode: Any = CENTRES[self.centre]
+        half = self.n // 2
+        padded = signal if mode is None else np.pad(signal, ((0, 0), (half, half)), mode=mode)
+        frames = np.lib.stride_tricks.sliding_window_view(padded, self.n, axis=1)[:, :: self.hop]
+        return np.fft.rfft(frames * window, axis=-1)
+
+
 def _spectra(name: str, x: Array, target: Target) -> Iterator[Form]:
     if x.ndim not in (2, 3) or x.ndim == 3 and x.shape[2] != 1 or target.shape[:1] != x.shape[:1]:
         return
     signal, core = x.reshape(len(x), -1), tuple(n for n in target.shape[1:] if n != 1)
-
-    @cache
-    def spectrum(n: int, hop: int, centre: str, window: str, periodic: bool) -> Array:
-        mode = CENTRES[centre]
-        padded = signal if mode is None else np.pad(signal, ((0, 0), (n // 2, n // 2)), mode=mode)  # type: ignore[call-overload]
-        frames = np.lib.stride_tricks.sliding_window_view(padded, n, axis=1)[:, ::hop]
-        return np.fft.rfft(frames * WINDOWS[window][0](n, periodic), axis=-1)
-
-    for n, hop, centre, last in _framings(signal.shape[1], core):
-        for (window, (values_of, call)), periodic in product(WINDOWS.items(), (True, False)):
-            if window == "rectangular" and not periodic:
-                continue
-            for (form, of), (scaled, factor) in product(FORMS.items(), SCALES.items()):
-
-                def values(
-                    n=n, hop=hop, centre=centre, window=window, periodic=periodic, of=of, factor=factor, last=last,
-                    values_of=values_of,
-                ) -> Array:  # fmt: skip
-                    z = of(spectrum(n, hop, centre, window, periodic)) * factor(n, values_of(n, periodic))
-                    return (z if last == "bins" else z.swapaxes(1, 2)).reshape(target.shape)
-
-                kind = "" if window == "rectangular" else " (periodic)" if periodic else " (symmetric)"
-                argument = "" if window == "rectangular" else f", periodic={periodic}"
-                yield Form(
-                    f"takes the {form}{scaled} of the spectra of {name}: frames of {n} every {hop}, {centre}, "
-                    f"{window} window{kind}",
-                    f"torch.stft(x, {n}, {hop}, window={call}({n}{argument}), center={CENTRES[centre] is not None}"
-                    + (f", pad_mode='{CENTRES[centre]}'" if CENTRES[centre] else "") + ")",
-                    values,
-                    {"frames": (n, hop), "centre": centre, "window": (window, periodic), "form": form,
-                     "scale": scaled, "order": last},
-                    FIT_FLOAT32,  # windows are tables of float32
-                )  # fmt: skip
+    for framing in _framings(signal.shape[1], core):
+        for window, periodic in _WINDOW_FORMS:
+            yield from _of_window(name, framing, signal, window, periodic, target)
 
 
-def _framings(length: int, core: tuple[int, ...]) -> Iterator[tuple[int, int, str, str]]:
-    """``(frame length, hop, centring, last axis)`` that give a spectrum of that shape, batch excluded."""
+_WINDOW_FORMS = [(window, periodic) for window in WINDOWS for periodic in (True, False) if periodic or window != PLAIN]
+
+
+def _of_window(
+    name: str, framing: Framing, signal: Array, window: str, periodic: bool, target: Target
+) -> Iterator[Form]:
+    """The forms of one window: magnitude or power, by each scale."""
+    make, call = WINDOWS[window]
+    taps = make(framing.n, periodic)
+    spectra = cache(partial(framing.spectra, signal, taps))
+
+    def values(of: Callable[[Array], Array], factor: float) -> Array:
+        z = of(spectra()) * factor
+        return (z if framing.last == "bins" else z.swapaxes(1, 2)).reshape(target.shape)
+
+    mode = CENTRES[framing.centre]
+    kind, argument = ("", "") if window == PLAIN else (
+        " (periodic)" if periodic else " (symmetric)", f", periodic={periodic}"
+    )  # fmt: skip
+    recipe = (
+        f"torch.stft(x, {framing.n}, {framing.hop}, window={call}({framing.n}{argument}), center={mode is not None}"
+    )
+    recipe += f", pad_mode='{mode}')" if mode else ")"
+    for (form, of), (scaled, factor) in product(FORMS.items(), SCALES.items()):
+        yield Form(
+            f"takes the {form}{scaled} of the spectra of {name}: frames of {framing.n} every {framing.hop}, "
+            f"{framing.centre}, {window} window{kind}",
+            recipe,
+            partial(values, of, factor(framing.n, taps)),
+            {"frames": (framing.n, framing.hop), "centre": framing.centre, "window": (window, periodic), "form": form,
+             "scale": scaled, "order": framing.last},
+            FIT_FLOAT32,  # windows are tables of float32
+        )  # fmt: skip
+
+
+def _framings(length: int, core: tuple[int, ...]) -> Iterator[Framing]:
+    """The framings of a signal that give spectra of that shape, batch excluded."""
     if len(core) == 2:
         shapes = [(core[0], core[1], "bins"), (core[1], core[0], "frames")]
     elif len(core) == 1:
@@ -101,7 +127,7 @@ def _framings(length: int, core: tuple[int, ...]) -> Iterator[tuple[int, int, st
             lowest, highest = reach // frames + 1, reach // (frames - 1) if frames > 1 else n
             usual = sorted(range(lowest, highest + 1), key=lambda hop: (n % hop != 0, hop))
             for hop in usual[:8]:
-                yield n, hop, centre, last
+                yield Framing(n, hop, centre, last)
 
 
 SPECTRA = Family(

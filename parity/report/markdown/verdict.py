@@ -50,8 +50,10 @@ def verdict_section(verdict: dict[str, Any], language: Language = "en") -> str:
 
 
 def _headline(verdict: dict[str, Any], language: Language) -> str:
+    if language == "en":
+        return cell(verdict["headline"])
     word = text("faithful" if verdict["passed"] else "not-faithful", language)
-    return cell(verdict["headline"]) if language == "en" else word
+    return f"{word}（{text('weights.' + verdict['weights'], language)}）" if verdict.get("weights") else word
 
 
 def _coverage(verdict: dict[str, Any], language: Language) -> str:

@@ -246,3 +246,9 @@ def test_unusual_code_is_judged_without_a_word(build, port, capfd):
 def test_a_half_precision_policy_is_compared_in_full_precision():
     model = keras.Sequential([keras.Input((6,)), L.Dense(4, dtype="float16"), L.Dense(2, dtype="float16")])
     assert parity.verify(model, nn.Sequential(nn.Linear(6, 4), nn.Linear(4, 2))).passed
+
+
+@pytest.mark.parametrize(("settings", "word"), [({"mapping": [1, 2]}, "mapping"), ({"inputs": 3}, "inputs")])
+def test_arguments_of_another_type_are_refused(settings, word):
+    with pytest.raises(UnusableInput, match=word):
+        parity.verify(reference(), Net(), **settings)

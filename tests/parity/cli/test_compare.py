@@ -78,6 +78,15 @@ def test_compare_a_pair_of_ones_own(models: str, capfd: pytest.CaptureFixture[st
     assert "padding-alignment" in out and "F.pad(x, (1, 2, 1, 2))" in out and "first" in out
 
 
+def test_compare_judges_the_weights_that_the_port_holds(models: str, capfd: pytest.CaptureFixture[str]) -> None:
+    pair = [f"{models}:keras_net", f"{models}:TorchNet", "--rungs", "forward"]
+    assert run(["compare", *pair]) == 0
+    assert "(with the reference's weights copied)" in capfd.readouterr().out
+    assert run(["compare", *pair, "--own-weights"]) == 1
+    out = capfd.readouterr().out
+    assert "[wrong-weights] all 2 layers (first, last)" in out and "(own weights)" in out
+
+
 def test_compare_builds_a_subclassed_model_from_input(models: str, capfd: pytest.CaptureFixture[str]) -> None:
     arguments = ["compare", f"{models}:Subclassed", f"{models}:TorchConv"]
     assert "not built" in error_line(arguments, capfd)

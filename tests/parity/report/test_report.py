@@ -218,7 +218,7 @@ def test_every_string_is_used():
         if path.suffix in (".py", ".j2") and path.name != "strings.py"
     )
     from_data = ("rung.", "relation.", "padding.", "referee.", "study.conv", "banner.", "plot.", "filter")
-    from_data += ("coverage.", "loss.", "against.")
+    from_data += ("coverage.", "loss.", "against.", "weights.")
     words = {*views.GLYPHS, "true", "false", "conditional", "not measurable", *("en", "zh")}
     unused = [
         key
@@ -547,3 +547,10 @@ def test_a_verdict_without_a_run_still_shows(html):
     assert "10 of 10 checks judged" in Page(files["index.html"]).text
     assert "nothing was trained" not in Page(files["index.html"]).text.lower()
     assert "Nothing was trained in this run." in Page(html).text
+
+
+def test_markdown_says_whose_weights_in_both_languages():
+    from parity.report.markdown import verdict_section
+
+    own = verdict(weights="own").to_dict()
+    assert "(own weights; " in verdict_section(own) and "使用移植模型自己的权重" in verdict_section(own, "zh")
