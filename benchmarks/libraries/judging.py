@@ -58,6 +58,9 @@ def judge(variant: Variant, verdict: Verdict) -> Row:
         row.detail = "not named: " + ", ".join(d.kinds[0] for d in unnamed) + "; said: " + _summary(findings)
     elif any(place.startswith("elsewhere") for place in places.values()):
         row.label = "wrong layer"
+    elif verdict.faithful_for != variant.faithful_for:
+        row.label = "wrong scope"
+        row.detail = f"said to be faithful for {verdict.faithful_for or 'nothing'}"
     else:
         row.label = "right, with noise" if extra else "right"
     remarks = [f"{d.kinds[0]} {place}" for d, place in places.items() if place]
