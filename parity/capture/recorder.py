@@ -171,7 +171,7 @@ class Recorder:
         computed = [step.kind for step in inner if step.matchable]
         if computed:
             return len(computed) == 1 and (computed[0] != "merge" or len(given) > 1)
-        cropped = all(step.kind == "crop" for step in inner) and got is self._latest
+        cropped = all(step.kind in ("crop", "identity") for step in inner) and got is self._latest
         return bool(inner) and (cropped or not settings)
 
     def drop_since(self, mark: int) -> None:
@@ -215,9 +215,12 @@ class Recorder:
 def _settle(step: Step) -> None:
     """Settings that depend on the input: a resize to a size is by a factor, and to the present size it is none.
 
-    Every interpolation that is known by name, and adaptive pooling, leaves an image of the same size as it is.
+    Every interpolation that is known by name, adaptive pooling, and a slice of all there is leave an image of the same
+    size as it is.
     """
     before, after = step.input_shape, step.output_shape
+    if step.kind == "crop" and before == after:
+        step.kind = "identity"
     if step.kind not in ("upsample", "global-pool") or len(before) != len(after):
         return
     sized = step.kind == "upsample" or "size" in step.attributes
