@@ -28,13 +28,15 @@ NARROWER = {wide: narrow for narrow, wide in WIDER.items()}
 
 # `tf.ones` and `tf.zeros` insist on the type that they asked for.
 BY_NAME = {"Fill"}
+READS = {"ReadVariableOp", "ResourceGather"}  # whose result is a weight's value, and no constant
 
 
 class DoublePrecision:
     """Within :meth:`active` TensorFlow's operations compute in float64.
 
     ``detours`` are the operations that could be computed in float32 alone. Within :meth:`collecting`, ``constants``
-    receives every floating operand that no operation has computed.
+    receives every floating operand that was computed neither from the inputs nor from a weight: a window that is made
+    of numbers alone counts as one.
     """
 
     def __init__(self) -> None:
@@ -72,19 +74,23 @@ class DoublePrecision:
             return self._execute(context, operation, name, *arguments)
         self.constants += [x for x in map(self._constant, tf.nest.flatten(arguments)) if x is not None]
         got = self._execute(context, operation, name, *arguments)
-        self._mark(tf.nest.flatten(got))
+        if operation in READS or any(map(self._is_computed, tf.nest.flatten(arguments))):
+            self._mark(tf.nest.flatten(got))
         return got
 
     def _mark(self, computed: list[Any]) -> None:
         self._computed |= {id(x): weakref.ref(x) for x in computed if isinstance(x, tf.Tensor)}
+
+    def _is_computed(self, x: Any) -> bool:
+        known = self._computed.get(id(x)) if isinstance(x, tf.Tensor) else None
+        return known is not None and known() is x
 
     def _constant(self, x: Any) -> Array | None:
         """The operand's values, if it is floating and nothing that was computed."""
         if isinstance(x, (float, np.floating, np.ndarray)):
             array = np.asarray(x)
         elif isinstance(x, tf.Tensor) and x.dtype.is_floating:
-            known = self._computed.get(id(x))
-            if known is not None and known() is x:
+            if self._is_computed(x):
                 return None
             array = x.numpy()
         else:

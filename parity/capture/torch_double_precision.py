@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from typing import Any
 
@@ -9,10 +10,22 @@ import torch
 import torch.nn.functional as F
 from torch.utils._pytree import tree_any, tree_map
 
-# Kernels whose backward pass holds a float32 constant even in float64 (ATen/native/cpu/Activation.cpp: 1.0f / 6.0f).
-EXACT_SUBSTITUTES: dict[str, Callable[[torch.Tensor], torch.Tensor]] = {
-    "hardsigmoid": lambda x: F.relu6(x + 3) / 6,
-    "hardswish": lambda x: x * F.relu6(x + 3) / 6,
+FLOAT32_ROUNDING = 2.0**-24
+FAR = 40.0  # log(1 + exp(-x)) / x is below float64's rounding from here on
+
+
+def _softplus(input: torch.Tensor, beta: float = 1.0, threshold: float = 20.0) -> torch.Tensor:
+    """Softplus without the straight line beyond ``threshold``, where that line is exact in float32 and not in float64."""
+    exact = threshold > 0 and math.exp(-threshold) / threshold <= FLOAT32_ROUNDING
+    return F.softplus(input, beta, max(threshold, FAR) if exact else threshold)
+
+
+# Kernels that are exact in float32 alone: a backward pass that holds a float32 constant even in float64
+# (ATen/native/cpu/Activation.cpp: 1.0f / 6.0f); a function cut off where float32 does not show it.
+EXACT_SUBSTITUTES: dict[str, Callable[..., torch.Tensor]] = {
+    "hardsigmoid": lambda input, inplace=False: F.relu6(input + 3) / 6,
+    "hardswish": lambda input, inplace=False: input * F.relu6(input + 3) / 6,
+    "softplus": _softplus,
 }
 WIDER: dict[Any, Any] = {
     torch.float32: torch.float64,

@@ -246,7 +246,7 @@ class _FunctionObserver(TorchFunctionMode):
         if word in DROPOUTS:
             func, args, kwargs = torch.clone, given[:1], {}
         elif self.exact and word in EXACT_SUBSTITUTES and given[0].dtype == torch.float64:
-            func, args, kwargs = EXACT_SUBSTITUTES[word], given[:1], {}
+            func = EXACT_SUBSTITUTES[word]
         recorder = self.modules.recorder
         layer = None if self.modules.inside_leaf else functional_step(word, call, self.modules.held)
         if layer is not None:
