@@ -146,8 +146,11 @@ class Recorder:
         for x in results:
             self.origins.set(x, (step.name,))
 
-    def pass_on(self, given: list[Any], results: list[Any], effect: str = COMPUTES) -> None:
+    def pass_on(self, given: list[Any], results: list[Any], effect: str = COMPUTES, name: str = "") -> None:
         """Register an operation that is no step, outside of layers: one of :data:`MOVES`, :data:`ARITHMETIC`, ..."""
+        if name and results:
+            for origin in dict.fromkeys(origin for x in given for origin in self.origins.of(x)):
+                self.trace.operations.setdefault(origin, []).append(name)
         weighted = any(self.weights.of(x) for x in given)
         fed = any(self.origins.of(x) for x in given)
         if fed and results and (effect == COMPUTES or effect == ARITHMETIC and weighted):

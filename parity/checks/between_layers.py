@@ -71,8 +71,20 @@ def _blamed(
     own = next((step for step in passed if step.matchable and not _among(condition, step, port_values)), None)
     other = next((step for step in port_passed if step.matchable), None)
     if own is None and other is None:
-        return Origin(key, port_name, between, inside=False)
+        behind = _inside_a_source(condition, port_passed, between)
+        return Origin(*(behind or (key, port_name)), between, inside=False)
     return Origin(own.name if own else "", other.name if other else "", between, inside=False)
+
+
+def _inside_a_source(condition: Condition, passed: list[Step], between: Between) -> tuple[str, str] | None:
+    """The layer before, if the port's module that stands for it goes on computing after its layer is done."""
+    for match in condition.models.matching.matches:
+        module = match.port.owner
+        if match.key in between.sources and module:
+            names = [*condition.isolated.operations.get(match.port.name, []), *(step.name for step in passed)]
+            if any(name.rpartition(".")[0] == module for name in names):
+                return match.key, match.port.name
+    return None
 
 
 def _among(condition: Condition, step: Step, others: Iterable[Array | None]) -> bool:

@@ -65,7 +65,6 @@ class Mutation:
         return frozenset({self.at, *self.where.split()})
 
 
-
 def _own(name: str, network: str, at: str, change: Change, other: str = "") -> Mutation:
     return Mutation(name, network, at, change, "wrong-weights", own_weights=True, other=other)
 
