@@ -72,19 +72,24 @@ class DoublePrecision:
             return self._execute(context, operation, name, *arguments)
         self.constants += [x for x in map(self._constant, tf.nest.flatten(arguments)) if x is not None]
         got = self._execute(context, operation, name, *arguments)
-        self._mark(tf.nest.flatten(got))
+        if any(self._is_computed(x) for x in tf.nest.flatten(arguments)):
+            self._mark(tf.nest.flatten(got))
         return got
 
     def _mark(self, computed: list[Any]) -> None:
         self._computed |= {id(x): weakref.ref(x) for x in computed if isinstance(x, tf.Tensor)}
+
+    def _is_computed(self, x: Any) -> bool:
+        """Whether a tensor was computed from the inputs or from a weight, whose handle is a resource."""
+        known = self._computed.get(id(x))
+        return known is not None and known() is x or isinstance(x, tf.Tensor) and x.dtype == tf.resource
 
     def _constant(self, x: Any) -> Array | None:
         """The operand's values, if it is floating and nothing that was computed."""
         if isinstance(x, (float, np.floating, np.ndarray)):
             array = np.asarray(x)
         elif isinstance(x, tf.Tensor) and x.dtype.is_floating:
-            known = self._computed.get(id(x))
-            if known is not None and known() is x:
+            if self._is_computed(x):
                 return None
             array = x.numpy()
         else:
