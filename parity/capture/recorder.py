@@ -185,6 +185,16 @@ class Recorder:
                 table.pop(step.name, None)
         del self.trace.steps[mark:]
 
+    def rename_last(self, name: str, got: Any) -> None:
+        """Call the step recorded last, whose output is ``got``, by another name: it is all that a layer computes."""
+        step = self.trace.steps[-1]
+        self._calls[step.name.partition("#")[0]] -= 1
+        old, step.name = step.name, self.unique(name)
+        for table in (self.trace.inputs, self.trace.others, self.trace.outputs):
+            if old in table:
+                table[step.name] = table.pop(old)
+        self.origins.set(got, (step.name,))
+
     def drop_after_last_weights(self, mark: int) -> tuple[str, ...]:
         """Remove the steps after the last one with weights, which a block with weights of its own computes as a whole.
 

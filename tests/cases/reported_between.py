@@ -577,7 +577,7 @@ def fixed(factor):
 
 
 faithful("a fixed matrix as a buffer", fixed, 1.0)
-wrong("another fixed matrix", "scale-factor", "f", fixed, 1.01)
+wrong("another fixed matrix", "missing-layer", "f", fixed, 1.01)
 
 # Spectra
 
