@@ -74,9 +74,10 @@ def parity_record(pytestconfig: pytest.Config) -> Callable[[Verdict], Verdict]:
 def parity_check(
     request: pytest.FixtureRequest, parity_record: Callable[[Verdict], Verdict]
 ) -> Iterator[Callable[..., Verdict]]:
-    """``parity_check(keras_model, torch_model, inputs=None, rungs=None, seed=0, mapping=None, mirrored=False)``.
+    """``parity_check(keras_model, torch_model, inputs=None, **options)``, options as for ``parity.verify``.
 
-    Fails the test with the whole explanation unless the port is faithful; returns the verdict.
+    ``copy_weights=False`` judges the weights that the port holds, ``scope="inference"`` leaves out what only training
+    sees. Fails the test with the whole explanation unless the port is faithful; returns the verdict.
     """
 
     def check(keras_model: Any, torch_model: Any, inputs: Any = None, **options: Any) -> Verdict:

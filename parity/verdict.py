@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from dataclasses import dataclass, field, fields, is_dataclass
 from typing import Any, Literal
 
@@ -12,7 +13,12 @@ Scope = Literal["training", "inference"]
 SCOPES: tuple[Scope, ...] = ("training", "inference")
 TRAINING_RUNGS = ("gradients", "penalty", "state")
 """Rungs of a network that only training needs."""
+TRAINING_KINDS = ("batchnorm-momentum", "dropout-rate")
 VALUES = "forward"
+NETWORK_RUNG = "network_rung"
+"""In the evidence of a finding on training: the rung of a network that found it; training differs in consequence."""
+SHOWN = 6
+"""Largest number of layers that a sentence lists by name."""
 INTERNAL = {"json": False}  # of a field that is no part of the schema
 WHOSE_WEIGHTS = {"copied": "with the reference's weights copied", "own": "own weights"}
 SEVERITY: dict[Judgement, int] = {"fail": 3, "abstain": 2, "known-difference": 1, "pass": 0}
@@ -31,7 +37,7 @@ class Finding:
     """One fault: where it is, what it is, and what mends it.
 
     ``layers`` names every layer of the port that has it, ``layer`` (``reference_layer``) the first. Not ``named``:
-    no hypothesis reproduces what the port computes.
+    no hypothesis reproduces what the port computes. ``known``: a difference that stock layers cannot avoid.
     """
 
     kind: str
@@ -43,6 +49,7 @@ class Finding:
     evidence: dict[str, Any] = field(default_factory=dict)
     layers: list[str] = field(default_factory=list)
     named: bool = field(default=True, metadata=INTERNAL)
+    known: bool = field(default=False, metadata=INTERNAL)
 
 
 @dataclass(frozen=True)
@@ -126,10 +133,14 @@ class Coverage:
     unit: str = "layers"
 
     def __str__(self) -> str:
+        if not self.total:
+            return f"no {self.unit} to judge one by one"
         text = f"{self.judged} of {self.total} {self.unit} judged"
-        if self.abstained:
-            text += "; abstained: " + "; ".join(f"{name} ({why})" for name, why in self.abstained.items())
-        return text
+        reasons: dict[str, list[str]] = {}
+        for name, why in self.abstained.items():
+            reasons.setdefault(why, []).append(name)
+        groups = "; ".join(f"{listed(names)} ({why})" for why, names in reasons.items())
+        return f"{text}; not judged: {groups}" if groups else text
 
 
 @dataclass(frozen=True)
@@ -163,7 +174,8 @@ class Verdict:
 
     On a system's training, ``layers`` holds its parameters: ``float64`` is the largest relative error over the run,
     ``isolated`` the one after the first step, ``rounding`` the largest in units of what rounding does. ``weights`` says
-    whose a network was judged with: the reference's, ``copied`` into the port, or the port's ``own``.
+    whose a network was judged with: the reference's, ``copied`` into the port, or the port's ``own``. ``notes`` tell
+    what a reader should know although nothing is wrong with it.
     """
 
     name: str
@@ -181,6 +193,7 @@ class Verdict:
     scope: Scope = "training"
     not_asked: list[str] = field(default_factory=list)
     weights: Literal["", "copied", "own"] = ""
+    notes: list[str] = field(default_factory=list)
 
     @property
     def faithful_for(self) -> Literal["training", "inference", ""]:
@@ -188,7 +201,7 @@ class Verdict:
 
         Nothing that was asked may fail, and the output of the whole network must be among what was judged.
         """
-        failing = [check for rung in self.rungs.values() for check in rung.checks if check.judgement == "fail"]
+        failing = self._failing
         broken = any(rung.judgement == "fail" for rung in self.rungs.values())
         if not self.output_judged or any(not concerns_training(check) for check in failing):
             return ""
@@ -201,23 +214,17 @@ class Verdict:
 
     @property
     def headline(self) -> str:
-        """One line: the verdict, and where the ladder broke first."""
+        """One line: the verdict, the first cause and where it is, and what was judged."""
         whose = WHOSE_WEIGHTS.get(self.weights, "")
-        first = f"{whose}; " if whose else ""
         if self.passed:
-            return f"{self.name}: {self._praise} ({first}{', '.join(self.rungs)}; {self.coverage})"
+            judged = filter(None, (whose, ", ".join(self.rungs), self._judged))
+            return f"{self.name}: {self._praise} ({'; '.join(judged)})"
         if self.faithful_for == "inference":
-            suffix = f" ({whose})" if whose else ""
-            return f"{self.name}: faithful for inference, NOT for training: {self._first_cause}{suffix}"
-        broken = next((rung for rung in self.rungs.values() if rung.judgement == "fail"), None)
-        if broken is None:
-            return f"{self.name}: not shown faithful: its output could not be judged ({first}{self.coverage})"
-        where = (
-            f" at {self.first_divergence.layer or self.first_divergence.reference_layer}"
-            if self.first_divergence
-            else ""
-        )
-        return f"{self.name}: NOT faithful: {broken.name} fails{where}" + (f" ({whose})" if whose else "")
+            return f"{self.name}: faithful for inference, NOT for training: {self._first_cause(True, whose)}"
+        if not any(rung.judgement == "fail" for rung in self.rungs.values()):
+            judged = filter(None, (whose, self._judged))
+            return f"{self.name}: not shown faithful: its output could not be judged ({'; '.join(judged)})"
+        return f"{self.name}: NOT faithful: {self._first_cause(False, whose)}"
 
     @property
     def _praise(self) -> str:
@@ -227,12 +234,28 @@ class Verdict:
         return f"faithful{scope}" + (f"; not asked: {', '.join(self.not_asked)}" if self.not_asked else "")
 
     @property
-    def _first_cause(self) -> str:
-        if not self.findings:
-            return next(rung.name for rung in self.rungs.values() if rung.judgement == "fail") + " fails"
-        first = self.findings[0]
-        where = first.layer or first.reference_layer
-        return f"{first.kind} at {f'{len(first.layers)} layers' if len(first.layers) > 1 else where}"
+    def _judged(self) -> str:
+        if not self.coverage.total and VALUES in self.rungs and self.output_judged:
+            return "the network's output judged as a whole: it has no layers to judge one by one"
+        return str(self.coverage)
+
+    def _first_cause(self, training: bool, whose: str) -> str:
+        """The first cause and its layer; where none was found, the first rung that fails."""
+        finding = first_cause(self.findings, self._failing, training)
+        if finding is None:
+            rung = next(rung.name for rung in self.rungs.values() if rung.judgement == "fail")
+            first = self.first_divergence
+            where = f" at {first.layer or first.reference_layer}" if first else ""
+            return f"{rung} fails{where}" + (f" ({whose})" if whose else "")
+        layers = finding.layers or [finding.layer or finding.reference_layer]
+        where = f"{len(layers)} layers" if len(layers) > 1 else layers[0]
+        kind = finding.kind if finding.named else f"{finding.kind} (cause unknown)"
+        kind += " of the networks that are trained" if NETWORK_RUNG in finding.evidence else ""
+        return f"{kind} at {where} ({'; '.join(filter(None, (f'{finding.rung} fails', whose)))})"
+
+    @property
+    def _failing(self) -> list[Check]:
+        return [check for rung in self.rungs.values() for check in rung.checks if check.judgement == "fail"]
 
     def raise_if_failed(self) -> None:
         """Raise :class:`NotFaithful` with the whole explanation unless the pair passed."""
@@ -240,13 +263,16 @@ class Verdict:
             raise NotFaithful(self.to_text())
 
     def to_text(self) -> str:
-        """Headline, broken rungs and findings, for a terminal or an assertion message."""
+        """Headline, findings, broken rungs and notes, for a terminal or an assertion message."""
         lines = [self.headline]
         for finding in self.findings:
             lines += [f"  [{finding.kind}] {finding.message}", f"      fix: {finding.fix}"]
+        told: dict[tuple[str, str], list[str]] = {}
         for rung in self.rungs.values():
             if rung.judgement in ("fail", "abstain"):
-                lines.append(f"  {rung.name}: {rung.judgement}: {rung.message}")
+                told.setdefault((rung.judgement, rung.message), []).append(rung.name)
+        lines += [f"  {', '.join(names)}: {judgement}: {message}" for (judgement, message), names in told.items()]
+        lines += [f"  note: {note}" for note in self.notes]
         return "\n".join(lines)
 
     def to_json(self) -> str:
@@ -276,6 +302,28 @@ def judge(fine: bool, abstain: object = "") -> Judgement:
 def concerns_training(check: Check) -> bool:
     """Whether what a check judges is without effect on inference."""
     return check.training or check.rung in TRAINING_RUNGS
+
+
+def first_cause(findings: Sequence[Finding], failing: Sequence[Check], training: bool) -> Finding | None:
+    """The finding that stands for a verdict: a named one before others, in climbing order.
+
+    Unless ``training`` alone is broken, one that inference sees too comes before those of training. None without
+    findings.
+    """
+    seen = {check.layer for check in failing if not concerns_training(check)}
+
+    def rank(finding: Finding) -> tuple[bool, bool]:
+        of_training = finding.rung in TRAINING_RUNGS or finding.kind in TRAINING_KINDS
+        of_training |= not seen & {finding.layer, finding.reference_layer, *finding.layers}
+        return not training and of_training, not finding.named
+
+    return min(findings, key=rank, default=None)
+
+
+def listed(names: Sequence[str], shown: int = SHOWN) -> str:
+    """Names with commas, those beyond ``shown`` as a count."""
+    more = f" and {len(names) - shown} more" if len(names) > shown else ""
+    return ", ".join(names[:shown]) + more
 
 
 def worst_judgement(checks: list[Check]) -> Judgement:

@@ -12,20 +12,23 @@ import keras
 import numpy as np
 from torch import nn
 
+from parity.capture.devices import validate_device
 from parity.capture.dry_run import first_runs
 from parity.capture.keras_adapter import KerasAdapter
 from parity.capture.source_lines import SourceLines
 from parity.capture.torch_adapter import TorchAdapter
+from parity.capture.torch_containers import is_module
 from parity.checks.climbing import Climbed, climb_all
 from parity.checks.context import CheckContext
 from parity.checks.layer_rows import coverage, layer_rows, output_judged
 from parity.checks.measuring import measure
-from parity.checks.registry import NETWORK, NETWORK_RUNGS, select_rungs
+from parity.checks.notes import notes
+from parity.checks.registry import NETWORK, NETWORK_RUNGS, rungs_of, select_rungs
 from parity.checks.withdrawal import withdraw_without_effect
 from parity.diagnosis.causes import diagnose
 from parity.match.alignment import match_steps
 from parity.transfer.aligned_models import AlignedModels, align, check_finite
-from parity.verdict import SCOPES, TRAINING_RUNGS, Scope, UnusableInput, Verdict
+from parity.verdict import Scope, UnusableInput, Verdict
 
 WEIGHTLESS = ("structure", "shapes", "padding")  # rungs whose measurements are not the weights' own
 PACKAGES = ("tensorflow", "keras", "torch", "numpy")
@@ -43,6 +46,7 @@ def verify(
     brief: bool = False,
     scope: Scope = "training",
     copy_weights: bool = True,
+    device: str = "cpu",
     name: str = "",
     progress: Callable[[str], None] | None = None,
 ) -> Verdict:
@@ -67,6 +71,7 @@ def verify(
             training mode, gradients, state).
         copy_weights: False judges the weights that the port holds, layer by layer, and names how a wrong copy was made;
             the rung ``weights`` is then always climbed.
+        device: where both are measured: ``cpu``, also on a machine with a GPU, or ``cuda``.
         name: what to call the pair in the verdict.
         progress: called with ``tracing``, ``measuring`` and each rung's name as these begin.
 
@@ -74,12 +79,13 @@ def verify(
         UnusableInput: nothing can be compared (unbuilt model, wrong input shape, NaN weights, unknown rung).
     """
     start = time.perf_counter()
-    wanted, begin = select_rungs(rungs, _rungs_of(scope)), progress or _silent
+    wanted, begin = select_rungs(rungs, rungs_of(scope)), progress or _silent
     if not copy_weights:
         wanted = [rung for rung in NETWORK_RUNGS if rung in wanted or rung == "weights"]
     _check_types(reference, port)
     begin("tracing")
-    sides, given = (KerasAdapter(reference), TorchAdapter(port)), _checked_inputs(inputs)
+    device = validate_device(device)
+    sides, given = (KerasAdapter(reference, device), TorchAdapter(port, device)), _checked_inputs(inputs)
     check_finite(*sides)
 
     # capture
@@ -94,9 +100,8 @@ def verify(
     if models.held is not None and not models.crash and (models.held.wrong or models.held.unneutral):
         others = [rung for rung in wanted if rung != "weights"]
         _separate(climbed, _judge(aligned(), others, begin)[1])
-    climbed = withdraw_without_effect(climbed)
     # diagnose
-    rows = layer_rows(context, climbed, SourceLines(reference, port))
+    rows = layer_rows(context, climbed, SourceLines(reference, sides[1].original))
     diagnosis = diagnose(climbed.findings, climbed.checks, rows)
     # report
     return Verdict(
@@ -113,6 +118,7 @@ def verify(
         scope=scope,
         not_asked=[rung for rung in NETWORK if rung not in wanted],
         weights="copied" if copy_weights else "own",
+        notes=notes(context, climbed),
     )
 
 
@@ -122,13 +128,18 @@ def _judge(models: AlignedModels, wanted: list[str], begin: Callable[[str], obje
     if needed:
         begin("measuring")
     context = CheckContext(models, measure(models) if needed else None)
-    return context, climb_all(NETWORK_RUNGS, wanted, context, begin)
+    climbed = withdraw_without_effect(climb_all(NETWORK_RUNGS, wanted, context, begin))
+    # Of two layers that the port shares, one must differ: the rung ``weights`` says so.
+    shared = {layer for conflict in models.conflicts if conflict.shared == "port" for layer, _ in conflict.keys}
+    climbed.findings = [one for one in climbed.findings if one.kind != "numeric" or one.reference_layer not in shared]
+    return context, climbed
 
 
 def _separate(own: Climbed, right: Climbed) -> None:
     """Tell wrong weights from what else is wrong, which shows with ``right`` weights.
 
-    The values, gradients and states judged remain those of the port's ``own`` weights.
+    Nothing that only follows from wrong weights stays a finding. The values, gradients and states judged remain those
+    of the port's ``own`` weights.
     """
     own.results |= {name: right.results[name] for name in WEIGHTLESS if name in right.results}
     own.findings = [finding for finding in own.findings if finding.rung == "weights"] + right.findings
@@ -140,13 +151,6 @@ def versions() -> dict[str, str]:
     return {"python": platform.python_version(), **{name: metadata.version(name) for name in PACKAGES}}
 
 
-def _rungs_of(scope: str) -> list[str]:
-    """The rungs that can be asked in a scope."""
-    if scope not in SCOPES:
-        raise UnusableInput(f"unknown scope {scope!r}; valid: {', '.join(SCOPES)}")
-    return [rung for rung in NETWORK if scope == "training" or rung not in TRAINING_RUNGS]
-
-
 def _silent(stage: str) -> None:
     """The progress callback of those who want none."""
 
@@ -155,7 +159,7 @@ def _check_types(reference: object, port: object) -> None:
     if not isinstance(reference, keras.Model):
         hint = "; the reference comes first, the port second" if isinstance(reference, nn.Module) else ""
         raise UnusableInput(f"reference: got a {type(reference).__name__}, expected a keras.Model{hint}")
-    if not isinstance(port, nn.Module):
+    if not is_module(port):
         raise UnusableInput(f"port: got a {type(port).__name__}, expected a torch.nn.Module")
 
 
@@ -163,7 +167,7 @@ def _checked_mapping(mapping: Mapping[str, str] | None) -> dict[str, str]:
     if mapping is None:
         return {}
     if not isinstance(mapping, Mapping) or not all(isinstance(x, str) for pair in mapping.items() for x in pair):
-        raise UnusableInput(f"mapping: got {mapping!r}, expected {{reference layer: port layer}}, names of both")
+        raise UnusableInput(f"mapping: got {mapping!r}, expected {{reference layer: port layer}}, both by name")
     return dict(mapping)
 
 

@@ -7,15 +7,16 @@ either framework may stand on either side.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
-from typing import Any, Protocol, Self
+from typing import Any, Protocol, Self, runtime_checkable
 
 import numpy as np
 
 from parity.capture.recorder import Consumer
 from parity.capture.steps import Step, Trace
+from parity.numerics.constants import KnownConstants
 from parity.verdict import first_line
 
 Array = np.ndarray
@@ -67,6 +68,9 @@ class ModelAdapter(Protocol):
     def input_specs(self) -> list[tuple[tuple[int | None, ...], str]] | None:
         """``(shape, dtype)`` of each input, batch first; None if the model does not declare them."""
 
+    def channels_last(self, inputs: list[Array]) -> list[Array]:
+        """Inputs in the model's own layout, with their channels last, as everything here expects a reference's."""
+
     def input_names(self) -> list[str]:
         """Names of the inputs in positional order; empty if the model does not declare them."""
 
@@ -75,6 +79,16 @@ class ModelAdapter(Protocol):
 
     def expected_values(self) -> int:
         """How many values all layers compute for one sample, as far as the model declares it; 0 if it does not."""
+
+    def tensor_float_32(self) -> list[str]:
+        """The settings that round float32 products to TensorFloat-32 where the model is measured."""
+
+    @property
+    def inputs_by_name(self) -> list[str]:
+        """The names by which inputs are passed; empty where they are passed by their place."""
+
+    def return_outputs_by_name(self, names: Sequence[str]) -> None:
+        """From now on outputs are returned in the order of ``names``, if the model returns exactly these."""
 
     def has_embedding(self) -> bool:
         """Whether the model has an embedding, which limits the integers it accepts."""
@@ -163,3 +177,19 @@ class ModelAdapter(Protocol):
 
     def restore_state(self) -> None:
         """Restore the running statistics last kept."""
+
+
+@runtime_checkable
+class HoldsConstants(Protocol):
+    """A model that tells its constants: what enters its computation beside inputs and variables."""
+
+    def constants(self, inputs: list[Array], training: bool) -> list[Array]:
+        """Run once in float64 and return every floating constant that an operation was given."""
+
+
+@runtime_checkable
+class TakesConstants(Protocol):
+    """A model whose constants can be replaced while it runs."""
+
+    def taking_constants(self, known: KnownConstants) -> AbstractContextManager[None]:
+        """Within this context every constant that is ``known`` in float32 is replaced, in runs and gradients."""

@@ -117,6 +117,7 @@ def run_port(
     candidates = product(*(_input_layouts(x, images, mirrored) for x in random))
     tried: list[tuple[tuple[int, int], DryRun]] = []
     port.pass_inputs_by_name(names)
+    port.return_outputs_by_name(reference_trace.names)
     with port.precision(dtype):
         for _, candidate in zip(range(ATTEMPTS), candidates, strict=False):
             layouts = list(candidate)
@@ -174,9 +175,9 @@ def _shapes_fit(reference_trace: Trace, trace: Trace) -> bool:
 
 
 def _run_given(reference: ModelAdapter, inputs: list[Array]) -> tuple[list[Array], Trace]:
-    expected = reference.input_specs()
+    expected, inputs = reference.input_specs(), reference.channels_last(inputs)
     if expected is not None and len(expected) == len(inputs):
-        inputs = [x if "int" in dtype else x.astype(np.float64) for x, (_, dtype) in zip(inputs, expected, strict=True)]
+        inputs = [_as_declared(x, dtype) for x, (_, dtype) in zip(inputs, expected, strict=True)]
     attempt = reference.attempt(inputs)
     if attempt.error is not None:
         raise UnusableInput(
@@ -187,12 +188,25 @@ def _run_given(reference: ModelAdapter, inputs: list[Array]) -> tuple[list[Array
     return inputs, attempt.trace
 
 
+def _as_declared(x: Array, dtype: str) -> Array:
+    """The array as an input of ``dtype``; floating ones are compared in float64."""
+    if dtype == "bool" or "int" in dtype:
+        return x.astype(dtype)
+    return x.astype(np.float64) if x.dtype.kind in "biuf" else x
+
+
 def _run_drawn(reference: ModelAdapter, seed: int, samples: int) -> tuple[list[Array], Trace]:
     specs = reference.input_specs()
     if specs is None:
         raise UnusableInput(
             "the reference does not tell its input shape: pass inputs=, NumPy arrays in its own layout "
             "(on the command line --input N,H,W,C)"
+        )
+    unknown = [dtype for _, dtype in specs if not any(word in dtype for word in ("float", "int", "bool"))]
+    if unknown:
+        raise UnusableInput(
+            f"the reference takes inputs of dtype {', '.join(unknown)}, of which no port can be fed the same: compare "
+            "the network behind the layer that turns them into numbers"
         )
     shapes = [shape for shape, _ in specs]
     error: Exception | None = None
@@ -202,8 +216,8 @@ def _run_drawn(reference: ModelAdapter, seed: int, samples: int) -> tuple[list[A
                 zeros = [np.zeros(drawn_inputs.full_shape(shape, samples, size), _numpy_dtype(dtype))
                          for shape, dtype in specs]  # fmt: skip
                 trace = reference.run(zeros, values=False)
-                return drawn_inputs.draw(shapes, _vocabularies(specs, trace), samples, seed, size), trace
-            random = drawn_inputs.draw(shapes, _vocabularies(specs, Trace()), samples, seed, size)
+                return _drawn(specs, trace, samples, seed, size), trace
+            random = _drawn(specs, Trace(), samples, seed, size)
             return random, reference.run(random, values=False)
         except UnusableInput:
             raise
@@ -221,8 +235,16 @@ def _reason(error: Exception | None) -> str:
     return f"{type(error).__name__}: {relevant[0]}" if relevant else first_line(error)
 
 
+def _drawn(
+    specs: list[tuple[tuple[int | None, ...], str]], trace: Trace, samples: int, seed: int, size: int
+) -> list[Array]:
+    shapes = [shape for shape, _ in specs]
+    random = drawn_inputs.draw(shapes, _vocabularies(specs, trace), samples, seed, size)
+    return [_as_declared(x, dtype) for x, (_, dtype) in zip(random, specs, strict=True)]
+
+
 def _numpy_dtype(dtype: str) -> str:
-    return "int64" if "int" in dtype else "float64"
+    return dtype if "int" in dtype or dtype == "bool" else "float64"
 
 
 def _vocabularies(specs: list[tuple[tuple[int | None, ...], str]], trace: Trace) -> list[int | None]:
@@ -231,5 +253,5 @@ def _vocabularies(specs: list[tuple[tuple[int | None, ...], str]], trace: Trace)
     for number, (_, dtype) in enumerate(specs):
         sizes = [step.attributes["vocabulary"] for step in trace.steps
                  if step.kind == "embedding" and f"input {number}" in step.sources[0]]  # fmt: skip
-        found.append(min(sizes) if sizes else 2 if "int" in dtype else None)
+        found.append(min(sizes) if sizes else 2 if "int" in dtype or dtype == "bool" else None)
     return found

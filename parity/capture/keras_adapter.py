@@ -8,8 +8,9 @@ from __future__ import annotations
 
 import copy
 import math
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+import warnings
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager, nullcontext
 from typing import Any
 
 import keras
@@ -17,11 +18,15 @@ import numpy as np
 import tensorflow as tf
 
 from parity.capture.adapter import Attempt, Gradients
+from parity.capture.devices import CPU, tensor_float_32, tensorflow_device
+from parity.capture.keras_axes import axis_order
+from parity.capture.keras_kernels import DoublePrecision
 from parity.capture.keras_layer_kinds import classify
 from parity.capture.keras_recording import recording
 from parity.capture.keras_spectral_norm import overwritten_variables
 from parity.capture.keras_steps import SLOTS, layer_step
-from parity.capture.keras_substitutes import differentiable_moments, exact_kernels
+from parity.capture.keras_substitutes import differentiable_moments, exact_functions
+from parity.capture.nested_outputs import in_order_of, named_outputs
 from parity.capture.recorder import Consumer, Recorder
 from parity.capture.steps import STATISTICS, Step, Trace
 from parity.verdict import UnusableInput
@@ -33,12 +38,15 @@ ALIGNMENT = 64
 
 
 class KerasAdapter:
-    """A :class:`parity.capture.adapter.ModelAdapter` of a built ``keras.Model`` that works channels last."""
+    """A :class:`parity.capture.adapter.ModelAdapter` of a built ``keras.Model``.
+
+    A model that works channels first is shown with its channels last.
+    """
 
     framework = "Keras"
     channels_first = False
 
-    def __init__(self, model: keras.Model):
+    def __init__(self, model: keras.Model, device: str = CPU):
         if not isinstance(model, keras.Model):
             raise UnusableInput(f"got a {type(model).__name__} where a keras.Model is expected")
         if keras.backend.backend() != "tensorflow":
@@ -48,28 +56,38 @@ class KerasAdapter:
                 f"the Keras model '{model.name}' is not built, so it has no weights to compare: "
                 "give it a keras.Input, or call it once on a sample before verifying"
             )
-        first = [
-            layer.name for layer in model._flatten_layers() if getattr(layer, "data_format", "") == "channels_first"
-        ]
-        if first:
-            raise UnusableInput(f"the Keras model '{model.name}' works channels first ({', '.join(first)}): build it "
-                                "with data_format='channels_last'")  # fmt: skip
+        special = [x.name for x in getattr(model, "inputs", None) or []
+                   if getattr(x, "sparse", False) or getattr(x, "ragged", False)]  # fmt: skip
+        if special:
+            raise UnusableInput(
+                f"the Keras model '{model.name}' takes sparse or ragged inputs ({', '.join(special)}), which no port "
+                "can be fed: compare the network on dense ones"
+            )
         self.model = model
+        self.axes = axis_order(model)
+        self.device = device
         self._slopes: dict[str, float] = {}
         self._order: list[int] = []
         self._copies: dict[tuple[str, int], tf.Variable] = {}
         self._states: dict[str, list[tuple[Any, np.ndarray]]] = {}
-        self._decided: dict[str, bool] = {}
+        self._decided: dict[str, Any] = {}
+        self._output_names: Sequence[str] = ()
+        self._returned: tuple[str, ...] = ()
         self._dtype = ""
+        self._kernels = DoublePrecision()
 
     def input_specs(self) -> list[tuple[tuple[int | None, ...], str]] | None:
         """``(shape, dtype)`` of each input, batch first; None if the model does not declare them (subclassed)."""
         inputs = getattr(self.model, "inputs", None)
         if inputs:
-            return [(tuple(tensor.shape), str(tensor.dtype)) for tensor in inputs]
+            return [(self.axes.moved(tuple(tensor.shape)), str(tensor.dtype)) for tensor in inputs]
         shapes = getattr(self.model, "_build_shapes_dict", None) or {}
         known = [shape for shape in shapes.values() if isinstance(shape, tuple)]
-        return [((None, *shape[1:]), "float32") for shape in known] if len(known) == 1 else None
+        return [(self.axes.moved((None, *shape[1:])), "float32") for shape in known] if len(known) == 1 else None
+
+    def channels_last(self, inputs: list[np.ndarray]) -> list[np.ndarray]:
+        """The caller's inputs, in the model's own layout, with their channels last."""
+        return [self.axes.last(x) for x in inputs]
 
     def input_names(self) -> list[str]:
         """Names of the inputs in positional order; empty if the model does not declare them."""
@@ -87,6 +105,20 @@ class KerasAdapter:
         layers = self.model._flatten_layers(include_self=False)
         outputs = [x for layer in layers for node in layer._inbound_nodes for x in node.output_tensors]
         return sum(math.prod(x.shape[1:]) for x in outputs if None not in x.shape[1:])
+
+    def tensor_float_32(self) -> list[str]:
+        """The settings that round float32 products to TensorFloat-32 where the model is measured."""
+        return tensor_float_32(self.device)
+
+    @property
+    def inputs_by_name(self) -> list[str]:
+        """The names by which inputs are passed; empty where they are passed by their place."""
+        own = self.input_names()
+        return [own[place] for place in np.argsort(self._order)] if self._order else []
+
+    def return_outputs_by_name(self, names: Sequence[str]) -> None:
+        """From now on outputs are returned in the order of ``names``, if these are their keys."""
+        self._output_names = names
 
     def has_embedding(self) -> bool:
         """Whether the model has an embedding."""
@@ -119,12 +151,15 @@ class KerasAdapter:
                     replace(tensor, "_dtype", dtype)
             for variable in self.model.variables:
                 floating = keras.backend.is_float_dtype(variable.dtype)
-                replace(variable, "_value", self._copy(variable, dtype if floating else variable.dtype))
+                with tf.device(tensorflow_device(self.device)):
+                    replace(variable, "_value", self._copy(variable, dtype if floating else variable.dtype))
                 if floating:
                     replace(variable, "_dtype", dtype)
             self._dtype = dtype
             self._begin()
-            with exact_kernels():
+            exact = self._kernels.active() if dtype == "float64" else nullcontext()
+            with exact_functions(), exact, warnings.catch_warnings():
+                warnings.simplefilter("ignore")
                 yield self
         finally:
             for holder, name, value in reversed(undo):
@@ -151,10 +186,20 @@ class KerasAdapter:
         recorder.begin(tensors)
         with recording(recorder, self._slopes, self._decided, skip):
             result = self._call(tensors, training)
-        recorder.end(_outputs(result))
+        recorder.end(result)
+        recorder.trace.names = self._returned
         if training and not keep_state:
             self.restore_state()
         return recorder.trace
+
+    def constants(self, inputs: list[np.ndarray], training: bool) -> list[np.ndarray]:
+        """Every floating constant that an operation is given, as :class:`parity.capture.adapter.HoldsConstants`."""
+        tensors = [self._tensor(x) for x in inputs]
+        with self._kernels.collecting(tensors) as found, recording(None, self._slopes):
+            self._call(tensors, training)
+        if training:
+            self.restore_state()
+        return found
 
     def attempt(self, inputs: list[np.ndarray]) -> Attempt:
         """An evaluation-mode run without values that may fail; its error is returned, not raised."""
@@ -163,7 +208,8 @@ class KerasAdapter:
         recorder.begin(tensors)
         with recording(recorder, self._slopes, self._decided) as observer:
             try:
-                recorder.end(_outputs(self._call(tensors, training=False)))
+                recorder.end(self._call(tensors, training=False))
+                recorder.trace.names = self._returned
                 return Attempt(recorder.trace)
             except Exception as error:
                 ran = {step.owner for step in recorder.trace.steps}
@@ -197,10 +243,10 @@ class KerasAdapter:
                 for x in floats:
                     outer.watch(x)
                     inner.watch(x)
-                outputs = _outputs(self._call(tensors, training))
+                outputs = self._call(tensors, training)
                 scalar = sum(
-                    (tf.reduce_sum(y * tf.constant(c, y.dtype)) for y, c in zip(outputs, cotangents, strict=True)
-                     if c is not None),
+                    (tf.reduce_sum(y * tf.constant(self.axes.own(c), y.dtype))
+                     for y, c in zip(outputs, cotangents, strict=True) if c is not None),
                     self._tensor(np.zeros(())),
                 )  # fmt: skip
             if penalty:
@@ -210,7 +256,7 @@ class KerasAdapter:
         dense = [tf.convert_to_tensor(g).numpy() for g in found]
         if training:
             self.restore_state()
-        by_input = iter(dense[len(variables) :])
+        by_input = iter(self.axes.last(g) for g in dense[len(variables) :])
         return (
             dict(zip(slots, dense[: len(variables)], strict=True)),
             [next(by_input) if x.dtype.is_floating else None for x in tensors],
@@ -287,12 +333,13 @@ class KerasAdapter:
         self, replace: Mapping[str, np.ndarray] | None, values: bool, consume: Consumer | None = None
     ) -> Recorder:
         return Recorder(
-            _array,
-            lambda x, like: tf.constant(x, dtype=like.dtype),
+            lambda tensor: self.axes.last(_array(tensor)),
+            lambda x, like: tf.constant(self.axes.own(x), dtype=like.dtype),
             -1,
             replace=replace,
             values=values,
             consume=consume,
+            shape_of=self.axes.shape,
         )
 
     def _begin(self) -> None:
@@ -307,15 +354,20 @@ class KerasAdapter:
             self._copies[key] = tf.Variable(_converted(variable.value, dtype), trainable=variable.trainable)
         return self._copies[key]
 
-    def _call(self, tensors: list[Any], training: bool) -> Any:
+    def _call(self, tensors: list[Any], training: bool) -> list[Any]:
+        """The tensors that the model returns."""
         tensors = [tensors[place] for place in self._order] or tensors
         structure = getattr(self.model, "_inputs_struct", None)
         if isinstance(structure, dict):
-            return self.model(keras.tree.pack_sequence_as(structure, tensors), training=training)
-        return self.model(tensors[0] if len(tensors) == 1 else tensors, training=training)
+            result = self.model(keras.tree.pack_sequence_as(structure, tensors), training=training)
+        else:
+            result = self.model(tensors[0] if len(tensors) == 1 else tensors, training=training)
+        found = in_order_of(named_outputs(result, tf.is_tensor), self._output_names)
+        self._returned = tuple(name for name, _ in found)
+        return [x for _, x in found]
 
     def _tensor(self, x: np.ndarray) -> Any:
-        return tf.constant(x, dtype=keras.config.floatx() if x.dtype.kind == "f" else None)
+        return tf.constant(self.axes.own(x), dtype=keras.config.floatx() if x.dtype.kind == "f" else None)
 
 
 def _converted(tensor: Any, dtype: str) -> Any:
@@ -333,7 +385,3 @@ def _converted(tensor: Any, dtype: str) -> Any:
 def _array(tensor: Any) -> np.ndarray:
     """A view of the tensor's memory, which TensorFlow never writes again; AttributeError for sparse tensors."""
     return np.asarray(tensor.__array__())
-
-
-def _outputs(result: Any) -> list[Any]:
-    return [x for x in keras.tree.flatten(result) if tf.is_tensor(x)]

@@ -39,7 +39,7 @@ from parity.capture.steps import OWN_WEIGHTS, PLAIN, Step
 
 @contextmanager
 def recording(
-    recorder: Recorder | None, slopes: dict[str, float], decided: dict[str, bool] | None = None, skip: bool = False
+    recorder: Recorder | None, slopes: dict[str, float], decided: dict[str, Any] | None = None, skip: bool = False
 ) -> Iterator[KerasObserver]:
     """Within this context every layer that runs is recorded, and dropout is disabled (without a recorder: only that).
 
@@ -78,7 +78,7 @@ class KerasObserver:
         slopes: dict[str, float],
         layer_call: Callable,
         operation_call: Callable,
-        decided: dict[str, bool],
+        decided: dict[str, Any],
     ):
         self.recorder, self.layer_call, self.operation_call = recorder, layer_call, operation_call
         self.slopes, self.decided = slopes, decided
@@ -86,6 +86,7 @@ class KerasObserver:
         self.inside_leaf = 0
         self.deciding = self.skip = False
         self._calls: dict[str, int] = {}
+        self._opened: list[tuple[str, str]] = []
         self.failed_layer = ""
 
     def layer(self, layer: Any, args: Any, kwargs: Any) -> Any:
@@ -141,7 +142,8 @@ class KerasObserver:
             return function(*args, **kwargs)
         with self._closed():
             got = function(*args, **kwargs)
-        step = Step(self.recorder.unique(self._name(word)), "activation", attributes, owner=word, named=False)
+        name = self.recorder.unique(self._derived_name("activation") or self._name(word))
+        step = Step(name, "activation", attributes, owner=word, named=False)
         return self.recorder.record(step, given, got)
 
     def kernel(
@@ -161,7 +163,7 @@ class KerasObserver:
                 self.recorder.weights.set(outputs[0], ("weight",))
             self.recorder.pass_on(list(inputs), list(outputs), effect)
             return None
-        known.name = self.recorder.unique(self._name(known.owner))
+        known.name = self.recorder.unique(self._derived_name(known.kind) or self._name(known.owner))
         given = inputs if known.kind == "merge" else inputs[:1]
         with self._closed():
             return [self.recorder.record(known, [x for x in given if self.recorder.origins.of(x)], outputs[0])]
@@ -189,13 +191,18 @@ class KerasObserver:
             return self._leaf(layer, kind, _tensors((args, kwargs)), args, kwargs, call)
 
         assert self.recorder is not None
-        mark = len(self.recorder.trace.steps)
-        with stock_call(layer, stock):
-            got = self.layer_call(layer, *args, **kwargs)
+        mark, unrecorded = len(self.recorder.trace.steps), self.recorder.unrecorded
+        self._opened.append((name, kind))
+        try:
+            with stock_call(layer, stock):
+                got = self.layer_call(layer, *args, **kwargs)
+        finally:
+            self._opened.pop()
         if kind not in SLOTS or any(
             step.parametrised and step.owner == layer.name for step in self.recorder.since(mark)
         ):
-            return self._contained(layer, given, got, mark, opened=True)
+            explained = self._explained(layer, given, got, mark, unrecorded)
+            return self._contained(layer, given, got, mark, explained, opened=True)
         self.recorder.drop_since(mark)  # it computes its weights, or something, from those it holds
         for variable, value in before:
             variable.assign(value)
@@ -216,7 +223,9 @@ class KerasObserver:
             x = given[0]
             return self.recorder.record(main, given, tf.maximum(x, self.slopes[main.name] * x))
         if self.skip and call is self.layer_call and self._replaced(layer, main):
-            return self._not_computed(layer, main, after, given)
+            zeros = self.recorder.not_computed(main.name, given[0])
+            if tuple(zeros.shape) == tuple(layer.compute_output_shape(tuple(given[0].shape))):
+                return self._not_computed(layer, main, after, given, zeros)
         if after is None:
             with self._closed():
                 got = call(layer, *args, **kwargs)
@@ -230,9 +239,8 @@ class KerasObserver:
         heavy = main.kind in KERNELS_OF and not may_differ(layer) and inner_layer(layer) is layer
         return heavy and main.name in self.recorder.replace
 
-    def _not_computed(self, layer: Any, main: Step, after: Step | None, given: list[Any]) -> Any:
+    def _not_computed(self, layer: Any, main: Step, after: Step | None, given: list[Any], zeros: Any) -> Any:
         assert self.recorder is not None
-        zeros = tf.zeros(self.recorder.replace[main.name].shape, given[0].dtype)
         got = self.recorder.record(main, given, zeros)
         if after is None:
             return got
@@ -273,15 +281,30 @@ class KerasObserver:
     def _container(self, layer: Any, given: list[Any], args: Any, kwargs: Any) -> Any:
         assert self.recorder is not None
         mark, unrecorded = len(self.recorder.trace.steps), self.recorder.unrecorded
+        name = self._name()
+        count = self._calls[name] = self._calls.get(name, 0) + 1
         got = self.layer_call(layer, *args, **kwargs)
-        if len(self.path) > 1 and not weights_of(layer) and not self._explained(layer, given, got, mark, unrecorded):
-            known = self._computed(layer, given, got)
-            if known is not None:
-                self.recorder.drop_since(mark)
-                name = self.recorder.unique(self._name())
-                step = Step(name, *known, owner=layer.name, named=is_named(layer))
-                return self.recorder.record(step, given, got)
-        return self._contained(layer, given, got, mark)
+        known = self._described(f"{name}#{count}", layer, given, got, mark, unrecorded)
+        if isinstance(known, bool):
+            return self._contained(layer, given, got, mark, known)
+        self.recorder.drop_since(mark)
+        step = Step(self.recorder.unique(name), *known, owner=layer.name, named=is_named(layer))
+        return self.recorder.record(step, given, got)
+
+    def _described(
+        self, call: str, layer: Any, given: list[Any], got: Any, mark: int, unrecorded: int
+    ) -> bool | tuple[str, dict[str, Any]]:
+        """How a layer without weights is described: by the steps inside it (or not), or as an elementwise function.
+
+        Decided at its first call and kept: other kernels run in the other precision.
+        """
+        if weights_of(layer):
+            return False
+        if call not in self.decided:
+            explained = self._explained(layer, given, got, mark, unrecorded)
+            known = None if explained or len(self.path) == 1 else self._computed(layer, given, got)
+            self.decided[call] = explained if known is None else known
+        return self.decided[call]
 
     def _explained(self, layer: Any, given: list[Any], got: Any, mark: int, unrecorded: int) -> bool:
         """Whether the steps since ``mark`` are all that a layer without weights computes, no arithmetic between."""
@@ -303,8 +326,13 @@ class KerasObserver:
             self.deciding = False
         return as_activation(settings[0]) if settings[0] == settings[1] else None
 
-    def _contained(self, layer: Any, given: list[Any], got: Any, mark: int, opened: bool = False) -> Any:
-        """The result of a layer that is described by the steps since ``mark``, or else recorded as a whole."""
+    def _contained(
+        self, layer: Any, given: list[Any], got: Any, mark: int, explained: bool, opened: bool = False
+    ) -> Any:
+        """The result of a layer that is described by the steps since ``mark``, or else recorded as a whole.
+
+        ``explained``: these are all that it computes.
+        """
         assert self.recorder is not None
         inner, root = self.recorder.since(mark), len(self.path) == 1
         if any(step.parametrised for step in inner) and not is_closed(layer, inner):
@@ -318,12 +346,11 @@ class KerasObserver:
                 return self.recorder.record(step, given, got)
             return got
         nested = bool(layer._flatten_layers(include_self=False))
-        if not weights_of(layer) and (
-            root
-            or (nested or opened)
-            and inner
-            or self.recorder.explained_by_functions(mark, given, got, plain_settings(layer))
-        ):
+        if not weights_of(layer) and (root or (nested or opened) and inner or explained):
+            if len(inner) == 1 and inner[0].matchable and self.recorder.origins.of(got) == (inner[0].name,):
+                own = self._name()
+                if not root and inner[0].name.startswith(f"{own}/"):
+                    self.recorder.rename_last(own, got)
             return got
         self.recorder.drop_since(mark)
         step = unknown_step(layer, self.recorder.unique(self._name()))
@@ -354,6 +381,11 @@ class KerasObserver:
             yield
         finally:
             self.inside_leaf -= 1
+
+    def _derived_name(self, kind: str) -> str:
+        """The layer that runs now, if it derives from a stock layer of this kind: the function is that layer."""
+        name, own = self._opened[-1] if self._opened else ("", "")
+        return name if own == kind and name == self._name() else ""
 
     def _name(self, *more: str) -> str:
         path = [*self.path, *more]

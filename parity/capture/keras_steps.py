@@ -67,7 +67,7 @@ def kernel_step(kind: Any, inputs: Any, attributes: Any, outputs: Any) -> Step |
     settings = dict(KERNELS[word][1])
     if "slope" in settings:
         settings["slope"] = dict(zip(attributes[::2], attributes[1::2], strict=True)).get("alpha", settings["slope"])
-    return Step("", KERNELS[word][0], settings, owner=word.lower(), named=False, float32_slope=word == "LeakyRelu")
+    return Step("", KERNELS[word][0], settings, owner=word.lower(), named=False)
 
 
 def _strided(inputs: Any) -> bool:
@@ -90,7 +90,6 @@ def layer_step(layer: Any, kind: str, name: str) -> Step:
     shapes = {slot: tuple(variable.shape) for slot, variable in handle.items()}
     layout = "depthwise" if isinstance(inner, DEPTHWISE) else kind
     step = Step(name, kind, attributes, shapes, layout, handle=handle, owner=layer.name, named=is_named(layer))
-    step.float32_slope = _stock_leaky(layer)
     return step
 
 
@@ -103,7 +102,6 @@ def activation_step(layer: Any, main: Step, function: Any) -> Step | None:
         return None
     word = attributes.get("function", class_name_of(kind))
     after = Step(f"{main.name}:{word}", kind, attributes, owner=layer.name, named=False)
-    after.float32_slope = word == "leaky_relu"
     return after
 
 
@@ -179,10 +177,3 @@ def is_named(layer: Any) -> bool:
     word = re.sub(r"(?<=[a-z0-9])(?=[A-Z])|(?<=[A-Z])(?=[A-Z][a-z])", "_", type(layer).__name__).lower()
     plain = [name.replace("_", "") for name in (word, re.sub(r"_\d+$", "", layer.name))]
     return plain[0] != plain[1]
-
-
-def _stock_leaky(layer: Any) -> bool:
-    stock = (keras.layers.LeakyReLU, keras.layers.ReLU)
-    return any(isinstance(layer, one) and type(layer).call is one.call for one in stock) or (
-        isinstance(layer, keras.layers.Activation) and layer.activation is keras.activations.leaky_relu
-    )

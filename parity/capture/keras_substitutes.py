@@ -1,34 +1,43 @@
 """Exact float64 substitutes for TensorFlow functions that have no float64 kernel, or one with a rounded constant.
 
-Bilinear resizing always computes in float32, 3-D pooling in float32 at most, GELU holds sqrt(2) in float32, and Python
-numbers are rounded to float32 when they are cast. Grouped convolutions have no gradient on the CPU. A substitute never
-hides what Keras computes: in float32 the stock kernels run, and resizing is compared with the stock result.
+Resizing always computes in float32, 3-D pooling in float32 at most, leaky ReLU holds its slope in float32, and Python
+numbers are rounded to float32 before they are cast. Grouped convolutions have no gradient on the CPU. A substitute
+never hides what Keras computes: in float32 the stock kernels run, and resizing is compared with the stock result.
 """
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from itertools import product
 from typing import Any
 
+import keras
 import numpy as np
 import tensorflow as tf
+from tensorflow.python.ops import math_ops
 
+from parity.numerics import interpolation
+from parity.numerics.difference import difference, scale
 from parity.padding import same_amounts
 
-# float32 kernels agree with their definition to a few units of 2^-24; another definition would be off by 1e-3 and more.
-STOCK_AGREES = 1e-5
+CHANNELS_LAST = {"NCW": "NWC", "NCHW": "NHWC", "NCDHW": "NDHWC"}
+"""Convolutions that work channels first have no float64 kernel on the CPU, and are computed channels last."""
 
 
 @contextmanager
-def exact_kernels() -> Iterator[None]:
-    """Within this context the substitutes replace TensorFlow's functions."""
+def exact_functions() -> Iterator[None]:
+    """Within this context the substitutes replace TensorFlow's Python functions."""
     with (
-        _replaced(tf, cast=_cast),
-        _replaced(tf.nn, gelu=_gelu, max_pool=_max_pool, avg_pool=_average_pool, convolution=_convolution),
-        _replaced(tf.image, resize=_resize),
+        replaced(tf, cast=_cast, constant=_constant, convert_to_tensor=_constant),
+        replaced(math_ops, cast=_cast),
+        replaced(
+            tf.nn,
+            max_pool=_max_pool,
+            avg_pool=_average_pool,
+            convolution=_convolution,
+            conv_transpose=_transposed_convolution,
+        ),  # fmt: skip
     ):
         yield
 
@@ -36,12 +45,13 @@ def exact_kernels() -> Iterator[None]:
 @contextmanager
 def differentiable_moments(enabled: bool) -> Iterator[None]:
     """If ``enabled``, differentiate through the mean inside ``tf.nn.moments``, where TensorFlow stops the gradient."""
-    with _replaced(tf.nn, **({"moments": _moments} if enabled else {})):
+    with replaced(tf.nn, **({"moments": _moments} if enabled else {})):
         yield
 
 
 @contextmanager
-def _replaced(module: Any, **functions: Callable) -> Iterator[None]:
+def replaced(module: Any, **functions: Callable) -> Iterator[None]:
+    """Within this context these functions of a module are replaced; each is handed the stock function first."""
     stock = {name: getattr(module, name) for name in functions}
     for name, function in functions.items():
         setattr(module, name, _bound(function, stock[name]))
@@ -63,18 +73,23 @@ def _moments(stock: Any, x: Any, axes: Any, shift: Any = None, keepdims: bool = 
 
 
 def _cast(stock: Any, x: Any, dtype: Any, name: Any = None) -> Any:
-    numbers = isinstance(x, float) or isinstance(x, (tuple, list)) and all(isinstance(n, float) for n in x)
-    return tf.constant(x, tf.float64) if numbers and tf.as_dtype(dtype) == tf.float64 else stock(x, dtype, name)
+    return tf.constant(x, tf.float64) if tf.as_dtype(dtype) == tf.float64 and _exact(x) else stock(x, dtype, name)
 
 
-def _gelu(stock: Any, features: Any, approximate: bool = False, name: Any = None) -> Any:
-    if features.dtype != tf.float64:
-        return stock(features, approximate, name)
-    half = tf.constant(0.5, tf.float64)
-    if approximate:
-        inner = features + tf.constant(0.044715, tf.float64) * features**3
-        return half * features * (1.0 + tf.tanh(tf.constant(math.sqrt(2 / math.pi), tf.float64) * inner))
-    return half * features * (1.0 + tf.math.erf(features / tf.constant(math.sqrt(2), tf.float64)))
+def _constant(stock: Any, value: Any, dtype: Any = None, *args: Any, **kwargs: Any) -> Any:
+    """In a float64 run, numbers that Python or NumPy holds in double precision are not rounded to float32."""
+    double = keras.config.floatx() == "float64" and (dtype is None or tf.as_dtype(dtype) == tf.float32)
+    return stock(value, tf.float64 if double and _exact(value) else dtype, *args, **kwargs)
+
+
+def _exact(value: Any) -> bool:
+    """Whether these are numbers in double precision, at least one of them no integer by type."""
+    if isinstance(value, np.ndarray):
+        return value.dtype == np.float64
+    if isinstance(value, (tuple, list)):
+        numbers = [x for x in tf.nest.flatten(value) if type(x) is not int]
+        return bool(numbers) and all(_exact(x) for x in numbers)
+    return isinstance(value, float)  # np.float64 too
 
 
 def _max_pool(
@@ -109,29 +124,75 @@ def _windows(x: Any, ksize: Any, strides: Any, padding: str, filler: float) -> A
 
 
 def _convolution(stock: Any, x: Any, filters: Any, *args: Any, **kwargs: Any) -> Any:
+    if kwargs.get("data_format") in CHANNELS_LAST:
+        last = {**kwargs, "data_format": CHANNELS_LAST[kwargs["data_format"]]}
+        return _first(_convolution(stock, _last(x), filters, *args, **last))
     groups = int(x.shape[-1]) // int(filters.shape[-2])
-    if groups == 1 or kwargs.get("data_format") in ("NCW", "NCHW", "NCDHW"):
+    if groups == 1:
         return stock(x, filters, *args, **kwargs)
     parts = zip(tf.split(x, groups, -1), tf.split(filters, groups, -1), strict=True)
     return tf.concat([stock(part, kernel, *args, **kwargs) for part, kernel in parts], -1)
 
 
-def _resize(stock: Any, images: Any, size: Any, method: Any = "bilinear", *args: Any, **kwargs: Any) -> Any:
-    plain = method == "bilinear" and not args and not any(kwargs.values())
-    if images.dtype != tf.float64 or len(images.shape) != 4 or not plain:
-        return stock(images, size, method, *args, **kwargs)
-    rows, columns = (tf.constant(_bilinear(int(n), int(m))) for n, m in zip(images.shape[1:3], size, strict=True))
-    exact = tf.einsum("oh,nhwc,pw->nopc", rows, images, columns)
-    rounded = tf.cast(stock(images, size, method), tf.float64)
-    apart = float(tf.reduce_max(tf.abs(exact - rounded)))
-    return exact if apart <= STOCK_AGREES * float(tf.reduce_max(tf.abs(rounded))) else rounded
+def _transposed_convolution(
+    stock: Any, x: Any, filters: Any, output_shape: Any, strides: Any, *args: Any, **kwargs: Any
+) -> Any:
+    if kwargs.get("data_format") not in CHANNELS_LAST:
+        return stock(x, filters, output_shape, strides, *args, **kwargs)
+    last = {**kwargs, "data_format": CHANNELS_LAST[kwargs["data_format"]]}
+    batch, channels, *sizes = (int(n) for n in output_shape)
+    return _first(stock(_last(x), filters, (batch, *sizes, channels), strides, *args, **last))
 
 
-def _bilinear(size: int, target: int) -> np.ndarray:
-    """The matrix ``[target, size]`` of bilinear interpolation with half-pixel centres, edges clamped."""
-    place = (np.arange(target) + 0.5) * size / target - 0.5
-    low = np.floor(place)
-    matrix = np.zeros((target, size))
-    for index, share in ((low, 1 - (place - low)), (low + 1, place - low)):
-        np.add.at(matrix, (np.arange(target), np.clip(index, 0, size - 1).astype(int)), share)
-    return matrix
+def _last(x: Any) -> Any:
+    return tf.transpose(x, [0, *range(2, len(x.shape)), 1])
+
+
+def _first(x: Any) -> Any:
+    return tf.transpose(x, [0, len(x.shape) - 1, *range(1, len(x.shape) - 1)])
+
+
+def _leaky_relu(stock: Any, features: Any, alpha: float) -> Any:
+    return tf.where(features > 0, features, tf.constant(alpha, features.dtype) * features)
+
+
+def _local_response(stock: Any, x: Any, depth_radius: int, bias: float, alpha: float, beta: float) -> Any:
+    count = int(x.shape[-1])
+    band = np.abs(np.subtract.outer(np.arange(count), np.arange(count))) <= depth_radius
+    squares = tf.tensordot(x * x, tf.constant(band.astype(np.float64)), 1)
+    return x * (bias + alpha * squares) ** tf.constant(-beta, tf.float64)
+
+
+def _contrast(stock: Any, images: Any, factor: Any) -> Any:
+    mean = tf.reduce_mean(images, (-3, -2), keepdims=True)
+    return (images - mean) * tf.cast(factor, tf.float64) + mean
+
+
+def _resized(matrix: Callable) -> Callable:
+    """A resizing kernel's exact substitute: a matrix per axis, if float32's rounding explains the stock's."""
+
+    def resize(stock: Callable, images: Any, size: Any, *more: Any, **settings: Any) -> Any:
+        placed = [[float(x[axis]) for x in more] for axis in (0, 1)]  # scale and translation
+        axes = zip(images.shape[1:3], np.asarray(size), placed, strict=True)
+        rows, columns = (matrix(int(n), int(m), *place, **settings) for n, m, place in axes)
+        exact = tf.einsum("oh,nhwc,pw->nopc", tf.constant(rows), images, tf.constant(columns))
+        limit = interpolation.float32_error(rows, columns) * scale(images.numpy())
+        return exact if difference(stock().numpy(), exact.numpy()).absolute <= limit else None
+
+    return resize
+
+
+def _scale_and_translate(size: int, target: int, scale: float, translation: float, **settings: Any) -> np.ndarray:
+    return interpolation.sampled(size, target, settings["kernel_type"], scale, translation, settings["antialias"])
+
+
+KERNELS: dict[str, Callable] = {
+    "LeakyRelu": _leaky_relu,
+    "LRN": _local_response,
+    "AdjustContrastv2": _contrast,
+    "ResizeBilinear": _resized(interpolation.bilinear),
+    "ResizeBicubic": _resized(interpolation.bicubic),
+    "ResizeArea": _resized(interpolation.area),
+    "ScaleAndTranslate": _resized(_scale_and_translate),
+}
+"""By operation, what computes it in float64, or None: from the stock float32 result, its operands, its attributes."""

@@ -16,6 +16,13 @@ CROPPED = ("conv", "conv-transpose", "pool", "upsample")
 SMOOTHING = ("gaussian", "mitchellcubic")
 PRODUCTS = ("conv", "conv-transpose", "dense")
 """Kinds that take nearly all the time of a network, and that ``Recorder.skip`` leaves out."""
+# What an antialiasing interpolation is while no axis shrinks: its kernel is widened by the step, which is below one.
+ENLARGING = {
+    "bilinear (antialias=True)": "bilinear",
+    "bicubic (antialias=True)": "bicubic (a=-0.5)",
+    "lanczos3 (antialias=True)": "lanczos3",
+    "lanczos5 (antialias=True)": "lanczos5",
+}
 # What an operation does that is no step of its own.
 MOVES, ARITHMETIC, COMPUTES = "moves", "arithmetic", "computes"
 
@@ -55,9 +62,11 @@ class Recorder:
 
     ``replace`` maps a step's name to the value (own framework's layout) that replaces its output, so that the steps
     after it are measured on that value. ``channels`` is the channel axis, which a crop of an image leaves alone.
+    ``shape_of`` tells a tensor's shape in the layout in which values are kept.
 
     ``weights`` tells which tensors are weights, or computed from weights alone. ``unrecorded`` counts the operations
     outside of layers that change values and are no step, ``unaccounted`` those that are no constant arithmetic.
+    ``random`` names the functions that drew random numbers.
     """
 
     def __init__(
@@ -69,13 +78,16 @@ class Recorder:
         values: bool = True,
         consume: Consumer | None = None,
         peek: Callable[[Any], np.ndarray] | None = None,
+        shape_of: Callable[[Any], tuple[int, ...]] | None = None,
     ):
         self.trace = Trace()
         self.replace = replace or {}
         self.values, self.consume = values, consume
         self.skip = False
+        self._shape_of = shape_of or _shape
         self.origins, self.weights = TensorOrigins(), TensorOrigins()
         self.unrecorded = self.unaccounted = 0
+        self.random: list[str] = []
         self._to_numpy = to_numpy
         self._peek = peek or to_numpy
         self._from_numpy = from_numpy
@@ -93,6 +105,13 @@ class Recorder:
         """The value that replaces the output of the layer of that name, at its first call."""
         return self.replace.get(name) if name not in self._calls else None
 
+    def not_computed(self, name: str, given: Any) -> Any:
+        """Zeros for the output of that step, which is replaced; of the type of its input ``given``.
+
+        Their shape is that of the step with the crop that may belong to it.
+        """
+        return self._from_numpy(np.zeros(self.replace[name].shape), given)
+
     def begin(self, inputs: list[Any]) -> None:
         """Register the network's inputs, before it runs."""
         for number, x in enumerate(inputs):
@@ -105,8 +124,8 @@ class Recorder:
 
     def record(self, step: Step, given: list[Any], got: Any) -> Any:
         """Record a step with its inputs and output; returns the output, or its replacement."""
-        step.input_shape = _shape(given[0]) if given else ()
-        step.output_shape = _shape(got)
+        step.input_shape = self._shape_of(given[0]) if given else ()
+        step.output_shape = self._shape_of(got)
         _settle(step)
         host = self._host(step, given)
         step.sources = tuple(self.origins.of(x) for x in given)
@@ -132,21 +151,27 @@ class Recorder:
 
     def complete(self, step: Step, got: Any) -> Any:
         """Extend the step recorded last by an operation that belongs to it; returns its output, or its replacement."""
-        step.output_shape = _shape(got)
+        step.output_shape = self._shape_of(got)
         self._latest = got = self._observed(step, got)
         self.origins.set(got, (step.name,))
         return got
 
     def record_closed(self, step: Step, given: list[Any], results: list[Any]) -> None:
         """Record a layer that returns several tensors, none of which is compared."""
-        step.input_shape, step.output_shape = _shape(given[0]) if given else (), _shape(results[0]) if results else ()
+        step.input_shape, step.output_shape = (
+            self._shape_of(given[0]) if given else (),
+            self._shape_of(results[0]) if results else (),
+        )
         step.sources = tuple(self.origins.of(x) for x in given)
         self.trace.steps.append(step)
         for x in results:
             self.origins.set(x, (step.name,))
 
-    def pass_on(self, given: list[Any], results: list[Any], effect: str = COMPUTES) -> None:
+    def pass_on(self, given: list[Any], results: list[Any], effect: str = COMPUTES, name: str = "") -> None:
         """Register an operation that is no step, outside of layers: one of :data:`MOVES`, :data:`ARITHMETIC`, ..."""
+        if name and results:
+            for origin in dict.fromkeys(origin for x in given for origin in self.origins.of(x)):
+                self.trace.operations.setdefault(origin, []).append(name)
         weighted = any(self.weights.of(x) for x in given)
         fed = any(self.origins.of(x) for x in given)
         if fed and results and (effect == COMPUTES or effect == ARITHMETIC and weighted):
@@ -170,7 +195,7 @@ class Recorder:
         computed = [step.kind for step in inner if step.matchable]
         if computed:
             return len(computed) == 1 and (computed[0] != "merge" or len(given) > 1)
-        cropped = all(step.kind == "crop" for step in inner) and got is self._latest
+        cropped = all(step.kind in ("crop", "identity") for step in inner) and got is self._latest
         return bool(inner) and (cropped or not settings)
 
     def drop_since(self, mark: int) -> None:
@@ -180,6 +205,19 @@ class Recorder:
             for table in (self.trace.inputs, self.trace.others, self.trace.outputs, self.trace.shapes):
                 table.pop(step.name, None)
         del self.trace.steps[mark:]
+
+    def rename_last(self, name: str, got: Any) -> None:
+        """Call the step recorded last, whose output is ``got``, by another name: it is all that a layer computes."""
+        step = self.trace.steps[-1]
+        self._calls[step.name.partition("#")[0]] -= 1
+        old, step.name = step.name, self.unique(name)
+        tables: list[dict[str, Any]] = [self.trace.inputs, self.trace.others, self.trace.outputs, self.trace.shapes]
+        for table in tables:
+            if old in table:
+                table[step.name] = table.pop(old)
+        if step.visible and self.consume is not None:
+            self.consume(step.name, self._peek(self._computed))
+        self.origins.set(got, (step.name,))
 
     def drop_after_last_weights(self, mark: int) -> tuple[str, ...]:
         """Remove the steps after the last one with weights, which a block with weights of its own computes as a whole.
@@ -206,21 +244,24 @@ class Recorder:
     def _observed(self, step: Step, got: Any) -> Any:
         self._computed = got
         if step.visible:
-            self.trace.shapes[step.name] = _shape(got)
+            self.trace.shapes[step.name] = self._shape_of(got)
             if self.values and not (self.skip and step.kind in PRODUCTS):
                 self.trace.outputs[step.name] = self._to_numpy(got)
             if self.consume is not None:
                 self.consume(step.name, self._peek(got))
         value = self.replace.get(step.name)
-        return got if value is None or value.shape != _shape(got) else self._from_numpy(value, got)
+        return got if value is None or value.shape != self._shape_of(got) else self._from_numpy(value, got)
 
 
 def _settle(step: Step) -> None:
     """Settings that depend on the input: a resize to a size is by a factor, and to the present size it is none.
 
-    Every interpolation that is known by name, and adaptive pooling, leaves an image of the same size as it is.
+    Every interpolation that is known by name, adaptive pooling, and a slice of all there is leave an image of the same
+    size as it is.
     """
     before, after = step.input_shape, step.output_shape
+    if step.kind == "crop" and before == after:
+        step.kind = "identity"
     if step.kind not in ("upsample", "global-pool") or len(before) != len(after):
         return
     sized = step.kind == "upsample" or "size" in step.attributes
@@ -230,6 +271,11 @@ def _settle(step: Step) -> None:
         ratios = [m / n for n, m in zip(before, after, strict=True) if n]
         axes = ratios[1:-1] if before[-1] == after[-1] and before[1] != after[1] else ratios[2:]
         step.attributes["factor"] = [int(ratio) if ratio.is_integer() else ratio for ratio in axes]
+    factors = step.attributes.get("factor")
+    if step.kind == "upsample" and factors and min(factors) >= 1:
+        step.attributes["mode"] = ENLARGING.get(step.attributes["mode"], step.attributes["mode"])
+    if step.kind == "upsample" and factors and all(isinstance(n, int) for n in factors):
+        step.attributes["mode"] = {"nearest-exact": "nearest"}.get(step.attributes["mode"], step.attributes["mode"])
 
 
 def _shape(tensor: Any) -> tuple[int, ...]:

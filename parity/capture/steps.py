@@ -149,6 +149,8 @@ class Trace:
         shapes: the shape of each step's output, also where the values themselves are not kept.
         result: the network's outputs.
         ends: for each network output, the steps it was computed from.
+        operations: by step, the operations that are no steps and work on what is computed from it, by module and name.
+        names: for each network output, its key or field; empty if it only has a place.
     """
 
     steps: list[Step] = field(default_factory=list)
@@ -158,6 +160,8 @@ class Trace:
     shapes: dict[str, tuple[int, ...]] = field(default_factory=dict)
     result: list[np.ndarray] = field(default_factory=list)
     ends: Sources = ()
+    operations: dict[str, list[str]] = field(default_factory=dict)
+    names: tuple[str, ...] = ()
 
     def step(self, name: str) -> Step:
         """The step of that name."""

@@ -8,23 +8,37 @@ from __future__ import annotations
 
 import copy
 import inspect
+import warnings
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import AbstractContextManager, contextmanager
+from contextlib import AbstractContextManager, contextmanager, suppress
+from itertools import product
 from typing import Any
 
 import numpy as np
 import torch
 from torch import nn
+from torch.export import ExportedProgram
 
 from parity.capture.adapter import Attempt, Gradients
+from parity.capture.devices import CPU, tensor_float_32
+from parity.capture.nested_outputs import in_order_of, named_outputs
 from parity.capture.recorder import Consumer, Recorder
 from parity.capture.steps import STATISTICS, Step, Trace
+from parity.capture.torch_constants import Constants
+from parity.capture.torch_containers import is_module, plain_module
 from parity.capture.torch_copies import DTYPES, deep_copy, validate_weights
 from parity.capture.torch_layer_kinds import PARAMETERS
-from parity.capture.torch_recording import kind_of, module_step, recording, tensors
+from parity.capture.torch_recording import kind_of, module_step, recording
+from parity.capture.torch_script import Scripted
 from parity.capture.torch_views import Views
+from parity.numerics.constants import KnownConstants
 from parity.numerics.copies import copy_into
 from parity.verdict import UnusableInput
+
+# How integers and booleans are passed: as the reference declares them, or as the port may want them instead.
+INTEGERS = ("declared", "long", "float")
+PASSING = ("separate", "dict", "list")
+SIGNED = {"uint16": "int32", "uint32": "int64", "uint64": "int64"}  # torch computes little in these
 
 
 class TorchAdapter:
@@ -33,33 +47,62 @@ class TorchAdapter:
     framework = "torch"
     channels_first = True
 
-    def __init__(self, model: nn.Module):
-        if not isinstance(model, nn.Module):
+    def __init__(self, model: nn.Module | ExportedProgram, device: str = CPU):
+        if not is_module(model):
             raise UnusableInput(f"got a {type(model).__name__} where a torch.nn.Module is expected")
+        model = plain_module(model)
         validate_weights(model)
         self.model = self.original = model
+        self.device = device
         self._slopes: dict[str, float] = {}
         self._input_names: list[str] = []
+        self._names: list[str] = []
+        self._output_names: Sequence[str] = ()
+        self._returned: tuple[str, ...] = ()
+        self._passing = PASSING[0]
+        self._random: list[str] = []
         self._copies: dict[str, nn.Module] = {}
         self._states: dict[str, dict[str, torch.Tensor]] = {}
         self._views = Views()
         self._decided: dict[str, Any] = {}
+        self._integers = INTEGERS[0]
+        self._constants: KnownConstants | None = None
         self._dtype = ""
 
     def input_specs(self) -> None:
         """None: a torch module does not declare the shapes of its inputs."""
 
+    def channels_last(self, inputs: list[np.ndarray]) -> list[np.ndarray]:
+        """The inputs as they are: a module as the reference is given them channels last."""
+        return inputs
+
     def input_names(self) -> list[str]:
         """Names of the parameters of ``forward``."""
+        if isinstance(self.original, Scripted):
+            return list(self.original.input_names)
         return list(inspect.signature(self.original.forward).parameters)
 
     def pass_inputs_by_name(self, names: list[str]) -> None:
         """From now on inputs are passed as keyword arguments ``names``, if ``forward`` has these parameters."""
+        self._names = names
         self._input_names = names if len(names) > 1 and set(names) <= set(self.input_names()) else []
 
     def expected_values(self) -> int:
         """0: a torch module does not declare the shapes of its values."""
         return 0
+
+    def tensor_float_32(self) -> list[str]:
+        """The settings that round float32 products to TensorFloat-32 where the model is measured."""
+        return tensor_float_32(self.device)
+
+    @property
+    def inputs_by_name(self) -> list[str]:
+        """The names by which inputs are passed; empty where they are passed by their place."""
+        return self._input_names
+
+    def return_outputs_by_name(self, names: Sequence[str]) -> None:
+        """From now on outputs are returned in the order of ``names``, if these are their keys."""
+        self._output_names = names
 
     def has_embedding(self) -> bool:
         """Whether the model has an embedding."""
@@ -69,13 +112,15 @@ class TorchAdapter:
     def precision(self, dtype: str = "float64") -> Iterator[TorchAdapter]:
         """Within this context the adapter uses a copy of the module in ``dtype``, with dropout disabled."""
         if dtype not in self._copies:
-            self._copies[dtype] = deep_copy(self.original, dtype)
+            self._copies[dtype] = deep_copy(self.original, dtype, self.device)
         default = torch.get_default_dtype()
         self.model, self._dtype = self._copies[dtype], dtype
         self._begin()
         try:
             torch.set_default_dtype(DTYPES[dtype])
-            yield self
+            with warnings.catch_warnings():
+                warnings.simplefilter("ignore")
+                yield self
         finally:
             torch.set_default_dtype(default)
             self.model, self._dtype = self.original, ""
@@ -102,8 +147,63 @@ class TorchAdapter:
             self.restore_state()
         return recorder.trace
 
+    @contextmanager
+    def taking_constants(self, known: KnownConstants) -> Iterator[None]:
+        """Replace constants in runs and gradients, as :class:`parity.capture.adapter.TakesConstants`."""
+        self._constants = known
+        try:
+            yield
+        finally:
+            self._constants = None
+
     def attempt(self, inputs: list[np.ndarray]) -> Attempt:
-        """An evaluation-mode run without values that may fail; its error is returned, not raised."""
+        """An evaluation-mode run without values that may fail; its error is returned, not raised.
+
+        Integers are passed as they are; a port that refuses them receives them as ``long``, else as floats, from now
+        on. Several inputs are passed one by one, else as a dictionary or a list.
+        """
+        attempts = []
+        integers = INTEGERS if any(x.dtype.kind != "f" for x in inputs) else INTEGERS[:1]
+        for self._passing, self._integers in product(PASSING if len(inputs) > 1 else PASSING[:1], integers):
+            if self._passing == "dict" and len(set(self._names)) != len(inputs):
+                continue
+            attempts.append(self._attempt(inputs))
+            if attempts[-1].error is None:
+                self._validate_repeatable(inputs)
+                return attempts[-1]
+        self._validate_call(inputs)
+        self._passing, self._integers = PASSING[0], INTEGERS[0]
+        return attempts[0]
+
+    def _validate_repeatable(self, inputs: list[np.ndarray]) -> None:
+        """Reject a module that draws random numbers in evaluation and returns others at each run."""
+        if not self._random:
+            return
+        first, second = (self._results(inputs) for _ in range(2))
+        if not all(np.array_equal(a, b, equal_nan=a.dtype.kind == "f") for a, b in zip(first, second, strict=True)):
+            raise UnusableInput(
+                f"the torch module {type(self.original).__name__} returns other values at each run in evaluation mode "
+                f"({', '.join(self._random)}): draw random numbers only if self.training, or pass them as an input"
+            )
+
+    def _results(self, inputs: list[np.ndarray]) -> list[np.ndarray]:
+        with torch.no_grad(), self._mode(training=False):
+            return [x.cpu().numpy() for x in self._call([self._tensor(x) for x in inputs])]
+
+    def _validate_call(self, inputs: list[np.ndarray]) -> None:
+        """Reject a ``forward`` that needs more inputs than the reference has."""
+        if isinstance(self.original, Scripted):
+            return
+        parameters = list(inspect.signature(self.original.forward).parameters.values())
+        needed = [p.name for p in parameters if p.default is p.empty and p.kind in (p.POSITIONAL_OR_KEYWORD,
+                  p.POSITIONAL_ONLY, p.KEYWORD_ONLY)]  # fmt: skip
+        if len(needed) > len(inputs):
+            raise UnusableInput(
+                f"the port's forward needs {len(needed)} inputs ({', '.join(needed)}), the reference has "
+                f"{len(inputs)}: give the others defaults, or hand over a module that calls this one with them"
+            )
+
+    def _attempt(self, inputs: list[np.ndarray]) -> Attempt:
         recorder = self._recorder(None, values=False)
         self._decided.clear()
         path: list[str] = []
@@ -115,8 +215,14 @@ class TorchAdapter:
             for name, module in self.model.named_modules():
                 kind = kind_of(module)
                 if kind in PARAMETERS and name not in ran:
-                    recorder.trace.steps.append(module_step(module, kind, name, name))
-            return Attempt(recorder.trace, error, path[-1] if path else "")
+                    recorder.trace.steps.append(module_step(module, kind, name or self._root_name, name))
+            failed = path[-1] if path else ""
+            return Attempt(recorder.trace, error, failed or self._root_name * (kind_of(self.model) in PARAMETERS))
+
+    @property
+    def _root_name(self) -> str:
+        """What the module is called as a step of its own, where it is a layer itself."""
+        return type(self.model).__name__.lower()
 
     def gradients(
         self,
@@ -138,12 +244,12 @@ class TorchAdapter:
             parameter.requires_grad_(True)
         recorder = self._recorder(None, values=False)
         recorder.begin(given)
-        with self._mode(training), self._recording(recorder, exact=not penalty):
-            outputs = _outputs(self._call(given))
-            zero = torch.zeros((), dtype=torch.get_default_dtype())
+        with self._mode(training), self._recording(recorder, given, exact=not penalty):
+            outputs = self._call([x.clone() for x in given])  # a leaf refuses what works in place
+            zero = torch.zeros((), dtype=torch.get_default_dtype(), device=self.device)
             scalar = sum(
-                ((y * torch.as_tensor(c, dtype=y.dtype)).sum() for y, c in zip(outputs, cotangents, strict=True)
-                 if c is not None),
+                ((y * torch.as_tensor(c, dtype=y.dtype, device=y.device)).sum()
+                 for y, c in zip(outputs, cotangents, strict=True) if c is not None),
                 zero,
             )  # fmt: skip
             if penalty and floats and scalar.requires_grad:
@@ -275,24 +381,43 @@ class TorchAdapter:
         """Run under ``recorder``; after an error ``path`` holds the names of the modules that were running."""
         given = [self._tensor(x) for x in inputs]
         recorder.begin(given)
-        with torch.no_grad(), self._mode(training), self._recording(recorder, path=path, skip=skip):
+        with torch.no_grad(), self._mode(training), self._recording(recorder, given, path=path, skip=skip):
             result = self._call(given)
-        recorder.end(_outputs(result))
+        if not result:
+            raise TypeError("forward returned no tensor")
+        recorder.end(result)
+        self._random = recorder.random
+        recorder.trace.names = self._returned
 
-    def _recording(self, recorder: Recorder, **settings: Any) -> AbstractContextManager[None]:
-        return recording(self.model, recorder, self._slopes, decided=self._decided, **settings)
+    def _recording(
+        self, recorder: Recorder, given: list[torch.Tensor], **settings: Any
+    ) -> AbstractContextManager[None]:
+        constants = None if self._constants is None else Constants(self._constants, self.model, given)
+        return recording(self.model, recorder, self._slopes, decided=self._decided, constants=constants, **settings)
 
-    def _call(self, given: list[torch.Tensor]) -> Any:
-        return (
-            self.model(**dict(zip(self._input_names, given, strict=True))) if self._input_names else self.model(*given)
-        )
+    def _call(self, given: list[torch.Tensor]) -> list[torch.Tensor]:
+        """The tensors that the module returns."""
+        if self._passing == "dict":
+            result = self.model(dict(zip(self._names, given, strict=True)))
+        elif self._passing == "list":
+            result = self.model(given)
+        elif self._input_names:
+            result = self.model(**dict(zip(self._input_names, given, strict=True)))
+        else:
+            result = self.model(*given)
+        found = named_outputs(result, lambda x: isinstance(x, torch.Tensor))
+        found = in_order_of(found, self._output_names)
+        self._returned = tuple(name for name, _ in found)
+        return [x for _, x in found]
 
     @contextmanager
     def _mode(self, training: bool) -> Iterator[None]:
         before = {module: module.training for module in self.model.modules()}
-        self.model.train(training)
+        with suppress(NotImplementedError):  # an exported program is fixed in the mode of its export
+            self.model.train(training)
         try:
-            yield
+            with torch.compiler.set_stance("force_eager"):
+                yield
         finally:
             for module, flag in before.items():
                 module.training = flag
@@ -306,17 +431,10 @@ class TorchAdapter:
 
     def _tensor(self, x: np.ndarray) -> torch.Tensor:
         x = np.ascontiguousarray(x)
-        if x.dtype.kind != "f":
-            return torch.from_numpy(x).long()
         first = next((p for p in self.model.parameters() if p.is_floating_point()), None)
-        return torch.tensor(x, dtype=first.dtype if first is not None else torch.float64,
-                            device=first.device if first is not None else "cpu")  # fmt: skip
-
-
-def _outputs(result: Any) -> list[torch.Tensor]:
-    """Every tensor that a module returned; those of a dictionary by sorted key, as Keras orders them."""
-    if isinstance(result, dict):
-        return [x for key in sorted(result) for x in _outputs(result[key])]
-    if isinstance(result, (tuple, list)):
-        return [x for part in result for x in _outputs(part)]
-    return tensors(result)
+        device = first.device if first is not None else torch.device(self.device)
+        if x.dtype.kind == "f" or self._integers == "float":
+            held = first.dtype if first is not None else torch.float64
+            return torch.tensor(x, dtype=DTYPES.get(self._dtype, held), device=device)
+        tensor = torch.from_numpy(x.astype(SIGNED.get(x.dtype.name, x.dtype))).to(device)
+        return tensor.long() if self._integers == "long" else tensor

@@ -3,19 +3,21 @@
 from __future__ import annotations
 
 import copy
+import warnings
 from types import CellType, FunctionType, MethodType
 from typing import Any
 
 import torch
 from torch import nn
 
+from parity.capture.torch_containers import run_anywhere
 from parity.verdict import UnusableInput
 
 DTYPES = {"float64": torch.float64, "float32": torch.float32}
 
 
-def deep_copy(model: nn.Module, dtype: str) -> nn.Module:
-    """A deep copy on the CPU in float32 or float64, tensors that are plain attributes included.
+def deep_copy(model: nn.Module, dtype: str, device: str = "cpu") -> nn.Module:
+    """A deep copy on a device in float32 or float64, tensors that are plain attributes included.
 
     A ``forward`` replaced on an instance (``net.forward = lambda x: net.conv(x)``) calls the copy's layers, not the
     caller's.
@@ -28,21 +30,25 @@ def deep_copy(model: nn.Module, dtype: str) -> nn.Module:
         for value in vars(module).values():
             if isinstance(value, torch.Tensor) and not value.is_leaf:
                 memo[id(value)] = value.detach().clone()
-    for parameter in model.parameters():
+    parameters = list(model.parameters())  # held until all is copied, so that no other object takes their ids
+    for parameter in parameters:
         if type(parameter) is nn.Parameter and parameter.is_leaf and parameter.is_floating_point():
-            converted = parameter.detach().to(device="cpu", dtype=DTYPES[dtype], copy=True)
+            converted = parameter.detach().to(device=device, dtype=DTYPES[dtype], copy=True)
             memo[id(parameter)] = nn.Parameter(converted, parameter.requires_grad)
     try:
-        twin = copy.deepcopy(model, memo).to(device="cpu", dtype=DTYPES[dtype])
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            twin = copy.deepcopy(model, memo).to(device=device, dtype=DTYPES[dtype])
     except (TypeError, RuntimeError, NotImplementedError) as error:
         raise UnusableInput(
             f"the torch module {type(model).__name__} cannot be deep-copied ({error}); "
             "verify measures on a copy so that yours stays untouched: make copy.deepcopy(module) work"
         ) from error
+    run_anywhere(twin)
     for module in twin.modules():
         for name, value in list(vars(module).items()):
             if isinstance(value, torch.Tensor) and value.is_floating_point():
-                vars(module)[name] = value.to(device="cpu", dtype=DTYPES[dtype])
+                vars(module)[name] = value.to(device=device, dtype=DTYPES[dtype])
             elif isinstance(value, FunctionType):
                 vars(module)[name] = _with_copied_modules(value, memo)
     return twin
@@ -65,6 +71,13 @@ def validate_weights(model: nn.Module) -> None:
     meta = [name for name, x in held if x.is_meta]
     if meta:
         raise UnusableInput(f"the torch module {kind} is on the meta device and holds no values ({', '.join(meta)})")
+    quantised = [name for name, x in held if x.is_quantized]
+    quantised += [name for name, module in model.named_modules() if ".quantized" in type(module).__module__]
+    if quantised:
+        raise UnusableInput(
+            f"the torch module {kind} holds quantised weights ({', '.join(quantised)}), into which no weight can be "
+            "copied: hand over the module before it was quantised"
+        )
     half = [(name, x.dtype) for name, x in held if x.is_floating_point() and x.dtype not in DTYPES.values()]
     if half:
         raise UnusableInput(

@@ -151,6 +151,11 @@ FUNCTIONS: dict[str, tuple[str, Reader]] = {
 }
 
 
+# Functions that draw random numbers, other than dropout, which is disabled.
+RANDOM = (
+    *("rand", "randn", "rand_like", "randn_like", "randint", "randint_like", "randperm", "bernoulli", "multinomial"),
+    *("normal", "uniform", "exponential", "poisson", "geometric", "cauchy", "log_normal", "random"),
+)
 # Functions that are no step of their own, by what they do; any other computes.
 EFFECTS = {
     **{

@@ -7,15 +7,18 @@ from contextlib import contextmanager
 from typing import Any
 
 import torch
-import torch.nn.functional as F
 from torch import nn
+from torch._ops import OpOverload
 from torch.overrides import TorchFunctionMode
-from torch.utils._pytree import tree_leaves
+from torch.utils._pytree import tree_leaves, tree_map_only
 
 from parity.capture.recorder import COMPUTES, Recorder
 from parity.capture.steps import MOVEMENT, OWN_WEIGHTS, PLAIN, Step, unknown
+from parity.capture.torch_aten import as_function
+from parity.capture.torch_constants import Constants
+from parity.capture.torch_double_precision import EXACT_SUBSTITUTES, double_precision
 from parity.capture.torch_functional_layers import functional_step
-from parity.capture.torch_functions import DROPOUTS, EFFECTS, Call, classify_call
+from parity.capture.torch_functions import DROPOUTS, EFFECTS, RANDOM, Call, classify_call
 from parity.capture.torch_layer_kinds import PARAMETERS, classify, parameters, plain_settings
 from parity.capture.torch_separate_affine import SeparateAffine
 from parity.capture.torch_spectral_norm import spectral_settings
@@ -23,11 +26,6 @@ from parity.capture.torch_stock import calls_stock_whole, computes_stock, functi
 
 PRODUCTS = ("linear", *(f"conv{word}{rank}d" for word in ("", "_transpose") for rank in (1, 2, 3)))
 """The functions that compute what a convolution or dense layer returns, and nearly all the time of a network."""
-# Kernels whose backward pass holds a float32 constant even in float64 (ATen/native/cpu/Activation.cpp: 1.0f / 6.0f).
-EXACT_SUBSTITUTES: dict[str, Callable[[torch.Tensor], torch.Tensor]] = {
-    "hardsigmoid": lambda x: F.relu6(x + 3) / 6,
-    "hardswish": lambda x: x * F.relu6(x + 3) / 6,
-}
 
 
 @contextmanager
@@ -39,14 +37,15 @@ def recording(
     path: list[str] | None = None,
     decided: dict[str, Any] | None = None,
     skip: bool = False,
+    constants: Constants | None = None,
 ) -> Iterator[None]:
     """Within this context everything that runs in ``model`` is recorded, and dropout is disabled.
 
     ``slopes`` override the negative slopes of leaky ReLU steps by name. With ``exact``, :data:`EXACT_SUBSTITUTES`
     replace kernels with rounded constants. ``path`` receives the names of the modules that are running: after an
     error, its last item is the module that raised it. ``decided`` keeps, from run to run, which calls of modules that
-    derive from stock layers compute what those compute. With ``skip``, convolutions and dense layers whose output is
-    replaced do not run.
+    derive from stock layers compute what those compute. ``constants`` replaces those of the module. With ``skip``,
+    convolutions and dense layers whose output is replaced do not run.
     """
     observer = _ModuleObserver(
         model, recorder, slopes, [] if path is None else path, {} if decided is None else decided
@@ -60,7 +59,7 @@ def recording(
         handles.append(module.register_forward_hook(observer.leave, with_kwargs=True, prepend=True))
     derived = [module for module in model.modules() if kind_of(module) is not None and may_differ(module)]
     try:
-        with stock_forwards(derived, observer.stock), _FunctionObserver(observer, exact, skip):
+        with stock_forwards(derived, observer.stock), _FunctionObserver(observer, exact, constants, skip):
             yield
     finally:
         for handle in handles:
@@ -84,14 +83,14 @@ class _ModuleObserver:
         self.names = {module: name for name, module in model.named_modules()}
         self.held = {id(x): name for held in (model.named_parameters, model.named_buffers) for name, x in held()}
         self._entered: list[tuple[int, str | None, int]] = []
-        self._opened: list[tuple[nn.Module, int]] = []
+        self._opened: list[tuple[nn.Module, int, str]] = []
         self._calls: dict[str, int] = {}
 
     def enter(self, module: nn.Module, args: Any, kwargs: Any) -> None:
         self.path.append(self.names[module])
         kind = kind_of(module)
         if kind is not None and not self.inside_leaf and not self._computes_stock(module, args, kwargs):
-            self._opened.append((module, self.recorder.unaccounted))
+            self._opened.append((module, self.recorder.unaccounted, f"{self.path[-1]}#{self._calls[self.path[-1]]}"))
             kind = None
         if isinstance(module, nn.LeakyReLU) and self.names[module] in self.slopes:
             module.negative_slope = self.slopes[self.names[module]]
@@ -134,6 +133,8 @@ class _ModuleObserver:
         if explained:
             return None
         self.recorder.drop_since(mark)
+        if not tensors(got) and not _own_parameters(module):
+            return None
         step = _unknown_step(module, self.recorder.unique(name), path)
         if isinstance(got, torch.Tensor):
             return self.recorder.record(step, given, got)
@@ -165,10 +166,12 @@ class _ModuleObserver:
 
         Weights must be read by a layer of their kind: a module that computes with them itself is one layer.
         """
-        module, before = self._opened.pop()
-        if self.recorder.unaccounted > before or not any(step.matchable for step in inner):
-            return False
-        return kind_of(module) not in PARAMETERS or any(step.parametrised and step.owner == path for step in inner)
+        module, before, call = self._opened.pop()
+        computes = self.recorder.unaccounted == before and any(step.matchable for step in inner)
+        known = kind_of(module) not in PARAMETERS or any(step.parametrised and step.owner == path for step in inner)
+        if not (computes and known):
+            self.decided[call] = True  # from now on one layer: what replaces its output must not replace it inside
+        return computes and known
 
     def _computes_stock(self, module: nn.Module, args: Any, kwargs: Any) -> bool:
         if not may_differ(module):
@@ -221,39 +224,53 @@ class _ModuleObserver:
 class _FunctionObserver(TorchFunctionMode):
     """Observes every torch function: propagates the origins of tensors and records functions of known kinds."""
 
-    def __init__(self, modules: _ModuleObserver, exact: bool, skip: bool):
+    def __init__(self, modules: _ModuleObserver, exact: bool, constants: Constants | None, skip: bool):
         super().__init__()
-        self.modules, self.exact, self.skip = modules, exact, skip
+        self.modules, self.exact, self.constants, self.skip = modules, exact, constants, skip
+        # What these compute with a convolution or dense layer is not what is replaced.
+        self.derived = {name for module, name in modules.names.items() if kind_of(module) is None or may_differ(module)}
         self.affine = SeparateAffine({id(p): name for name, p in modules.model.named_parameters()})
 
     def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
         kwargs = kwargs or {}
+        if self.constants is None:
+            return self._observe(func, args, kwargs)
+        got = self._observe(func, *self.constants.exchanged(func, (args, kwargs)))
+        self.constants.mark((args, kwargs), got)
+        return got
+
+    def _observe(self, func: Any, args: Any, kwargs: Any) -> Any:
         if self.modules.deciding:
             return func(*args, **kwargs)
-        word = getattr(func, "__name__", "").strip("_")
+        operation = isinstance(func, OpOverload)
+        if getattr(func, "__name__", "").partition(".")[0].strip("_") in RANDOM:
+            self.modules.recorder.random.append(self._name(func.__name__))
+        word = getattr(func, "__name__", "").partition(".")[0].strip("_")
         given = tensors((args, kwargs))
         if self.skip and word in PRODUCTS and self.modules.inside_leaf == 1:
-            replaced = self.modules.recorder.first_replaced(self.modules.path[-1])
-            if replaced is not None:
-                return torch.zeros(replaced.shape, dtype=given[0].dtype)
-        kind, attributes = self._classified(word, args, kwargs, given)
+            name = self.modules.path[-1]
+            if name not in self.derived and self.modules.recorder.first_replaced(name) is not None:
+                zeros = self.modules.recorder.not_computed(name, given[0])
+                if zeros.shape == _shape_of_result(func, args, kwargs):
+                    return zeros
+        word, read, named = as_function(word, args, kwargs) if operation else (word, args, kwargs)
+        call = Call(read, named, given)
+        kind, attributes = self._classified(word, call)
         if torch.get_default_dtype() == torch.float64:
-            func, args, kwargs = _in_float64(func, args, kwargs)
+            func, args, kwargs = double_precision(func, args, kwargs)
         if word in DROPOUTS:
             func, args, kwargs = torch.clone, given[:1], {}
         elif self.exact and word in EXACT_SUBSTITUTES and given[0].dtype == torch.float64:
-            func, args, kwargs = EXACT_SUBSTITUTES[word], given[:1], {}
+            func = EXACT_SUBSTITUTES[word]
         recorder = self.modules.recorder
-        layer = (
-            None if self.modules.inside_leaf else functional_step(word, Call(args, kwargs, given), self.modules.held)
-        )
+        layer = None if self.modules.inside_leaf else functional_step(word, call, self.modules.held)
         if layer is not None:
-            opened = self.modules.opened
-            own = opened is not None and kind_of(opened) == layer.kind
-            path = self.modules.path[-1] if own else ""
-            layer.owner = path if own else word
-            layer.name = recorder.unique(path or self._name(word))
-            return recorder.record(layer, given[:1], func(*args, **kwargs))
+            owner = self._owner(layer.kind)
+            if operation:
+                owner = next(iter(layer.handle.values())).rpartition(".")[0]
+            layer.owner = owner or word
+            layer.name = recorder.unique(owner or self._name(word))
+            return recorder.record(layer, [call.argument(0, "input")], func(*args, **kwargs))
         completed = None if self.modules.inside_leaf else self.affine.completes(*recorder.latest, word, given)
         if completed is not None:
             got = func(*map(recorder.own_value, args), **kwargs)
@@ -265,9 +282,9 @@ class _FunctionObserver(TorchFunctionMode):
             if self.modules.inside_leaf:
                 recorder.origins.propagate(given, tensors(got))
             else:
-                recorder.pass_on(given, tensors(got), EFFECTS.get(word, COMPUTES))
+                recorder.pass_on(given, tensors(got), EFFECTS.get(word, COMPUTES), self._name(word))
             return got
-        name = recorder.unique(self._name(word))
+        name = recorder.unique(self._owner(kind) or self._name(word))
         if name in self.modules.slopes:
             args, kwargs = (given[0], self.modules.slopes[name]), {}
         got = func(*args, **kwargs)
@@ -278,24 +295,21 @@ class _FunctionObserver(TorchFunctionMode):
         fed = [x for x in given if recorder.origins.of(x)] if kind == "merge" else given[:1]
         return recorder.record(Step(name, kind, attributes, owner=word), fed, got)
 
+    def _owner(self, kind: str) -> str:
+        """The module that runs now, if it derives from a stock layer of this kind: the function is that layer."""
+        opened = self.modules.opened
+        return self.modules.path[-1] if opened is not None and kind_of(opened) == kind else ""
+
     def _name(self, word: str) -> str:
         return ".".join([*self.modules.path[-1:], word]).lstrip(".")
 
-    def _classified(self, word: str, args: Any, kwargs: Any, given: list[torch.Tensor]) -> tuple[str | None, Any]:
-        if self.modules.inside_leaf or not given:
+    def _classified(self, word: str, call: Call) -> tuple[str | None, Any]:
+        if self.modules.inside_leaf or not call.tensors:
             return None, {}
-        kind, attributes = classify_call(word, Call(args, kwargs, given))
-        if kind == "merge" and not self.modules.recorder.origins.joins(given):
+        kind, attributes = classify_call(word, call)
+        if kind == "merge" and not self.modules.recorder.origins.joins(call.tensors):
             return None, {}
         return kind, attributes
-
-
-def _in_float64(func: Any, args: Any, kwargs: Any) -> tuple[Any, Any, Any]:
-    """A call that asks for float32 by name (``x.float()``, ``dtype=torch.float32``), asking for float64 instead."""
-    exchanged = {torch.float32: torch.float64, "torch.FloatTensor": torch.float64}
-    moved = tuple(exchanged.get(x, x) if isinstance(x, (torch.dtype, str)) else x for x in args)
-    named = {key: exchanged.get(x, x) if isinstance(x, torch.dtype) else x for key, x in kwargs.items()}
-    return torch.Tensor.double if func is torch.Tensor.float else func, moved, named
 
 
 def kind_of(module: nn.Module) -> str | None:
@@ -322,6 +336,12 @@ def tensors(tree: Any) -> list[torch.Tensor]:
     if kind in (tuple, list, dict):
         return [x for part in (tree.values() if kind is dict else tree) for x in tensors(part)]
     return [] if kind in PLAIN else [x for x in tree_leaves(tree) if isinstance(x, torch.Tensor)]
+
+
+def _shape_of_result(func: Any, args: Any, kwargs: Any) -> torch.Size:
+    """The shape that a function returns, without computing its values."""
+    args, kwargs = tree_map_only(torch.Tensor, lambda x: torch.empty_like(x, device="meta"), (args, kwargs))
+    return func(*args, **kwargs).shape
 
 
 def _own_parameters(module: nn.Module) -> dict[str, nn.Parameter]:

@@ -9,10 +9,11 @@ import numpy as np
 
 from parity.capture.steps import ELEMENTWISE, Trace
 from parity.checks.conditions import Condition
-from parity.checks.layer_measurement import OUTPUT, LayerMeasurement
+from parity.checks.layer_measurement import OUTPUT, LayerMeasurement, SameConstants
+from parity.checks.messages import OUTPUTS, describe_shapes
+from parity.checks.rounded_constants import run_with_same_constants
 from parity.checks.single_precision import BEHIND, SinglePrecision, single_precision
 from parity.match.alignment import Match
-from parity.numerics.array_layouts import to_port_shape
 from parity.numerics.difference import Difference, difference, scale
 from parity.numerics.tolerance import (
     PRECISION_RATIO,
@@ -38,6 +39,15 @@ def compared(condition: Condition) -> list[LayerMeasurement]:
         for name, value in trace.outputs.items():
             take(name, value)
     return comparison.layers()
+
+
+def compare_with_same_constants(condition: Condition) -> SameConstants | None:
+    """The same with the reference's constants in the port, whose float64 runs are made again; None if it has them."""
+    same = run_with_same_constants(condition)
+    if same is None:
+        return None
+    traces = {**condition.traces, "port64": same.port64, "isolated": same.isolated}
+    return SameConstants(compared(replace(condition, traces=traces, isolated_result=same.isolated.result)), same.note)
 
 
 @dataclass(frozen=True)
@@ -138,7 +148,7 @@ class Comparison:
             yield self._judgeable(layer, None, ends, expected.products)
         results = self.condition.port64.result
         for number in range(len(self._outputs), len(results)):
-            mismatch = f"the port returns {len(results)} outputs, expected {len(self._outputs)}"
+            mismatch = OUTPUTS.format(len(results), len(self._outputs))
             yield LayerMeasurement(
                 f"{OUTPUT} {number}", self.condition.name, None, number, 0.0, mismatch=mismatch,
                 training=self.condition.training,
@@ -149,8 +159,8 @@ class Comparison:
         layer = LayerMeasurement(match.key, self.condition.name, match, None, expected.scale)
         chained = self._chained.get(name)
         if chained is None:
-            due = to_port_shape(expected.values.shape, layout.channels_first)
-            return replace(layer, mismatch=f"got {self.condition.port64.shapes.get(name)}, expected {due}")
+            shape = self.condition.port64.shapes.get(name)
+            return replace(layer, mismatch=describe_shapes(shape, expected.values.shape, layout.channels_first))
         return _with_differences(layer, expected, chained, self._isolated.get(name), self._single[name])
 
     def _output(self, number: int, expected: Expected) -> LayerMeasurement:
@@ -160,8 +170,9 @@ class Comparison:
         layout = None if got is None else self.models.output_layout(number, expected.values, got)
         layer = LayerMeasurement(name, condition.name, None, number, expected.scale)
         if got is None or layout is None:
-            shape = None if got is None else got.shape
-            return replace(layer, mismatch=f"got {shape}, expected {expected.values.shape}")
+            if got is None:
+                return replace(layer, mismatch=OUTPUTS.format(len(results), len(self._outputs)))
+            return replace(layer, mismatch=describe_shapes(got.shape, expected.values.shape))
         exact, isolated = (layout.to_reference(x) for x in (got, condition.isolated_result[number]))
         single = single_precision(
             (expected.values, expected.rounded), (exact, layout.to_reference(condition.port32.result[number]))

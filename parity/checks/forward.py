@@ -14,7 +14,7 @@ from parity.checks.conditions import Condition
 from parity.checks.context import CheckContext
 from parity.checks.layer_evidence import gather_evidence
 from parity.checks.measurements import OUTPUT, LayerMeasurement, Measurements
-from parity.checks.messages import STOPPED, describe
+from parity.checks.messages import OUTPUTS, OUTPUTS_FIX, STOPPED, TF32, TF32_FIX, describe
 from parity.diagnosis.between import explain_between
 from parity.diagnosis.explain import explain
 from parity.numerics.difference import TINY, difference
@@ -22,7 +22,9 @@ from parity.transfer.aligned_models import AlignedModels
 from parity.verdict import Check, Finding, judge
 
 Array = np.ndarray
-BEFORE_THE_LAYER = ("activation-kind",)
+BEFORE_THE_LAYER = (
+    "activation-kind", "scale-factor", "axes-exchanged", "axis-reversed", "channel-order", "flatten-order",
+)  # fmt: skip
 """Kinds of findings that tell what runs before the layer at which they show."""
 
 
@@ -45,14 +47,28 @@ def forward(context: CheckContext) -> Outcome:
             )  # fmt: skip
     explained = _explained(measurements)
     outcome.findings = list(explained.values())
+    outcome.findings += _tensor_float_32(models, measurements)
     for layer in measurements.layers:
         outcome.checks += _checks(layer, explained.get(layer.key))
     names = "; ".join(condition.name for condition in measurements.running)
     modes = "" if "training" in models.modes or models.brief else " (training mode changes no value)"
     if models.one_sample:
         modes += f" (one sample: the network computes {models.values_per_sample / 1e6:.0f} million values of each)"
-    outcome.message = f"{len({layer.key for layer in measurements.layers})} values under: {names}{modes}"
+    notes = "".join(f"; {note}" for note in dict.fromkeys(layer.note for layer in measurements.layers) if note)
+    outcome.message = f"{len({layer.key for layer in measurements.layers})} values under: {names}{modes}{notes}"
     return outcome
+
+
+def _tensor_float_32(models: AlignedModels, measurements: Measurements) -> list[Finding]:
+    """That float32 differs where products are rounded to TensorFloat-32 and nothing differs in float64."""
+    settings = models.port.tensor_float_32()
+    coarse = [layer for layer in measurements.layers if (layer.rounding or 0) > layer.rounding_limit]
+    if not settings or not coarse or any(wrong_by_itself(layer) for layer in measurements.layers):
+        return []
+    first = coarse[0].match
+    names = (first.port.name, first.key) if first else (OUTPUT, OUTPUT)
+    return [Finding("precision", *names, TF32.format(first.label if first else OUTPUT, ", ".join(settings)),
+                    TF32_FIX.format(" and ".join(settings)), "forward")]  # fmt: skip
 
 
 def _checks(layer: LayerMeasurement, finding: Finding | None) -> Iterator[Check]:
@@ -72,7 +88,7 @@ def _checks(layer: LayerMeasurement, finding: Finding | None) -> Iterator[Check]
         if found is None:
             continue
         judgement = judge(found.absolute <= layer.limit, abstain)
-        message = abstain or ("" if judgement == "pass" else describe(found, layer.condition))
+        message = abstain or (layer.note if judgement == "pass" else describe(found, layer.condition))
         begins = finding.reference_layer or finding.layer if finding and judgement == "fail" and not chained else ""
         yield Check(
             "forward", begins or layer.key, f"{what}, {layer.condition}", judgement,
@@ -101,6 +117,9 @@ def _explained(measurements: Measurements) -> dict[str, Finding]:
 def _finding(layer: LayerMeasurement, condition: Condition) -> Finding:
     """The cause: of the layer itself, of what runs before it, or unknown."""
     models = condition.models
+    if layer.match is None and len(condition.port64.result) != len(condition.reference64.result):
+        message = OUTPUTS.format(len(condition.port64.result), len(condition.reference64.result))
+        return Finding("output-count", OUTPUT, OUTPUT, f"{message} ({layer.condition})", OUTPUTS_FIX, "forward")
     if layer.match is None and not layer.mismatch and layer.output is not None:
         reordered = _reordered_output(layer, layer.output, condition)
         if reordered is not None:

@@ -27,7 +27,7 @@ def gather_evidence(models: AlignedModels, match: Match, condition: Condition) -
     weights = {slot: models.weights[match.key, slot] for slot in match.reference.shapes}
     weights = effective_weights(match.reference, weights, condition.training)
     values = (given, expected, got, weights)
-    return Evidence(match, *values, condition.training, models.matching, condition.reference64)
+    return Evidence(match, *values, condition.training, models.matching, condition.reference64, models.port_trace)
 
 
 def effective_weights(step: Step, weights: dict[str, Array], training: bool) -> dict[str, Array]:

@@ -44,9 +44,30 @@ class LayerMeasurement:
     note: str = ""
 
     @property
+    def beyond(self) -> bool:
+        """Whether float64 differs by more than its limit, in the chain or in isolation."""
+        return any(found is not None and found.absolute > self.limit for found in (self.chained, self.isolated))
+
+    @property
+    def within_float32(self) -> bool:
+        """Whether nothing differs by more than float32 rounds: neither float64 nor float32."""
+        apart = [found.absolute for found in (self.chained, self.isolated) if found is not None]
+        apart += [] if self.float32_difference is None else [self.float32_difference]
+        own = self.own_rounding, self.port_rounding, self.scale
+        return all(times_rounding(one, *own) <= self.rounding_limit for one in apart)
+
+    @property
     def rounding(self) -> float | None:
         """The float32 difference as a multiple of rounding: of the larger of both sides' own, or of the port's own
         rounding against the reference's, whichever is worse."""
         if self.float32_difference is None:
             return None
         return times_rounding(self.float32_difference, self.own_rounding, self.port_rounding, self.scale)
+
+
+@dataclass(frozen=True)
+class SameConstants:
+    """The layers with the reference's constants in the port, and what is to be said about those."""
+
+    layers: list[LayerMeasurement]
+    note: str

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Sequence
 from typing import Literal
 
@@ -17,6 +18,7 @@ from parity.verdict import SEVERITY, Check, Coverage, Judgement, LayerRow
 
 MOVES = "moves data; judged with the next layer"
 LONE = "no counterpart; judged with the next layer"
+NOT_REACHED = "not reached: the port does not run to its end"
 INHERITS = "right by itself; inherits the error of a layer before it"
 REORDERING = {"flatten", "reshape", "permute"}
 
@@ -49,16 +51,28 @@ def layer_rows(context: CheckContext, climbed: Climbed, sources: SourceLines) ->
 
 
 def coverage(context: CheckContext) -> Coverage:
-    """Layers judged by value (or, without rungs that measure, by what was asked) out of all layers that compute."""
+    """Layers judged by value (or, without rungs that measure, by what was asked) out of all layers that compute.
+
+    A layer without a counterpart counts by itself, also where the other side has one of the same name.
+    """
     models, matching = context.models, context.models.matching
-    abstained = dict(models.unmatched.reasons)
-    if models.crash:
-        abstained |= {match.key: "the port does not run to its end" for match in matching.matches}
-    elif context.measured is not None:
-        abstained |= {x.key: x.abstain for x in context.measured.layers if x.abstain and x.match is not None}
-    alone = [*matching.only_reference, *matching.only_port]
-    total = len(matching.matches) + len([step for step in alone if step.parametrised or step.kind == "dropout"])
-    return Coverage(total - len(abstained), total, abstained)
+    reasons = {match.key: "the port does not run to its end" for match in matching.matches} if models.crash else {}
+    if context.measured is not None and not models.crash:
+        reasons |= {x.key: x.abstain for x in context.measured.layers if x.abstain and x.match is not None}
+    alone = [(step, "reference") for step in matching.only_reference] + [(step, "port") for step in matching.only_port]
+    counted = [(step, side) for step, side in alone if _counts(step) or step.name in models.unmatched.reasons]
+    names = Counter([*reasons, *(step.name for step, _ in counted)])
+    for step, side in counted:
+        name = step.name if names[step.name] == 1 else f"{step.name} ({side})"
+        unreached = NOT_REACHED if models.crash and side == "reference" else ""
+        reason = models.unmatched.reasons.get(step.name, unreached)
+        reasons |= {name: reason} if reason else {}
+    total = len(matching.matches) + len(counted)
+    return Coverage(total - len(reasons), total, reasons)
+
+
+def _counts(step: Step) -> bool:
+    return step.parametrised or step.kind == "dropout"
 
 
 def output_judged(context: CheckContext, climbed: Climbed) -> bool:

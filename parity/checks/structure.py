@@ -10,46 +10,40 @@ import numpy as np
 from parity.capture.steps import Step
 from parity.checks.climbing import Outcome
 from parity.checks.context import CheckContext
+from parity.checks.torch_advice import layer_code, setting_advice
 from parity.match.alignment import Match
-from parity.numerics.spectral_norm import KEPT, OVERWRITTEN
+from parity.numerics.spectral_norm import OVERWRITTEN
 from parity.transfer.aligned_models import AlignedModels
 from parity.verdict import Check, Finding, Scope
 
-# setting -> (finding kind, fix)
-ATTRIBUTES: dict[str, tuple[str, str]] = {
-    "kernel_size": ("kernel-size", "set kernel_size={0}"),
-    "pool_size": ("pooling-size", "set kernel_size={0}"),
-    "strides": ("stride", "set stride={0}"),
-    "dilation": ("dilation", "set dilation={0}"),
-    "groups": ("groups", "set groups={0}"),
-    "bias": ("missing-bias", "set bias={0}"),
-    "center": ("missing-bias", "give the normalisation an offset exactly where the reference has one (center={0})"),
-    "scale": ("numeric", "give the normalisation a scale exactly where the reference has one (scale={0})"),
-    "epsilon": ("batchnorm-epsilon", "set eps={0}; Keras's default is 1e-3, torch's 1e-5"),
-    "momentum": ("batchnorm-momentum", "set momentum={torch_momentum:g}; torch's momentum is 1 - Keras's {0:g}"),
-    "tracked": ("batchnorm-statistics", "set track_running_stats={0}"),
-    "function": ("activation-kind", "use {0}"),
-    "approximate": ("activation-kind", "set approximate={0}"),
-    "slope": ("activation-slope", "set the slope to {0}"),
-    "mode": ("resize-mode", "use mode {0}"),
-    "factor": ("resize-mode", "resize by {0}"),
-    "rate": ("dropout-rate", "set p={0}"),
-    "per_channel": ("dropout-rate", "drop whole channels exactly where the reference does (per_channel={0})"),
-    "always": ("dropout-rate", "pass training=self.training to F.dropout, which drops in evaluation mode too"),
-    "count_padding": ("pooling-count", "set count_include_pad={0}"),
-    "spectral_norm": ("spectral-norm", "{spectral}"),
-    "power_iterations": ("spectral-norm", "set n_power_iterations={0}"),
-    "spectral_axis": (
-        "spectral-norm",
-        "normalise the matrix [{0}, rest]: leave dim to torch's spectral_norm (1 for transposed convolutions, else 0)",
-    ),
-    "spectral_order": (
-        "spectral-norm",
-        "move {0}: torch.nn.utils.parametrizations.spectral_norm moves u, then v, the older "
-        "torch.nn.utils.spectral_norm v, then u",
-    ),
-    "features": ("numeric", "give the layer {0} output features"),
-    "operation": ("merge-operation", "join the branches by {0}"),
+# setting -> finding kind; what to write in torch stands in parity.checks.torch_advice
+ATTRIBUTES = {
+    "kernel_size": "kernel-size",
+    "pool_size": "pooling-size",
+    "strides": "stride",
+    "dilation": "dilation",
+    "groups": "groups",
+    "bias": "missing-bias",
+    "center": "missing-bias",
+    "scale": "numeric",
+    "epsilon": "batchnorm-epsilon",
+    "momentum": "batchnorm-momentum",
+    "tracked": "batchnorm-statistics",
+    "function": "activation-kind",
+    "approximate": "activation-form",
+    "slope": "activation-slope",
+    "mode": "resize-mode",
+    "factor": "resize-mode",
+    "rate": "dropout-rate",
+    "per_channel": "dropout-rate",
+    "always": "dropout-rate",
+    "count_padding": "pooling-count",
+    "spectral_norm": "spectral-norm",
+    "power_iterations": "spectral-norm",
+    "spectral_axis": "spectral-norm",
+    "spectral_order": "spectral-norm",
+    "features": "numeric",
+    "operation": "merge-operation",
 }
 KIND_OVERRIDES = {
     ("layernorm", "epsilon"): "layernorm-epsilon",
@@ -57,6 +51,7 @@ KIND_OVERRIDES = {
     ("pool", "mode"): "pooling-mode",
     ("global-pool", "mode"): "pooling-mode",
 }
+BY_NAME = "inputs are matched by name: the port takes them in the order {}, the reference in the order {}"
 STRUCTURAL = ("dropout",)
 VALUES_AND_GRADIENTS = ("forward", "gradients")
 NOTHING: tuple[str, ...] = ()
@@ -71,15 +66,6 @@ SHOWN_BY = {
 }
 TRAINING_ONLY = ("rate", "per_channel", "momentum")
 ABSENT = {"spectral_norm": "none"}  # what a setting is that a layer does not mention, though its counterpart does
-SPECTRAL_FIXES = {
-    KEPT: "wrap the layer in torch.nn.utils.parametrizations.spectral_norm, and copy kernel, u and v",
-    OVERWRITTEN: (
-        "keras.layers.SpectralNormalization overwrites its kernel at each call in training, its gradient ignores sigma "
-        "and of a transposed convolution it takes the matrix [inputs, rest]; no torch layer does: give the reference a "
-        "layer that keeps its kernel (tf_impl/spectral_norm.py)"
-    ),
-    "none": "remove the spectral normalisation from this layer of the port",
-}
 
 
 def structure(context: CheckContext) -> Outcome:
@@ -105,8 +91,16 @@ def structure(context: CheckContext) -> Outcome:
     for step in (step for step in matching.only_port if not (inference and step.kind in STRUCTURAL)):
         _judge_lone(step, False, context.models, outcome)
     left_out = "; dropout and momenta are left out, as only training sees them" if inference else ""
-    outcome.message = f"{len(matching.matches)} layers matched{left_out}"
+    renamed = named_inputs(context.models)
+    outcome.message = f"{len(matching.matches)} layers matched{left_out}" + (f"; {renamed}" if renamed else "")
     return outcome
+
+
+def named_inputs(models: AlignedModels) -> str:
+    """That inputs are matched by name, where the port takes them in another order; else empty."""
+    reference, named = models.reference.input_names(), models.port.inputs_by_name
+    taken = [name for name in models.port.input_names() if name in named]
+    return BY_NAME.format(", ".join(taken), ", ".join(reference)) if named and taken != reference else ""
 
 
 def _left_out(attribute: str, scope: Scope) -> bool:
@@ -138,16 +132,14 @@ def _equal(a: Any, b: Any) -> bool:
 
 
 def _attribute_finding(match: Match, attribute: str, expected: Any, got: Any) -> Finding:
-    kind, fix = ATTRIBUTES.get(attribute, ("numeric", "set {name}={0}"))
+    kind = ATTRIBUTES.get(attribute, "numeric")
     kind = KIND_OVERRIDES.get((match.reference.kind, attribute), kind)
-    spectral = SPECTRAL_FIXES.get(str(expected), "")
-    torch_momentum = 1 - expected if attribute == "momentum" and expected is not None else 0.0
     return Finding(
         kind,
         match.port.name,
         match.key,
         f"{match.label}: {attribute} is {got}, expected {expected}",
-        fix.format(expected, name=attribute, torch_momentum=torch_momentum, spectral=spectral),
+        setting_advice(match.reference.kind, attribute, expected),
         "structure",
         {"attribute": attribute, "got": got, "expected": expected},
         named=kind != "numeric",
@@ -168,8 +160,8 @@ def _judge_lone(step: Step, in_reference: bool, models: AlignedModels, outcome: 
     elif step.parametrised or step.kind in STRUCTURAL:
         kind = "missing-layer" if in_reference else "extra-layer"
         message = f"{what} of the {here} has no counterpart in the {there}"
-        settings = _settings(step)
-        add = "add it to the port" + (f": {settings}" if settings else "")
+        code = layer_code(step.kind, step.attributes, step.input_shape)
+        add = "add it to the port" + (f": {code}" if code else f", as {step.class_name} computes it")
         fix = add if in_reference else "remove it from the port"
         names = ("", step.name) if in_reference else (step.name, "")
         outcome.findings.append(Finding(kind, *names, message, fix, "structure", {"settings": step.attributes}))
@@ -183,7 +175,3 @@ def _judge_lone(step: Step, in_reference: bool, models: AlignedModels, outcome: 
     else:
         message = f"{what} of the {here} has no visible counterpart; judged with the layer after it"
         outcome.checks.append(Check("structure", step.name, "absorbed", "pass", message=message))
-
-
-def _settings(step: Step) -> str:
-    return ", ".join(f"{key}={value}" for key, value in step.attributes.items())

@@ -7,11 +7,13 @@ from parity.checks.context import CheckContext
 from parity.diagnosis.wrong_weights import explain_weights
 from parity.transfer.aligned_models import AlignedModels
 from parity.transfer.held_weights import HeldWeights
+from parity.transfer.mismatches import Conflict
 from parity.verdict import Check, Finding, judge
 
-SHARE = "give the port as many parameters as the reference: one where it shares one, several where it has several"
+MANY_VALUES = "give the port's parameter as many values as the reference's"
 
 UNKNOWN_ORDER = "the port does not run to its end, so the order in which it reads its features is unknown"
+NO_WEIGHTS = "no layer that stands on both sides has weights"
 SHOWN = 4  # layers named in one message
 
 
@@ -22,7 +24,8 @@ def weights(context: CheckContext) -> Outcome:
     """
     models = context.models
     outcome = Outcome()
-    for conflict in models.conflicts:
+    conflicts = [one for one in models.conflicts if models.scope == "training" or not one.training_only]
+    for conflict in conflicts:
         name = conflict.reference_layer or conflict.layer
         judgement = judge(False, name in models.unmatched.reasons or models.crash and not conflict.layer)
         outcome.checks.append(
@@ -31,16 +34,37 @@ def weights(context: CheckContext) -> Outcome:
                 shown_by=("forward", "gradients") if conflict.harmless else (),
             )
         )  # fmt: skip
-        if conflict.training_only:
-            outcome.findings.append(
-                Finding("shared-weights", conflict.layer, conflict.reference_layer, conflict.message, SHARE, "weights")
-            )
+        if conflict.training_only and not conflict.shared:
+            names = conflict.layer, conflict.reference_layer
+            text = f"{conflict.message}; equal now, in training they part"
+            outcome.findings.append(Finding("shared-weights", *names, text, MANY_VALUES, "weights"))
     if models.held is None:
         _judge_copies(models, outcome)
     else:
         _judge_own(models, models.held, outcome)
+    outcome.findings += _unevenly_shared(models, conflicts)
     outcome.message += "".join(f"; {note}" for note in _reorderings(models))
     return outcome
+
+
+def _unevenly_shared(models: AlignedModels, conflicts: list[Conflict]) -> list[Finding]:
+    """One finding for all layers that one side shares, at the first; wrong copies of shared weights have their own."""
+    wrong = models.held.wrong_slots if models.held is not None else set()
+    by_side: dict[str, list[Conflict]] = {}
+    for conflict in conflicts:
+        if conflict.shared and not conflict.keys & wrong:
+            by_side.setdefault(conflict.shared, []).append(conflict)
+    findings = []
+    for side, shared in by_side.items():
+        first = shared[0]
+        layers = list(dict.fromkeys(conflict.layer for conflict in shared))
+        more = f" ({len(layers)} layers: {', '.join(layers[:SHOWN])}{', …' * (len(layers) > SHOWN)})"
+        text = first.message + more * (len(layers) > 1)
+        text += "; in training they part" if side == "reference" else "; it cannot hold both"
+        fix = "call one layer twice" if side == "reference" else "give the port a layer for each of the reference's"
+        evidence = {"layers": layers, "reference_layers": list(dict.fromkeys(one.reference_layer for one in shared))}
+        findings.append(Finding("shared-weights", first.layer, first.reference_layer, text, fix, "weights", evidence))
+    return findings
 
 
 def _judge_copies(models: AlignedModels, outcome: Outcome) -> None:
@@ -57,7 +81,7 @@ def _judge_copies(models: AlignedModels, outcome: Outcome) -> None:
             message = "" if same else f"{match.key}.{slot} does not come back as it was sent"
             outcome.checks.append(Check("weights", match.key, slot, judge(same), message=message))
         count += match.reference.size
-    outcome.message = f"{count:,} parameters crossed and came back bit for bit"
+    outcome.message = f"{count:,} parameters crossed and came back bit for bit" if count else NO_WEIGHTS
     if models.perturbed:
         outcome.message += f"; {len(models.perturbed)} constant ones were given a spread first"
 

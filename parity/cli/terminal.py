@@ -11,6 +11,7 @@ from rich.table import Table
 
 from parity.checks.registry import NETWORK
 from parity.systems.training.registry import TRAINING
+from parity.verdict import VALUES, WHOSE_WEIGHTS
 
 if TYPE_CHECKING:
     from parity.systems.selftest import MutantResult
@@ -20,8 +21,8 @@ MARKS = {"pass": "[green]✓[/]", "fail": "[bold red]✗[/]", "known-difference"
 LEGEND = "✓ pass   ✗ fail   ≈ known difference   – nothing to judge"
 
 
-def show(verdicts: Sequence[Verdict]) -> None:
-    """A table of pairs by rungs, then what went wrong and how to mend it, then the sum."""
+def show(verdicts: Sequence[Verdict], left_out: str = "") -> None:
+    """A table of pairs by rungs, then what went wrong and how to mend it, the line ``left_out``, and the sum."""
     console = Console(soft_wrap=True, highlight=False)
     for ladder in (NETWORK, TRAINING):
         some = [verdict for verdict in verdicts if set(verdict.rungs) & set(ladder)]
@@ -29,15 +30,27 @@ def show(verdicts: Sequence[Verdict]) -> None:
             _matrix(some, [rung for rung in ladder if any(rung in verdict.rungs for verdict in some)], console.width)
     console.print(LEGEND, style="dim")
     for verdict in verdicts:
-        if not verdict.passed or verdict.findings or verdict.coverage.abstained:
+        if len(verdicts) == 1 or not verdict.passed or verdict.findings or verdict.notes or verdict.coverage.abstained:
             console.print()
             console.print(verdict.to_text(), markup=False)
     failed = [verdict.name for verdict in verdicts if not verdict.passed]
+    whose = ", ".join(dict.fromkeys(WHOSE_WEIGHTS[verdict.weights] for verdict in verdicts if verdict.weights))
+    whose = f" ({whose})" if whose else ""
     console.print()
+    if left_out:
+        console.print(left_out, markup=False)
     if failed:
-        console.print(f"[bold red]not faithful[/]: {len(failed)} of {len(verdicts)}: {', '.join(failed)}")
+        console.print(f"[bold red]not faithful[/]: {len(failed)} of {len(verdicts)}{whose}: {', '.join(failed)}")
     else:
-        console.print(f"[bold green]faithful[/]: {len(verdicts)} of {len(verdicts)}")
+        console.print(f"[bold green]{_praise(verdicts)}[/]: {len(verdicts)} of {len(verdicts)}{whose}")
+
+
+def _praise(verdicts: Sequence[Verdict]) -> str:
+    """What may be said of pairs that all passed: no more than was asked."""
+    networks = [verdict for verdict in verdicts if set(verdict.rungs) <= set(NETWORK)]
+    if any(VALUES in verdict.not_asked for verdict in networks):
+        return "no difference found in what was asked, which leaves open whether it is faithful"
+    return "faithful for inference" if any(verdict.scope == "inference" for verdict in networks) else "faithful"
 
 
 def _matrix(verdicts: Sequence[Verdict], rungs: Sequence[str], width: int) -> None:

@@ -7,6 +7,8 @@ from dataclasses import dataclass, replace
 
 from parity.verdict import TRAINING_RUNGS, Check, Finding, LayerRow
 
+ORDER = "layer-order"  # two layers exchanged are one fault, which shows at both
+LONE = ("missing-layer", "extra-layer")
 SHOWN = 6
 """Largest number of layers that a message lists by name."""
 
@@ -32,22 +34,29 @@ def _distinct(findings: Sequence[Finding]) -> list[Finding]:
 def _without_noise(findings: list[Finding]) -> list[Finding]:
     """Findings without a cause only where no cause is known that they may follow from.
 
-    A named cause explains what else is wrong at its own layer; unexplained gradients and statistics count only where
-    the values themselves agree.
+    A named cause explains what else is wrong at its own layer, and shapes everywhere; a layer that is missing explains
+    its values; unexplained gradients and statistics count only where the values themselves agree.
     """
-    named = {name for f in findings if f.named for name in (f.reference_layer, f.layer) if name}
-    values = any(f.rung not in TRAINING_RUNGS for f in findings)
-    return [
-        f for f in findings
-        if f.named or not ({f.reference_layer, f.layer} & named) and not (values and f.rung in TRAINING_RUNGS)
-    ]  # fmt: skip
+    named = {name for f in findings if f.named and not f.known for name in (f.reference_layer, f.layer) if name}
+    lone = {f.reference_layer or f.layer for f in findings if f.kind in LONE}
+    values = any(f.rung not in TRAINING_RUNGS and not f.known for f in findings)
+    causes = any(f.named and f.rung not in TRAINING_RUNGS for f in findings)
+
+    def follows(f: Finding) -> bool:
+        if f.named:
+            return f.kind not in LONE and (f.reference_layer or f.layer) in lone
+        elsewhere = values and f.rung in TRAINING_RUNGS or causes and f.rung == "shapes"
+        return bool({f.reference_layer, f.layer} & named) or elsewhere
+
+    return [f for f in findings if not follows(f)]
 
 
 def _by_cause(findings: list[Finding]) -> list[Finding]:
     """Findings of one kind with one fix, joined: the first, with the layers of all."""
     groups: dict[tuple[object, ...], list[Finding]] = {}
     for place, finding in enumerate(findings):
-        key = (finding.kind, finding.rung, finding.fix) if finding.named else (place,)
+        fix = finding.fix if finding.kind != ORDER else ""
+        key = (finding.kind, finding.rung, fix) if finding.named else (place,)
         groups.setdefault(key, []).append(finding)
     return [_joined(group) for group in groups.values()]
 
@@ -56,7 +65,7 @@ def _joined(group: list[Finding]) -> Finding:
     first = group[0]
     layers = [finding.layer or finding.reference_layer for finding in group]
     if len(group) == 1:
-        return replace(first, layers=layers)
+        return replace(first, layers=first.evidence.get("layers", layers))
     settings = [finding.evidence.get("attribute") and finding.evidence for finding in group]
     if settings[0] and all(one == settings[0] for one in settings):
         text = f"{first.message.partition(': ')[2]} at {len(layers)} layers: {_listed(layers)}"

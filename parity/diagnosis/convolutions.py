@@ -49,7 +49,19 @@ def _other_amounts(evidence: Evidence) -> Explanation:
         accuracy = f"the port's values are reproduced to {found.relative:.0e} by "
     verb = "cropping" if evidence.kind == "conv-transpose" else "padding"
     expected, used = (_brief(amounts) for amounts in (own, other))
-    return f"{accuracy}{verb} {used} where the reference has {expected}", _recipe(evidence, own)
+    fix = _recipe(evidence, own) + "".join(f"; drop {name}, which pads before it" for name in _padded_by(evidence))
+    return f"{accuracy}{verb} {used} where the reference has {expected}", fix
+
+
+def _padded_by(evidence: Evidence) -> list[str]:
+    """The padding steps of the port right before the layer, whose amounts the recipe contains."""
+    padding = {step.name: step for step in evidence.port_trace.steps if step.kind == "padding"}
+    found: list[str] = []
+    step = evidence.match.port
+    while step.sources and len(step.sources[0]) == 1 and step.sources[0][0] in padding:
+        step = padding[step.sources[0][0]]
+        found.append(step.name)
+    return found
 
 
 def _brief(amounts: list[tuple[int, int]]) -> str:
@@ -103,7 +115,7 @@ def kernel_axes(evidence: Evidence) -> Explanation:
 def channel_order(evidence: Evidence) -> Explanation:
     """The port's channels are the expected ones in another order."""
     got, expected = evidence.got, evidence.expected
-    if got is None or got.shape != expected.shape or got.shape[-1] < 2:
+    if got is None or got.shape != expected.shape or got.shape[-1] < 2 or not got.size:
         return None
     rows = got.reshape(-1, got.shape[-1]), expected.reshape(-1, expected.shape[-1])
     order = np.argsort(np.argsort(rows[0][0], kind="stable"), kind="stable")

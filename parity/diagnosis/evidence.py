@@ -7,7 +7,7 @@ values.
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import Any
 
@@ -48,6 +48,7 @@ class Evidence:
     training: bool
     matching: Matching
     reference_trace: Trace
+    port_trace: Trace = field(default_factory=Trace)
 
     @property
     def kind(self) -> str:
@@ -114,7 +115,9 @@ class Evidence:
         """
         define = DEFINITIONS.get(self.kind)
         try:
-            return define(self, self.layer_input if layer_input is None else layer_input, **changes) if define else None
+            with np.errstate(all="ignore"):  # a changed setting may be one for which nothing is defined
+                x = self.layer_input if layer_input is None else layer_input
+                return define(self, x, **changes) if define else None
         except (UnusableInput, ValueError, IndexError):
             return None
 

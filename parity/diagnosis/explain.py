@@ -23,11 +23,12 @@ def explain(evidence: Evidence, rung: str) -> list[Finding]:
 
     Hypotheses about the layer's kind come first, then what can be said from the values alone.
     """
-    for kind, hypothesis in HYPOTHESES:
+    named = explain_between(between(evidence)) if evidence.kind == "merge" else None  # parts, not channels
+    for kind, hypothesis in HYPOTHESES if named is None else []:
         explanation = hypothesis(evidence)
         if explanation is not None:
             return [_finding(evidence, kind, *explanation, rung)]
-    named = explain_between(between(evidence))
+    named = named or explain_between(between(evidence))
     return [_finding(evidence, *named, rung)] if named is not None else []
 
 

@@ -140,8 +140,9 @@ def wrong_arrangements(weight: Weight) -> Iterator[Arrangement]:
     long = [axis for axis in range(count) if weight.shape[axis] > 1]
     seen = {_essence(right, long)}
 
-    def unlikely(order: Shape) -> tuple[bool, int]:
-        return order != tuple(reversed(range(count))), sum(a != b for a, b in zip(order, right.order, strict=True))
+    def unlikely(order: Shape) -> tuple[int, int, bool]:
+        moved = [axis for axis, due in zip(order, right.order, strict=True) if axis != due]
+        return len(moved), len({*moved} - {*long}), order != tuple(reversed(range(count)))
 
     orders = sorted(permutations(range(count)), key=unlikely)
     flips = [chosen for n in range(count + 1) for chosen in combinations(range(count), n)]
@@ -200,22 +201,29 @@ def _order(weight: Weight, found: Arrangement, port_shape: Shape) -> str:
 
 def _fix(weight: Weight) -> str:
     """The line of code that copies the weight rightly."""
-    right, name, shape = weight.right, weight.slot, weight.shape
-    code = name
-    image = _image_of(right.rows, weight, shape[0])
-    if image is not None:
-        sizes, order = image
-        channels = ", ".join(map(str, (*sizes, shape[-1])))
-        code += f".reshape({channels}).transpose{(*order, len(sizes))}.reshape({shape[0]}, {shape[-1]})"
-    elif right.rows is not None:
-        code += "[order]"
+    right, shape, code = weight.right, weight.shape, weight.slot
+    if right.rows is not None:
+        code += _reordering(weight, right.rows, 0)
     if right.columns is not None:
-        code += "[..., order]"
+        code += _reordering(weight, right.columns, len(shape) - 1)
     if right.flips:
         code += f"[{', '.join('::-1' for _ in right.flips)}]"
     if right.order != tuple(range(len(shape))):
         code += f".transpose{right.order}" if len(shape) > 2 else ".T"
     return f"copy it as {code}{weight.axes.code}"
+
+
+def _reordering(weight: Weight, features: Array, axis: int) -> str:
+    """The part of the line that reorders the features along an axis."""
+    image = _image_of(features, weight.images)
+    shape = weight.shape
+    if image is None:
+        return f"[{':, ' * axis}order]"
+    sizes, order = image
+    split = ", ".join(map(str, (*shape[:axis], *sizes, *shape[axis + 1 :])))
+    before, behind = range(axis), range(axis + len(sizes), len(shape) - 1 + len(sizes))
+    moved = ", ".join(map(str, (*before, *(axis + n for n in order), *behind)))
+    return f".reshape({split}).transpose({moved}).reshape({', '.join(map(str, shape))})"
 
 
 def _features(what: str, orders: tuple[Array | None, Array | None], weight: Weight, count: int) -> str:
@@ -227,7 +235,9 @@ def _features(what: str, orders: tuple[Array | None, Array | None], weight: Weig
         return f"{what} not reordered for the {by}: they stand in {found}, the port {does} {due}"
     if orders[1] is None:
         return f"{what} reordered to {found}, though the port {does} {due}, the reference's own order"
-    return f"{what} in the order {found}, the port {does} {due}"
+    if np.array_equal(np.argsort(orders[0]), orders[1]):
+        return f"{what} reordered the wrong way round, as if from {due}: the port {does} {due}"
+    return f"{what} stand in {found}, the port {does} {due}"
 
 
 def _orders(weight: Weight, right: Array | None, count: int) -> Iterator[Array | None]:
@@ -247,13 +257,13 @@ def _orders(weight: Weight, right: Array | None, count: int) -> Iterator[Array |
                     yield one
 
 
-def _image_of(rows: Array | None, weight: Weight, count: int) -> tuple[Shape, Shape] | None:
-    """The image and the order of its axes in which a dense layer's rows are read; None if they are read plainly."""
-    for shape in weight.images if rows is not None else ():
-        if int(np.prod(shape)) == count:
-            index = np.arange(count).reshape(shape)
+def _image_of(features: Array, images: Sequence[Shape]) -> tuple[Shape, Shape] | None:
+    """The image and the order of its axes that flat features come from; None if they come from none."""
+    for shape in images:
+        if int(np.prod(shape)) == len(features):
+            index = np.arange(len(features)).reshape(shape)
             for axes in permutations(range(len(shape))):
-                if (index.transpose(axes).reshape(-1) == rows).all():
+                if (index.transpose(axes).reshape(-1) == features).all():
                     return tuple(shape), axes
     return None
 

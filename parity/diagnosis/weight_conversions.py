@@ -10,6 +10,7 @@ import numpy as np
 from parity.transfer.held_weights import TWO_ROUNDINGS, cast
 
 Array = np.ndarray
+Known = tuple[float, float]
 LEVELS = 256  # values of eight bits
 FEW = 3  # different values: through fewer a factor, an offset and a step can always be found
 
@@ -93,17 +94,19 @@ def _on_levels(right: Array, held: Array) -> bool:
     if not FEW <= len(levels) <= LEVELS:
         return False
     noise = TWO_ROUNDINGS * float(np.abs(levels).max())
-    step = 0.0
+    step: Known = (0.0, 0.0)
     for gap in np.diff(levels):
-        step = _common_divisor(float(gap), step, 4 * noise)
+        step = _common_divisor((float(gap), noise), step)
     spread = float(levels[-1] - levels[0])
-    return step * LEVELS > spread and bool((np.abs(right - held) <= step / 2 + noise).all())
+    return step[0] * LEVELS > spread and bool((np.abs(right - held) <= step[0] / 2 + noise).all())
 
 
-def _common_divisor(a: float, b: float, noise: float) -> float:
-    """The largest number of which both are multiples, up to ``noise`` (Euclid)."""
-    while b > noise:
-        a, b = b, abs(a - round(a / b) * b)
+def _common_divisor(a: Known, b: Known) -> Known:
+    """The largest number of which both are multiples (Euclid); numbers with how far off they may be."""
+    while b[0] > b[1]:
+        times = round(a[0] / b[0])
+        rest, off = abs(a[0] - times * b[0]), a[1] + times * b[1]
+        a, b = b, (rest if rest > off else 0.0, off)
     return a
 
 
@@ -119,7 +122,7 @@ def _linear(value: Array, ends: Array) -> Iterator[Conversion]:
             yield Conversion(f"{_named(factor)} times the reference's", "copy it without the factor", _times(factor))
     offset = float(ends[0] - extremes[0])
     if offset:
-        words = f"the reference's plus {offset:.6g}"
+        words = f"the reference's plus {offset:.4g}"
         yield Conversion(words, "copy it without the offset", lambda x: x + offset, sums=True)
 
 

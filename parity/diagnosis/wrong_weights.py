@@ -6,6 +6,7 @@ holds, bit for bit or to float32's rounding where it computes, is the cause. Lay
 
 from __future__ import annotations
 
+import re
 from collections import defaultdict
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
@@ -137,7 +138,7 @@ def _rearranged(search: _Search, wrong: Parameter) -> Cause | None:
         moved, fix = describe(weight, found, wrong.held.shape)
         words = "; ".join(part for part in (moved, conversion.words) if part)
         fixes = "; ".join(part for part in (fix if moved else "", conversion.fix) if part)
-        return Cause(words, words, fixes)
+        return Cause(re.sub(r"^(rows|columns|values) ", "", words), words, fixes)
     return None
 
 
@@ -289,11 +290,12 @@ def _fresh_fault(match: Match, causes: list[tuple[Parameter, Cause]], held: Held
 def _exchanged(causes: list[tuple[Parameter, Cause]]) -> str:
     """Pairs of a layer's parameters that hold each other's values, if that is all that is wrong with it."""
     taken = {parameter.slot: (parameter.attribute, cause.other) for parameter, cause in causes}
-    parts = []
+    parts, told = [], set()
     for slot, (attribute, (layer, other)) in taken.items():
         if layer != causes[0][0].match.key or other not in taken or taken[other][1] != (layer, slot):
             return ""
-        if slot < other:
+        if other not in told:
+            told.add(slot)
             there = taken[other][0]
             parts.append(f"{slot} and {other} are exchanged: {attribute} holds {other}, {there} holds {slot}")
     return "; ".join(parts)

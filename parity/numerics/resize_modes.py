@@ -193,7 +193,8 @@ RESIZE_MODES: dict[str, ResizeMode] = {
     "bicubic (a=-0.5)": ResizeMode(
         _tabulated_keys,
         words="half-pixel centres without antialias: TensorFlow 2's and Keras's",
-        fix='F.interpolate(x, size=(h, w), mode="bicubic", antialias=True) to enlarge; to reduce, ' + BY_HAND,
+        fix='F.interpolate(x, size=(h, w), mode="bicubic", antialias=True) to enlarge by powers of two (TensorFlow '
+        "rounds weights to steps of 1/1024); else " + BY_HAND,
     ),
     "bilinear (antialias=True)": ResizeMode(
         lambda n, m: _windowed(n, m, _linear, 1, True),

@@ -44,6 +44,15 @@ def in_a_mirror(pairs: Sequence[AnyPair]) -> list[AnyPair]:
     return found
 
 
+def without_mirror(pairs: Sequence[AnyPair]) -> str:
+    """A line on those of ``pairs`` that :func:`in_a_mirror` leaves out, and why; "" if it leaves out none."""
+    names = [pair.name for pair in pairs if not isinstance(pair, NetworkPair)]
+    if not names:
+        return ""
+    why = "a run's batches, draws and initial weights are not flipped, so it is compared as it is only"
+    return f"left out by --mirrored: {', '.join(names)}: {why}; verify it without --mirrored"
+
+
 def with_rungs(pairs: Sequence[AnyPair], rungs: Sequence[str]) -> list[AnyPair]:
     """Those of ``pairs`` that have any of ``rungs``; UnusableInput if there is none."""
     found = [pair for pair in pairs if set(rungs) & set(pair.rungs)]

@@ -144,8 +144,7 @@ class AlignedModels:
         for match in self.matching.matches:
             transform = self.layouts.weight_transform(match)
             for slot in match.reference.shapes:
-                conflict = self.blocked.get((match.key, slot))
-                if slot not in match.port.shapes or conflict is not None and not conflict.training_only:
+                if slot not in match.port.shapes or (match.key, slot) in self.unwritten:
                     continue
                 value = self.weights.held(match.key, slot)
                 shape = tuple(match.port.shapes[slot])
@@ -175,9 +174,17 @@ class AlignedModels:
                 self.returned[match.key, slot] = same
 
     @cached_property
-    def blocked(self) -> dict[tuple[str, str], Conflict]:
-        """The conflicts by reference step and parameter: what is not transferred."""
-        return {(conflict.reference_layer, conflict.slot): conflict for conflict in self.conflicts}
+    def blocked(self) -> set[tuple[str, str]]:
+        """``(reference step, parameter)`` of every conflict: what differs as a variable, whatever its value."""
+        return {key for conflict in self.conflicts for key in conflict.keys}
+
+    @cached_property
+    def unwritten(self) -> set[tuple[str, str]]:
+        """``(reference step, parameter)`` of what is not transferred."""
+        return {
+            (one.reference_layer, one.slot) for one in self.conflicts
+            if one.shared != "reference" and not one.training_only
+        }  # fmt: skip
 
     @cached_property
     def unmatched(self) -> Unmatched:

@@ -71,25 +71,26 @@ def held_weights(
 ) -> HeldWeights:
     """Compare what the port holds with the right copy, bit for bit in the port's own precision.
 
-    Parameters without a counterpart of the right shape are left out; those shared on one side alone are compared.
+    Parameters without a counterpart of the right shape are left out, and those that only the port shares; those that
+    only the reference shares are compared.
     """
-    blocked = {(conflict.reference_layer, conflict.slot) for conflict in conflicts if not conflict.shared}
+    blocked = {key for conflict in conflicts if conflict.shared != "reference" for key in conflict.keys}
     pairs = [
         (match, slot)
         for match in matching.matches
         for slot in match.reference.shapes
         if slot in match.port.shapes and (match.key, slot) not in blocked
     ]
-    holders: dict[int, list[tuple[Match, int]]] = {}
+    holders: dict[int, dict[int, tuple[Match, str]]] = {}
     for match, slot in pairs:
         variables = reference.variable_id(match.reference, slot), port.variable_id(match.port, slot)
-        holders.setdefault(variables[0], []).append((match, variables[1]))
+        holders.setdefault(variables[0], {}).setdefault(variables[1], (match, slot))
     found: list[Parameter] = []
     wrong: list[Parameter] = []
     rounded: list[Parameter] = []
-    for match, slot in pairs:
-        own = port.variable_id(match.port, slot)
-        copies = tuple(one for one, other in holders[reference.variable_id(match.reference, slot)] if other != own)
+    for match, slot in (pair for copies in holders.values() for pair in copies.values()):
+        others = holders[reference.variable_id(match.reference, slot)].values()
+        copies = tuple(one for one, _ in others if one is not match)
         values = reference.read(match.reference, slot), port.read(match.port, slot)
         parameter = Parameter(match, slot, *values, layouts.weight_transform(match), copies)
         found.append(parameter)

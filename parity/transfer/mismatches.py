@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from typing import Literal
 
 import numpy as np
 
@@ -12,6 +13,7 @@ from parity.capture.steps import Step
 from parity.match.alignment import Match, Matching
 from parity.transfer.model_layouts import Layouts
 
+Side = Literal["", "reference", "port"]
 NEUTRAL = {"gamma": 1.0, "beta": 0.0, "bias": 0.0}
 """Values of parameters with which a layer computes as if it had none."""
 PER_CHANNEL = ("alpha", "gamma", "beta", "bias")
@@ -27,7 +29,8 @@ class Conflict:
 
     ``harmless``: it holds what no training changes, or what the port alone has and sets to its neutral value; values
     show whether the other side computes the same without it. ``training_only``: it matters once weights move.
-    ``shared``: one side alone shares it between layers.
+    ``shared``: the side that alone shares it with another layer, which is ``first`` in the reference. What the
+    reference shares can be written to each of the port's layers; in training these part.
     """
 
     layer: str
@@ -36,11 +39,24 @@ class Conflict:
     message: str
     harmless: bool = False
     training_only: bool = False
-    shared: bool = False
+    shared: Side = ""
+    first: str = ""
+
+    @property
+    def keys(self) -> set[tuple[str, str]]:
+        """``(reference layer, parameter)`` of all that it concerns."""
+        return {(layer, self.slot) for layer in (self.reference_layer, self.first) if layer}
 
 
 def find_conflicts(matching: Matching, layouts: Layouts, reference: ModelAdapter, port: ModelAdapter) -> list[Conflict]:
-    """Every parameter without a counterpart of the right shape, or shared between layers on one side alone."""
+    """Every parameter without a counterpart of the right shape, or shared between layers on one side alone.
+
+    A layer that stands alone may read again what a matched layer holds (an embedding that is also the last layer).
+    """
+    known = {
+        reference.variable_id(match.reference, slot) for match in matching.matches for slot in match.reference.shapes
+    }
+    known_in_port = {port.variable_id(match.port, slot) for match in matching.matches for slot in match.port.shapes}
     conflicts = [conflict for match in matching.matches for conflict in _within(match, layouts, reference)]
     for step in matching.only_reference:
         conflicts += [
@@ -49,6 +65,7 @@ def find_conflicts(matching: Matching, layouts: Layouts, reference: ModelAdapter
                 not reference.trainable(step, slot),
             )
             for slot, shape in step.shapes.items()
+            if step.untransferable or reference.variable_id(step, slot) not in known
         ]  # fmt: skip
     for step in matching.only_port:
         conflicts += [
@@ -57,6 +74,7 @@ def find_conflicts(matching: Matching, layouts: Layouts, reference: ModelAdapter
                 not port.trainable(step, slot),
             )
             for slot, shape in step.shapes.items()
+            if step.untransferable or port.variable_id(step, slot) not in known_in_port
         ]  # fmt: skip
     return conflicts + list(_shared_unevenly(matching.matches, reference, port))
 
@@ -111,18 +129,20 @@ def _equal_weights(reference: ModelAdapter, port: ModelAdapter, matches: list[Ma
 
 def _shared_unevenly(matches: list[Match], reference: ModelAdapter, port: ModelAdapter) -> Iterator[Conflict]:
     """Weights that one side shares between two layers while the other holds two."""
-    partners: dict[tuple[str, int], tuple[int, str]] = {}
+    partners: dict[tuple[Side, int], tuple[int, str, str]] = {}
     for match in matches:
         for slot in (slot for slot in match.reference.shapes if slot in match.port.shapes):
             ids = reference.variable_id(match.reference, slot), port.variable_id(match.port, slot)
             names = f"{match.key}.{slot}", f"{match.port.name}.{slot}"
-            for side, (own, other), (name, other_name) in (
-                ("reference", ids, names),
-                ("port", ids[::-1], names[::-1]),
+            sides: tuple[Side, Side] = ("reference", "port")
+            for side, (own, other), (name, other_name) in zip(
+                sides, (ids, ids[::-1]), (names, names[::-1]), strict=True
             ):
-                known, before = partners.setdefault((side, own), (other, other_name))
+                known, before, first = partners.setdefault((side, own), (other, other_name, match.key))
                 if known != other:
                     # the port's two copies start equal; two weights of the reference in one of the port only may
                     equal = side == "reference" or _equal_weights(reference, port, matches, own, slot)
                     message = f"{name} is shared in the {side}, but its counterparts are two: {before} and {other_name}"
-                    yield Conflict(match.port.name, match.key, slot, message, training_only=equal, shared=True)
+                    yield Conflict(
+                        match.port.name, match.key, slot, message, training_only=equal, shared=side, first=first
+                    )

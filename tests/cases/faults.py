@@ -124,7 +124,7 @@ def without_batchnorm(port):
     port[1] = nn.Identity()
 
 
-@fault("layernorm_last_axis", "numeric", "norm")
+@fault("layernorm_last_axis", "layernorm-epsilon", "norm")
 def layernorm_epsilon(port):
     port.norm.eps = 1e-5
 
@@ -189,7 +189,7 @@ def dropout_in_evaluation(port):
     port[3] = Always()
 
 
-@fault("pooling_max_and_average", "numeric", "pool")
+@fault("pooling_max_and_average", "pooling-mode", "pool")
 def maximum_for_average(port):
     port.pool = nn.MaxPool2d(3, 1)
 
@@ -218,7 +218,7 @@ def activation_missing_at_the_end(port):
     port.call = call
 
 
-@fault("dense_after_global_pooling", "numeric", "amax")
+@fault("dense_after_global_pooling", "pooling-mode", "amax")
 def global_maximum_for_average(port):
     port.call = lambda self, x: torch.sigmoid(self.fc(self.conv(x).amax((2, 3))))
 
@@ -235,7 +235,7 @@ def shortcut_left_out(port):
     port.call = call
 
 
-@fault("unet_with_skip", "channel-order", "cat")
+@fault("unet_with_skip", "concat-order", "cat")
 def branches_joined_the_other_way(port):
     def forward(x):
         a = F.relu(port.enc[0](x))
@@ -245,12 +245,12 @@ def branches_joined_the_other_way(port):
     port.forward = forward
 
 
-@fault("squeeze_and_excitation", "numeric", "add")
+@fault("squeeze_and_excitation", "merge-operation", "add")
 def gate_added(port):
     port.call = lambda self, x: (h := self.conv(x)) + self.excite(h.mean((2, 3)))[:, :, None, None]
 
 
-@fault("shared_layers", "numeric", "other.0")
+@fault("shared_layers", "shared-weights", "other.0")
 def towers_apart(port):
     other = nn.Sequential(nn.Conv2d(3, 4, 3), nn.ReLU(), nn.Flatten(), nn.Linear(96, 5))
     return Does(lambda self, a, b: self.head(self.one(a) - self.other(b)), one=port.tower, other=other, head=port.head)
@@ -346,7 +346,7 @@ def attention_transposed(port):
     port[1].turned = False
 
 
-@fault("labels_into_a_generator", "numeric", "classes")
+@fault("labels_into_a_generator", "scale-factor", "cat")
 def embedding_scaled(port):
     embedding = port.classes
     embedding.forward = lambda label: F.embedding(label, embedding.weight) * 5**0.5

@@ -8,25 +8,28 @@ last. Hypotheses only explain; they never turn a failure into a pass.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from functools import cache
-from itertools import permutations
+from itertools import permutations, product
 
 import numpy as np
 
 from parity.diagnosis.between import relations
 from parity.diagnosis.between.axes import AXES, CHANNELS, DEPTH, FLATTEN
 from parity.diagnosis.between.constants import log_ratio
-from parity.diagnosis.between.forms import FIT, Family, Form, Sources, Target
-from parity.diagnosis.between.functions import AFFINE, FUNCTIONS
-from parity.diagnosis.between.merges import MERGES, from_elsewhere, merge_kind
+from parity.diagnosis.between.forms import FIT, FIT_FLOAT32, Family, Form, Sources, Target
+from parity.diagnosis.between.functions import AFFINE, FUNCTIONS, SOFTMAX
+from parity.diagnosis.between.merges import CONCAT, MERGES, from_elsewhere, merge_kind
 from parity.diagnosis.between.relations import Explained
 from parity.diagnosis.between.spatial import PADDING, POOLING, RESIZE, STRIDES
+from parity.diagnosis.between.spectra import SPECTRA
 from parity.diagnosis.between.statistics import NORMALISATION, REDUCTION, RUNNING
 
 Array = np.ndarray
-LARGE = 2**20  # values; of larger arrays two samples and four channels are looked at
+# Number of values beyond which some rows, two samples, or a few channels are looked at.
+LARGE = 2**16
 FEW_SAMPLES, FEW_CHANNELS = 2, 4
+ROW_VALUES, MIN_ROWS = 4096, 8
 
 
 @dataclass(frozen=True)
@@ -50,51 +53,124 @@ class Between:
 
 # Specific ones first: the first whose forms reproduce both sides is the cause.
 FAMILIES: tuple[Family, ...] = (
-    MERGES, DEPTH, FLATTEN, RESIZE, PADDING, STRIDES, POOLING, REDUCTION, CHANNELS, AXES, AFFINE, FUNCTIONS,
-    NORMALISATION, RUNNING,
+    MERGES, CONCAT, DEPTH, FLATTEN, RESIZE, PADDING, STRIDES, POOLING, REDUCTION, CHANNELS, AXES, AFFINE, FUNCTIONS,
+    SOFTMAX, NORMALISATION, RUNNING, SPECTRA,
 )  # fmt: skip
 # Of these a form that leads from one side's values to the other's is a cause, whatever the reference computes there.
 RELATING: tuple[Family, ...] = (
-    CHANNELS, AXES, AFFINE, FUNCTIONS, NORMALISATION, RUNNING, FLATTEN, PADDING, STRIDES, REDUCTION,
+    CHANNELS, AXES, AFFINE, FUNCTIONS, SOFTMAX, NORMALISATION, RUNNING, FLATTEN, PADDING, STRIDES, REDUCTION,
 )  # fmt: skip
+# Each value (each row, for CHANNELS) follows from those at the same place: some rows suffice.
+BY_ROW: tuple[Family, ...] = (MERGES, CHANNELS, AFFINE, FUNCTIONS)
+
+
+@dataclass(frozen=True)
+class Scene:
+    """What is looked at: all of the arrays or some, and the families of forms that may be tried on that."""
+
+    sources: Sources
+    expected: Target
+    got: Target
+    elsewhere: Sources
+    families: tuple[Family, ...]
+
+    @property
+    def same_shape(self) -> bool:
+        """Whether both sides have one shape."""
+        return self.expected.shape == self.got.shape
 
 
 def explain_between(between: Between) -> Explained:
-    """``(kind, message, fix)`` of the first hypothesis that reproduces the port's values; None if none does."""
-    if between.got is None or not between.expected.size or not between.got.size:
+    """``(kind, message, fix)`` of the first hypothesis that reproduces the port's values; None if none does.
+
+    Values that one side computed through float32 are reproduced in a second round, to float32's precision.
+    """
+    if between.got is None or not between.expected.size or not between.got.size or not np.isfinite(between.got).any():
         return None
-    thin = _thinned(between)
-    assert thin.got is not None
-    expected, got = Target(thin.expected), Target(thin.got)
-    if got.equals(expected.values, FIT) or not np.isfinite(got.values).any():
-        return None
-    for explain in EXPLANATIONS:
-        with np.errstate(all="ignore"):
-            found = explain(thin, expected, got)
-        if found is not None:
-            kind, message, fix = found
-            return kind, f"{between.label}: {message}" if between.label else message, fix
+    with np.errstate(all="ignore"):
+        return _explained(between)
+
+
+def _explained(between: Between) -> Explained:
+    assert between.got is not None
+    for fit in (None, FIT_FLOAT32):
+        if Target(between.got, FIT if fit is None else fit).equals(between.expected):
+            return None
+        for explain, scene in product(EXPLANATIONS, _scenes(between, fit)):
+            found = explain(scene)
+            if found is not None:
+                kind, message, fix = found
+                return kind, f"{between.label}: {message}" if between.label else message, fix
     return None
 
 
-def _catalogue(between: Between, expected: Target, got: Target) -> Explained:
+def _scenes(between: Between, fit: float | None) -> list[Scene]:
+    """Everything at once; of large arrays some rows for what is computed place by place, two samples for the rest."""
+    assert between.got is not None
+    arrays = [between.expected, between.got, *between.sources.values()]
+    if max(x.size for x in arrays) <= LARGE:
+        return [_scene(between, lambda x: x, fit, FAMILIES)]
+    few = [_scene(between, _few_samples(arrays), fit, tuple(f for f in FAMILIES if f not in BY_ROW))]
+    if len({x.shape for x in arrays}) > 1 or between.expected.ndim < 2:
+        return [_scene(between, _few_samples(arrays), fit, FAMILIES)]
+    return [_scene(between, _some_rows(between.expected, between.got), fit, BY_ROW), *few]
+
+
+def _scene(between: Between, cut: Callable[[Array], Array], fit: float | None, families: tuple[Family, ...]) -> Scene:
+    assert between.got is not None
+    read = lambda x: np.asarray(cut(x), np.float64)  # noqa: E731
+    return Scene(
+        {name: read(x) for name, x in between.sources.items()},
+        Target(read(between.expected), fit),
+        Target(read(between.got), fit),
+        {name: read(x) for name, x in between.elsewhere.items()},
+        families,
+    )
+
+
+def _few_samples(arrays: list[Array]) -> Callable[[Array], Array]:
+    """The first samples, where all arrays have the same number of them."""
+    batch = len(arrays[0]) if arrays[0].ndim else 0
+    if any(x.ndim == 0 or len(x) != batch for x in arrays):
+        return lambda x: x
+    return lambda x: x[:FEW_SAMPLES] if x.ndim and len(x) == batch else x
+
+
+def _some_rows(expected: Array, got: Array) -> Callable[[Array], Array]:
+    """``[rows, channels]``: rows all over, and those in which both sides differ most."""
+    shape, width = expected.shape, expected.shape[-1]
+    count = expected.size // width
+    wanted = max(ROW_VALUES // width, MIN_ROWS)
+    gap = np.abs(got - expected).reshape(-1, width).max(-1)
+    worst = np.argpartition(-gap, min(wanted, count - 1))[:wanted]
+    rows = np.unique(np.concatenate([np.linspace(0, count - 1, min(wanted, count)).astype(int), worst]))
+    return lambda x: x.reshape(-1, width)[rows] if x.shape == shape else x
+
+
+def _catalogue(scene: Scene) -> Explained:
     """What both sides compute from the sources: of one family if possible, of two otherwise."""
-    if not between.sources:
+    if not scene.sources:
         return None
-    find = cache(lambda family, of_port: _find(family, between.sources, got if of_port else expected))
-    for wanted, used in ((f, f) for f in FAMILIES):
-        found = _two_forms(wanted, used, find(wanted, False), find(used, True), expected, got)
-        if found is not None:
+    expected, got = scene.expected, scene.got
+    find = cache(lambda family, of_port: _find(family, scene.sources, got if of_port else expected))
+    for family in scene.families:
+        found = find(family, False) and _two_forms(
+            family, family, find(family, False), find(family, True), expected, got
+        )
+        if found:
             return found
-    wanted_merge = find(MERGES, False)
-    elsewhere = None if wanted_merge is None else from_elsewhere(wanted_merge, got, between.sources, between.elsewhere)
-    if wanted_merge is not None and elsewhere is not None:
-        source, other = elsewhere
-        return "wrong-source", (
-            f"the port takes the output of {other} where the reference takes that of {source} (the reference "
-            f"{wanted_merge.does})"
-        ), f"take the output of {source} here, not of {other}"  # fmt: skip
-    for wanted, used in permutations(FAMILIES, 2):
+    for family in (MERGES, CONCAT):
+        merge = find(family, False) if family in scene.families else None
+        elsewhere = None if merge is None else from_elsewhere(merge, got, scene.sources, scene.elsewhere)
+        if merge is not None and elsewhere is not None:
+            source, other = elsewhere
+            return (
+                "wrong-source",
+                f"the port takes the output of {other} where the reference takes that of {source} (the reference "
+                f"{merge.does})",
+                f"take the output of {source} here, not of {other}",
+            )
+    for wanted, used in permutations(scene.families, 2):
         if find(wanted, False) is not None:
             found = _two_forms(wanted, used, find(wanted, False), find(used, True), expected, got)
             if found is not None:
@@ -111,21 +187,22 @@ def _two_forms(
     if wanted.reproduces(got) or used.reproduces(expected):
         return None
     if family is other:
-        kind = merge_kind(wanted, used) if family is MERGES else family.kind(wanted, used)
+        kind = merge_kind(wanted, used) if family in (MERGES, CONCAT) else family.kind(wanted, used)
     else:
         kind = family.kinds[""]
     return kind, f"the port {used.does}, the reference {wanted.does}", wanted.torch
 
 
-def _passed_on(between: Between, expected: Target, got: Target) -> Explained:
+def _passed_on(scene: Scene) -> Explained:
     """One side does nothing to a source; the other does what is found."""
-    for name, x in between.sources.items():
+    expected, got = scene.expected, scene.got
+    for name, x in scene.sources.items():
         if expected.equals(x):
-            for family, form in _relating({name: x}, got, FAMILIES):
+            for family, form in _relating({name: x}, got, scene.families):
                 kind, _ = _relation_kind(family, form)
                 return kind, f"the port {form.does}, the reference passes {name} on as it is", _undo(family, form)
         if got.equals(x):
-            for family, form in _relating({name: x}, expected, FAMILIES):
+            for family, form in _relating({name: x}, expected, scene.families):
                 kind, _ = _relation_kind(family, form)
                 return kind, f"the port passes {name} on as it is, the reference {form.does}", form.torch
     return None
@@ -136,15 +213,16 @@ def _find(family: Family, sources: Sources, target: Target) -> Form | None:
         return family.find(sources, target)
     count = target.shape[-1] if target.shape else 0
     few = np.unique(np.linspace(0, count - 1, FEW_CHANNELS).astype(int)) if count > FEW_CHANNELS else None
-    large = few is not None and max(target.values.size, *(x.size for x in sources.values())) > LARGE // 16
+    large = few is not None and max(target.values.size, *(x.size for x in sources.values())) > LARGE // 4
     if not large or any(x.shape[-1:] != (count,) for x in sources.values()):
         return family.find(sources, target)
     return family.find({name: x[..., few] for name, x in sources.items()}, Target(target.values[..., few]))
 
 
-def _port_on_top(between: Between, expected: Target, got: Target) -> Explained:
+def _port_on_top(scene: Scene) -> Explained:
     """The port's values are the reference's after one thing more."""
-    for family, form in _relating({"the values": expected.values}, got):
+    families = tuple(family for family in RELATING if family in scene.families)
+    for family, form in _relating({"the values": scene.expected.values}, scene.got, families):
         kind, log = _relation_kind(family, form)
         if log:
             return (
@@ -156,18 +234,20 @@ def _port_on_top(between: Between, expected: Target, got: Target) -> Explained:
     return None
 
 
-def _reference_on_top(between: Between, expected: Target, got: Target) -> Explained:
+def _reference_on_top(scene: Scene) -> Explained:
     """The reference's values are the port's after one thing more."""
-    for family, form in _relating({"the values": got.values}, expected):
+    families = tuple(family for family in RELATING if family in scene.families)
+    for family, form in _relating({"the values": scene.got.values}, scene.expected, families):
         kind, _ = _relation_kind(family, form)
         return kind, f"the reference {form.does}, the port does not", form.torch
     return None
 
 
-def _relating(sources: Sources, target: Target, families: tuple[Family, ...] = ()) -> Iterator[tuple[Family, Form]]:
-    for family in families or RELATING:
+def _relating(sources: Sources, target: Target, families: tuple[Family, ...]) -> Iterator[tuple[Family, Form]]:
+    """Each family's form that reproduces the target and changes something."""
+    for family in families:
         form = _find(family, sources, target)
-        if form is not None and not form.reproduces(Target(next(iter(sources.values())))):
+        if form is not None and not form.reproduces(Target(next(iter(sources.values())), target.given_fit)):
             yield family, form
 
 
@@ -186,41 +266,27 @@ def _undo(family: Family, form: Form) -> str:
     return f"leave that out: no {form.torch.removeprefix('apply ').split('; or ')[0]}"
 
 
-EXPLANATIONS: tuple[Callable[[Between, Target, Target], Explained], ...] = (
+def _relations(scene: Scene) -> Explained:
+    """Another layer's output, a shorter format, values dropped, a term missing, doubled or taken from elsewhere."""
+    if scene.families is BY_ROW:
+        return None
+    found = relations.another_layer(scene.got, scene.elsewhere)
+    if found is not None or not scene.same_shape:
+        return found
+    expected, got = scene.expected.values, scene.got
+    others = {**scene.sources, **scene.elsewhere}
+    return (
+        relations.precision(expected, got)
+        or relations.dropped(expected, got)
+        or relations.missing_term(expected, got, others)
+        or relations.exchanged_term(expected, got, scene.sources, scene.elsewhere)
+    )
+
+
+EXPLANATIONS: tuple[Callable[[Scene], Explained], ...] = (
     _passed_on,
     _catalogue,
-    lambda between, expected, got: relations.another_layer(got, between.elsewhere),
-    lambda between, expected, got: relations.precision(expected.values, got),
-    lambda between, expected, got: relations.dropped(expected.values, got),
-    lambda between, expected, got: (
-        relations.missing_term(expected.values, got, {**between.sources, **between.elsewhere})
-        if expected.shape == got.shape
-        else None
-    ),
-    lambda between, expected, got: (
-        relations.exchanged_term(expected.values, got, between.sources, between.elsewhere)
-        if expected.shape == got.shape
-        else None
-    ),
+    _relations,
     _port_on_top,
     _reference_on_top,
 )
-
-
-def _thinned(between: Between) -> Between:
-    """Two samples of large arrays; the arrays in float64."""
-    assert between.got is not None
-    cast = lambda x: np.asarray(x, np.float64)  # noqa: E731
-    arrays = [between.expected, between.got, *between.sources.values()]
-    batch = len(between.expected) if between.expected.ndim else 0
-    few = slice(None)
-    if max(x.size for x in arrays) > LARGE and all(x.ndim and len(x) == batch for x in arrays):
-        few = slice(0, FEW_SAMPLES)
-    cut = lambda x: cast(x[few] if x.ndim and len(x) == batch else x)  # noqa: E731
-    return replace(
-        between,
-        sources={name: cut(x) for name, x in between.sources.items()},
-        expected=cut(between.expected),
-        got=cut(between.got),
-        elsewhere={name: cut(x) for name, x in between.elsewhere.items()},
-    )

@@ -22,6 +22,7 @@ FIT = 1e-10
 # Values that an operation answers in float32 (tf.image.resize, a cast) are reproduced to float32's unit roundoff, with
 # the slack that float64 limits have.
 FIT_FLOAT32 = SLACK * 2.0**-24
+CORNER = 4  # places along each axis that are compared first
 AXIS_NAMES = {
     2: ("batch", "features"),
     3: ("batch", "steps", "channels"),
@@ -39,18 +40,20 @@ class Form:
         torch: how to do it in torch, said after "fix:".
         values: its values, computed when asked for.
         traits: what tells it from the other forms of its family, by name; the first that differs names the kind.
+        fit: the relative limit of its family, where the frameworks hold constants of it in float32.
     """
 
     does: str
     torch: str
     values: Callable[[], Array]
     traits: Mapping[str, Any] = field(default_factory=dict)
+    fit: float | None = None
 
     def reproduces(self, target: Target) -> bool:
         """Whether its values are those of the target."""
         try:
             with np.errstate(all="ignore"):
-                return target.equals(self.values())
+                return target.equals(self.values(), self.fit)
         except (ValueError, IndexError, FloatingPointError):
             return False
 
@@ -58,8 +61,9 @@ class Form:
 class Target:
     """Values to be reproduced, with the distance up to which float64 (or float32) arithmetic may differ."""
 
-    def __init__(self, values: Array):
+    def __init__(self, values: Array, fit: float | None = None):
         self.values = np.asarray(values, np.float64)
+        self.given_fit = fit
 
     @property
     def shape(self) -> tuple[int, ...]:
@@ -68,7 +72,9 @@ class Target:
 
     @cached_property
     def fit(self) -> float:
-        """The relative limit: float32's where every value is one of float32, else float64's."""
+        """The relative limit: the one given; else float32's where every value is one of float32, else float64's."""
+        if self.given_fit is not None:
+            return self.given_fit
         return FIT_FLOAT32 if held_in(self.values, np.float32) else FIT
 
     @cached_property
@@ -87,6 +93,9 @@ class Target:
             return False
         limit = (self.fit if fit is None else fit) * self.scale
         if self.finite:
+            corner = (slice(0, CORNER),) * self.values.ndim
+            if np.abs(values[corner] - self.values[corner]).max(initial=0.0) > limit:
+                return False
             return bool(np.abs(values - self.values).max(initial=0.0) <= limit)
         same = (values == self.values) | (np.isnan(values) & np.isnan(self.values))
         return bool((same | (np.abs(values - self.values) <= limit)).all())
@@ -152,5 +161,5 @@ def axis_names(rank: int, axes: tuple[int, ...]) -> str:
 
 
 def torch_axis(rank: int, axis: int) -> int:
-    """Where an axis of the reference's layout stands in torch's (channels second)."""
-    return axis if axis == 0 or rank < 3 else 1 if axis == rank - 1 else axis + 1
+    """Where an axis of the reference's layout stands in torch's: channels second from images on, last in sequences."""
+    return axis if axis == 0 or rank < 4 else 1 if axis == rank - 1 else axis + 1

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import replace
 from functools import partial
 
 import numpy as np
@@ -12,6 +13,7 @@ from parity.diagnosis.between.forms import Family, Form, Target, axis_name, torc
 from parity.numerics.reference_ops import activations as ops
 
 Array = np.ndarray
+COLOURS = 3
 # Forms of one function that only their approximation tells apart.
 RELATED = {
     "gelu": "gelu",
@@ -62,17 +64,21 @@ def _functions(name: str, x: Array, target: Target) -> Iterator[Form]:
         apply = "remove the activation" if function == "identity" else code(function)
         verb = f"passes {name} on without an activation" if function == "identity" else f"applies {speak(function)}"
         yield Form(verb, apply, partial(compute, x), _traits(function))
-    for function in ("softmax", "log_softmax"):
-        for axis in sorted(range(x.ndim), key=lambda axis: -axis):
+    yield from _solved(x, target)
+    yield from _logarithms(x, target)
+    yield from _powers(x)
+
+
+def _softmax(name: str, x: Array, target: Target) -> Iterator[Form]:
+    """Softmax and its logarithm along each axis."""
+    for function in ("softmax", "log_softmax") if x.shape == target.shape else ():
+        for axis in reversed(range(x.ndim)):
             yield Form(
                 f"takes the {function} over {axis_name(x.ndim, axis)}",
                 f"apply torch.{function}(x, {torch_axis(x.ndim, axis)}){LOGITS}",
                 partial(getattr(ops, function), x, axis),
-                {"function": function, "axis": axis, "form": function},
+                {"function": function, "axis": axis},
             )
-    yield from _solved(x, target)
-    yield from _logarithms(x, target)
-    yield from _powers(x)
 
 
 def _traits(function: str) -> dict[str, object]:
@@ -199,10 +205,14 @@ FUNCTIONS = Family(
         "bounds": "clamp",
         "function": "activation-kind",
         "form": "activation-form",
-        "axis": "softmax-axis",
         "slope": "activation-slope",
         "": "activation-kind",
     },
+)
+
+
+SOFTMAX = Family(
+    "softmax", unary(_softmax), {"function": "activation-kind", "axis": "softmax-axis", "": "activation-kind"}
 )
 
 
@@ -233,9 +243,21 @@ def _affine(name: str, x: Array, target: Target) -> Iterator[Form]:
         yield Form(
             *affine_words(name, factor, offset, x.shape[1:]),
             lambda: factor * x + offset,
-            {"scale": (factor, offset), "log": 0},
+            {"scale": (factor, offset), "log": 0, "channels": "as they are"},
         )
     yield from _per_channel(name, x, target)
+    if x.shape[-1] == COLOURS:
+        yield from map(_of_reversed, _per_channel(name, x[..., ::-1], target))
+
+
+def _of_reversed(form: Form) -> Form:
+    """A form that is applied to colours in reverse order."""
+    return replace(
+        form,
+        does=f"{form.does}, of the channels reversed (RGB or BGR)",
+        torch=f"x.flip(1), then {form.torch}",
+        traits={**form.traits, "channels": "reversed"},
+    )
 
 
 def affine_words(name: str, factor: float, offset: float, sizes: tuple[int, ...]) -> tuple[str, str]:
@@ -266,7 +288,7 @@ def _per_channel(name: str, x: Array, target: Target) -> Iterator[Form]:
     offsets = wanted[high, columns] - factors * rows[high, columns]
     offsets[np.abs(offsets) <= 1e-12 * np.abs(wanted).max(initial=0)] = 0
     does, torch = _per_channel_words(name, factors, offsets)
-    traits = {"scale": (tuple(factors.tolist()), tuple(offsets.tolist()))}
+    traits = {"scale": (tuple(factors.tolist()), tuple(offsets.tolist())), "channels": "as they are"}
     yield Form(does, torch, lambda: factors * x + offsets, traits)
 
 
@@ -308,4 +330,4 @@ def _per_channel_words(name: str, factors: Array, offsets: Array) -> tuple[str, 
     )
 
 
-AFFINE = Family("affine", unary(_affine), {"": "scale-factor"})
+AFFINE = Family("affine", unary(_affine), {"channels": "channel-order", "": "scale-factor"})

@@ -80,11 +80,15 @@ def operands(sources: Sources) -> dict[str, Array]:
 def _merged(sources: Sources, target: Target) -> Iterator[Form]:
     given = operands(sources)
     rank = len(target.shape)
-    if len(given) > 1 and all(x.ndim <= rank and x.ndim for x in given.values()):
+    if len(given) > 1 and all(0 < x.ndim <= rank for x in given.values()):
         yield from _joined(given, target)
-        if len(sources) > 1:
-            yield from _concatenated(given, target)
-            yield from _products(given, target)
+
+
+def _assembled(sources: Sources, target: Target) -> Iterator[Form]:
+    if len(sources) > 1:
+        given = operands(sources)
+        yield from _concatenated(given, target)
+        yield from _products(given, target)
 
 
 def _joined(given: Mapping[str, Array], target: Target) -> Iterator[Form]:
@@ -258,20 +262,18 @@ def _products(given: Mapping[str, Array], target: Target) -> Iterator[Form]:
                        {"operation": "matrix product", "order": (one, left, two, right), "scale": factor})  # fmt: skip
 
 
-MERGES = Family(
-    "merges",
-    _merged,
-    {
-        "operation": "merge-operation",
-        "names": "wrong-source",
-        "axis": "concat-axis",
-        "scale": "scale-factor",
-        "weights": "scale-factor",
-        "activated": "activation-kind",
-        "order": "operand-order",
-        "": "merge-operation",
-    },
-)
+KINDS = {
+    "operation": "merge-operation",
+    "names": "wrong-source",
+    "axis": "concat-axis",
+    "scale": "scale-factor",
+    "weights": "scale-factor",
+    "activated": "activation-kind",
+    "order": "operand-order",
+    "": "merge-operation",
+}
+MERGES = Family("merges", _merged, KINDS)
+CONCAT = Family("concat", _assembled, KINDS)
 
 
 def merge_kind(expected: Form, got: Form) -> str:

@@ -7,11 +7,13 @@ from itertools import combinations
 
 import numpy as np
 
-from parity.diagnosis.between.forms import Family, Form, Target, axis_name, axis_names, torch_axis, unary
+from parity.diagnosis.between.forms import FIT_FLOAT32, Family, Form, Target, axis_name, axis_names, torch_axis, unary
 
 Array = np.ndarray
 Axes = tuple[int, ...]
 MAX_ROWS = 64
+CORNER = 16  # places along each axis from which an epsilon is solved for
+MAX_GROUPS = 64
 
 
 def _subsets(rank: int, batch: bool = True) -> list[Axes]:
@@ -175,7 +177,7 @@ def _normalised(name: str, x: Array, target: Target) -> Iterator[Form]:
         yield from _scaled_by(
             name, x, x, axes, target.values, axis_names(x.ndim, axes), {"axes": axes, "groups": 0}, dims
         )
-    for groups in (g for g in range(1, x.shape[-1]) if x.ndim > 2 and x.shape[-1] % g == 0):
+    for groups in (g for g in range(1, min(x.shape[-1], MAX_GROUPS + 1)) if x.ndim > 2 and x.shape[-1] % g == 0):
         split = x.reshape(x.shape[0], -1, groups, x.shape[-1] // groups)
         wanted = target.values.reshape(split.shape)
         words = f"space and channels in {groups} groups"
@@ -197,6 +199,8 @@ def _scaled_by(
         ("divides by the standard deviation alone", split, biased, ""),
     ):
         for placed, epsilon, divisor in _epsilons(above, below, wanted):
+            if not _fits_corner(above, divisor, wanted):
+                continue
             verb, rest = words.split(" ", 1) if " " in words else (words, "")
             told = f"{verb} {name}{' ' + rest if rest else ''} over {over}"
             yield Form(
@@ -223,21 +227,35 @@ def _scaled_by(
         )
 
 
+def _corner(values: Array) -> Array:
+    """Some values at the beginning of each axis; axes of one keep it, so that the results broadcast together."""
+    return values[tuple(slice(0, CORNER) for _ in values.shape)]
+
+
+def _fits_corner(above: Array, divisor: Array, wanted: Array) -> bool:
+    """Whether the quotient is what is wanted at some places: a quick look before all are computed."""
+    few = _corner(wanted)
+    return bool(np.abs(_corner(above) / _corner(divisor) - few).max() <= 2 * FIT_FLOAT32 * np.abs(wanted).max())
+
+
 def _epsilons(above: Array, below: Array, wanted: Array) -> Iterator[tuple[str, float, Array]]:
     """``(where epsilon stands, epsilon, divisor)``: none, inside the root, beside it, or as a floor; solved for."""
     yield "", 0.0, np.sqrt(below)
+    if below.size < 2:  # one divisor for all values: any factor would fit
+        return
+    above, below, wanted, whole = _corner(above), _corner(below), _corner(wanted), below
     with np.errstate(all="ignore"):
         ratio = np.abs(above / wanted)
         strong = np.isfinite(ratio) & (np.abs(wanted) > 1e-3 * np.abs(wanted).max(initial=0))
-        if not strong.any() or below.size < 2:  # one divisor for all values: any factor would fit
+        if not strong.any():
             return
         widened = np.broadcast_to(below, ratio.shape)[strong]
         inside = _round(float(np.median(ratio[strong] ** 2 - widened)), float(np.median(widened)))
         beside = _round(float(np.median(ratio[strong] - np.sqrt(widened))), float(np.median(np.sqrt(widened))))
     if inside > 0:
-        yield "inside the root", inside, np.sqrt(below + inside)
+        yield "inside the root", inside, np.sqrt(whole + inside)
     if beside > 0:
-        yield "added to the divisor", beside, np.sqrt(below) + beside
+        yield "added to the divisor", beside, np.sqrt(whole) + beside
 
 
 def _round(solved: float, size: float) -> float:

@@ -1,21 +1,25 @@
-"""The rung distribution: many devices, with each framework's own engines, take the steps of one."""
+"""The rung distribution: many devices, with each framework's own engines, take the steps of one of that framework.
+
+What the frameworks do otherwise than each other is for other rungs to find: an engine is held against its own
+framework's process, never against the other's.
+"""
 
 from __future__ import annotations
 
 from parity.checks.climbing import Outcome
 from parity.checks.messages import describe
 from parity.numerics.difference import difference
-from parity.systems.distribution.device_runs import APART, OWN, RESUMED, EngineFailed, Job, results_for
-from parity.systems.distribution.engines import DDP, ENGINES, Engine
-from parity.systems.distribution.unsynchronised import slice_statistics
-from parity.systems.training import lockstep, trajectories
+from parity.systems.distribution.device_runs import APART, RESUMED, EngineFailed, Job, results_for
+from parity.systems.distribution.engines import ENGINES, Engine
+from parity.systems.distribution.one_process import OneProcess, OwnProcesses
+from parity.systems.training import trajectories
 from parity.systems.training.context import TrainingContext
 from parity.systems.training.first_difference import D_LOSSES, port_name
+from parity.systems.training.lockstep import Arrays
 from parity.systems.training.noise import cancelled, owner
 from parity.systems.training.trajectories import Series
 from parity.verdict import Check, Finding, Judgement
 
-Arrays = lockstep.Arrays
 Losses = list[dict[str, float]]
 FIXES = {
     "shards": "give device i of n rows i B / n to (i + 1) B / n - 1 of the batch and of all that is drawn for it, and "
@@ -30,9 +34,7 @@ REASON = "rounds too much to be compared; the same configuration is judged in fl
 
 
 def distribution(context: TrainingContext) -> Outcome:
-    """2 and 4 replicas of every engine against one process; engines of both frameworks against each other; a run
-    resumed on more devices.
-    """
+    """2 and 4 replicas of every engine against one process of its framework; a run resumed on more devices."""
     outcome = Outcome()
     reason = GROWING if context.config.model.stages else "" if context.exact else REASON
     if reason:
@@ -40,7 +42,7 @@ def distribution(context: TrainingContext) -> Outcome:
         outcome.message = reason
         return outcome
     job = Job(context.config, torch=context.port.trainer, tensorflow=context.reference.trainer)
-    results, found = results_for(job), {}
+    results, alone, made = results_for(job), OwnProcesses(context, job), list[tuple[Engine, str]]()
     for engine in ENGINES:
         if job.uneven(engine):
             message = f"a batch of {context.config.training.batch_size} is not split evenly over {engine.replicas}"
@@ -51,41 +53,48 @@ def distribution(context: TrainingContext) -> Outcome:
             except EngineFailed as error:
                 _failed(engine, run, str(error), outcome)
                 break
-            implementation = context.port if engine.framework == "torch" else context.reference
-            found[engine, run] = implementation.to_reference(state, context.config), losses
+            state = alone.implementation(engine.framework).to_reference(state, context.config)
+            made.append((engine, run))
             if run == APART:
-                _check_unsynchronised(context, job, engine, found[engine, run][0], outcome)
+                _check_unsynchronised(context, alone, engine, state, outcome)
             else:
-                _check_run(context, job, engine, run, found[engine, run], outcome)
-    _check_engines_against_each_other(context, job, {key: state for key, (state, _) in found.items()}, outcome)
-    outcome.message = outcome.message or _summary(job, [*found], outcome)
+                _check_run(context, alone.run(engine.framework), job, engine, run, (state, losses), outcome)
+    outcome.message = outcome.message or _summary(job, made, outcome)
     return outcome
 
 
 def _check_run(
-    context: TrainingContext, job: Job, engine: Engine, run: str, got: tuple[Arrays, Losses], outcome: Outcome
+    context: TrainingContext,
+    alone: OneProcess,
+    job: Job,
+    engine: Engine,
+    run: str,
+    got: tuple[Arrays, Losses],
+    outcome: Outcome,
 ) -> None:
-    """Every array and loss against the one-process run of the reference, at the same step."""
+    """Every array and loss against the framework's own run in one process, at the same step."""
     span = job.span(run)
     what = engine.name + (", resumed from 2" if run == RESUMED else "")
     state, losses = got
     steps = slice(span.start, span.stop)
-    series = trajectories.losses(context.expected.losses[steps], losses, context.nudged.losses[steps])
-    diverged = _check_series(context, what, {**_states(context, span.stop, state), **series}, outcome)
+    series = trajectories.losses(alone.exact.losses[steps], losses, alone.nudged.losses[steps])
+    diverged = _check_series(context, what, {**_states(alone, span.stop, state), **series}, outcome)
     if diverged:
         kind = "checkpoint-resume" if run == RESUMED else _kind(context, series)
         _report(context, kind, diverged.name, _describe(what, diverged), outcome)
 
 
-def _check_unsynchronised(context: TrainingContext, job: Job, engine: Engine, state: Arrays, outcome: Outcome) -> None:
+def _check_unsynchronised(
+    context: TrainingContext, alone: OwnProcesses, engine: Engine, state: Arrays, outcome: Outcome
+) -> None:
     """Without synchronised batch norm: against one process that normalises each device's rows separately."""
     what = f"{engine.name}, batch norm of each by itself"
-    trainer = slice_statistics(context.build(context.port), engine.replicas)
-    simulated = lockstep.run(context.port, trainer, context.config, range(job.first_steps)).states[-1]
+    simulated = alone.normalised_apart(engine.framework, engine.replicas)
+    steps = alone.job.first_steps
     noise = cancelled(context.config)
     comparable = {
         name: series
-        for name, series in _states(context, job.first_steps, state).items()
+        for name, series in _states(alone.run(engine.framework), steps, state).items()
         if owner(name) not in noise and not series.blurred(-1)
     }
     gaps = {name: difference(state[name], simulated[name]) for name in comparable}
@@ -101,7 +110,7 @@ def _check_unsynchronised(context: TrainingContext, job: Job, engine: Engine, st
     batch = context.config.training.batch_size
     message = (
         f"without sync_batchnorm each of {engine.replicas} devices normalises by its own {batch // engine.replicas} of "
-        f"{batch} examples: after {job.first_steps} steps up to {apart:.2g} from one device, and {left:.1g} from one "
+        f"{batch} examples: after {steps} steps up to {apart:.2g} from one device, and {left:.1g} from one "
         "process that normalises the same rows by themselves"
     )
     outcome.checks.append(
@@ -109,27 +118,8 @@ def _check_unsynchronised(context: TrainingContext, job: Job, engine: Engine, st
     )
 
 
-def _check_engines_against_each_other(
-    context: TrainingContext, job: Job, states: dict[tuple[Engine, str], Arrays], outcome: Outcome
-) -> None:
-    """Engines of both frameworks with equally many replicas, directly."""
-    own = {engine: state for (engine, run), state in states.items() if run == OWN}
-    start, nudged = context.expected.states[0], context.nudged.states[job.first_steps]
-    for engine, state in own.items():
-        for other, expected in own.items():
-            if engine.kind != DDP or other.kind == DDP or engine.replicas != other.replicas:
-                continue
-            what = f"{engine.name}, against {other.kind}"
-            diverged = _check_series(
-                context, what, trajectories.states([start, expected], [start, state], [start, nudged]), outcome
-            )
-            if diverged:
-                _report(context, "gradient-average", diverged.name, _describe(what, diverged), outcome)
-
-
-def _states(context: TrainingContext, step: int, state: Arrays) -> dict[str, Series]:
-    start = context.expected.states[0]
-    expected, nudged = context.expected.states[step], context.nudged.states[step]
+def _states(alone: OneProcess, step: int, state: Arrays) -> dict[str, Series]:
+    start, expected, nudged = alone.exact.states[0], alone.exact.states[step], alone.nudged.states[step]
     return trajectories.states([start, expected], [start, state], [start, nudged])
 
 
@@ -160,7 +150,7 @@ def _kind(context: TrainingContext, losses: dict[str, Series]) -> str:
 
 
 def _describe(what: str, series: Series) -> str:
-    return f"{what}: {series.name}: {describe(series.gaps[series.worst])} from the run in one process"
+    return f"{what}: {series.name}: {describe(series.gaps[series.worst])} from the run in one process of that framework"
 
 
 def _report(context: TrainingContext, kind: str, name: str, message: str, outcome: Outcome) -> None:
@@ -186,6 +176,6 @@ def _summary(job: Job, runs: list[tuple[Engine, str]], outcome: Outcome) -> str:
     resumed = "; 4 went on where 2 had stopped, for one step more" if more else ""
     apart = next((f"; {check.message}" for check in outcome.checks if check.judgement == "known-difference"), "")
     return (
-        f"{replicas} replicas of {kinds}: {job.first_steps} steps as one process{resumed}: within "
-        f"{max(passed, default=0.0):.1g}{apart}"
+        f"{replicas} replicas of {kinds}: {job.first_steps} steps as one process of the same framework{resumed}: "
+        f"within {max(passed, default=0.0):.1g}{apart}"
     )

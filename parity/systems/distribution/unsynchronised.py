@@ -1,13 +1,18 @@
-"""One process that does what several devices without synchronised batch norm do: the proof of a known difference."""
+"""One process that does what several devices without synchronised batch norm do, in either framework: the proof of a
+known difference.
+"""
 
 from __future__ import annotations
 
 from typing import Any
 
+import keras
+import tensorflow as tf
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from tf_impl.layers import layers_in
 from torch_impl.layers import batch_norm_like, replace_modules
 
 
@@ -36,7 +41,11 @@ class SlicedBatchNorm2d(nn.BatchNorm2d):
 
 
 def slice_statistics(trainer: Any, slices: int) -> Any:
-    """A torch trainer whose networks normalise as so many devices would, each by itself; changed in place."""
+    """A trainer whose networks normalise as so many devices would, each by itself; changed in place."""
+    return {"torch": _slice_torch, "tensorflow": _slice_keras}[trainer.framework](trainer, slices)
+
+
+def _slice_torch(trainer: Any, slices: int) -> Any:
 
     def sliced(module: nn.Module) -> nn.Module | None:
         if not isinstance(module, nn.BatchNorm2d):
@@ -47,4 +56,39 @@ def slice_statistics(trainer: Any, slices: int) -> Any:
 
     for network in (trainer.generator, trainer.discriminator):
         replace_modules(network, sliced)
+    return trainer
+
+
+class SlicedCall:
+    """What :class:`SlicedBatchNorm2d` does, as the ``call`` of a batch normalisation of Keras."""
+
+    def __init__(self, norm: Any, slices: int) -> None:
+        self.whole, self.slices = norm.call, slices
+        self.statistics = [statistic.value for statistic in norm.non_trainable_variables]
+
+    def __call__(self, inputs: Any, training: bool | None = None, mask: Any = None) -> Any:
+        """``[B, H, W, C]``, B a multiple of ``slices``."""
+        if not training:
+            return self.whole(inputs, training=training, mask=mask)
+        kept, normalised, made = self._read(), [], []
+        for part in tf.split(inputs, self.slices):
+            self._write(kept)
+            normalised.append(self.whole(part, training=True))
+            made.append(self._read())
+        self._write([tf.add_n(each) / self.slices for each in zip(*made, strict=True)])
+        return tf.concat(normalised, 0)
+
+    def _read(self) -> list[Any]:
+        return [tf.identity(statistic) for statistic in self.statistics]
+
+    def _write(self, values: list[Any]) -> None:
+        for statistic, value in zip(self.statistics, values, strict=True):
+            statistic.assign(value)
+
+
+def _slice_keras(trainer: Any, slices: int) -> Any:
+    for network in (trainer.generator, trainer.discriminator):
+        for _, layer in layers_in(network):
+            if isinstance(layer, keras.layers.BatchNormalization):
+                layer.call = SlicedCall(layer, slices)
     return trainer

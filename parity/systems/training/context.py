@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import Any
 
@@ -11,9 +11,10 @@ from parity.systems.training import drawn_data, lockstep, trajectories
 from parity.systems.training.first_difference import First, first
 from parity.systems.training.implementations import KERAS, TORCH, Implementation
 from parity.systems.training.lockstep import Trajectory
+from parity.systems.training.network_causes import may_follow_from_networks, network_findings
 from parity.systems.training.noise import cancelled, owner
 from parity.systems.training.trajectories import Series
-from parity.verdict import UnusableInput, first_line
+from parity.verdict import Finding, UnusableInput, first_line
 from shared_impl.config.schema import Config
 from shared_impl.data.moments import Moments
 
@@ -210,6 +211,19 @@ class TrainingContext:
     def first(self) -> First | None:
         """The first thing that differs, if anything does."""
         return first(self)
+
+    @cached_property
+    def causes(self) -> list[Finding]:
+        """The findings on the first difference: those on the networks where these differ, and its own otherwise."""
+        if self.first is None:
+            return []
+        own = self.first.finding
+        found = network_findings(self, own.rung) if may_follow_from_networks(own) else []
+        if not found:
+            return [own]
+        when = f"step {self.first.step}" if self.first.step else "the start"
+        message = f"{found[0].message}; training first shows it at {when}: {self.first.name}"
+        return [replace(found[0], message=message), *found[1:]]
 
     def build(self, implementation: Implementation) -> Any:
         """A fresh trainer."""

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from parity.checks.climbing import Outcome
 from parity.checks.messages import describe
-from parity.systems.training.context import TrainingContext
+from parity.systems.training.context import TrainerStopped, TrainingContext
+from parity.systems.training.network_causes import network_findings
 from parity.systems.training.trajectories import Series
 from parity.verdict import Check, Judgement
 
@@ -12,7 +13,12 @@ from parity.verdict import Check, Judgement
 def step(context: TrainingContext) -> Outcome:
     """Equal initial states, bit for bit, and equal states and losses after one step."""
     outcome = Outcome()
-    for name in context.lacking:
+    try:
+        lacking = context.lacking
+    except TrainerStopped as stopped:
+        stop = Check("step", stopped.layer, "run", "fail", message=str(stopped))
+        return Outcome([stop], network_findings(context, "step"))
+    for name in lacking:
         side = context.port.name if name in context.expected.states[0] else context.reference.name
         outcome.checks.append(Check("step", name, "start", "fail", message=f"{name}: {side}'s state does not hold it"))
     for name, series in context.states.items():
@@ -76,8 +82,8 @@ def _report_first(context: TrainingContext, outcome: Outcome, rung: str) -> None
     if context.first is None:
         return
     if context.first.finding.rung == rung:
-        outcome.findings.append(context.first.finding)
-        outcome.message = context.first.finding.message
+        outcome.findings += context.causes
+        outcome.message = context.causes[0].message
     elif rung == "training":
         when = f"step {context.first.step}" if context.first.step else "the start"
         outcome.message = f"the runs part at {when}: {context.first.name}"

@@ -138,12 +138,15 @@ def test_a_layer_that_changes_nothing_is_an_identity(name):
     [
         (L.Resizing(12, 10), "bilinear"),
         (L.Resizing(12, 10, interpolation="bicubic"), "bicubic (a=-0.5)"),
-        (L.Resizing(12, 10, interpolation="bicubic", antialias=True), "bicubic (antialias=True)"),
+        (L.Resizing(12, 10, interpolation="bicubic", antialias=True), "bicubic (a=-0.5)"),
+        (L.Resizing(12, 10, interpolation="nearest"), "nearest"),
     ],
 )
 def test_resizing_is_an_upsampling_by_a_factor(layer, mode):
     (step,) = keras_steps((6, 5, 3), layer)
     assert (step.kind, step.attributes["mode"], step.attributes["factor"]) == ("upsample", mode, [2, 2])
+    (step,) = keras_steps((6, 5, 3), L.Resizing(3, 10, antialias=True))
+    assert step.attributes["mode"] == "bilinear (antialias=True)"
     (step,) = torch_steps((3, 6, 5), nn.Upsample((9, 5)))
     assert (step.kind, step.attributes["factor"]) == ("upsample", [1.5, 1])
 

@@ -115,8 +115,8 @@ TORCH: dict[str, tuple[Callable[[], nn.Module], list[tuple[str, str]]]] = {
     "computed kernel": (lambda: Standardised(4, 4, 2), [("it", "conv")]),
     "hook": (hooked, [("it", "conv"), ("relu", "activation")]),
     "replaced forward": (replaced, [("it", "conv"), ("it.relu", "activation")]),
-    "always dropping": (lambda: AlwaysDropping(0.5), [("it.dropout", "dropout")]),
-    "in training": (lambda: TrainingOnly(), [("it.relu", "activation")]),
+    "always dropping": (lambda: AlwaysDropping(0.5), [("it", "dropout")]),
+    "in training": (lambda: TrainingOnly(), [("it", "activation")]),
 }  # fmt: skip
 
 
@@ -134,7 +134,7 @@ def test_a_torch_subclass_is_seen_as_what_it_computes(name):
 
 def test_what_a_torch_subclass_does_in_training_only_is_recorded_there():
     port = Does(lambda self, x: self.it(x), it=TrainingOnly())
-    assert torch_steps(port, X, training=True) == [("it.relu", "activation"), ("it.gelu", "activation")]
+    assert torch_steps(port, X, training=True) == [("it", "activation"), ("it#2", "activation")]
 
 
 def test_deciding_changes_no_state_of_a_torch_module():
@@ -206,7 +206,7 @@ KERAS = {
     "norm": (lambda: KerasNorm(name="it"), (2, 6, 5, 4), [("it", "batchnorm"), ("it/relu", "activation")]),
     "same": (lambda: KerasRenamed(3, name="it"), (2, 6), [("it", "dense")]),
     "computed kernel": (lambda: KerasStandardised(3, 2, name="it"), (2, 6, 5, 4), [("it", "conv")]),
-    "in training": (lambda: KerasTrainingOnly(name="it"), (2, 6), [("it/relu", "activation")]),
+    "in training": (lambda: KerasTrainingOnly(name="it"), (2, 6), [("it", "activation")]),
 }
 
 
@@ -288,3 +288,29 @@ def test_a_fault_inside_a_subclass_is_named_there():
     norm.eps = 1e-5
     found = parity.verify(reference(), port(norm)).findings[0]
     assert (found.kind, found.layer) == ("batchnorm-epsilon", "norm")
+
+
+class _OwnDropout(keras.layers.SpatialDropout2D):
+    """Draws otherwise than the stock layer what it drops: whole channels, or ``single`` values; scaled, or not."""
+
+    def __init__(self, rate, single=False, scaled=True):
+        super().__init__(rate)
+        self.single, self.scaled = single, scaled
+
+    def call(self, inputs, training=False):
+        if not training:
+            return inputs
+        n, h, w, c = inputs.shape
+        numbers = np.random.default_rng(0).random((n, h, w, c) if self.single else (n, 1, 1, c))
+        return inputs * keras.ops.cast(numbers >= self.rate, inputs.dtype) / (1 - self.rate if self.scaled else 1)
+
+
+@pytest.mark.parametrize(
+    ("options", "same"), [({}, True), ({"single": True}, False), ({"scaled": False}, False)], ids=str
+)
+def test_dropout_that_draws_by_itself_is_dropout(options, same):
+    from parity.capture.keras_stock import computes_stock
+
+    layer = _OwnDropout(0.4, **options)
+    x = np.random.default_rng(1).normal(size=(4, 5, 6, 8)).astype("float32")
+    assert computes_stock(layer, (keras.ops.convert_to_tensor(x),), {}, keras.Layer.__call__) is same

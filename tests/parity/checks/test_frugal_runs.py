@@ -5,8 +5,10 @@ from __future__ import annotations
 import json
 
 import keras
+import numpy as np
 import pytest
 import torch
+import torch.nn.functional as F
 from keras import layers as L
 from torch import nn
 
@@ -16,10 +18,28 @@ from parity.capture.keras_adapter import KerasAdapter
 from parity.capture.torch_adapter import TorchAdapter
 from parity.transfer import aligned_models
 from tests.cases.faults import FAULTS
-from tests.cases.layers import Case, chain
+from tests.cases.layers import Case, Does, chain
 from tests.cases.models import MODELS
 
+
+def rounded() -> Case:
+    """With a constant that the port alone holds in float32."""
+    reference = chain((6,), L.Dense(5), L.ReLU(negative_slope=0.2), L.Rescaling(0.1), L.Dense(4))
+    return Case(reference, Does(lambda self, x: self.b(F.leaky_relu(self.a(x), 0.2) * float(np.float32(0.1))),
+                                a=nn.Linear(6, 5), b=nn.Linear(5, 4)))  # fmt: skip
+
+
+def channels_first() -> Case:
+    first = {"data_format": "channels_first"}
+    reference = chain((2, 5, 6), L.Conv2D(3, 3, padding="same", activation="relu", **first),
+                      L.DepthwiseConv2D(2, **first), L.Flatten(**first), L.Dense(4))  # fmt: skip
+    return Case(reference, nn.Sequential(nn.Conv2d(2, 3, 3, padding=1), nn.ReLU(), nn.Conv2d(3, 3, 2, groups=3),
+                                         nn.Flatten(), nn.Linear(60, 4)))  # fmt: skip
+
+
 CASES = {
+    "constants": rounded,
+    "channels first": channels_first,
     "stages": MODELS["subclassed_stages"],
     "crops": MODELS["transposed_convolution_cropped_by_slices"],
     "unet": MODELS["unet_with_skip"],
@@ -52,6 +72,36 @@ def test_comparing_while_the_port_runs_gives_the_same_verdict(name, monkeypatch)
         torch.manual_seed(0)
         found.append(told(json.loads(verdict(CASES[name]()).to_json())))
     assert found[0] == found[1]
+
+
+class Causal(nn.Conv1d):
+    """A convolution that crops what it computed."""
+
+    def forward(self, x):
+        return super().forward(x)[..., :-2]
+
+
+CROPPED = {
+    "in forward": lambda: Does(lambda self, x: self.fc(self.conv(x)[..., :-2].flatten(1)),
+                               conv=nn.Conv1d(2, 3, 3, padding=2), fc=nn.Linear(18, 4)),
+    "by a layer derived from it": lambda: nn.Sequential(Causal(2, 3, 3, padding=2), nn.Flatten(), nn.Linear(18, 4)),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", CROPPED)
+def test_a_convolution_cropped_behind_is_laid_out_like_any_other(name):
+    """Its output before the crop is not what is replaced while layouts are searched."""
+    reference = chain((6, 2), L.Conv1D(3, 3, padding="causal"), L.Flatten(), L.Dense(4))
+    parity.verify(reference, CROPPED[name]()).raise_if_failed()
+
+
+def test_a_convolution_of_the_reference_that_is_cropped_is_laid_out_like_any_other():
+    given = keras.Input((6, 2))
+    x = L.Conv1D(3, 3, padding="same")(given)[:, :-1]
+    reference = keras.Model(given, L.Dense(4)(L.Flatten()(x)))
+    port = Does(lambda self, x: self.fc(self.conv(x)[..., :-1].flatten(1)),
+                conv=nn.Conv1d(2, 3, 3, padding=1), fc=nn.Linear(15, 4))  # fmt: skip
+    parity.verify(reference, port).raise_if_failed()
 
 
 def small() -> tuple[keras.Model, nn.Module]:

@@ -14,11 +14,13 @@ from parity.systems import frameworks
 from parity.systems.distribution import device_runs, rung, worker
 from parity.systems.distribution.device_runs import APART, OWN, RESUMED, EngineFailed, Job, traced_job
 from parity.systems.distribution.engines import DDP, ENGINES, Engine, environments
+from parity.systems.distribution.one_process import OwnProcesses
 from parity.systems.distribution.tasks import Task
 from parity.systems.selection import select
+from parity.systems.training import trajectories
 from parity.systems.training.context import ReferenceRuns, TrainingContext
 from parity.systems.training.implementations import TORCH, one_thread
-from parity.systems.training.mutants import in_processes
+from parity.systems.training.mutants import configured, in_processes
 from parity.systems.training.registry import BFLOAT16_RUNGS, TRAINING_RUNGS
 from shared_impl.config.differences import plain
 
@@ -76,6 +78,34 @@ def test_a_trainer_broken_on_many_devices_fails_under_its_kind(trainer, kind):
     assert result.judgement == "fail"
     assert {finding.kind for finding in outcome.findings} == {kind}
     assert DDP in outcome.findings[0].message and "from the run in one process" in outcome.findings[0].message
+
+
+@pytest.mark.parametrize(
+    ("words", "port"),
+    [
+        ("specgan.training model.padding=symmetric training.d_updates=1 training.steps=2", TORCH),
+        ("dcgan.training training.steps=2", configured(optimizer={"beta1": 0.9})(TORCH)),
+    ],
+    ids=["other padding", "other decay"],
+)
+def test_what_the_frameworks_do_differently_is_not_blamed_on_an_engine(words, port):
+    result, outcome = verdict(words, port)
+    assert result.judgement != "fail" and not outcome.findings, result.message
+    assert "one process of the same framework" in result.message
+
+
+def test_keras_normalises_slices_of_a_batch_as_torch_does():
+    (pair,) = select(f"dcgan.training {STEPS}".split())
+    context = TrainingContext(ReferenceRuns(pair.config()))
+    alone = OwnProcesses(context, Job(context.config))
+    with one_thread():
+        keras_state, torch_state = (alone.normalised_apart(framework, 2) for framework in ("tensorflow", "torch"))
+    limits = trajectories.states(*([context.expected.states[0], state] for state in (keras_state, torch_state)),
+                                 [context.expected.states[0], keras_state])  # fmt: skip
+    whole = context.expected.states[2]
+    name = "generator/upconv_1/kernel"
+    assert abs(keras_state[name] - whole[name]).max() > 1e-6
+    assert not limits[name].diverged(1) and not limits["generator/upconv_1_bn/moving_variance"].diverged(1)
 
 
 def test_a_failing_engine_reports_the_last_line_of_its_output():

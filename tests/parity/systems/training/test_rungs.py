@@ -265,6 +265,26 @@ def test_a_fault_is_named(words: str, fault: Fault, rung: str, kind: str, layer:
     assert text in f"{finding.message}; {finding.fix}", finding.message
 
 
+@pytest.mark.parametrize(
+    ("words", "fault", "kind", "layer"),
+    [
+        ("specgan_tiny.training model.padding=symmetric", lambda port: port, "padding-alignment", "downconv_0"),
+        ("specgan_tiny.training model.kernel_len=4", configured(model={"kernel_len": 3}), "kernel-size", "downconv_0"),
+        ("upsample_dcgan.training", configured(model={"upsample": "bilinear"}), "resize-mode", ""),
+    ],
+    ids=["padding", "kernel", "upsampling"],
+)
+def test_networks_that_differ_are_the_cause(words: str, fault: Fault, kind: str, layer: str) -> None:
+    (pair,) = select([*words.split(), "training.steps=2"])
+    verdict = verify_training(pair.config(), port=fault(TORCH), rungs=["step", "training"])
+    first = verdict.findings[0]
+    assert first.kind == kind, verdict.to_text()
+    assert {finding.rung for finding in verdict.findings} == {"step"}
+    assert first.layer.startswith(("discriminator/", "generator/")) and layer in first.layer
+    assert len({(finding.kind, finding.fix) for finding in verdict.findings}) == len(verdict.findings)
+    assert f"step fails at {first.layer}: {kind} of the networks that are trained" in verdict.headline
+
+
 def test_a_fault_in_a_later_step_passes_the_rung_step() -> None:
     assert tried(DCGAN, trained_by(SameLatents), "step")[0].judgement == "pass"
     result, findings = tried(DCGAN, configured(optimizer={"lr": 1e-3}), "training")
@@ -370,7 +390,7 @@ def test_data_prepared_differently_is_named(words: str, fault: Fault, layer: str
     (pair,) = select(words.split())
     verdict = verify_training(pair.config(), port=fault(TORCH), rungs=["data"])
     assert [finding.kind for finding in verdict.findings] == [layer], verdict.to_text()
-    assert verdict.headline.endswith(f"NOT faithful: data fails at {layer}")
+    assert verdict.headline.endswith(f"NOT faithful: {layer} at {layer} (data fails)"), verdict.headline
     assert verdict.training is None and verdict.coverage.unit == "checks"
 
 
