@@ -471,6 +471,19 @@ faithful("pixels standardised", preprocessed, standardised, by_channel(0.2, 0.3,
 wrong("pixels standardised by other deviations", "scale-factor", "f", preprocessed, standardised, by_channel(0.2, 0.3, 0.2))
 
 
+def colours(call):
+    """The preprocessing of ``caffe`` models: BGR, the mean subtracted."""
+    mean = np.array([103.939, 116.779, 123.68])
+    model = chain((8, 8, 3), L.Lambda(lambda x: x[..., ::-1] - ops.cast(mean, x.dtype), name="f"), L.Conv2D(4, 3))
+    values = torch.tensor(mean)[:, None, None]
+    return randomised(model), Does(lambda self, x: self.c(call(x, values.to(x))), c=nn.Conv2d(3, 4, 3))
+
+
+faithful("colours reversed, mean subtracted", colours, lambda x, mean: x.flip(1) - mean)
+wrong("colours not reversed", "channel-order", "f", colours, lambda x, mean: x - mean)
+wrong("colours reversed, their means not", "scale-factor", "f", colours, lambda x, mean: x.flip(1) - mean.flip(0))
+
+
 def head(call, layers=None, activation_name=None):
     model = chain((5,), L.Dense(4, activation=activation_name, name="fc"), *(layers() if layers else []))
     return randomised(model), Does(lambda self, x: call(self.fc(x)), fc=nn.Linear(5, 4))
@@ -562,6 +575,75 @@ def fixed(factor):
 
 faithful("a fixed matrix as a buffer", fixed, 1.0)
 wrong("another fixed matrix", "missing-layer", "f", fixed, 1.01)
+
+class Scale(L.Layer):
+    """A factor a channel."""
+
+    def build(self, shape):
+        self.factor = self.add_weight(shape=(shape[-1],), name="factor")
+
+    def call(self, x):
+        return x * self.factor
+
+
+wrong("a layer with weights that the port lacks", "missing-layer", "f", rows, layer(lambda: Scale(name="f")), itself)
+
+
+def tied():
+    tokens, table = keras.Input((5,), dtype="int32"), L.Embedding(7, 4)
+    logits = L.Lambda(lambda x: ops.matmul(x, ops.transpose(table.embeddings)))
+    model = randomised(keras.Model(tokens, logits(L.Dense(4)(table(tokens)))))
+    call = lambda self, ids: F.linear(self.a(self.e(ids)), self.e.weight)  # noqa: E731
+    return model, Does(call, e=nn.Embedding(7, 4), a=nn.Linear(4, 4)), [np.array([[1, 2, 3, 4, 5], [6, 0, 1, 1, 2]])]
+
+
+faithful("an embedding that is the last layer too", tied)
+
+# Sequences that are as long as wide: the layout of what is passed on shows in who reads it
+
+
+def square(call, *layers):
+    model = randomised(chain((5, 5), L.Conv1D(5, 3, padding="same"), *(one() for one in layers), L.Dense(2, name="d")))
+    port = Does(call, c=nn.Conv1d(5, 5, 3, padding=1), bn=nn.BatchNorm1d(5, eps=1e-3, momentum=0.01), d=nn.Linear(5, 2))
+    if not layers:
+        port.bn = nn.Identity()
+    return model, port
+
+
+def norm_of_channels():
+    return L.BatchNormalization(name="bn")
+
+
+faithful("transposed for a dense layer", square, lambda self, x: self.d(self.c(x).transpose(1, 2)))
+wrong("a view for a transpose", "axes-exchanged", "d", square, lambda self, x: self.d(self.c(x).view(-1, 5, 5)))
+faithful("batch norm of channels", square, lambda self, x: self.d(self.bn(self.c(x)).transpose(1, 2)), norm_of_channels)
+wrong("batch norm of steps", "axes-exchanged", "bn", square, lambda self, x: self.d(self.bn(self.c(x).transpose(1, 2))),
+      norm_of_channels)  # fmt: skip
+
+# Several faults in one port
+
+
+def faulty(pad, eps, activate, slope):
+    model = randomised(chain((8, 8, 3), L.Conv2D(4, 3, strides=2, padding="same", name="a"), L.BatchNormalization(name="bn"),
+                             L.ReLU(name="relu"), L.Conv2D(4, 3, padding="same", name="b"),
+                             L.LeakyReLU(0.3, name="leaky"), L.GlobalAveragePooling2D(), L.Dense(2)))  # fmt: skip
+
+    def call(self, x):
+        x = activate(self.bn(self.a(F.pad(x, pad))))
+        return self.d(F.leaky_relu(self.b(x), slope).mean((2, 3)))
+
+    norm = nn.BatchNorm2d(4, eps=eps, momentum=0.01)
+    return model, Does(call, a=nn.Conv2d(3, 4, 3, 2), bn=norm, b=nn.Conv2d(4, 4, 3, padding=1), d=nn.Linear(4, 2))
+
+
+AFTER, BEFORE = (0, 1, 0, 1), (1, 0, 1, 0)
+faithful("no fault of several", faulty, AFTER, 1e-3, F.relu, 0.3)
+wrong("padding and slope", "padding-alignment", "a", faulty, BEFORE, 1e-3, F.relu, 0.01, also=("activation-slope",))
+wrong("epsilon and slope", "batchnorm-epsilon", "bn", faulty, AFTER, 1e-5, F.relu, 0.01, also=("activation-slope",))
+wrong("padding and a relu left out", "padding-alignment", "a", faulty, BEFORE, 1e-3, itself, 0.3,
+      also=("activation-kind",))  # fmt: skip
+wrong("padding, epsilon and slope", "padding-alignment", "a", faulty, BEFORE, 1e-5, F.relu, 0.01,
+      also=("batchnorm-epsilon", "activation-slope"))  # fmt: skip
 
 # Spectra
 
