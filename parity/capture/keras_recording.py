@@ -313,10 +313,9 @@ class KerasObserver:
             or self.recorder.unrecorded == unrecorded
             and self.recorder.explained_by_functions(mark, given, got, plain_settings(layer))
         ):
-            if len(inner) == 1 and inner[0].matchable and self.recorder.origins.of(got) == (inner[0].name,):
-                own = self._name()
-                if not root and inner[0].name.startswith(f"{own}/"):
-                    self.recorder.rename_last(own, got)
+            whole = len(inner) == 1 and inner[0].matchable and self.recorder.origins.of(got) == (inner[0].name,)
+            if whole and not root and inner[0].name.startswith(f"{self._name()}/"):
+                self.recorder.rename_last(self._name(), got)
             return got
         self.recorder.drop_since(mark)
         step = unknown_step(layer, self.recorder.unique(self._name()))

@@ -181,7 +181,8 @@ class Recorder:
         step = self.trace.steps[-1]
         self._calls[step.name.partition("#")[0]] -= 1
         old, step.name = step.name, self.unique(name)
-        for table in (self.trace.inputs, self.trace.others, self.trace.outputs):
+        tables: tuple[dict[str, Any], ...] = (self.trace.inputs, self.trace.others, self.trace.outputs)
+        for table in tables:
             if old in table:
                 table[step.name] = table.pop(old)
         self.origins.set(got, (step.name,))
