@@ -375,7 +375,8 @@ wrong("batch norm of steps", "axes-exchanged", "bn", square, lambda self, x: sel
 def faulty(pad, eps, activate, slope):
     model = randomised(chain((8, 8, 3), L.Conv2D(4, 3, strides=2, padding="same", name="a"),
                              L.BatchNormalization(name="bn"), L.ReLU(name="relu"),
-                             L.Conv2D(4, 3, padding="same", name="b"), L.LeakyReLU(0.3, name="leaky"), L.GlobalAveragePooling2D(), L.Dense(2)))  # fmt: skip
+                             L.Conv2D(4, 3, padding="same", name="b"), L.LeakyReLU(0.3, name="leaky"),
+                             L.GlobalAveragePooling2D(), L.Dense(2)))  # fmt: skip
 
     def call(self, x):
         x = activate(self.bn(self.a(F.pad(x, pad))))

@@ -66,7 +66,9 @@ def test_nothing_is_run_again_where_no_pair_differs(monkeypatch: pytest.MonkeyPa
 
 
 def test_a_pair_with_weights_is_never_given_up() -> None:
-    model = randomised(chain((8, 7, 3), L.Conv2D(4, 3, padding="same", name="c"), L.Conv2D(2, 3, name="d")))
-    port = Does(lambda self, x: self.d(self.c(x) * 2), c=nn.Conv2d(3, 4, 3, padding=(1, 1)), d=nn.Conv2d(4, 2, 3))
+    """Twice its input and half its output: all behind it agrees, but the layer itself is another."""
+    model = randomised(chain((8, 7, 3), L.Conv2D(4, 3, use_bias=False, name="c"), L.Conv2D(2, 3, name="d")))
+    call = lambda self, x: self.d(self.c(x * 2) / 2)  # noqa: E731
+    port = Does(call, c=nn.Conv2d(3, 4, 3, bias=False), d=nn.Conv2d(4, 2, 3))
     at, given_up = wrong(aligned(model, port))
-    assert at == {"d"} and not given_up
+    assert "c" in at and not given_up

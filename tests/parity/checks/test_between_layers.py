@@ -54,8 +54,8 @@ def test_what_is_known_around_the_difference() -> None:
 
 def test_a_step_whose_values_the_port_has_is_not_blamed() -> None:
     """Of two steps in between, the first is right in the port."""
-    layers = [L.ReLU(name="r"), L.Rescaling(0.5, name="s")]
-    _, where = origin(layers, lambda self, x: self.d(F.relu(x) * 0.25))
+    layers = [L.Activation("silu", name="r"), L.ELU(name="s")]
+    _, where = origin(layers, lambda self, x: self.d(x * torch.sigmoid(x)))
     assert where.reference_layer == "s"
 
 
