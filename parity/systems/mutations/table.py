@@ -72,7 +72,8 @@ def _own(name: str, network: str, at: str, change: Change, other: str = "") -> M
 
 M = Mutation
 CONVOLUTIONS = [
-    M("bias added", "ResNet", "conv_2", after(lambda y: y + 0.1), "scale-factor missing-bias extra-term"),
+    M("bias added", "ResNet", "conv_2", after(lambda y: y + 0.1), "scale-factor missing-bias extra-term",
+      "bn_2"),
     M("bias forgotten", "DenseNet", "conv_1", like(bias=False), "missing-bias"),
     M("bias of a dense layer forgotten", "ConvNeXt", "widen", like(bias=False), "missing-bias"),
     M("stride", "ResNet", "conv_1", like(stride=1), "stride"),
@@ -138,8 +139,8 @@ ACTIVATIONS = [
     M("old hard sigmoid", "MobileNet", "gate", by(lambda x: (0.2 * x + 0.5).clamp(0, 1)), "activation-form"),
     M("activation forgotten", "ResNet", "relu_1", instead(nn.Identity), "missing-layer activation-kind"),
     M("activation of a convolution forgotten", "UNet", "relu", by(lambda x: x), "missing-layer activation-kind",
-      "down_1"),
-    M("one activation more", "Embedding", "scale", after(torch.relu), "extra-layer activation-kind"),
+      "down_1 pool"),
+    M("one activation more", "Embedding", "scale", after(torch.relu), "extra-layer activation-kind", "relu"),
     M("slope", "DenseNet", "relu_2", setting(negative_slope=0.01), "activation-slope"),
     M("alpha", "DenseNet", "last_act", setting(alpha=0.5), "activation-slope"),
     M("beta", "UNet", "up_act", setting(beta=2.0), "activation-slope"),
@@ -237,17 +238,17 @@ FACTORS = [
 IN_TRAINING = [
     M("dropout's rate", "Embedding", "drop", setting(p=0.5), "dropout-rate", training=True),
     M("dropout forgotten", "MobileNet", "drop", instead(nn.Identity), "missing-layer dropout-rate", training=True),
-    M("one per cent more in training", "ConvNeXt", "narrow", in_training(lambda y: 1.01 * y), "scale-factor",
+    M("one per cent more in training", "ConvNeXt", "narrow", in_training(lambda y: 1.01 * y), "scale-factor", "add",
       training=True),
     M("clamp in training", "DenseNet", "transition", in_training(lambda y: y.clamp(-0.5, 0.5)), "clamp",
       training=True),
-    M("ReLU in training", "UNet", "up_1", in_training(torch.relu), "activation-kind extra-layer", training=True),
+    M("ReLU in training", "UNet", "up_1", in_training(torch.relu), "activation-kind extra-layer clamp", "up_act", training=True),
     M("gradient lost", "ResNet", "conv_1", after(torch.detach), "numeric"),
 ]  # fmt: skip
 ROUNDINGS = [
     M("float16 inside", "ResNet", "conv_2", rounded_to(torch.float16), "precision"),
-    M("bfloat16 inside", "ConvNeXt", "widen", rounded_to(torch.bfloat16), "precision"),
-    M("off by a millionth", "Inception", "three", after(lambda y: y * (1 + 1e-6)), "scale-factor numeric"),
+    M("bfloat16 inside", "ConvNeXt", "widen", rounded_to(torch.bfloat16), "precision", "gelu"),
+    M("off by a millionth", "Inception", "three", after(lambda y: y * (1 + 1e-6)), "scale-factor numeric", "cat"),
 ]
 OWN_WEIGHTS = [
     _own("kernel reversed", "ResNet", "conv_2", weights(weight=lambda w: w.flip(2, 3))),
