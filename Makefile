@@ -2,6 +2,8 @@
 VENV := .venv
 PY := $(VENV)/bin/python
 PINNED := setup.cfg setup.py pyproject.toml constraints.txt
+# Models that tests hold against Keras's. Without their own requirements: what they need of them is there.
+LIBRARIES := timm torchvision
 SUPPORTED := import sys; sys.exit(not (3, 11) <= sys.version_info < (3, 14))
 
 .DEFAULT_GOAL := help
@@ -57,4 +59,5 @@ $(VENV)/.ready-%: $(PINNED)
 	@echo 'installing pinned packages into $(VENV) (a few minutes the first time)'
 	$(PY) -m pip install --quiet --disable-pip-version-check -c constraints.txt setuptools
 	$(PY) -m pip install --quiet --disable-pip-version-check -c constraints.txt --no-build-isolation -e '.[$*]'
+	@case $* in test|dev) $(PY) -m pip install --quiet --disable-pip-version-check -c constraints.txt --no-deps $(LIBRARIES);; esac
 	@touch $@ && rm -f $(VENV)/.building

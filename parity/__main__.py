@@ -1,4 +1,5 @@
-"""``parity COMMAND``. Exit status: 0 faithful, 1 not faithful, 2 unusable input (one line on stderr).
+"""``parity COMMAND``. Exit status: 0 faithful, 1 not faithful, 2 unusable input (one line on stderr), 70
+an internal error (one line that says where its details are).
 
 The commands are in :mod:`parity.cli`, one a file; here they become one program.
 """
@@ -7,6 +8,8 @@ from __future__ import annotations
 
 import os
 import sys
+import tempfile
+import traceback
 from collections.abc import Sequence
 
 import typer
@@ -19,9 +22,10 @@ from parity.cli.padding import padding
 from parity.cli.report import report
 from parity.cli.selftest import selftest
 from parity.cli.verify import verify
-from parity.verdict import UnusableInput
+from parity.verdict import UnusableInput, first_line
 
 UNUSABLE = 2
+INTERNAL = 70  # EX_SOFTWARE of sysexits.h
 INTERRUPTED = 130  # what typer returns for Ctrl-C
 
 app = typer.Typer(
@@ -37,7 +41,7 @@ for command in (padding, verify, compare, report, golden, convert, selftest):
 def run(arguments: Sequence[str]) -> int:
     """One command line's exit status; anything unusable becomes one line on stderr."""
     try:
-        status = app(list(arguments) or ["--help"], prog_name="parity", standalone_mode=False)
+        status = app(list(arguments) or ["--help"], prog_name="parity", standalone_mode=False, obj=list(arguments))
         if status != INTERRUPTED:
             return status or 0
         problem = "interrupted"
@@ -58,9 +62,22 @@ def run(arguments: Sequence[str]) -> int:
     return UNUSABLE
 
 
+def _internal(error: Exception) -> int:
+    """One line about an error of parity's own, with the file that holds its details."""
+    with tempfile.NamedTemporaryFile(
+        "w", prefix="parity-error-", suffix=".txt", delete=False, encoding="utf-8"
+    ) as file:
+        file.write("".join(traceback.format_exception(error)))
+    print(f"parity: internal error: {first_line(error)}; details: {file.name}", file=sys.stderr)
+    return INTERNAL
+
+
 def main() -> None:
     """Entry point of the ``parity`` script."""
-    status = run(sys.argv[1:])
+    try:
+        status = run(sys.argv[1:])
+    except Exception as error:
+        status = _internal(error)
     try:
         sys.stdout.flush()
     except BrokenPipeError:  # the reader, say head, has seen enough

@@ -76,8 +76,8 @@ def parity_check(
 ) -> Iterator[Callable[..., Verdict]]:
     """``parity_check(keras_model, torch_model, inputs=None, **options)``, options as for ``parity.verify``.
 
-    ``copy_weights=False`` judges the weights that the port holds. Fails the test with the whole explanation unless the
-    port is faithful; returns the verdict.
+    ``copy_weights=False`` judges the weights that the port holds, ``scope="inference"`` leaves out what only training
+    sees. Fails the test with the whole explanation unless the port is faithful; returns the verdict.
     """
 
     def check(keras_model: Any, torch_model: Any, inputs: Any = None, **options: Any) -> Verdict:

@@ -23,12 +23,12 @@ from parity.checks.context import CheckContext
 from parity.checks.layer_rows import coverage, layer_rows, output_judged
 from parity.checks.measuring import measure
 from parity.checks.notes import notes
-from parity.checks.registry import NETWORK, NETWORK_RUNGS, select_rungs
+from parity.checks.registry import NETWORK, NETWORK_RUNGS, rungs_of, select_rungs
 from parity.checks.withdrawal import withdraw_without_effect
 from parity.diagnosis.causes import diagnose
 from parity.match.alignment import match_steps
 from parity.transfer.aligned_models import AlignedModels, align, check_finite
-from parity.verdict import SCOPES, TRAINING_RUNGS, Scope, UnusableInput, Verdict
+from parity.verdict import Scope, UnusableInput, Verdict
 
 WEIGHTLESS = ("structure", "shapes", "padding")  # rungs whose measurements are not the weights' own
 PACKAGES = ("tensorflow", "keras", "torch", "numpy")
@@ -79,7 +79,7 @@ def verify(
         UnusableInput: nothing can be compared (unbuilt model, wrong input shape, NaN weights, unknown rung).
     """
     start = time.perf_counter()
-    wanted, begin = select_rungs(rungs, _rungs_of(scope)), progress or _silent
+    wanted, begin = select_rungs(rungs, rungs_of(scope)), progress or _silent
     if not copy_weights:
         wanted = [rung for rung in NETWORK_RUNGS if rung in wanted or rung == "weights"]
     _check_types(reference, port)
@@ -150,13 +150,6 @@ def _separate(own: Climbed, right: Climbed) -> None:
 def versions() -> dict[str, str]:
     """Versions of what was measured with."""
     return {"python": platform.python_version(), **{name: metadata.version(name) for name in PACKAGES}}
-
-
-def _rungs_of(scope: str) -> list[str]:
-    """The rungs that can be asked in a scope."""
-    if scope not in SCOPES:
-        raise UnusableInput(f"unknown scope {scope!r}; valid: {', '.join(SCOPES)}")
-    return [rung for rung in NETWORK if scope == "training" or rung not in TRAINING_RUNGS]
 
 
 def _silent(stage: str) -> None:

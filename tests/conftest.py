@@ -23,6 +23,7 @@ SLOW = (
     "parity/systems",
     "parity/report/test_report_browser.py",
     "parity/test_arbitrary_pairs.py",
+    "parity/test_library_pairs.py",
     "implementations/test_attention.py",
     "implementations/test_distribution.py",
     "implementations/test_framing.py",

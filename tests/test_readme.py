@@ -51,7 +51,7 @@ def test_the_output_shown_is_what_the_example_prints():
     with redirect_stdout(printed):
         exec(code, {})
     words, expected = _without_figures(printed.getvalue()), _without_figures(shown)
-    assert expected.startswith("sequential / Conv#d: NOT faithful: padding fails at conv#d")
+    assert expected.startswith("sequential / Conv#d: NOT faithful: padding#alignment at conv#d (padding fails")
     for part in filter(None, (part.strip() for part in expected.split("…"))):
         assert part in words
 

@@ -67,6 +67,9 @@ class ModelAdapter(Protocol):
     def input_specs(self) -> list[tuple[tuple[int | None, ...], str]] | None:
         """``(shape, dtype)`` of each input, batch first; None if the model does not declare them."""
 
+    def channels_last(self, inputs: list[Array]) -> list[Array]:
+        """Inputs in the model's own layout, with their channels last, as everything here expects a reference's."""
+
     def input_names(self) -> list[str]:
         """Names of the inputs in positional order; empty if the model does not declare them."""
 

@@ -153,7 +153,7 @@ def _shapes_fit(reference_trace: Trace, trace: Trace) -> bool:
 
 
 def _run_given(reference: ModelAdapter, inputs: list[Array]) -> tuple[list[Array], Trace]:
-    expected = reference.input_specs()
+    expected, inputs = reference.input_specs(), reference.channels_last(inputs)
     if expected is not None and len(expected) == len(inputs):
         inputs = [_as_declared(x, dtype) for x, (_, dtype) in zip(inputs, expected, strict=True)]
     attempt = reference.attempt(inputs)

@@ -18,6 +18,7 @@ import tensorflow as tf
 
 from parity.capture.adapter import Attempt, Gradients
 from parity.capture.devices import CPU, tensor_float_32, tensorflow_device
+from parity.capture.keras_axes import axis_order
 from parity.capture.keras_kernels import DoublePrecision
 from parity.capture.keras_layer_kinds import classify
 from parity.capture.keras_recording import recording
@@ -31,7 +32,10 @@ from parity.verdict import UnusableInput
 
 
 class KerasAdapter:
-    """A :class:`parity.capture.adapter.ModelAdapter` of a built ``keras.Model`` that works channels last."""
+    """A :class:`parity.capture.adapter.ModelAdapter` of a built ``keras.Model``.
+
+    A model that works channels first is shown with its channels last.
+    """
 
     framework = "Keras"
     channels_first = False
@@ -46,12 +50,6 @@ class KerasAdapter:
                 f"the Keras model '{model.name}' is not built, so it has no weights to compare: "
                 "give it a keras.Input, or call it once on a sample before verifying"
             )
-        first = [
-            layer.name for layer in model._flatten_layers() if getattr(layer, "data_format", "") == "channels_first"
-        ]
-        if first:
-            raise UnusableInput(f"the Keras model '{model.name}' works channels first ({', '.join(first)}): build it "
-                                "with data_format='channels_last'")  # fmt: skip
         special = [x.name for x in getattr(model, "inputs", None) or []
                    if getattr(x, "sparse", False) or getattr(x, "ragged", False)]  # fmt: skip
         if special:
@@ -60,6 +58,7 @@ class KerasAdapter:
                 "can be fed: compare the network on dense ones"
             )
         self.model = model
+        self.axes = axis_order(model)
         self.device = device
         self._slopes: dict[str, float] = {}
         self._order: list[int] = []
@@ -75,10 +74,14 @@ class KerasAdapter:
         """``(shape, dtype)`` of each input, batch first; None if the model does not declare them (subclassed)."""
         inputs = getattr(self.model, "inputs", None)
         if inputs:
-            return [(tuple(tensor.shape), str(tensor.dtype)) for tensor in inputs]
+            return [(self.axes.moved(tuple(tensor.shape)), str(tensor.dtype)) for tensor in inputs]
         shapes = getattr(self.model, "_build_shapes_dict", None) or {}
         known = [shape for shape in shapes.values() if isinstance(shape, tuple)]
-        return [((None, *shape[1:]), "float32") for shape in known] if len(known) == 1 else None
+        return [(self.axes.moved((None, *shape[1:])), "float32") for shape in known] if len(known) == 1 else None
+
+    def channels_last(self, inputs: list[np.ndarray]) -> list[np.ndarray]:
+        """The caller's inputs, in the model's own layout, with their channels last."""
+        return [self.axes.last(x) for x in inputs]
 
     def input_names(self) -> list[str]:
         """Names of the inputs in positional order; empty if the model does not declare them."""
@@ -225,8 +228,8 @@ class KerasAdapter:
                     inner.watch(x)
                 outputs = self._call(tensors, training)
                 scalar = sum(
-                    (tf.reduce_sum(y * tf.constant(c, y.dtype)) for y, c in zip(outputs, cotangents, strict=True)
-                     if c is not None),
+                    (tf.reduce_sum(y * tf.constant(self.axes.own(c), y.dtype))
+                     for y, c in zip(outputs, cotangents, strict=True) if c is not None),
                     self._tensor(np.zeros(())),
                 )  # fmt: skip
             if penalty:
@@ -236,7 +239,7 @@ class KerasAdapter:
         dense = [tf.convert_to_tensor(g).numpy() for g in found]
         if training:
             self.restore_state()
-        by_input = iter(dense[len(variables) :])
+        by_input = iter(self.axes.last(g) for g in dense[len(variables) :])
         return (
             dict(zip(slots, dense[: len(variables)], strict=True)),
             [next(by_input) if x.dtype.is_floating else None for x in tensors],
@@ -301,7 +304,14 @@ class KerasAdapter:
                 variable.assign(tf.cast(kept.get(id(variable), source), variable.dtype))
 
     def _recorder(self, replace: dict[str, np.ndarray] | None, values: bool) -> Recorder:
-        return Recorder(_array, lambda x, like: tf.constant(x, dtype=like.dtype), -1, replace=replace, values=values)
+        return Recorder(
+            lambda tensor: self.axes.last(_array(tensor)),
+            lambda x, like: tf.constant(self.axes.own(x), dtype=like.dtype),
+            -1,
+            replace=replace,
+            values=values,
+            shape_of=self.axes.shape,
+        )
 
     def _begin(self) -> None:
         if self._dtype in self._states:
@@ -328,7 +338,7 @@ class KerasAdapter:
         return [x for _, x in found]
 
     def _tensor(self, x: np.ndarray) -> Any:
-        return tf.constant(x, dtype=keras.config.floatx() if x.dtype.kind == "f" else None)
+        return tf.constant(self.axes.own(x), dtype=keras.config.floatx() if x.dtype.kind == "f" else None)
 
 
 def _array(tensor: Any) -> np.ndarray:

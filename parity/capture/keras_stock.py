@@ -17,6 +17,10 @@ STOCK = "keras.src.layers."
 BUILDING = {"__init__", "build", "compute_output_shape", "compute_output_spec", "compute_mask", "get_config"}
 
 
+SPATIAL = (keras.layers.SpatialDropout1D, keras.layers.SpatialDropout2D, keras.layers.SpatialDropout3D)
+DROPOUTS = (keras.layers.Dropout, *SPATIAL)
+
+
 def stock_class(layer: keras.Layer) -> type:
     """The class of ``keras.layers`` that the layer is, or derives from."""
     return next(cls for cls in type(layer).__mro__ if cls.__module__.startswith(STOCK))
@@ -51,7 +55,30 @@ def computes_stock(layer: keras.Layer, args: Any, kwargs: Any, call: Callable) -
                 variable.assign(value)
             layer._losses = list(losses)
 
+    if isinstance(layer, DROPOUTS):
+        given = args[0] if args else next(iter(kwargs.values()))
+        return _same(outcome(False, False), outcome(True, False)) and _drops(layer, given, outcome(False, True))
     return all(_same(outcome(False, training), outcome(True, training)) for training in (False, True))
+
+
+def _drops(layer: Any, given: Any, got: Any) -> bool:
+    """Whether each value of ``got`` is zero or that of ``given`` divided by ``1 - rate``, and zero for a whole channel
+    where channels are dropped.
+
+    Which values are dropped is drawn, and cannot be compared. A division, or a product with a rounded quotient, differs
+    by four roundings at most.
+    """
+    if got is None or tuple(got.shape) != tuple(given.shape):
+        return False
+    before, after = np.asarray(given), np.asarray(got)
+    dropped, kept = (after == 0) & (before != 0), after != 0
+    expected = before / (1 - layer.rate) if layer.rate < 1 else np.zeros_like(before)
+    if not (np.abs(after - expected) <= 4 * np.finfo(after.dtype).eps * np.abs(expected))[~dropped].all():
+        return False
+    if layer.rate == 0 and dropped.any():
+        return False
+    axes = tuple(range(1, before.ndim - 1))
+    return not isinstance(layer, SPATIAL) or not (dropped.any(axes) & kept.any(axes)).any()
 
 
 @contextmanager

@@ -21,6 +21,9 @@ from parity.numerics import interpolation
 from parity.numerics.difference import difference, scale
 from parity.padding import same_amounts
 
+CHANNELS_LAST = {"NCW": "NWC", "NCHW": "NHWC", "NCDHW": "NDHWC"}
+"""Convolutions that work channels first have no float64 kernel on the CPU, and are computed channels last."""
+
 
 @contextmanager
 def exact_functions() -> Iterator[None]:
@@ -28,7 +31,13 @@ def exact_functions() -> Iterator[None]:
     with (
         replaced(tf, cast=_cast, constant=_constant, convert_to_tensor=_constant),
         replaced(math_ops, cast=_cast),
-        replaced(tf.nn, max_pool=_max_pool, avg_pool=_average_pool, convolution=_convolution),
+        replaced(
+            tf.nn,
+            max_pool=_max_pool,
+            avg_pool=_average_pool,
+            convolution=_convolution,
+            conv_transpose=_transposed_convolution,
+        ),  # fmt: skip
     ):
         yield
 
@@ -115,11 +124,32 @@ def _windows(x: Any, ksize: Any, strides: Any, padding: str, filler: float) -> A
 
 
 def _convolution(stock: Any, x: Any, filters: Any, *args: Any, **kwargs: Any) -> Any:
+    if kwargs.get("data_format") in CHANNELS_LAST:
+        last = {**kwargs, "data_format": CHANNELS_LAST[kwargs["data_format"]]}
+        return _first(_convolution(stock, _last(x), filters, *args, **last))
     groups = int(x.shape[-1]) // int(filters.shape[-2])
-    if groups == 1 or kwargs.get("data_format") in ("NCW", "NCHW", "NCDHW"):
+    if groups == 1:
         return stock(x, filters, *args, **kwargs)
     parts = zip(tf.split(x, groups, -1), tf.split(filters, groups, -1), strict=True)
     return tf.concat([stock(part, kernel, *args, **kwargs) for part, kernel in parts], -1)
+
+
+def _transposed_convolution(
+    stock: Any, x: Any, filters: Any, output_shape: Any, strides: Any, *args: Any, **kwargs: Any
+) -> Any:
+    if kwargs.get("data_format") not in CHANNELS_LAST:
+        return stock(x, filters, output_shape, strides, *args, **kwargs)
+    last = {**kwargs, "data_format": CHANNELS_LAST[kwargs["data_format"]]}
+    batch, channels, *sizes = (int(n) for n in output_shape)
+    return _first(stock(_last(x), filters, (batch, *sizes, channels), strides, *args, **last))
+
+
+def _last(x: Any) -> Any:
+    return tf.transpose(x, [0, *range(2, len(x.shape)), 1])
+
+
+def _first(x: Any) -> Any:
+    return tf.transpose(x, [0, len(x.shape) - 1, *range(1, len(x.shape) - 1)])
 
 
 def _leaky_relu(stock: Any, features: Any, alpha: float) -> Any:

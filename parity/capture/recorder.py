@@ -56,6 +56,7 @@ class Recorder:
 
     ``replace`` maps a step's name to the value (own framework's layout) that replaces its output, so that the steps
     after it are measured on that value. ``channels`` is the channel axis, which a crop of an image leaves alone.
+    ``shape_of`` tells a tensor's shape in the layout in which values are kept.
 
     ``weights`` tells which tensors are weights, or computed from weights alone. ``unrecorded`` counts the operations
     outside of layers that change values and are no step, ``unaccounted`` those that are no constant arithmetic.
@@ -69,10 +70,12 @@ class Recorder:
         channels: int,
         replace: dict[str, np.ndarray] | None = None,
         values: bool = True,
+        shape_of: Callable[[Any], tuple[int, ...]] | None = None,
     ):
         self.trace = Trace()
         self.replace = replace or {}
         self.values = values
+        self._shape_of = shape_of or _shape
         self.origins, self.weights = TensorOrigins(), TensorOrigins()
         self.unrecorded = self.unaccounted = 0
         self.random: list[str] = []
@@ -100,8 +103,8 @@ class Recorder:
 
     def record(self, step: Step, given: list[Any], got: Any) -> Any:
         """Record a step with its inputs and output; returns the output, or its replacement."""
-        step.input_shape = _shape(given[0]) if given else ()
-        step.output_shape = _shape(got)
+        step.input_shape = self._shape_of(given[0]) if given else ()
+        step.output_shape = self._shape_of(got)
         _settle(step)
         host = self._host(step, given)
         step.sources = tuple(self.origins.of(x) for x in given)
@@ -127,14 +130,17 @@ class Recorder:
 
     def complete(self, step: Step, got: Any) -> Any:
         """Extend the step recorded last by an operation that belongs to it; returns its output, or its replacement."""
-        step.output_shape = _shape(got)
+        step.output_shape = self._shape_of(got)
         self._latest = got = self._observed(step, got)
         self.origins.set(got, (step.name,))
         return got
 
     def record_closed(self, step: Step, given: list[Any], results: list[Any]) -> None:
         """Record a layer that returns several tensors, none of which is compared."""
-        step.input_shape, step.output_shape = _shape(given[0]) if given else (), _shape(results[0]) if results else ()
+        step.input_shape, step.output_shape = (
+            self._shape_of(given[0]) if given else (),
+            self._shape_of(results[0]) if results else (),
+        )
         step.sources = tuple(self.origins.of(x) for x in given)
         self.trace.steps.append(step)
         for x in results:
@@ -165,7 +171,7 @@ class Recorder:
         computed = [step.kind for step in inner if step.matchable]
         if computed:
             return len(computed) == 1 and (computed[0] != "merge" or len(given) > 1)
-        cropped = all(step.kind == "crop" for step in inner) and got is self._latest
+        cropped = all(step.kind in ("crop", "identity") for step in inner) and got is self._latest
         return bool(inner) and (cropped or not settings)
 
     def drop_since(self, mark: int) -> None:
@@ -203,15 +209,18 @@ class Recorder:
         if self.values and step.visible:
             self.trace.outputs[step.name] = self._to_numpy(got)
         value = self.replace.get(step.name)
-        return got if value is None or value.shape != _shape(got) else self._from_numpy(value, got)
+        return got if value is None or value.shape != self._shape_of(got) else self._from_numpy(value, got)
 
 
 def _settle(step: Step) -> None:
     """Settings that depend on the input: a resize to a size is by a factor, and to the present size it is none.
 
-    Every interpolation that is known by name, and adaptive pooling, leaves an image of the same size as it is.
+    Every interpolation that is known by name, adaptive pooling, and a slice of all there is leave an image of the same
+    size as it is.
     """
     before, after = step.input_shape, step.output_shape
+    if step.kind == "crop" and before == after:
+        step.kind = "identity"
     if step.kind not in ("upsample", "global-pool") or len(before) != len(after):
         return
     sized = step.kind == "upsample" or "size" in step.attributes

@@ -72,6 +72,10 @@ class TorchAdapter:
     def input_specs(self) -> None:
         """None: a torch module does not declare the shapes of its inputs."""
 
+    def channels_last(self, inputs: list[np.ndarray]) -> list[np.ndarray]:
+        """The inputs as they are: a module as the reference is given them channels last."""
+        return inputs
+
     def input_names(self) -> list[str]:
         """Names of the parameters of ``forward``."""
         if isinstance(self.original, Scripted):

@@ -22,7 +22,9 @@ from parity.transfer.aligned_models import AlignedModels
 from parity.verdict import Check, Finding, judge
 
 Array = np.ndarray
-BEFORE_THE_LAYER = ("activation-kind",)
+BEFORE_THE_LAYER = (
+    "activation-kind", "scale-factor", "axes-exchanged", "axis-reversed", "channel-order", "flatten-order",
+)  # fmt: skip
 """Kinds of findings that tell what runs before the layer at which they show."""
 
 

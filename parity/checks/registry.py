@@ -11,7 +11,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
-from parity.verdict import UnusableInput
+from parity.verdict import SCOPES, TRAINING_RUNGS, UnusableInput
 
 
 @dataclass(frozen=True)
@@ -133,6 +133,17 @@ def words() -> dict[str, dict[Literal["en", "zh"], str]]:
     return found
 
 
+def rungs_of(scope: str) -> list[str]:
+    """The rungs of networks that can be asked in a scope.
+
+    Raises:
+        UnusableInput: there is no such scope.
+    """
+    if scope not in SCOPES:
+        raise UnusableInput(f"unknown scope {scope!r}; valid: {', '.join(SCOPES)}")
+    return [rung for rung in NETWORK if scope == "training" or rung not in TRAINING_RUNGS]
+
+
 def select_rungs(rungs: Iterable[str] | str | None, valid: Sequence[str] = NETWORK) -> list[str]:
     """The rungs asked for (names, or one comma-separated string), in climbing order; all ``valid`` ones for None.
 
@@ -148,6 +159,8 @@ def select_rungs(rungs: Iterable[str] | str | None, valid: Sequence[str] = NETWO
         known = any(name in _known for name in unknown)
         what = "there is no" if known else "unknown"
         where = " here: it needs a system and its configuration" if known else ""
+        if any(name in NETWORK for name in unknown):
+            where = " in this scope: only training needs it"
         raise UnusableInput(
             f"{what} rung {', '.join(map(repr, unknown)) or '(none given)'}{where}; valid: {', '.join(valid)}"
         )

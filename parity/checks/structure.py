@@ -30,7 +30,7 @@ ATTRIBUTES = {
     "momentum": "batchnorm-momentum",
     "tracked": "batchnorm-statistics",
     "function": "activation-kind",
-    "approximate": "activation-kind",
+    "approximate": "activation-form",
     "slope": "activation-slope",
     "mode": "resize-mode",
     "factor": "resize-mode",

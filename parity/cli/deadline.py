@@ -14,6 +14,7 @@ import subprocess
 import sys
 import sysconfig
 import tempfile
+import threading
 from collections.abc import Sequence
 from contextlib import suppress
 from pathlib import Path
@@ -23,18 +24,21 @@ from parity.verdict import UnusableInput
 
 WATCHED = "PARITY_TIMEOUT_TRACE"
 """Environment variable of the process that is watched: the file for its stack when its time is over."""
+PROGRAM = (  # a folder called parity where the caller stands is not this package
+    f"import sys; sys.path.append({str(Path(__file__).parents[2])!r}); from parity.__main__ import main; main()"
+)
 TELL = 1.0
 """Seconds that the process gets to write its stack."""
 FRAME = re.compile(r'^  File "(?P<file>[^"]+)", line (?P<line>\d+) in (?P<function>.+)$')
 
 
 def watched() -> bool:
-    """Whether this process is the one that another one watches; it then writes its stack on the signal."""
+    """Whether another process watches this one, which then writes its stack on the signal SIGUSR1 and ends."""
     path = os.environ.get(WATCHED)
     if path is None:
         return False
     _traces.append(open(path, "w", encoding="utf-8"))  # noqa: SIM115  (open as long as the process lives)
-    faulthandler.register(signal.SIGUSR1, _traces[-1], all_threads=False)
+    faulthandler.register(signal.SIGUSR1, _traces[-1], all_threads=False, chain=True)  # then the default: it ends
     return True
 
 
@@ -52,7 +56,9 @@ def run_within(seconds: float, arguments: Sequence[str]) -> int:
     with tempfile.TemporaryDirectory(prefix="parity-") as folder:
         trace = Path(folder) / "stack"
         process = subprocess.Popen(
-            [sys.executable, "-m", "parity", *arguments], env=os.environ | {WATCHED: str(trace)}, process_group=0
+            [sys.executable, "-P", "-c", PROGRAM, *arguments],
+            env=os.environ | {WATCHED: str(trace)},
+            process_group=0,
         )
         former = signal.signal(signal.SIGTERM, _end) if _in_main_thread() else None
         try:
@@ -103,8 +109,6 @@ def _kill(process: subprocess.Popen[bytes]) -> None:
 
 
 def _in_main_thread() -> bool:
-    import threading
-
     return threading.current_thread() is threading.main_thread()
 
 

@@ -47,7 +47,7 @@ def make(name: str) -> Any:
         return factory
     try:
         return factory()
-    except Exception as error:
+    except (Exception, SystemExit) as error:
         raise UnusableInput(f"{name}: calling {factory_name}() failed: {first_line(error)}") from error
 
 
@@ -92,7 +92,7 @@ def _import(module: str, name: str) -> Any:
         return importlib.import_module(module)
     except UnusableInput:
         raise
-    except Exception as error:
+    except (Exception, SystemExit) as error:
         raise UnusableInput(f"{name}: importing {module} failed: {first_line(error)}") from error
 
 

@@ -12,7 +12,10 @@ Seed = Annotated[int, typer.Option(help="of everything drawn")]
 Mirrored = Annotated[bool, typer.Option("--mirrored", help="compare in a mirror (images and kernels flipped)")]
 Jobs = Annotated[int | None, typer.Option(help="pairs verified at a time; default: by cores, four at most", min=1)]
 JsonFile = Annotated[Path | None, typer.Option("--json", help="also write the verdicts here", metavar="FILE")]
-OwnWeights = Annotated[
-    bool,
-    typer.Option("--own-weights", help="copy nothing: judge the weights that the port holds, and name wrong copies"),
+Scope = Annotated[str, typer.Option(help="training (default), or inference: leave out what only training sees")]
+OwnWeights = Annotated[bool, typer.Option("--own-weights", help="copy nothing: judge the weights that the port holds")]
+Device = Annotated[str, typer.Option(help="cpu (default, also on a machine with a GPU), or cuda")]
+Timeout = Annotated[
+    float | None,
+    typer.Option(help="give up after so long: for a model that hangs", metavar="SECONDS"),
 ]

@@ -11,7 +11,7 @@ from rich.table import Table
 
 from parity.checks.registry import NETWORK
 from parity.systems.training.registry import TRAINING
-from parity.verdict import WHOSE_WEIGHTS
+from parity.verdict import VALUES, WHOSE_WEIGHTS
 
 if TYPE_CHECKING:
     from parity.systems.selftest_tasks import TaskResult
@@ -30,7 +30,7 @@ def show(verdicts: Sequence[Verdict], left_out: str = "") -> None:
             _matrix(some, [rung for rung in ladder if any(rung in verdict.rungs for verdict in some)], console.width)
     console.print(LEGEND, style="dim")
     for verdict in verdicts:
-        if not verdict.passed or verdict.findings or verdict.coverage.abstained:
+        if len(verdicts) == 1 or not verdict.passed or verdict.findings or verdict.notes or verdict.coverage.abstained:
             console.print()
             console.print(verdict.to_text(), markup=False)
     failed = [verdict.name for verdict in verdicts if not verdict.passed]
@@ -42,7 +42,15 @@ def show(verdicts: Sequence[Verdict], left_out: str = "") -> None:
     if failed:
         console.print(f"[bold red]not faithful[/]: {len(failed)} of {len(verdicts)}{whose}: {', '.join(failed)}")
     else:
-        console.print(f"[bold green]faithful[/]: {len(verdicts)} of {len(verdicts)}{whose}")
+        console.print(f"[bold green]{_praise(verdicts)}[/]: {len(verdicts)} of {len(verdicts)}{whose}")
+
+
+def _praise(verdicts: Sequence[Verdict]) -> str:
+    """What may be said of pairs that all passed: no more than was asked."""
+    networks = [verdict for verdict in verdicts if set(verdict.rungs) <= set(NETWORK)]
+    if any(VALUES in verdict.not_asked for verdict in networks):
+        return "no difference found in what was asked, which leaves open whether it is faithful"
+    return "faithful for inference" if any(verdict.scope == "inference" for verdict in networks) else "faithful"
 
 
 def _matrix(verdicts: Sequence[Verdict], rungs: Sequence[str], width: int) -> None:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from parity.cli.options import Jobs, JsonFile, Mirrored, Rungs, Seed
+from parity.cli.options import Jobs, JsonFile, Mirrored, Rungs, Seed, Timeout
 from parity.verdict import UnusableInput
 
 if TYPE_CHECKING:
@@ -16,6 +16,7 @@ if TYPE_CHECKING:
 
 
 def verify(
+    context: typer.Context,
     pairs: Annotated[
         list[str] | None,
         typer.Argument(
@@ -27,11 +28,13 @@ def verify(
     rungs: Rungs = None,
     seed: Seed = 0,
     jobs: Jobs = None,
+    timeout: Timeout = None,
     as_json: JsonFile = None,
     listed: Annotated[bool, typer.Option("--list", help="print the pairs' names and stop")] = False,
 ) -> int:
     """Verify the project's own pairs, for example: parity verify specgan.generator dcgan.training"""
     from parity.checks.registry import NETWORK, select_rungs
+    from parity.cli import deadline
     from parity.systems.registry import registry
     from parity.systems.selection import in_a_mirror, select, with_rungs, without_mirror
     from parity.systems.training.registry import TRAINING
@@ -41,6 +44,8 @@ def verify(
         return 0
     if bool(pairs) == everything:
         raise UnusableInput("name the pairs to verify, or --all (parity verify --list shows them)")
+    if timeout is not None and not deadline.watched():
+        return deadline.run_within(timeout, context.obj)
     wanted = select_rungs(rungs, (*NETWORK, *TRAINING))
     selected = registry() if everything else select(pairs or [])
     left_out = without_mirror(selected) if mirrored else ""

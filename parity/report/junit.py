@@ -6,6 +6,7 @@ from typing import Any
 from xml.etree import ElementTree as ET
 
 from parity.report.formats import printable
+from parity.report.views import asked
 
 
 def junit(report: dict[str, Any]) -> str:
@@ -25,8 +26,26 @@ def _suite(verdict: dict[str, Any], created: str) -> ET.Element:
         ET.SubElement(case, "failure", type="abstain", message="the network's output could not be judged")
         cases.append(case)
     suite = ET.Element("testsuite", {"name": name, "timestamp": created, **_totals(cases)})
+    told = _properties(verdict)
+    if told:
+        properties = ET.SubElement(suite, "properties")
+        for key, value in told:
+            ET.SubElement(properties, "property", name=key, value=value)
     suite.extend(cases)
     return suite
+
+
+def _properties(verdict: dict[str, Any]) -> list[tuple[str, str]]:
+    """What was asked of a network, what it is faithful for, and its notes."""
+    if not asked(verdict):
+        return []
+    facts = [
+        ("scope", verdict["scope"]),
+        ("faithful_for", verdict["faithful_for"]),
+        ("weights", verdict["weights"]),
+        ("not_asked", ", ".join(verdict["not_asked"])),
+    ]
+    return facts + [("note", note) for note in verdict.get("notes", [])]
 
 
 def _case(pair: str, rung: dict[str, Any], findings: list[dict[str, Any]]) -> ET.Element:
@@ -36,7 +55,9 @@ def _case(pair: str, rung: dict[str, Any], findings: list[dict[str, Any]]) -> ET
         lines = [f"{check['layer']}: {check['what']}: {check['message'] or check['measured']}" for check in checks]
         for finding in findings:
             if finding["rung"] == rung["name"]:
-                lines += [f"[{finding['kind']}] {finding['message']}", f"    fix: {finding['fix']}"]
+                layers = finding.get("layers") or []
+                where = f" ({len(layers)} layers: {', '.join(layers)})" if len(layers) > 1 else ""
+                lines += [f"[{finding['kind']}] {finding['message']}{where}", f"    fix: {finding['fix']}"]
         failure = ET.SubElement(case, "failure", type="fail", message=rung["message"])
         failure.text = "\n".join(lines)
     elif rung["judgement"] == "abstain":

@@ -73,6 +73,8 @@ def _pair(verdict: dict[str, Any]) -> dict[str, Any]:
         "parameters": sum(int(formats.number(row["parameters"]) or 0) for row in rows),
         "flow": views.shape_flow(rows),
         "defaults": views.defaults(rows),
+        "asked": views.asked(verdict),
+        "notes": verdict.get("notes", []),
         "plot": figures.error_plot(rows, views.limits_of(verdict)),
     }
 

@@ -7,6 +7,7 @@ from typing import Any
 
 from parity.checks.registry import known_rungs
 from parity.report.formats import axes, number, setting
+from parity.verdict import VALUES
 
 TRUTHS = ("true", "conditional", "false", "not measurable")
 GLYPHS = {"pass": "✓", "fail": "✗", "known-difference": "≈", "abstain": "○", "absent": "·"}
@@ -61,6 +62,41 @@ def anchor(name: str) -> str:
     return "pair-" + (re.sub(r"[^A-Za-z0-9]+", "-", name).strip("-") or "unnamed")
 
 
+def asked(verdict: dict[str, Any]) -> list[tuple[str, list[str]]]:
+    """What was asked of a network and what it is faithful for: keys of the report's strings, ``(what, values)``.
+
+    A value is a key, or a rung as ``rung.NAME``. Empty for a training run.
+    """
+    if trains(verdict) or not verdict.get("weights"):
+        return []
+    scope, faithful_for, not_asked = verdict["scope"], verdict["faithful_for"], verdict["not_asked"]
+    result = f"faithful.for.{faithful_for}"
+    if faithful_for and VALUES in not_asked:
+        result = "faithful.for.open"
+    elif faithful_for == scope == "inference":
+        result = "faithful.for.inference.asked"
+    return [
+        ("scope", [f"scope.{scope}"]),
+        ("faithful.for", [result]),
+        ("weights.used", [f"weights.{verdict['weights']}"]),
+        ("not.asked", [f"rung.{name}" for name in not_asked] or ["not.asked.none"]),
+    ]
+
+
+def outcome(verdict: dict[str, Any]) -> str:
+    """``faithful``, ``not-faithful``, or ``open`` where nothing differs but values were not asked."""
+    if not verdict["passed"]:
+        return "not-faithful"
+    return "open" if VALUES in verdict.get("not_asked", ()) else "faithful"
+
+
+def judged_key(verdict: dict[str, Any]) -> str:
+    """The string that says how much of a network was judged; another where it has no layers to count."""
+    if verdict["coverage"]["total"]:
+        return "coverage.layers"
+    return "coverage.output" if VALUES in verdict["rungs"] and verdict["output_judged"] else "coverage.nothing"
+
+
 def totals(verdicts: list[dict[str, Any]]) -> dict[str, Any]:
     """Figures over all pairs: faithful and total pairs, judged and total layers, checks, largest errors, abstained.
 
@@ -74,9 +110,10 @@ def totals(verdicts: list[dict[str, Any]]) -> dict[str, Any]:
     return {
         "pairs": len(verdicts),
         "passed": sum(bool(verdict["passed"]) for verdict in verdicts),
+        "open": sum(outcome(verdict) == "open" for verdict in verdicts),
         "judged": sum(verdict["coverage"]["judged"] for verdict in networks),
         "layers": sum(verdict["coverage"]["total"] for verdict in networks),
-        "abstained": sum(len(verdict["coverage"]["abstained"]) for verdict in verdicts),
+        "abstained": sum(verdict["coverage"]["total"] - verdict["coverage"]["judged"] for verdict in networks),
         "checks": sum(len(rung["checks"]) for verdict in verdicts for rung in verdict["rungs"].values()),
         "float64": _largest(row["float64"] for row in rows),
         "rounding": _largest(row["rounding"] for row in rows),
@@ -90,9 +127,11 @@ def totals(verdicts: list[dict[str, Any]]) -> dict[str, Any]:
 
 
 def state(figures: dict[str, Any]) -> str:
-    """``faithful``, ``not-faithful`` or ``empty``, from :func:`totals`."""
+    """``faithful``, ``not-faithful``, ``open`` or ``empty``, from :func:`totals`."""
     if not figures["pairs"]:
         return "empty"
+    if figures["open"] and figures["passed"] == figures["pairs"]:
+        return "open"
     return "faithful" if figures["passed"] == figures["pairs"] else "not-faithful"
 
 

@@ -31,8 +31,9 @@ def test_json_holds_the_fields_of_the_schema_alone() -> None:
     rungs = {"forward": RungResult("forward", "fail", checks=[check])}
     found = json.loads(Verdict("pair", rungs, [row], [], Coverage(1, 1), first_divergence=row).to_json())
     assert [*found] == [
-        "schema", "passed", "headline", "name", "rungs", "layers", "findings", "coverage", "first_divergence",
-        "output_judged", "seed", "versions", "command", "seconds", "training", "weights",
+        "schema", "passed", "faithful_for", "headline", "name", "rungs", "layers", "findings", "coverage",
+        "first_divergence", "output_judged", "seed", "versions", "command", "seconds", "training", "scope",
+        "not_asked", "weights", "notes",
     ]  # fmt: skip
     assert [*found["rungs"]["forward"]] == ["name", "judgement", "message", "checks", "seconds", "worst"]
     assert [*found["rungs"]["forward"]["checks"][0]] == [

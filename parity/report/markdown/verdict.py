@@ -21,6 +21,7 @@ def verdict_section(verdict: dict[str, Any], language: Language = "en") -> str:
         f"**{_headline(verdict, language)}**",
         "",
         _coverage(verdict, language),
+        *_asked(verdict, language),
     ]
     if not verdict.get("output_judged", True):
         parts += ["", t("training.unjudged" if views.trains(verdict) else "output.unjudged")]
@@ -43,6 +44,8 @@ def verdict_section(verdict: dict[str, Any], language: Language = "en") -> str:
         parts += _trained(verdict, language)
     else:
         parts += ["", f"### {t('lines')}", "", *_lines(verdict["layers"], language)]
+    notes = [f"- {cell(note)}" for note in verdict.get("notes", [])]
+    parts += ["", f"### {t('notes')}", "", *notes] if notes else []
     parts += ["", f"### {t('findings')}", "", *(_findings(verdict["findings"], language) or [t("findings.none")])]
     if verdict["layers"] and not trains:
         parts += ["", f"### {t('defaults')}", "", *_defaults(verdict["layers"], language)]
@@ -52,16 +55,26 @@ def verdict_section(verdict: dict[str, Any], language: Language = "en") -> str:
 def _headline(verdict: dict[str, Any], language: Language) -> str:
     if language == "en":
         return cell(verdict["headline"])
-    word = text("faithful" if verdict["passed"] else "not-faithful", language)
+    word = text(views.outcome(verdict), language)
     return f"{word}（{text('weights.' + verdict['weights'], language)}）" if verdict.get("weights") else word
+
+
+def _asked(verdict: dict[str, Any], language: Language) -> list[str]:
+    """Scope, use, weights and rungs that were not asked, a line each."""
+    separator = ", " if language == "en" else "、"
+    lines = [
+        f"- {text(what, language)}: {separator.join(text(value, language) for value in values)}"
+        for what, values in views.asked(verdict)
+    ]
+    return ["", *lines] if lines else []
 
 
 def _coverage(verdict: dict[str, Any], language: Language) -> str:
     coverage = verdict["coverage"]
     line = f"{text('coverage', language)}: "
-    line += text(
-        f"coverage.{coverage.get('unit', 'layers')}", language, judged=coverage["judged"], total=coverage["total"]
-    )
+    unit = coverage.get("unit", "layers")
+    key = views.judged_key(verdict) if unit == "layers" else f"coverage.{unit}"
+    line += text(key, language, judged=coverage["judged"], total=coverage["total"])
     reasons = "; ".join(f"{name} ({why})" for name, why in coverage["abstained"].items())
     return line + (f"; {text('abstain', language)}: {cell(reasons)}" if reasons else "")
 
@@ -134,7 +147,11 @@ def _paddings(row: dict[str, Any], language: Language) -> str:
 def _findings(findings: list[dict[str, Any]], language: Language) -> list[str]:
     lines = []
     for finding in findings:
-        lines.append(f"- **{cell(finding['kind'])}** `{cell(code(finding['layer']))}`: {cell(finding['message'])}")
+        layer = finding["layer"] or finding["reference_layer"]
+        names, where = finding.get("layers", []), f"`{cell(code(layer))}`"
+        if len(names) > 1:
+            where += f" ({cell(text('finding.layers', language, count=len(names), names=', '.join(names)))})"
+        lines.append(f"- **{cell(finding['kind'])}** {where}: {cell(finding['message'])}")
         lines.append(f"  {text('fix', language)}: {cell(finding['fix'])}")
     return lines
 

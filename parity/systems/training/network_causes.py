@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
@@ -39,22 +40,34 @@ def network_findings(context: TrainingContext, rung: str) -> list[Finding]:
         trainer = context.build(context.port)
     except Exception:  # of any trainer's own; whoever runs it reports the error
         return []
-    return [
+    return _joined(
         _placed(finding, network, rung)
         for network in reversed(NETWORKS)
         for finding in _verified(context, network, getattr(trainer, network))
-    ]
+    )
+
+
+def _joined(findings: Iterable[Finding]) -> list[Finding]:
+    """One finding a cause: those of one kind with one fix in both networks are the first, with the layers of both."""
+    found: dict[tuple[str, ...], Finding] = {}
+    for finding in findings:
+        key = (finding.kind, finding.fix) if finding.named else (finding.kind, finding.fix, finding.layer)
+        if first := found.get(key):
+            message = f"{first.message}; likewise at {', '.join(finding.layers or [finding.layer])}"
+            finding = replace(first, layers=[*first.layers, *finding.layers], message=message)
+        found[key] = finding
+    return [*found.values()]
 
 
 def _verified(context: TrainingContext, network: str, port: Any) -> list[Finding]:
-    model, seed = context.config.model, context.config.training.seed
+    model: Any = context.config.model
     reference = tf_impl.build(model, network)
     if model.stages:
         last = len(model.growing)
         reference = tf_impl.growing.network_at_stage(reference, model, network, last)
         port = torch_impl.growing.network_at_stage(port, model, network, last)
     try:
-        return verify(reference, port, rungs=NETWORK, seed=seed).findings
+        return verify(reference, port, rungs=NETWORK, seed=context.config.training.seed).findings
     except UnusableInput:
         return []
 

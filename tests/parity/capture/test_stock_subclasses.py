@@ -288,3 +288,29 @@ def test_a_fault_inside_a_subclass_is_named_there():
     norm.eps = 1e-5
     found = parity.verify(reference(), port(norm)).findings[0]
     assert (found.kind, found.layer) == ("batchnorm-epsilon", "norm")
+
+
+class _OwnDropout(keras.layers.SpatialDropout2D):
+    """Draws otherwise than the stock layer what it drops: whole channels, or ``single`` values; scaled, or not."""
+
+    def __init__(self, rate, single=False, scaled=True):
+        super().__init__(rate)
+        self.single, self.scaled = single, scaled
+
+    def call(self, inputs, training=False):
+        if not training:
+            return inputs
+        n, h, w, c = inputs.shape
+        numbers = np.random.default_rng(0).random((n, h, w, c) if self.single else (n, 1, 1, c))
+        return inputs * keras.ops.cast(numbers >= self.rate, inputs.dtype) / (1 - self.rate if self.scaled else 1)
+
+
+@pytest.mark.parametrize(
+    ("options", "same"), [({}, True), ({"single": True}, False), ({"scaled": False}, False)], ids=str
+)
+def test_dropout_that_draws_by_itself_is_dropout(options, same):
+    from parity.capture.keras_stock import computes_stock
+
+    layer = _OwnDropout(0.4, **options)
+    x = np.random.default_rng(1).normal(size=(4, 5, 6, 8)).astype("float32")
+    assert computes_stock(layer, (keras.ops.convert_to_tensor(x),), {}, keras.Layer.__call__) is same

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from parity.__main__ import run
+from parity.__main__ import main, run
 from tests.parity.cli.error_lines import error_line
 
 MODELS = """
@@ -132,3 +132,59 @@ def test_models_are_imported_and_built_with_the_working_folder_on_the_path(
     before = list(sys.path)
     assert run(["compare", "own_nets:keras_net", "own_nets:TorchNet", "--rungs", "structure"]) == 0
     assert sys.path == before
+
+
+def test_scope_weights_and_report_are_asked_on_the_command_line(
+    models: str, tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    pair = ["compare", f"{models}:keras_net", f"{models}:TorchNet"]
+    folder = tmp_path / "report"
+    assert run([*pair, "--scope", "inference", "--report", str(folder)]) == 0
+    out = capfd.readouterr().out
+    assert "faithful for inference: 1 of 1" in out and "not asked: gradients, penalty, state" in out
+    assert "reads the image as (c, h, w)" in out
+    assert "--scope inference" in (folder / "report.md").read_text()
+    assert run([*pair, "--own-weights", "--rungs", "weights"]) == 1
+    assert "own weights" in capfd.readouterr().out
+    assert run(["compare", f"{models}:keras_net", f"{models}:shifted", "--rungs", "shapes"]) == 0
+    out = capfd.readouterr().out
+    assert "leaves open whether it is faithful: 1 of 1" in out and "\nfaithful" not in out
+
+
+@pytest.mark.parametrize(
+    ("options", "expected"),
+    [
+        (["--scope", "all"], "unknown scope 'all'"),
+        (["--scope", "inference", "--rungs", "state"], "only training needs it"),
+        (["--device", "tpu"], "expected cpu, cuda"),
+        (["--device", "cuda:99"], "torch sees"),
+        (["--report", __file__], "it is a file"),
+    ],
+)
+def test_unusable_options_get_one_line(
+    options: list[str], expected: str, models: str, capfd: pytest.CaptureFixture[str]
+) -> None:
+    assert expected in error_line(["compare", f"{models}:keras_net", f"{models}:TorchNet", *options], capfd)
+
+
+def test_a_factory_that_exits_gets_one_line(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    (tmp_path / "leaving.py").write_text("import sys\ndef net():\n    sys.exit(3)\n")
+    name = f"{tmp_path}/leaving.py:net"
+    assert "calling net() failed: SystemExit: 3" in error_line(["compare", name, name], capfd)
+
+
+def test_an_internal_error_is_one_line_that_says_where_its_details_are(
+    models: str, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    def broken(*arguments: object, **options: object) -> None:
+        raise ZeroDivisionError("a bug")
+
+    monkeypatch.setattr("parity.cli.compare.verify_models", broken)
+    monkeypatch.setattr(sys, "argv", ["parity", "compare", f"{models}:keras_net", f"{models}:TorchNet"])
+    with pytest.raises(SystemExit, match="70"):
+        main()
+    said = capfd.readouterr().err
+    assert said.startswith("parity: internal error: ZeroDivisionError: a bug; details: ") and said.count("\n") == 1
+    details = Path(said.rpartition("details: ")[2].strip())
+    assert "in broken" in details.read_text()
+    details.unlink()

@@ -218,7 +218,7 @@ def test_every_string_is_used():
         if path.suffix in (".py", ".j2") and path.name != "strings.py"
     )
     from_data = ("rung.", "relation.", "padding.", "referee.", "study.conv", "banner.", "plot.", "filter")
-    from_data += ("coverage.", "loss.", "against.", "weights.")
+    from_data += ("coverage.", "loss.", "against.", "scope.", "faithful.for", "weights.", "not.asked", "open")
     words = {*views.GLYPHS, "true", "false", "conditional", "not measurable", *("en", "zh")}
     unused = [
         key
@@ -521,7 +521,7 @@ def test_a_diverging_training_run_is_in_every_file():
     (suite,) = ET.fromstring(files["junit.xml"])
     assert suite.find("testcase[@name='training']/failure") is not None
     assert "| `d_loss` | 1.5 | 0.75 | 1.5 | 0.5 | 0.25 |" in files["report.md"]
-    assert "NOT faithful: training fails at generator/upconv_0.weight" in files["report.md"]
+    assert "NOT faithful: learning-rate at generator/upconv_0.weight (training fails)" in files["report.md"]
 
 
 def test_totals_keep_layers_and_training_apart():
@@ -547,6 +547,54 @@ def test_a_verdict_without_a_run_still_shows(html):
     assert "10 of 10 checks judged" in Page(files["index.html"]).text
     assert "nothing was trained" not in Page(files["index.html"]).text.lower()
     assert "Nothing was trained in this run." in Page(html).text
+
+
+def test_what_was_asked_and_what_holds_is_in_every_file():
+    many = Finding("batchnorm-momentum", "bn0", "bn0", "momentum is 0.9", "set momentum=0.01", "structure",
+                   layers=["bn0", "bn1", "bn2"])  # fmt: skip
+    checks = [Check("structure", "bn0", "momentum", "fail", training=True)]
+    asked = verdict(
+        "mine",
+        rungs={"structure": RungResult("structure", "fail", "x", checks), "forward": RungResult("forward", "pass")},
+        findings=[many], weights="own", not_asked=["penalty", "state"], notes=["d: rows are reordered"],
+    )  # fmt: skip
+    files = render(report(asked))
+    page = Page(files["index.html"]).text
+    for words in ("inference, not training", "the port's own", "penalty", "d: rows are reordered",
+                  "at 3 layers: bn0, bn1, bn2", "推理，训练不忠实", "使用移植模型自己的权重", "共 3 层"):  # fmt: skip
+        assert words in page, words
+    assert "- Faithful for: inference, not training" in files["report.md"]
+    assert "- 未检查的级: " in files["report.zh.md"] and "(共 3 层：bn0, bn1, bn2)" in files["report.zh.md"]
+    (plain,) = json.loads(files["report.json"])["verdicts"]
+    assert plain["faithful_for"] == "inference" and plain["findings"][0]["layers"] == ["bn0", "bn1", "bn2"]
+    (suite,) = ET.fromstring(files["junit.xml"])
+    told = {one.get("name"): one.get("value") for one in suite.iter("property")}
+    assert told == {"scope": "training", "faithful_for": "inference", "weights": "own", "not_asked": "penalty, state",
+                    "note": "d: rows are reordered"}  # fmt: skip
+    assert "(3 layers: bn0, bn1, bn2)" in suite.findtext("testcase/failure")
+
+
+def test_a_pair_whose_values_were_not_asked_is_not_called_faithful():
+    rungs = {"shapes": RungResult("shapes", "pass")}
+    files = render(report(verdict("mine", rungs=rungs, weights="copied", not_asked=["forward"])))
+    assert "No difference found in what was asked" in files["report.md"]
+    assert "open: values were not asked" in Page(files["index.html"]).text
+    assert "✓ faithful" not in Page(files["index.html"]).text
+
+
+def test_judged_and_not_judged_layers_of_all_pairs_add_up():
+    pairs = [
+        verdict(coverage=Coverage(986, 1033, {"a": "unknown"} | {str(n): "unknown" for n in range(46)})),
+        trained(),
+    ]
+    files = render(report(*pairs))
+    assert "Coverage: 986 of 1033 layers judged by value; the other 47 say why not." in files["report.md"]
+
+
+def test_a_pair_without_layers_says_what_was_judged():
+    files = render(report(verdict(coverage=Coverage(0, 0), layers=[], weights="copied")))
+    assert "the network's output judged as a whole" in files["report.md"]
+    assert "the network's output judged as a whole" in Page(files["index.html"]).text
 
 
 def test_markdown_says_whose_weights_in_both_languages():

@@ -390,7 +390,7 @@ def test_data_prepared_differently_is_named(words: str, fault: Fault, layer: str
     (pair,) = select(words.split())
     verdict = verify_training(pair.config(), port=fault(TORCH), rungs=["data"])
     assert [finding.kind for finding in verdict.findings] == [layer], verdict.to_text()
-    assert verdict.headline.endswith(f"NOT faithful: data fails at {layer}")
+    assert verdict.headline.endswith(f"NOT faithful: {layer} at {layer} (data fails)"), verdict.headline
     assert verdict.training is None and verdict.coverage.unit == "checks"
 
 
