@@ -227,13 +227,13 @@ FACTORS = [
     M("clamped logarithm", "Spectrogram", "log", by(lambda x: torch.log(x.clamp(min=1e-3))), "log-offset clamp"),
     M("symmetric window", "Spectrogram", "stft", by(lambda x, window: torch.stft(
         x, FRAME, HOP, FRAME, torch.hann_window(FRAME, periodic=False, dtype=x.dtype), center=False,
-        return_complex=True).abs().mT), "stft"),
+        return_complex=True).abs().mT), "stft-window"),
     M("no window", "Spectrogram", "stft", by(lambda x, window: torch.stft(
-        x, FRAME, HOP, FRAME, torch.ones_like(window), center=False, return_complex=True).abs().mT), "stft"),
+        x, FRAME, HOP, FRAME, torch.ones_like(window), center=False, return_complex=True).abs().mT), "stft-window"),
     M("centred frames", "Spectrogram", "stft", by(lambda x, window: torch.stft(
-        x, FRAME, HOP, FRAME, window, center=True, return_complex=True).abs().mT), "stft"),
-    M("power for magnitude", "Spectrogram", "stft", after(lambda y: y**2), "stft activation-kind scale-factor"),
-    M("normalised transform", "Spectrogram", "stft", after(lambda y: y / FRAME**0.5), "stft scale-factor"),
+        x, FRAME, HOP, FRAME, window, center=True, return_complex=True).abs().mT), "stft-centre stft-frames"),
+    M("power for magnitude", "Spectrogram", "stft", after(lambda y: y**2), "stft-power activation-kind", "mel"),
+    M("normalised transform", "Spectrogram", "stft", after(lambda y: y / FRAME**0.5), "scale-factor", "mel"),
 ]  # fmt: skip
 IN_TRAINING = [
     M("dropout's rate", "Embedding", "drop", setting(p=0.5), "dropout-rate", training=True),
