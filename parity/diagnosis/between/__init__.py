@@ -151,8 +151,9 @@ def _some_rows(expected: Array, got: Array) -> Callable[[Array], Array]:
 
 
 def _alike(scene: Scene) -> Explained:
-    """What both sides compute from the sources, if that is of one family."""
-    for family in scene.families if scene.sources else ():
+    """What both sides compute from the sources, if that is of one family; of one source alone nothing is merged."""
+    joins = (MERGES, CONCAT) if len(scene.sources) < 2 else ()
+    for family in (family for family in scene.families if family not in joins):
         wanted = _find(family, scene.sources, scene.expected)
         if wanted is not None:
             used = _find(family, scene.sources, scene.got)

@@ -238,7 +238,7 @@ def _affine(name: str, x: Array, target: Target) -> Iterator[Form]:
     if x.shape != target.shape or x.size < 3:
         return
     solved = affine_solution(x, target.values)
-    if solved is not None:
+    if solved is not None and solved[0]:  # what is constant follows from no factor
         factor, offset = solved
         yield Form(
             *affine_words(name, factor, offset, x.shape[1:]),

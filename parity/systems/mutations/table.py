@@ -65,7 +65,6 @@ class Mutation:
         return frozenset({self.at, *self.where.split()})
 
 
-
 def _own(name: str, network: str, at: str, change: Change, other: str = "") -> Mutation:
     return Mutation(name, network, at, change, "wrong-weights", own_weights=True, other=other)
 
@@ -145,7 +144,7 @@ ACTIVATIONS = [
     M("alpha", "DenseNet", "last_act", setting(alpha=0.5), "activation-slope"),
     M("beta", "UNet", "up_act", setting(beta=2.0), "activation-slope"),
     M("one slope for all channels", "Inception", "act", instead(lambda: nn.PReLU(1)),
-      "shared-weights activation-slope wrong-weights"),
+      "shared-weights activation-slope activation-kind"),
     M("tanh form of GELU", "ConvNeXt", "gelu", setting(approximate="tanh"), "activation-form"),
     M("quick GELU", "ConvNeXt", "gelu", by(lambda x: x * torch.sigmoid(1.702 * x)), "activation-form"),
     M("sigmoid for tanh", "Embedding", "act", instead(nn.Sigmoid), "activation-kind"),

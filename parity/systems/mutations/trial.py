@@ -19,7 +19,6 @@ from parity.transfer.copying import copy_to_torch
 from parity.verdict import Finding, Verdict
 from parity.verification import verify
 
-
 KNOWN = "known difference"  # how the message of a finding begins that blames nobody
 
 
