@@ -37,7 +37,7 @@ class Finding:
     """One fault: where it is, what it is, and what mends it.
 
     ``layers`` names every layer of the port that has it, ``layer`` (``reference_layer``) the first. Not ``named``:
-    no hypothesis reproduces what the port computes.
+    no hypothesis reproduces what the port computes. ``known``: a difference that stock layers cannot avoid.
     """
 
     kind: str
@@ -49,6 +49,7 @@ class Finding:
     evidence: dict[str, Any] = field(default_factory=dict)
     layers: list[str] = field(default_factory=list)
     named: bool = field(default=True, metadata=INTERNAL)
+    known: bool = field(default=False, metadata=INTERNAL)
 
 
 @dataclass(frozen=True)

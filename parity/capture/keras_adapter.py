@@ -64,7 +64,7 @@ class KerasAdapter:
         self._order: list[int] = []
         self._copies: dict[tuple[str, int], tf.Variable] = {}
         self._states: dict[str, list[tuple[Any, np.ndarray]]] = {}
-        self._decided: dict[str, bool] = {}
+        self._decided: dict[str, Any] = {}
         self._output_names: Sequence[str] = ()
         self._returned: tuple[str, ...] = ()
         self._dtype = ""

@@ -38,7 +38,7 @@ from parity.capture.steps import OWN_WEIGHTS, PLAIN, Step
 
 @contextmanager
 def recording(
-    recorder: Recorder | None, slopes: dict[str, float], decided: dict[str, bool] | None = None
+    recorder: Recorder | None, slopes: dict[str, float], decided: dict[str, Any] | None = None
 ) -> Iterator[KerasObserver]:
     """Within this context every layer that runs is recorded, and dropout is disabled (without a recorder: only that).
 
@@ -75,7 +75,7 @@ class KerasObserver:
         slopes: dict[str, float],
         layer_call: Callable,
         operation_call: Callable,
-        decided: dict[str, bool],
+        decided: dict[str, Any],
     ):
         self.recorder, self.layer_call, self.operation_call = recorder, layer_call, operation_call
         self.slopes, self.decided = slopes, decided
@@ -198,7 +198,8 @@ class KerasObserver:
         if kind not in SLOTS or any(
             step.parametrised and step.owner == layer.name for step in self.recorder.since(mark)
         ):
-            return self._contained(layer, given, got, mark, unrecorded, opened=True)
+            explained = self._explained(layer, given, got, mark, unrecorded)
+            return self._contained(layer, given, got, mark, explained, opened=True)
         self.recorder.drop_since(mark)  # it computes its weights, or something, from those it holds
         for variable, value in before:
             variable.assign(value)
@@ -259,15 +260,30 @@ class KerasObserver:
     def _container(self, layer: Any, given: list[Any], args: Any, kwargs: Any) -> Any:
         assert self.recorder is not None
         mark, unrecorded = len(self.recorder.trace.steps), self.recorder.unrecorded
+        name = self._name()
+        count = self._calls[name] = self._calls.get(name, 0) + 1
         got = self.layer_call(layer, *args, **kwargs)
-        if len(self.path) > 1 and not weights_of(layer) and not self._explained(layer, given, got, mark, unrecorded):
-            known = self._computed(layer, given, got)
-            if known is not None:
-                self.recorder.drop_since(mark)
-                name = self.recorder.unique(self._name())
-                step = Step(name, *known, owner=layer.name, named=is_named(layer))
-                return self.recorder.record(step, given, got)
-        return self._contained(layer, given, got, mark, unrecorded)
+        known = self._described(f"{name}#{count}", layer, given, got, mark, unrecorded)
+        if isinstance(known, bool):
+            return self._contained(layer, given, got, mark, known)
+        self.recorder.drop_since(mark)
+        step = Step(self.recorder.unique(name), *known, owner=layer.name, named=is_named(layer))
+        return self.recorder.record(step, given, got)
+
+    def _described(
+        self, call: str, layer: Any, given: list[Any], got: Any, mark: int, unrecorded: int
+    ) -> bool | tuple[str, dict[str, Any]]:
+        """How a layer without weights is described: by the steps inside it (or not), or as an elementwise function.
+
+        Decided at its first call and kept: other kernels run in the other precision.
+        """
+        if weights_of(layer):
+            return False
+        if call not in self.decided:
+            explained = self._explained(layer, given, got, mark, unrecorded)
+            known = None if explained or len(self.path) == 1 else self._computed(layer, given, got)
+            self.decided[call] = explained if known is None else known
+        return self.decided[call]
 
     def _explained(self, layer: Any, given: list[Any], got: Any, mark: int, unrecorded: int) -> bool:
         """Whether the steps since ``mark`` are all that a layer without weights computes, no arithmetic between."""
@@ -290,9 +306,12 @@ class KerasObserver:
         return as_activation(settings[0]) if settings[0] == settings[1] else None
 
     def _contained(
-        self, layer: Any, given: list[Any], got: Any, mark: int, unrecorded: int, opened: bool = False
+        self, layer: Any, given: list[Any], got: Any, mark: int, explained: bool, opened: bool = False
     ) -> Any:
-        """The result of a layer that is described by the steps since ``mark``, or else recorded as a whole."""
+        """The result of a layer that is described by the steps since ``mark``, or else recorded as a whole.
+
+        ``explained``: these are all that it computes.
+        """
         assert self.recorder is not None
         inner, root = self.recorder.since(mark), len(self.path) == 1
         if any(step.parametrised for step in inner) and not is_closed(layer, inner):
@@ -306,13 +325,11 @@ class KerasObserver:
                 return self.recorder.record(step, given, got)
             return got
         nested = bool(layer._flatten_layers(include_self=False))
-        if not weights_of(layer) and (
-            root
-            or (nested or opened)
-            and inner
-            or self.recorder.unrecorded == unrecorded
-            and self.recorder.explained_by_functions(mark, given, got, plain_settings(layer))
-        ):
+        if not weights_of(layer) and (root or (nested or opened) and inner or explained):
+            if len(inner) == 1 and inner[0].matchable and self.recorder.origins.of(got) == (inner[0].name,):
+                own = self._name()
+                if not root and inner[0].name.startswith(f"{own}/"):
+                    self.recorder.rename_last(own, got)
             return got
         self.recorder.drop_since(mark)
         step = unknown_step(layer, self.recorder.unique(self._name()))

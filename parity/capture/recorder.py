@@ -146,8 +146,11 @@ class Recorder:
         for x in results:
             self.origins.set(x, (step.name,))
 
-    def pass_on(self, given: list[Any], results: list[Any], effect: str = COMPUTES) -> None:
+    def pass_on(self, given: list[Any], results: list[Any], effect: str = COMPUTES, name: str = "") -> None:
         """Register an operation that is no step, outside of layers: one of :data:`MOVES`, :data:`ARITHMETIC`, ..."""
+        if name and results:
+            for origin in dict.fromkeys(origin for x in given for origin in self.origins.of(x)):
+                self.trace.operations.setdefault(origin, []).append(name)
         weighted = any(self.weights.of(x) for x in given)
         fed = any(self.origins.of(x) for x in given)
         if fed and results and (effect == COMPUTES or effect == ARITHMETIC and weighted):
@@ -181,6 +184,16 @@ class Recorder:
             for table in (self.trace.inputs, self.trace.others, self.trace.outputs):
                 table.pop(step.name, None)
         del self.trace.steps[mark:]
+
+    def rename_last(self, name: str, got: Any) -> None:
+        """Call the step recorded last, whose output is ``got``, by another name: it is all that a layer computes."""
+        step = self.trace.steps[-1]
+        self._calls[step.name.partition("#")[0]] -= 1
+        old, step.name = step.name, self.unique(name)
+        for table in (self.trace.inputs, self.trace.others, self.trace.outputs):
+            if old in table:
+                table[step.name] = table.pop(old)
+        self.origins.set(got, (step.name,))
 
     def drop_after_last_weights(self, mark: int) -> tuple[str, ...]:
         """Remove the steps after the last one with weights, which a block with weights of its own computes as a whole.

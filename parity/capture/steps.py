@@ -148,6 +148,7 @@ class Trace:
         outputs: each step's output.
         result: the network's outputs.
         ends: for each network output, the steps it was computed from.
+        operations: by step, the operations that are no steps and work on what is computed from it, by module and name.
         names: for each network output, its key or field; empty if it only has a place.
     """
 
@@ -157,6 +158,7 @@ class Trace:
     outputs: dict[str, np.ndarray] = field(default_factory=dict)
     result: list[np.ndarray] = field(default_factory=list)
     ends: Sources = ()
+    operations: dict[str, list[str]] = field(default_factory=dict)
     names: tuple[str, ...] = ()
 
     def step(self, name: str) -> Step:

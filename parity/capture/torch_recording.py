@@ -78,14 +78,14 @@ class _ModuleObserver:
         self.names = {module: name for name, module in model.named_modules()}
         self.held = {id(x): name for held in (model.named_parameters, model.named_buffers) for name, x in held()}
         self._entered: list[tuple[int, str | None, int]] = []
-        self._opened: list[tuple[nn.Module, int]] = []
+        self._opened: list[tuple[nn.Module, int, str]] = []
         self._calls: dict[str, int] = {}
 
     def enter(self, module: nn.Module, args: Any, kwargs: Any) -> None:
         self.path.append(self.names[module])
         kind = kind_of(module)
         if kind is not None and not self.inside_leaf and not self._computes_stock(module, args, kwargs):
-            self._opened.append((module, self.recorder.unaccounted))
+            self._opened.append((module, self.recorder.unaccounted, f"{self.path[-1]}#{self._calls[self.path[-1]]}"))
             kind = None
         if isinstance(module, nn.LeakyReLU) and self.names[module] in self.slopes:
             module.negative_slope = self.slopes[self.names[module]]
@@ -161,10 +161,12 @@ class _ModuleObserver:
 
         Weights must be read by a layer of their kind: a module that computes with them itself is one layer.
         """
-        module, before = self._opened.pop()
-        if self.recorder.unaccounted > before or not any(step.matchable for step in inner):
-            return False
-        return kind_of(module) not in PARAMETERS or any(step.parametrised and step.owner == path for step in inner)
+        module, before, call = self._opened.pop()
+        computes = self.recorder.unaccounted == before and any(step.matchable for step in inner)
+        known = kind_of(module) not in PARAMETERS or any(step.parametrised and step.owner == path for step in inner)
+        if not (computes and known):
+            self.decided[call] = True  # from now on one layer: what replaces its output must not replace it inside
+        return computes and known
 
     def _computes_stock(self, module: nn.Module, args: Any, kwargs: Any) -> bool:
         if not may_differ(module):
@@ -267,7 +269,7 @@ class _FunctionObserver(TorchFunctionMode):
             if self.modules.inside_leaf:
                 recorder.origins.propagate(given, tensors(got))
             else:
-                recorder.pass_on(given, tensors(got), EFFECTS.get(word, COMPUTES))
+                recorder.pass_on(given, tensors(got), EFFECTS.get(word, COMPUTES), self._name(word))
             return got
         name = recorder.unique(self._owner(kind) or self._name(word))
         if name in self.modules.slopes:

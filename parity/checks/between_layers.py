@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from parity.capture.adapter import TellsResults
-from parity.capture.steps import Step, Trace
+from parity.capture.steps import CHANNELS_FIRST, Step, Trace
 from parity.checks.conditions import Condition, forced_outputs
 from parity.checks.measurements import LayerMeasurement
 from parity.checks.rounded_constants import exchanged_constants
@@ -52,7 +52,7 @@ def find_origin(measured: LayerMeasurement, condition: Condition) -> Origin:
     if match is not None:
         given = _values(condition.reference64, match.key), _values(condition.isolated, port_name)
         for place, pair in enumerate(zip(*given, strict=False)):
-            expected, got = pair[0], _in_reference_layout(*pair)
+            expected, got = pair[0], _in_reference_layout(*pair, match.port.kind)
             if not _equal(expected, got):
                 sources = _sources(condition, match.key, place)
                 between = Between(sources, expected, got, elsewhere, match.label)
@@ -81,7 +81,8 @@ def _blamed(
     own = next((step for step in steps if not _among(condition, step, port_values)), None)
     other = next((step for step in port_passed if step.matchable), None)
     if own is None and other is None:
-        return Origin(key, port_name, between, inside=False)
+        behind = _inside_a_source(condition, port_passed, between)
+        return Origin(*(behind or (key, port_name)), between, inside=False)
     single = tuple(_single(condition, own, results)) if own is not None and len(steps) > 1 else ()
     return Origin(own.name if own else "", other.name if other else "", between, inside=False, single=single)
 
@@ -128,6 +129,17 @@ def _single(condition: Condition, own: Step, results: list[tuple[str, Array]]) -
                 yield name, Between({source: value}, value, got, {}, own.name)
 
 
+def _inside_a_source(condition: Condition, passed: list[Step], between: Between) -> tuple[str, str] | None:
+    """The layer before, if the port's module that stands for it goes on computing after its layer is done."""
+    for match in condition.models.matching.matches:
+        module = match.port.owner
+        if match.key in between.sources and module:
+            names = [*condition.isolated.operations.get(match.port.name, []), *(step.name for step in passed)]
+            if any(name.rpartition(".")[0] == module for name in names):
+                return match.key, match.port.name
+    return None
+
+
 def _among(condition: Condition, step: Step, others: Iterable[Array | None]) -> bool:
     """Whether one of the port's values holds the same numbers, in whatever layout."""
     value = condition.reference64.outputs.get(step.name)
@@ -157,11 +169,16 @@ def _sources(condition: Condition, key: str, place: int) -> dict[str, Array]:
     return {name: known[name] for name in names if name in known}
 
 
-def _in_reference_layout(expected: Array, got: Array | None) -> Array | None:
-    """The port's value with its channels last: in the layout in which it equals the reference's, else the usual one."""
+def _in_reference_layout(expected: Array, got: Array | None, reader: str = "") -> Array | None:
+    """The port's value with its channels last: in the layout in which it equals the reference's, else the usual one.
+
+    The kind of the layer that reads it may leave one layout only.
+    """
     if got is None:
         return None
     fitting = fitting_layouts(expected.shape, got.shape)
+    if reader in (*CHANNELS_FIRST, "dense"):
+        fitting = [one for one in fitting if one.channels_first == (reader != "dense")] or fitting
     candidates = [layout.to_reference(got) for layout in fitting]
     same = [value for value in candidates if _equal(expected, value)]
     if same or candidates:

@@ -267,4 +267,4 @@ def _with_exact_moments(projection: _Projection, got: Gradients, judged: Outcome
     fix = "for penalties through a normalisation, compute the Keras side's moments with ops.mean alone"
     kind = "batchnorm-statistics" if normalisation.reference.kind == "batchnorm" else "numeric"
     names = normalisation.port.name, normalisation.key
-    return Outcome(known, [Finding(kind, *names, f"known difference: {message}", fix, projection.rung)])
+    return Outcome(known, [Finding(kind, *names, f"known difference: {message}", fix, projection.rung, known=True)])

@@ -144,7 +144,7 @@ def _finding(
             "harmless for large batches; to remove it, give the Keras side a BatchNormalization whose running variance "
             "is multiplied by n/(n-1)"
         )
-        return Finding("batchnorm-variance", *names, f"known difference: {message}", fix, "state")
+        return Finding("batchnorm-variance", *names, f"known difference: {message}", fix, "state", known=True)
     if scale(moved.port - moved.start) == 0.0 < scale(moved.reference - moved.start):
         text = f"{match.port.name}.{slot}: does not move in training, the reference's does"
         return Finding("batchnorm-statistics", *names, text, "update the running statistics", "state")

@@ -37,9 +37,9 @@ def _without_noise(findings: list[Finding]) -> list[Finding]:
     A named cause explains what else is wrong at its own layer, and shapes everywhere; a layer that is missing explains
     its values; unexplained gradients and statistics count only where the values themselves agree.
     """
-    named = {name for f in findings if f.named for name in (f.reference_layer, f.layer) if name}
+    named = {name for f in findings if f.named and not f.known for name in (f.reference_layer, f.layer) if name}
     lone = {f.reference_layer or f.layer for f in findings if f.kind in LONE}
-    values = any(f.rung not in TRAINING_RUNGS for f in findings)
+    values = any(f.rung not in TRAINING_RUNGS and not f.known for f in findings)
     causes = any(f.named and f.rung not in TRAINING_RUNGS for f in findings)
 
     def follows(f: Finding) -> bool:

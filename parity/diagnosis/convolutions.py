@@ -115,7 +115,7 @@ def kernel_axes(evidence: Evidence) -> Explanation:
 def channel_order(evidence: Evidence) -> Explanation:
     """The port's channels are the expected ones in another order."""
     got, expected = evidence.got, evidence.expected
-    if got is None or got.shape != expected.shape or got.shape[-1] < 2:
+    if got is None or got.shape != expected.shape or got.shape[-1] < 2 or not got.size:
         return None
     rows = got.reshape(-1, got.shape[-1]), expected.reshape(-1, expected.shape[-1])
     order = np.argsort(np.argsort(rows[0][0], kind="stable"), kind="stable")

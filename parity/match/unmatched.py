@@ -25,7 +25,7 @@ class Unmatched:
         Lone layers that are not in it are missing on the other side.
         """
         alone = (*self.matching.only_reference, *self.matching.only_port)
-        found = {step.name: _reason(step) for step in alone if step.untransferable}
+        found = {step.name: _reason(step) for step in alone if step.untransferable and id(step) not in self._missing}
         partner = {match.key: match.port.name for match in self.matching.matches}
         of_reference = step_sources(self.reference_trace.steps, partner)
         of_port = step_sources(self.port_trace.steps, partner.values())
@@ -57,13 +57,27 @@ class Unmatched:
         return ""
 
     @cached_property
+    def _missing(self) -> set[int]:
+        """Lone layers whose weights can stand nowhere on the other side, where no layer with weights is left over.
+
+        By identity.
+        """
+        sides = self.matching.only_reference, self.matching.only_port
+        return {
+            id(step) for own, other in (sides, sides[::-1]) for step in own
+            if step.untransferable and not any(x.parametrised for x in other)
+        }  # fmt: skip
+
+    @cached_property
     def _unknown(self) -> tuple[Unknown, Unknown]:
         visible = [match for match in self.matching.matches if match.reference.visible]
-        reference_lone = [step.name for step in self.matching.only_reference if step.untransferable]
-        port_lone = [step.name for step in self.matching.only_port if step.untransferable]
+        lone = [
+            [step.name for step in steps if step.untransferable and id(step) not in self._missing]
+            for steps in (self.matching.only_reference, self.matching.only_port)
+        ]
         return (
-            unknown_values(self.reference_trace, {match.key for match in visible}, reference_lone),
-            unknown_values(self.port_trace, {match.port.name for match in visible}, port_lone),
+            unknown_values(self.reference_trace, {match.key for match in visible}, lone[0]),
+            unknown_values(self.port_trace, {match.port.name for match in visible}, lone[1]),
         )
 
 

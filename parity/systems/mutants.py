@@ -190,7 +190,7 @@ MUTANTS = [
     ),
     Mutant("short output", GENERATOR, "upconv_2", SHORT, "shapes", "output-padding", REST),
     Mutant("shifted by a pixel", GENERATOR, "upconv_2", SHIFTED, "padding", "padding-alignment", VALUES),
-    Mutant("noise", DISCRIMINATOR, "downconv_2", like(Noisy), "forward", "numeric", REST),
+    Mutant("noise", DISCRIMINATOR, "downconv_2", like(Noisy), "forward", "scale-factor", REST),
     Mutant("flipped kernel", DISCRIMINATOR, "downconv_2", like(FlippedKernel), "forward", "kernel-layout", REST),
     Mutant(
         "unbiased norm", DISCRIMINATOR, "downconv_2_bn", norm(UnbiasedNorm), "forward", "batchnorm-variance", LEARNING

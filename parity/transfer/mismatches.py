@@ -49,7 +49,12 @@ class Conflict:
 
 
 def find_conflicts(matching: Matching, layouts: Layouts, reference: ModelAdapter, port: ModelAdapter) -> list[Conflict]:
-    """Every parameter without a counterpart of the right shape, or shared between layers on one side alone."""
+    """Every parameter without a counterpart of the right shape, or shared between layers on one side alone.
+
+    A layer that stands alone may read again what a matched layer holds (an embedding that is also the last layer).
+    """
+    known = {reference.variable_id(match.reference, slot) for match in matching.matches for slot in match.reference.shapes}
+    known_in_port = {port.variable_id(match.port, slot) for match in matching.matches for slot in match.port.shapes}
     conflicts = [conflict for match in matching.matches for conflict in _within(match, layouts, reference)]
     for step in matching.only_reference:
         conflicts += [
@@ -58,6 +63,7 @@ def find_conflicts(matching: Matching, layouts: Layouts, reference: ModelAdapter
                 not reference.trainable(step, slot),
             )
             for slot, shape in step.shapes.items()
+            if step.untransferable or reference.variable_id(step, slot) not in known
         ]  # fmt: skip
     for step in matching.only_port:
         conflicts += [
@@ -66,6 +72,7 @@ def find_conflicts(matching: Matching, layouts: Layouts, reference: ModelAdapter
                 not port.trainable(step, slot),
             )
             for slot, shape in step.shapes.items()
+            if step.untransferable or port.variable_id(step, slot) not in known_in_port
         ]  # fmt: skip
     return conflicts + list(_shared_unevenly(matching.matches, reference, port))
 

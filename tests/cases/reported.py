@@ -410,7 +410,9 @@ wrong("batch norm held in evaluation by the port alone", STATISTICS, "bn", froze
 
 
 def layernorm(norm, epsilon, factor):
-    model = randomised(chain((6, 16), L.Dense(16, name="a"), L.LayerNormalization(epsilon=epsilon, name="ln"), L.Dense(1)))
+    model = randomised(
+        chain((6, 16), L.Dense(16, name="a"), L.LayerNormalization(epsilon=epsilon, name="ln"), L.Dense(1))
+    )
     for variable in model.get_layer("a").weights:
         variable.assign(factor * variable.numpy())
     return model, nn.Sequential(nn.Linear(16, 16), norm(), nn.Linear(16, 1))

@@ -80,7 +80,7 @@ def _root_or_fraction(size: float) -> str:
 def shown(number: float, sizes: Iterable[int] = ()) -> str:
     """A number in short, followed by its name if it has one."""
     name = named(number, sizes)
-    brief = f"{number:.6g}"
+    brief = next(text for digits in (6, 9, 17) if float(text := f"{number:.{digits}g}") != 1.0 or number == 1.0)
     return f"{brief} ({name})" if name and name != brief else brief
 
 

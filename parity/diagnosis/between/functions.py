@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import replace
 from functools import partial
 
 import numpy as np
@@ -13,6 +14,7 @@ from parity.numerics.difference import scale
 from parity.numerics.reference_ops import activations as ops
 
 Array = np.ndarray
+COLOURS = 3
 # Forms of one function that only their approximation tells apart.
 RELATED = {
     "gelu": "gelu",
@@ -243,9 +245,21 @@ def _affine(name: str, x: Array, target: Target) -> Iterator[Form]:
         yield Form(
             *affine_words(name, factor, offset, x.shape[1:]),
             lambda: factor * x + offset,
-            {"scale": (factor, offset), "log": 0},
+            {"scale": (factor, offset), "log": 0, "channels": "as they are"},
         )
     yield from _per_channel(name, x, target)
+    if x.shape[-1] == COLOURS:
+        yield from map(_of_reversed, _per_channel(name, x[..., ::-1], target))
+
+
+def _of_reversed(form: Form) -> Form:
+    """A form that is applied to colours in reverse order."""
+    return replace(
+        form,
+        does=f"{form.does}, of the channels reversed (RGB or BGR)",
+        torch=f"x.flip(1), then {form.torch}",
+        traits={**form.traits, "channels": "reversed"},
+    )
 
 
 def affine_words(name: str, factor: float, offset: float, sizes: tuple[int, ...]) -> tuple[str, str]:
@@ -279,7 +293,7 @@ def _per_channel(name: str, x: Array, target: Target) -> Iterator[Form]:
     offsets = wanted[high, columns] - factors * rows[high, columns]
     offsets[np.abs(offsets) <= 1e-12 * np.abs(wanted).max(initial=0)] = 0
     does, torch = _per_channel_words(name, factors, offsets)
-    traits = {"scale": (tuple(factors.tolist()), tuple(offsets.tolist()))}
+    traits = {"scale": (tuple(factors.tolist()), tuple(offsets.tolist())), "channels": "as they are"}
     yield Form(does, torch, lambda: factors * x + offsets, traits)
 
 
@@ -321,4 +335,4 @@ def _per_channel_words(name: str, factors: Array, offsets: Array) -> tuple[str, 
     )
 
 
-AFFINE = Family("affine", unary(_affine), {"": "scale-factor"})
+AFFINE = Family("affine", unary(_affine), {"channels": "channel-order", "": "scale-factor"})

@@ -207,7 +207,7 @@ JOINS = [
     M("height and width exchanged", "ResNet", "stem_pool", after(lambda y: y.transpose(2, 3)), "axes-exchanged",
       "stem_pad"),
     M("height and width exchanged before Flatten", "MobileNet", "flatten",
-      by(lambda x: x.transpose(2, 3).flatten(1)), "axes-exchanged flatten-order"),
+      by(lambda x: x.transpose(2, 3).flatten(1)), "axes-exchanged flatten-order", "drop fc"),
     M("image upside down", "ConvNeXt", "stem", after(lambda y: y.flip(2)), "axis-reversed"),
     M("depth to space by channels", "UNet", "shuffle", by(lambda x: F.pixel_shuffle(x, 2)), "depth-to-space"),
     M("shared weights", "Embedding", "second", lambda other: other, "shared-weights", "hidden", other="hidden"),
@@ -219,7 +219,7 @@ FACTORS = [
     M("factor divides", "Embedding", "scale", by(lambda x: x / 4.0), "scale-factor"),
     M("pixels divided by 255", "MobileNet", "rescale", by(lambda x: x / 255), "scale-factor"),
     M("pixels not shifted", "MobileNet", "rescale", by(lambda x: x / 127.5), "scale-factor"),
-    M("pixels doubly scaled", "DenseNet", "gap", after(lambda y: 2 * y), "scale-factor"),
+    M("pixels doubly scaled", "DenseNet", "gap", after(lambda y: 2 * y), "scale-factor", "fc"),
     M("logarithm to base 10", "Spectrogram", "log", by(lambda x: torch.log10(x + 1e-3)), "log-base"),
     M("log1p", "Spectrogram", "log", by(torch.log1p), "log-offset"),
     M("another floor of the logarithm", "Spectrogram", "log", by(lambda x: torch.log(x + 1e-5)), "log-offset"),
@@ -242,7 +242,7 @@ IN_TRAINING = [
     M("clamp in training", "DenseNet", "transition", in_training(lambda y: y.clamp(-0.5, 0.5)), "clamp",
       training=True),
     M("ReLU in training", "UNet", "up_1", in_training(torch.relu), "activation-kind extra-layer clamp", "up_act", training=True),
-    M("gradient lost", "ResNet", "conv_1", after(torch.detach), "numeric"),
+    M("gradient lost", "ResNet", "conv_1", after(torch.detach), "numeric", training=True),
 ]  # fmt: skip
 ROUNDINGS = [
     M("float16 inside", "ResNet", "conv_2", rounded_to(torch.float16), "precision"),

@@ -100,7 +100,7 @@ def test_a_script_with_branches_loops_and_buffers_is_run_as_it_is():
         assert all(
             np.allclose(a, b.detach().numpy(), rtol=1e-14) for a, b in zip(found.result, expected.values(), strict=True)
         )
-        assert [step.kind for step in found.steps] == ["batchnorm", "crop", "crop", "activation"]
+        assert [step.kind for step in found.steps] == ["batchnorm", "identity", "crop", "activation"]
         net.float()
 
 

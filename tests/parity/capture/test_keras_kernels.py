@@ -71,3 +71,18 @@ def test_the_matrices_of_resizing_are_tensorflows(size: tuple[int, int], target:
             antialias=False,
         )
         agree(stock, lambda n, m, kernel=kernel: interpolation.sampled(n, m, kernel, m / n, 0.0, False))
+
+
+def test_what_operations_make_of_constants_is_a_constant() -> None:
+    """A window is computed while the network runs, from nothing that it is given."""
+
+    def windowed(x: tf.Tensor) -> tf.Tensor:
+        return tf.reduce_mean(x * tf.signal.hann_window(3), (1, 2))
+
+    dense = keras.layers.Dense(2, name="d")
+    adapter = KerasAdapter(keras.Sequential([keras.Input(X.shape[1:]), keras.layers.Lambda(windowed), dense]))
+    with adapter.precision("float64"):
+        found = adapter.constants([X], training=False)
+        kernel = np.asarray(dense.kernel)
+    assert any(x.shape == (3,) and np.allclose(x, [0, 0.75, 0.75]) for x in found)
+    assert not any(x.shape == kernel.shape or x.shape[:1] == X.shape[:1] for x in found), "weights and values are none"
