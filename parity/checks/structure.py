@@ -105,7 +105,9 @@ def _shown_by(attribute: str, expected: Any, got: Any) -> tuple[str, ...]:
     """
     if attribute == "function" and expected in FUNCTIONS and got in FUNCTIONS:
         with np.errstate(all="ignore"):
-            return VALUES_AND_GRADIENTS if np.allclose(*(FUNCTIONS[one](DOMAIN) for one in (expected, got))) else NOTHING
+            return (
+                VALUES_AND_GRADIENTS if np.allclose(*(FUNCTIONS[one](DOMAIN) for one in (expected, got))) else NOTHING
+            )
     return SHOWN_BY.get(attribute, VALUES_AND_GRADIENTS)
 
 

@@ -53,7 +53,9 @@ def find_conflicts(matching: Matching, layouts: Layouts, reference: ModelAdapter
 
     A layer that stands alone may read again what a matched layer holds (an embedding that is also the last layer).
     """
-    known = {reference.variable_id(match.reference, slot) for match in matching.matches for slot in match.reference.shapes}
+    known = {
+        reference.variable_id(match.reference, slot) for match in matching.matches for slot in match.reference.shapes
+    }
     known_in_port = {port.variable_id(match.port, slot) for match in matching.matches for slot in match.port.shapes}
     conflicts = [conflict for match in matching.matches for conflict in _within(match, layouts, reference)]
     for step in matching.only_reference:

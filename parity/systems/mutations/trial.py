@@ -1,4 +1,4 @@
-"""One mutation, two, or a faithful variant put into a fresh port and judged: what was found, where and by which cause."""
+"""One mutation, two, or a faithful variant put into a fresh port and judged: what was found, where, by which cause."""
 
 from __future__ import annotations
 

@@ -24,6 +24,7 @@ SINGLE = [
     "Embedding: mask ignored",
     "Embedding: factor",
     "ConvNeXt: tanh form of GELU",
+    "MobileNet: ReLU6 for ReLU",
     "Embedding: kernel not transposed",
 ]
 TWO = [
