@@ -241,7 +241,8 @@ IN_TRAINING = [
       training=True),
     M("clamp in training", "DenseNet", "transition", in_training(lambda y: y.clamp(-0.5, 0.5)), "clamp",
       training=True),
-    M("ReLU in training", "UNet", "up_1", in_training(torch.relu), "activation-kind extra-layer clamp", "up_act", training=True),
+    M("ReLU in training", "UNet", "up_1", in_training(torch.relu), "activation-kind extra-layer clamp",
+      "up_act", training=True),
     M("gradient lost", "ResNet", "conv_1", after(torch.detach), "numeric", training=True),
 ]  # fmt: skip
 ROUNDINGS = [
