@@ -20,7 +20,7 @@ def selftest(
     jobs: Jobs = None,
     as_json: JsonFile = None,
 ) -> int:
-    """Break faithful ports in many ways, one at a time and two at once: each fault must be found where it is, and named.
+    """Break faithful ports in many ways, one at a time and two at once: each must be found where it is, and named.
 
     Faithful ports that are written in another way must pass. Exit status 1 if a goal is missed.
     """

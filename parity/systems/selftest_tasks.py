@@ -109,8 +109,8 @@ def run_all(
 def run(group: str, name: str) -> TaskResult:
     """One task, in this process."""
     start = time.perf_counter()
-    expected, got, *verdicts = _groups()[group][name]()
-    return TaskResult(group, name, expected, got, *verdicts, seconds=time.perf_counter() - start)
+    expected, got, killed, layer, cause = _groups()[group][name]()
+    return TaskResult(group, name, expected, got, killed, layer, cause, time.perf_counter() - start)
 
 
 Made = tuple[str, str, bool, bool, bool]

@@ -275,6 +275,9 @@ class ConvNeXt(nn.Module):
 class Spectrogram(nn.Module):
     """A log mel spectrogram of each clip, standardised, and a small convolutional head."""
 
+    window: Tensor
+    filters: Tensor
+
     def __init__(self) -> None:
         super().__init__()
         self.register_buffer("window", torch.hann_window(FRAME))
