@@ -27,6 +27,7 @@ DROPS_FIX = (
 )
 BEFORE_THE_LAYER = (
     "activation-kind", "scale-factor", "axes-exchanged", "axis-reversed", "channel-order", "flatten-order",
+    "batchnorm-epsilon", "layernorm-epsilon", "groupnorm-epsilon",
 )  # fmt: skip
 """Kinds of findings that tell what runs before the layer at which they show."""
 
@@ -140,6 +141,11 @@ def _finding(layer: LayerMeasurement, condition: Condition) -> Finding:
     if explanation is not None:
         kind, message, fix = explanation
         return Finding(kind, origin.layer, origin.reference_layer, message, fix, "forward")
+    for port_name, between in origin.single if not named else ():
+        explanation = explain_between(between)
+        if explanation is not None:
+            kind, message, fix = explanation
+            return Finding(kind, port_name, origin.reference_layer, message, fix, "forward")
     if named:
         names = (origin.layer, origin.reference_layer) if elsewhere else (named[0].layer, named[0].reference_layer)
         return replace(named[0], layer=names[0], reference_layer=names[1])
