@@ -80,6 +80,8 @@ def _blamed(
     port_values += [value for _, value in results]
     own = next((step for step in steps if not _among(condition, step, port_values)), None)
     other = next((step for step in port_passed if step.matchable), None)
+    if other is None and steps:
+        own = own or steps[-1]  # the port has all of these values, and goes on computing
     if own is None and other is None:
         behind = _inside_a_source(condition, port_passed, between)
         return Origin(*(behind or (key, port_name)), between, inside=False)
@@ -141,13 +143,19 @@ def _inside_a_source(condition: Condition, passed: list[Step], between: Between)
 
 
 def _among(condition: Condition, step: Step, others: Iterable[Array | None]) -> bool:
-    """Whether one of the port's values holds the same numbers, in whatever layout."""
+    """Whether one of the port's values is the same: in either layout, or where neither fits, in whatever order."""
     value = condition.reference64.outputs.get(step.name)
     if value is None or value.dtype.kind != "f":
         return False
-    ordered = np.sort(value, axis=None)
-    sized = (other for other in others if other is not None and other.size == value.size)
-    return any(np.allclose(np.sort(other, axis=None), ordered, rtol=RTOL, atol=RTOL * scale(value)) for other in sized)
+    return any(_same_numbers(value, other) for other in others if other is not None and other.size == value.size)
+
+
+def _same_numbers(expected: Array, got: Array) -> bool:
+    layouts = fitting_layouts(expected.shape, got.shape)
+    if layouts:
+        return any(_equal(expected, layout.to_reference(got)) for layout in layouts)
+    ordered = np.sort(expected, axis=None)
+    return np.allclose(np.sort(got, axis=None), ordered, rtol=RTOL, atol=RTOL * scale(expected))
 
 
 def _steps(trace: Trace, names: Iterable[str]) -> list[Step]:

@@ -131,7 +131,8 @@ def _finding(layer: LayerMeasurement, condition: Condition) -> Finding:
         origin = _at_last_layer(models, layer, origin)
     elsewhere = {layer.key, ""} & {origin.reference_layer} == set()
     if layer.training and _draws_numbers(layer, condition):
-        text = f"{origin.layer or origin.reference_layer}: the port draws random numbers in training, the reference does not"
+        where = origin.layer or origin.reference_layer
+        text = f"{where}: the port draws random numbers in training, the reference does not"
         return Finding("dropout-rate", origin.layer, origin.reference_layer, text, DROPS_FIX, "forward")
     evidence = gather_evidence(models, layer.match, condition) if layer.match is not None else None
     named = explain(evidence, "forward") if evidence is not None else []

@@ -105,9 +105,8 @@ def _shown_by(attribute: str, expected: Any, got: Any) -> tuple[str, ...]:
     """
     if attribute == "function" and expected in FUNCTIONS and got in FUNCTIONS:
         with np.errstate(all="ignore"):
-            return (
-                VALUES_AND_GRADIENTS if np.allclose(*(FUNCTIONS[one](DOMAIN) for one in (expected, got))) else NOTHING
-            )
+            same = np.allclose(FUNCTIONS[expected](DOMAIN), FUNCTIONS[got](DOMAIN))
+        return VALUES_AND_GRADIENTS if same else NOTHING
     return SHOWN_BY.get(attribute, VALUES_AND_GRADIENTS)
 
 
