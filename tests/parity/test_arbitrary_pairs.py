@@ -384,6 +384,13 @@ def call(self, x):
     return tf.multiply(x, tf.constant(0.5))
 
 
+class Float32Only(L.Layer):
+    def call(self, x):
+        import tensorflow as tf
+
+        return tf.multiply(x, tf.constant(0.5))
+
+
 def test_a_reference_that_asks_for_float32_is_measured_in_float64():
     verdict = parity.verify(chain((6,), Float32Only(), L.Dense(4)), nn.Linear(6, 4))
     assert verdict.passed, verdict.to_text()
