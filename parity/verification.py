@@ -15,6 +15,7 @@ from torch import nn
 from parity.capture.devices import validate_device
 from parity.capture.dry_run import first_runs
 from parity.capture.keras_adapter import KerasAdapter
+from parity.capture.random_numbers import with_own_random_numbers
 from parity.capture.source_lines import SourceLines
 from parity.capture.torch_adapter import TorchAdapter
 from parity.capture.torch_containers import is_module
@@ -34,6 +35,7 @@ WEIGHTLESS = ("structure", "shapes", "padding")  # rungs whose measurements are 
 PACKAGES = ("tensorflow", "keras", "torch", "numpy")
 
 
+@with_own_random_numbers
 def verify(
     reference: keras.Model,
     port: nn.Module,

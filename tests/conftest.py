@@ -24,6 +24,7 @@ SLOW = (
     "parity/report/test_report_browser.py",
     "parity/test_arbitrary_pairs.py",
     "parity/test_library_pairs.py",
+    "parity/test_own_weights.py",
     "implementations/test_attention.py",
     "implementations/test_distribution.py",
     "implementations/test_framing.py",

@@ -188,6 +188,20 @@ class HoldsConstants(Protocol):
 
 
 @runtime_checkable
+class TellsResults(Protocol):
+    """A model that tells what its functions give, also those that are no step."""
+
+    def function_results(
+        self, inputs: list[np.ndarray], training: bool, replace: Mapping[str, np.ndarray], sizes: set[int]
+    ) -> list[tuple[str, np.ndarray]]:
+        """Names and floating results, in execution order, of functions whose result has one of ``sizes`` elements.
+
+        ``replace`` as of :meth:`ModelAdapter.run`.
+        """
+        ...
+
+
+@runtime_checkable
 class TakesConstants(Protocol):
     """A model whose constants can be replaced while it runs."""
 

@@ -347,10 +347,9 @@ class KerasObserver:
             return got
         nested = bool(layer._flatten_layers(include_self=False))
         if not weights_of(layer) and (root or (nested or opened) and inner or explained):
-            if len(inner) == 1 and inner[0].matchable and self.recorder.origins.of(got) == (inner[0].name,):
-                own = self._name()
-                if not root and inner[0].name.startswith(f"{own}/"):
-                    self.recorder.rename_last(own, got)
+            whole = len(inner) == 1 and inner[0].matchable and self.recorder.origins.of(got) == (inner[0].name,)
+            if whole and not root and inner[0].name.startswith(f"{self._name()}/"):
+                self.recorder.rename_last(self._name(), got)
             return got
         self.recorder.drop_since(mark)
         step = unknown_step(layer, self.recorder.unique(self._name()))

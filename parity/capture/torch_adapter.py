@@ -29,6 +29,7 @@ from parity.capture.torch_containers import is_module, plain_module
 from parity.capture.torch_copies import DTYPES, deep_copy, validate_weights
 from parity.capture.torch_layer_kinds import PARAMETERS
 from parity.capture.torch_recording import kind_of, module_step, recording
+from parity.capture.torch_results import FunctionResults
 from parity.capture.torch_script import Scripted
 from parity.capture.torch_views import Views
 from parity.numerics.constants import KnownConstants
@@ -155,6 +156,14 @@ class TorchAdapter:
             yield
         finally:
             self._constants = None
+
+    def function_results(
+        self, inputs: list[np.ndarray], training: bool, replace: Mapping[str, np.ndarray], sizes: set[int]
+    ) -> list[tuple[str, np.ndarray]]:
+        """Results of torch functions, as :class:`parity.capture.adapter.TellsResults`."""
+        with FunctionResults(sizes) as results:
+            self.run(inputs, training, replace, values=False)
+        return results.found
 
     def attempt(self, inputs: list[np.ndarray]) -> Attempt:
         """An evaluation-mode run without values that may fail; its error is returned, not raised.

@@ -15,7 +15,7 @@ FAR = 40.0  # log(1 + exp(-x)) / x is below float64's rounding from here on
 
 
 def _softplus(input: torch.Tensor, beta: float = 1.0, threshold: float = 20.0) -> torch.Tensor:
-    """Softplus without the straight line beyond ``threshold``, where that line is exact in float32 and not in float64."""
+    """Softplus without the straight line beyond ``threshold``, where it is exact in float32 alone."""
     exact = threshold > 0 and math.exp(-threshold) / threshold <= FLOAT32_ROUNDING
     return F.softplus(input, beta, max(threshold, FAR) if exact else threshold)
 

@@ -26,6 +26,8 @@ from parity.capture.torch_stock import calls_stock_whole, computes_stock, functi
 
 PRODUCTS = ("linear", *(f"conv{word}{rank}d" for word in ("", "_transpose") for rank in (1, 2, 3)))
 """The functions that compute what a convolution or dense layer returns, and nearly all the time of a network."""
+FUNCTION = "function"
+"""In place of a kind: a module that is known to compute an elementwise function, whatever its class."""
 
 
 @contextmanager
@@ -90,8 +92,10 @@ class _ModuleObserver:
         self.path.append(self.names[module])
         kind = kind_of(module)
         if kind is not None and not self.inside_leaf and not self._computes_stock(module, args, kwargs):
-            self._opened.append((module, self.recorder.unaccounted, f"{self.path[-1]}#{self._calls[self.path[-1]]}"))
-            kind = None
+            kind = FUNCTION if self.decided.get(f"{self.path[-1]}: function") else None
+            if kind is None:
+                call = f"{self.path[-1]}#{self._calls[self.path[-1]]}"
+                self._opened.append((module, self.recorder.unaccounted, call))
         if isinstance(module, nn.LeakyReLU) and self.names[module] in self.slopes:
             module.negative_slope = self.slopes[self.names[module]]
         self._entered.append((len(self.recorder.trace.steps), kind, self.recorder.unrecorded))
@@ -105,6 +109,8 @@ class _ModuleObserver:
             return None
         given = tensors((args, kwargs))
         name = path or type(module).__name__.lower()
+        if kind == FUNCTION:
+            return self._record_function(self._computed(module, path, given, got), name, path, given, got)
         if kind is not None:
             return self.recorder.record(module_step(module, kind, self.recorder.unique(name), path), given, got)
         inner = self.recorder.since(mark)
@@ -127,9 +133,7 @@ class _ModuleObserver:
             known = self._computed(module, path, given, got)
             if known is not None:
                 self.recorder.drop_since(mark)
-                return self.recorder.record(
-                    Step(self.recorder.unique(name), known[0], known[1], owner=path), given, got
-                )
+                return self._record_function(known, name, path, given, got)
         if explained:
             return None
         self.recorder.drop_since(mark)
@@ -140,6 +144,13 @@ class _ModuleObserver:
             return self.recorder.record(step, given, got)
         self.recorder.record_closed(step, given, tensors(got))
         return None
+
+    def _record_function(
+        self, known: tuple[str, dict[str, Any]] | None, name: str, path: str, given: list[torch.Tensor], got: Any
+    ) -> Any:
+        """Record a module that computes an elementwise function as one step."""
+        assert known is not None
+        return self.recorder.record(Step(self.recorder.unique(name), *known, owner=path), given, got)
 
     def stock(self, module: nn.Module, forward: Callable, args: Any, kwargs: Any) -> Any:
         """The stock ``forward``, called by a module that does more: recorded as a layer of the stock kind."""

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
 import numpy as np
 
+from parity.capture.adapter import TellsResults
 from parity.capture.steps import CHANNELS_FIRST, Step, Trace
-from parity.checks.conditions import Condition
+from parity.checks.conditions import Condition, forced_outputs
 from parity.checks.measurements import LayerMeasurement
+from parity.checks.rounded_constants import exchanged_constants
 from parity.diagnosis.between import Between
 from parity.match.data_flow import passed_steps
 from parity.numerics.array_layouts import Layout, fitting_layouts
@@ -21,12 +23,17 @@ RTOL = 1e-9  # float64 values that went through the same operations
 
 @dataclass(frozen=True)
 class Origin:
-    """Where a difference begins: the reference's step, the port's (either may be empty), and the values around it."""
+    """Where a difference begins: the reference's step, the port's (either may be empty), and the values around it.
+
+    ``single``: the same for the reference's first step in between that the port has not, held against each of the
+    port's steps, with that step's name; the last ones first.
+    """
 
     reference_layer: str
     layer: str
     between: Between
     inside: bool
+    single: tuple[tuple[str, Between], ...] = ()
 
 
 def find_origin(measured: LayerMeasurement, condition: Condition) -> Origin:
@@ -67,13 +74,61 @@ def _blamed(
     condition: Condition, passed: list[Step], port_passed: list[Step], between: Between, key: str, port_name: str
 ) -> Origin:
     """The first of the reference's steps in between whose values the port does not have, else the port's first."""
+    steps = [step for step in passed if step.matchable]
+    results = _port_results(condition, steps) if steps else []
     port_values = [condition.isolated.outputs.get(step.name) for step in port_passed]
-    own = next((step for step in passed if step.matchable and not _among(condition, step, port_values)), None)
+    port_values += [value for _, value in results]
+    own = next((step for step in steps if not _among(condition, step, port_values)), None)
     other = next((step for step in port_passed if step.matchable), None)
+    if other is None and steps:
+        own = own or steps[-1]  # the port has all of these values, and goes on computing
     if own is None and other is None:
         behind = _inside_a_source(condition, port_passed, between)
         return Origin(*(behind or (key, port_name)), between, inside=False)
-    return Origin(own.name if own else "", other.name if other else "", between, inside=False)
+    single = tuple(_single(condition, own, results)) if own is not None and len(steps) > 1 else ()
+    return Origin(own.name if own else "", other.name if other else "", between, inside=False, single=single)
+
+
+def _port_results(condition: Condition, steps: list[Step]) -> list[tuple[str, Array]]:
+    """What the port's functions give, also those that are no step, where it has the size of one of these steps.
+
+    With the reference's constants for those that float32 rounded.
+    """
+    models = condition.models
+    if not isinstance(models.port, TellsResults):
+        return []
+    outputs = condition.reference64.outputs
+    sizes = {outputs[step.name].size for step in steps if step.name in outputs}
+    sizes |= {value.size for step in steps for value in _values(condition.reference64, step.name)}
+    inputs, training = condition.inputs, condition.training
+    with models.precision("float64"), exchanged_constants(models, inputs, training):
+        replace = forced_outputs(models, condition.reference64, condition.isolated)
+        return models.port.function_results(models.to_port(inputs), training, replace, sizes)
+
+
+def _single(condition: Condition, own: Step, results: list[tuple[str, Array]]) -> Iterator[tuple[str, Between]]:
+    """The reference's step held against the port's results of its shape, the last ones first; then what feeds it.
+
+    A result that follows by the same kind of operation is the step's counterpart rather than one that does not.
+    """
+    reference = condition.reference64
+    expected = reference.outputs.get(own.name)
+    values, fed = _values(reference, own.name), [name for names in own.sources for name in names]
+    if expected is None or expected.dtype.kind != "f" or not values:
+        return
+    names = fed if len(fed) == len(values) else [f"input {place}" for place in range(len(values))]
+    sources = dict(zip(names, values, strict=True))
+    fitting = [
+        (name, got) for name, value in reversed(results)
+        if (got := _in_reference_layout(expected, value)) is not None and got.shape == expected.shape
+    ]  # fmt: skip
+    for alike in (True, False):
+        yield from ((name, Between(sources, expected, got, {}, own.name, alike)) for name, got in fitting)
+    for source, value in sources.items():
+        for name, result in results:
+            got = _in_reference_layout(value, result)
+            if got is not None and got.shape == value.shape:
+                yield name, Between({source: value}, value, got, {}, own.name)
 
 
 def _inside_a_source(condition: Condition, passed: list[Step], between: Between) -> tuple[str, str] | None:
@@ -88,13 +143,19 @@ def _inside_a_source(condition: Condition, passed: list[Step], between: Between)
 
 
 def _among(condition: Condition, step: Step, others: Iterable[Array | None]) -> bool:
-    """Whether one of the port's values holds the same numbers, in whatever layout."""
+    """Whether one of the port's values is the same: in either layout, or where neither fits, in whatever order."""
     value = condition.reference64.outputs.get(step.name)
     if value is None or value.dtype.kind != "f":
         return False
-    ordered = np.sort(value, axis=None)
-    sized = (other for other in others if other is not None and other.size == value.size)
-    return any(np.allclose(np.sort(other, axis=None), ordered, rtol=RTOL, atol=RTOL * scale(value)) for other in sized)
+    return any(_same_numbers(value, other) for other in others if other is not None and other.size == value.size)
+
+
+def _same_numbers(expected: Array, got: Array) -> bool:
+    layouts = fitting_layouts(expected.shape, got.shape)
+    if layouts:
+        return any(_equal(expected, layout.to_reference(got)) for layout in layouts)
+    ordered = np.sort(expected, axis=None)
+    return np.allclose(np.sort(got, axis=None), ordered, rtol=RTOL, atol=RTOL * scale(expected))
 
 
 def _steps(trace: Trace, names: Iterable[str]) -> list[Step]:

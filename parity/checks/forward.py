@@ -10,7 +10,7 @@ import numpy as np
 from parity.checks.arrangement import wrong_by_itself
 from parity.checks.between_layers import Origin, find_origin
 from parity.checks.climbing import Outcome
-from parity.checks.conditions import Condition
+from parity.checks.conditions import Condition, forced_outputs
 from parity.checks.context import CheckContext
 from parity.checks.layer_evidence import gather_evidence
 from parity.checks.measurements import OUTPUT, LayerMeasurement, Measurements
@@ -22,8 +22,12 @@ from parity.transfer.aligned_models import AlignedModels
 from parity.verdict import Check, Finding, judge
 
 Array = np.ndarray
+DROPS_FIX = (
+    "drop as the reference does: the same values (nn.Dropout, whole samples or channels) at the same rate, or none"
+)
 BEFORE_THE_LAYER = (
     "activation-kind", "scale-factor", "axes-exchanged", "axis-reversed", "channel-order", "flatten-order",
+    "batchnorm-epsilon", "layernorm-epsilon", "groupnorm-epsilon",
 )  # fmt: skip
 """Kinds of findings that tell what runs before the layer at which they show."""
 
@@ -128,6 +132,10 @@ def _finding(layer: LayerMeasurement, condition: Condition) -> Finding:
     if layer.match is None and not (origin.layer or origin.reference_layer):
         origin = _at_last_layer(models, layer, origin)
     elsewhere = {layer.key, ""} & {origin.reference_layer} == set()
+    if layer.training and _draws_numbers(layer, condition):
+        where = origin.layer or origin.reference_layer
+        text = f"{where}: the port draws random numbers in training, the reference does not"
+        return Finding("dropout-rate", origin.layer, origin.reference_layer, text, DROPS_FIX, "forward")
     evidence = gather_evidence(models, layer.match, condition) if layer.match is not None else None
     named = explain(evidence, "forward") if evidence is not None else []
     if named and (origin.inside or named[0].kind not in BEFORE_THE_LAYER):
@@ -136,10 +144,27 @@ def _finding(layer: LayerMeasurement, condition: Condition) -> Finding:
     if explanation is not None:
         kind, message, fix = explanation
         return Finding(kind, origin.layer, origin.reference_layer, message, fix, "forward")
+    for port_name, between in origin.single if not named else ():
+        explanation = explain_between(between)
+        if explanation is not None:
+            kind, message, fix = explanation
+            return Finding(kind, port_name, origin.reference_layer, message, fix, "forward")
     if named:
         names = (origin.layer, origin.reference_layer) if elsewhere else (named[0].layer, named[0].reference_layer)
         return replace(named[0], layer=names[0], reference_layer=names[1])
     return _unexplained(models, layer, origin)
+
+
+def _draws_numbers(layer: LayerMeasurement, condition: Condition) -> bool:
+    """Whether the port computes something else each time, fed the same values: other than of dropout, that is seen."""
+    models, first = condition.models, condition.isolated
+    values = forced_outputs(models, condition.reference64, condition.port64)
+    with models.precision("float64"):
+        again = models.port.run(models.to_port(condition.inputs), True, replace=values)
+    name = layer.match.port.name if layer.match is not None else ""
+    one, other = ([trace.outputs[name]] if name in trace.outputs else trace.result for trace in (first, again))
+    pairs = zip(one, other, strict=False)
+    return any(a.shape == b.shape and difference(a, b).absolute > layer.limit for a, b in pairs)
 
 
 def _at_last_layer(models: AlignedModels, layer: LayerMeasurement, origin: Origin) -> Origin:

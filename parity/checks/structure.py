@@ -12,6 +12,7 @@ from parity.checks.climbing import Outcome
 from parity.checks.context import CheckContext
 from parity.checks.torch_advice import layer_code, setting_advice
 from parity.match.alignment import Match
+from parity.numerics.reference_ops.activations import FUNCTIONS
 from parity.numerics.spectral_norm import OVERWRITTEN
 from parity.transfer.aligned_models import AlignedModels
 from parity.verdict import Check, Finding, Scope
@@ -65,6 +66,7 @@ SHOWN_BY = {
     "power_iterations": ("forward", "state"),
 }
 TRAINING_ONLY = ("rate", "per_channel", "momentum")
+DOMAIN = np.linspace(-50.0, 50.0, 2001)  # of an activation: beyond, every function is a straight line
 ABSENT = {"spectral_norm": "none"}  # what a setting is that a layer does not mention, though its counterpart does
 
 
@@ -80,7 +82,7 @@ def structure(context: CheckContext) -> Outcome:
             outcome.checks.append(
                 Check(
                     "structure", match.key, attribute, "fail", message=finding.message,
-                    training=attribute in TRAINING_ONLY, shown_by=SHOWN_BY.get(attribute, VALUES_AND_GRADIENTS),
+                    training=attribute in TRAINING_ONLY, shown_by=_shown_by(attribute, expected, got),
                 )
             )  # fmt: skip
         if not differing:
@@ -94,6 +96,18 @@ def structure(context: CheckContext) -> Outcome:
     renamed = named_inputs(context.models)
     outcome.message = f"{len(matching.matches)} layers matched{left_out}" + (f"; {renamed}" if renamed else "")
     return outcome
+
+
+def _shown_by(attribute: str, expected: Any, got: Any) -> tuple[str, ...]:
+    """The rungs that show whether a difference matters; none for two functions that differ anywhere.
+
+    No probe reaches every value: what is squeezed to a few units never passes the 6 of a ReLU6.
+    """
+    if attribute == "function" and expected in FUNCTIONS and got in FUNCTIONS:
+        with np.errstate(all="ignore"):
+            same = np.allclose(FUNCTIONS[expected](DOMAIN), FUNCTIONS[got](DOMAIN))
+        return VALUES_AND_GRADIENTS if same else NOTHING
+    return SHOWN_BY.get(attribute, VALUES_AND_GRADIENTS)
 
 
 def named_inputs(models: AlignedModels) -> str:

@@ -14,7 +14,7 @@ from parity.systems.training.registry import TRAINING
 from parity.verdict import VALUES, WHOSE_WEIGHTS
 
 if TYPE_CHECKING:
-    from parity.systems.selftest import MutantResult
+    from parity.systems.selftest_tasks import TaskResult
     from parity.verdict import Verdict
 
 MARKS = {"pass": "[green]✓[/]", "fail": "[bold red]✗[/]", "known-difference": "[yellow]≈[/]", "abstain": "[dim]–[/]"}
@@ -67,18 +67,44 @@ def _matrix(verdicts: Sequence[Verdict], rungs: Sequence[str], width: int) -> No
     Console(width=max(width, longest + 12 + 12 * len(rungs)), highlight=False).print(table)
 
 
-def show_mutants(results: Sequence[MutantResult]) -> None:
-    """A table of mutants: caught or not, on which rung, at which layer, under which name."""
+def show_selftest(results: Sequence[TaskResult], seconds: float) -> None:
+    """What was tried and how it went, group by group; what was missed; the goals."""
+    from parity.systems.selftest_tasks import FAITHFUL, FALSE_ALARMS, GOALS, missed, score
+
+    console = Console(width=132, highlight=False)
     table = Table(box=None, pad_edge=False, header_style="bold")
-    for heading in ("", "fault", "put into", "rung", "named", "what went wrong"):
-        table.add_column(heading, no_wrap=heading != "what went wrong")
-    for result in results:
-        mutant, mark = result.mutant, MARKS["pass" if result.caught else "fail"]
-        where = f"{mutant.pair} {mutant.layer}"
-        table.add_row(mark, mutant.name, where, mutant.rung, mutant.kind, "; ".join(result.complaints))
-    Console(width=132, highlight=False).print(table)
-    caught = sum(result.caught for result in results)
-    print(f"\n{caught} of {len(results)} faults caught where they are, by name")
+    for heading in ("tried", "faults", *GOALS, "faithful", "false alarms"):
+        table.add_column(heading, justify="left" if heading == "tried" else "right", no_wrap=True)
+    groups = dict.fromkeys(result.group for result in results)
+    for group, rows in {**{name: [x for x in results if x.group == name] for name in groups}, "all": results}.items():
+        found = score(rows)
+        faults = [str(found.faults), *map(str, found.counts.values())] if found.faults else [""] * (1 + len(GOALS))
+        faithful = [str(found.faithful), str(found.false_alarms)] if found.faithful else ["", ""]
+        table.add_row(group, *faults, *faithful, style="bold" if group == "all" else "")
+    goals = [f"{share:.0%}" if share == 1 else f">= {share:.0%}" for share in GOALS.values()]
+    table.add_row("goal", "", *goals, "", str(FALSE_ALARMS), style="dim")
+    wrong = list(missed(results))
+    if wrong:
+        misses = Table(box=None, pad_edge=False, header_style="bold")
+        for heading in ("", "mutation", "expected", "got"):
+            misses.add_column(heading, overflow="fold")
+        for result in wrong:
+            what = "false alarm" if result.group == FAITHFUL else _missed(result)
+            misses.add_row(what, escape(f"{result.group} {result.name}"), escape(result.expected), escape(result.got))
+        console.print(misses)
+        console.print()
+    console.print(table)
+    found = score(results)
+    caught = sum(result.right for result in results if result.group != FAITHFUL)
+    console.print(f"\n{caught} of {found.faults} faults caught where they are, by name, in {seconds:.0f} s")
+    if found.missed:
+        console.print(f"[bold red]goals missed[/]: {', '.join(found.missed)}")
+
+
+def _missed(result: TaskResult) -> str:
+    if not result.killed:
+        return "missed"
+    return " and ".join(["layer"] * (not result.right_layer) + ["cause"] * (not result.right_cause))
 
 
 def show_preset_comparison(comparison: dict[str, Any]) -> None:

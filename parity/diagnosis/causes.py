@@ -56,7 +56,8 @@ def _by_cause(findings: list[Finding]) -> list[Finding]:
     groups: dict[tuple[object, ...], list[Finding]] = {}
     for place, finding in enumerate(findings):
         fix = finding.fix if finding.kind != ORDER else ""
-        key = (finding.kind, finding.rung, fix) if finding.named else (place,)
+        joins = finding.named and "layers" not in finding.evidence
+        key = (finding.kind, finding.rung, fix) if joins else (place,)
         groups.setdefault(key, []).append(finding)
     return [_joined(group) for group in groups.values()]
 

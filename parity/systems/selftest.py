@@ -24,11 +24,16 @@ LISTED = 6  # layers that a complaint names
 
 @dataclass(frozen=True)
 class MutantResult:
-    """The verdict on one mutant; ``complaints`` lists what it missed or blamed wrongly."""
+    """The verdict on one mutant; ``complaints`` lists what it missed or blamed wrongly.
+
+    ``found``: the rung fails at the layer, and no other does that should not; ``named``: a finding there has the cause.
+    """
 
     mutant: AnyMutant
     verdict: Verdict
     complaints: list[str]
+    found: bool = True
+    named: bool = True
 
     @property
     def caught(self) -> bool:
@@ -56,7 +61,8 @@ def run_mutant(mutant: AnyMutant) -> MutantResult:
         reference, port = pair.build()
         mutant.put_into(port)
         verdict = verify(reference, port, name=f"{pair.name} with {mutant.name}")
-    return MutantResult(mutant, verdict, list(_complaints(mutant, healthy, verdict)))
+    misplaced, misnamed = list(_misplaced(mutant, healthy, verdict)), list(_misnamed(mutant, verdict))
+    return MutantResult(mutant, verdict, misplaced + misnamed, not misplaced, not misnamed)
 
 
 def _network_pair(words: str) -> NetworkPair:
@@ -85,7 +91,7 @@ def _train(words: str, port: Implementation, rungs: Sequence[str], fault: str = 
     return verify_training(runs.config, port=port, rungs=rungs, name=name, reference_runs=runs)
 
 
-def _complaints(mutant: AnyMutant, healthy: Verdict, verdict: Verdict) -> Iterator[str]:
+def _misplaced(mutant: AnyMutant, healthy: Verdict, verdict: Verdict) -> Iterator[str]:
     if healthy.rungs[mutant.rung].judgement == "fail":
         yield f"the port fails {mutant.rung} without the fault"
     if verdict.passed:
@@ -99,6 +105,11 @@ def _complaints(mutant: AnyMutant, healthy: Verdict, verdict: Verdict) -> Iterat
     others = {name for name, rung in verdict.rungs.items() if rung.judgement == "fail"} - {mutant.rung, *mutant.besides}
     if others:
         yield f"{', '.join(sorted(others))} also fails"
+
+
+def _misnamed(mutant: AnyMutant, verdict: Verdict) -> Iterator[str]:
+    if verdict.passed:
+        return
     named = {finding.kind for finding in verdict.findings if mutant.layer in (finding.layer, finding.reference_layer)}
     if mutant.kind not in named:
         yield f"named {', '.join(sorted(named)) or 'nothing'} at {mutant.layer} instead of {mutant.kind}"

@@ -114,6 +114,10 @@ class WorkerPool(AbstractContextManager["WorkerPool"]):
         """Have a pair verified as by :func:`verify_one`."""
         return self._executor.submit(_verify, pair, rungs, seed)
 
+    def call(self, function: Callable[..., Any], *arguments: Any) -> Future[Any]:
+        """Have a function called, both of which can be pickled."""
+        return self._executor.submit(function, *arguments)
+
     def poll(self) -> list[tuple[str, str]]:
         """The progress since the last call: names of pairs, each with the rung that began ("" as the pair begins)."""
         found = []

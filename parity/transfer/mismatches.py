@@ -65,7 +65,7 @@ def find_conflicts(matching: Matching, layouts: Layouts, reference: ModelAdapter
                 not reference.trainable(step, slot),
             )
             for slot, shape in step.shapes.items()
-            if step.untransferable or reference.variable_id(step, slot) not in known
+            if slot not in (step.handle or {}) or reference.variable_id(step, slot) not in known
         ]  # fmt: skip
     for step in matching.only_port:
         conflicts += [
@@ -74,7 +74,7 @@ def find_conflicts(matching: Matching, layouts: Layouts, reference: ModelAdapter
                 not port.trainable(step, slot),
             )
             for slot, shape in step.shapes.items()
-            if step.untransferable or port.variable_id(step, slot) not in known_in_port
+            if slot not in (step.handle or {}) or port.variable_id(step, slot) not in known_in_port
         ]  # fmt: skip
     return conflicts + list(_shared_unevenly(matching.matches, reference, port))
 

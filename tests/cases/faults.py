@@ -144,7 +144,7 @@ def relu_for_swish(port):
     port[1] = nn.ReLU()
 
 
-@fault("activations_as_arguments", "activation-kind", "stack.1")
+@fault("activations_as_arguments", "activation-kind", ":relu6")
 def activation_left_out(port):
     def call(self, x):
         functions = [None, F.selu, F.gelu, F.softsign, lambda x: F.leaky_relu(x, 0.2), F.mish]
@@ -155,7 +155,7 @@ def activation_left_out(port):
     port.call = call
 
 
-@fault("dense_on_sequences", "activation-kind", "1")
+@fault("dense_on_sequences", "activation-form", "1")
 def approximate_gelu(port):
     port[1] = nn.GELU(approximate="tanh")
 
@@ -194,7 +194,7 @@ def maximum_for_average(port):
     port.pool = nn.MaxPool2d(3, 1)
 
 
-@fault("pooling_1d_same", "kernel-size", "1")
+@fault("pooling_1d_same", "pooling-size", "1")
 def another_pool_size(port):
     port[1] = nn.MaxPool1d(3, stride=2)
 
@@ -204,12 +204,12 @@ def padding_counted_in_the_mean(port):
     port[1].count_include_pad = True
 
 
-@fault("dense_on_sequences", "activation-kind", "3")
+@fault("dense_on_sequences", "activation-kind", "4")
 def activation_at_the_end(port):
     port.append(nn.Tanh())
 
 
-@fault("autoencoder_through_a_latent", "activation-kind", "up")
+@fault("autoencoder_through_a_latent", "activation-kind", ":sigmoid")
 def activation_missing_at_the_end(port):
     def call(self, x):
         code = torch.tanh(self.encode(F.relu(self.down(x)).flatten(1)))
@@ -223,7 +223,7 @@ def global_maximum_for_average(port):
     port.call = lambda self, x: torch.sigmoid(self.fc(self.conv(x).amax((2, 3))))
 
 
-@fault("residual_sums_of_every_spelling", "numeric", "convs.1")
+@fault("residual_sums_of_every_spelling", "missing-term", "add")
 def shortcut_left_out(port):
     def call(self, x):
         a, b, c, d = self.convs
@@ -256,7 +256,7 @@ def towers_apart(port):
     return Does(lambda self, a, b: self.head(self.one(a) - self.other(b)), one=port.tower, other=other, head=port.head)
 
 
-@fault("subclassed_stages", "activation-kind", "blocks.1.conv_out")
+@fault("subclassed_stages", "activation-kind", "/relu")
 def activation_missing_in_a_block(port):
     block = port.blocks[1]
     block.forward = lambda x: F.relu(block.conv_out(block.bn(block.conv_in(x))) + x)
@@ -346,7 +346,7 @@ def attention_transposed(port):
     port[1].turned = False
 
 
-@fault("labels_into_a_generator", "scale-factor", "cat")
+@fault("labels_into_a_generator", "scale-factor", "classes")
 def embedding_scaled(port):
     embedding = port.classes
     embedding.forward = lambda label: F.embedding(label, embedding.weight) * 5**0.5

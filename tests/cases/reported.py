@@ -1,7 +1,7 @@
 """Porting faults that people reported in public, as small pairs: paddings, copies, pooling, normalisation, dropout.
 
 Each fault stands beside its faithful port and beside ports that look like it. What happens between layers is in
-`reported_between.py`; both fill :data:`REPORTED`.
+`reported_between.py`, whole networks are in `reported_networks.py`; all three fill :data:`REPORTED`.
 """
 
 from __future__ import annotations
@@ -10,14 +10,13 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
 
-import keras
 import numpy as np
 import torch
 import torch.nn.functional as F
 from keras import layers as L
 from torch import nn
 
-from tests.cases.layers import Case, Cropped, Does, Padded, chain
+from tests.cases.layers import Case, Cropped, Does, chain
 from tests.cases.wrong_copies import held, put, randomised
 
 TRAINING, INFERENCE, NOTHING = "training", "inference", ""

@@ -1,4 +1,4 @@
-"""Porting faults between the layers, reported in public, and their neighbours: resizing, functions, merges, constants.
+"""Porting faults between the layers, reported in public: functions, padding, resizing, masks, Flatten.
 
 Fills :data:`tests.cases.reported.REPORTED`.
 """
@@ -15,7 +15,7 @@ from keras import ops
 from torch import nn
 
 from tests.cases.layers import Does, chain
-from tests.cases.reported import INFERENCE, OWN, faithful, wrong
+from tests.cases.reported import OWN, faithful, wrong
 from tests.cases.wrong_copies import held, put, randomised
 
 # Two convolutions with something between them
@@ -62,8 +62,13 @@ COMPOSITES = {
 for name, (function_name, call) in COMPOSITES.items():
     faithful(f"composed: {name}", convs, activation(function_name), of(call))
 
+
+def tanh_form(x):
+    return 0.5 * x * (1 + torch.tanh((2 / torch.pi) ** 0.5 * (x + 0.044715 * x**3)))
+
+
 OTHER_FUNCTIONS = {
-    "gelu by tanh": ("gelu", "activation-form", lambda x: 0.5 * x * (1 + torch.tanh((2 / torch.pi) ** 0.5 * (x + 0.044715 * x**3)))),
+    "gelu by tanh": ("gelu", "activation-form", tanh_form),
     "quick gelu": ("gelu", "activation-form", lambda x: x * torch.sigmoid(1.702 * x)),
     "relu for relu6": ("relu6", "activation-kind", torch.relu),
     "relu forgotten": ("relu", "activation-kind", itself),
@@ -226,7 +231,8 @@ def mean_of_tokens(x, mask):
 faithful("mean of the tokens", masked, L.GlobalAveragePooling1D, mean_of_tokens)
 faithful("maximum, which ignores the mask", masked, L.GlobalMaxPooling1D, lambda x, mask: x.amax(1))
 for given in (True, False):
-    wrong(f"mean of all steps{', inputs drawn' * (not given)}", "mask-ignored", "pool", masked, L.GlobalAveragePooling1D,
+    how = "" if given else ", inputs drawn"
+    wrong(f"mean of all steps{how}", "mask-ignored", "pool", masked, L.GlobalAveragePooling1D,
           lambda x, mask: x.mean(1), given)  # fmt: skip
 
 # Flatten
@@ -267,8 +273,12 @@ faithful("flatten of one channel, own weights", classifier, LAST, False, 6, 1, *
 
 def text(transposed, own=False):
     model = randomised(chain((6, 3), L.Conv1D(4, 3, activation="relu", name="c"), L.Flatten(), L.Dense(5, name="fc")))
-    port = Does(lambda self, x: self.fc((F.relu(self.c(x)).transpose(1, 2) if transposed else F.relu(self.c(x))).flatten(1)),
-                c=nn.Conv1d(3, 4, 3), fc=nn.Linear(16, 5))  # fmt: skip
+
+    def call(self, x):
+        x = F.relu(self.c(x))
+        return self.fc((x.transpose(1, 2) if transposed else x).flatten(1))
+
+    port = Does(call, c=nn.Conv1d(3, 4, 3), fc=nn.Linear(16, 5))
     for name in ("c", "fc") if own else ():
         put(getattr(port, name).weight, held(model, name, "kernel").T)
         put(getattr(port, name).bias, held(model, name, "bias"))
@@ -286,318 +296,3 @@ def turned_flatten():
 
 
 wrong("flatten of an image turned", "flatten-order", "d", turned_flatten)
-
-# Skip connections, merges, several inputs and outputs
-
-
-def residual(join):
-    x = keras.Input((8, 8, 3))
-    a = L.Conv2D(4, 3, padding="same", name="a")(x)
-    b = L.Conv2D(4, 3, padding="same", name="b")(a)
-    c = L.Conv2D(4, 3, padding="same", name="c")(b)
-    model = randomised(keras.Model(x, L.Conv2D(2, 1, name="d")(L.Add(name="add")([a, c]))))
-
-    def call(self, x):
-        a = self.a(x)
-        b = self.b(a)
-        return self.d(join(a, b, self.c(b)))
-
-    port = Does(call, a=nn.Conv2d(3, 4, 3, padding=1), b=nn.Conv2d(4, 4, 3, padding=1),
-                c=nn.Conv2d(4, 4, 3, padding=1), d=nn.Conv2d(4, 2, 1))  # fmt: skip
-    return model, port
-
-
-faithful("skip connection", residual, lambda a, b, c: a + c)
-faithful("skip connection in place", residual, lambda a, b, c: c.add_(a))
-wrong("skip connection from another layer", "wrong-source", "add", residual, lambda a, b, c: b + c)
-wrong("skip connection left out", "missing-term", "add", residual, lambda a, b, c: c)
-wrong("one branch twice", "extra-term", "add#2", residual, lambda a, b, c: a + c + c)
-wrong("difference for sum", "merge-operation", "add", residual, lambda a, b, c: c - a)
-wrong("product for sum", "merge-operation", "add", residual, lambda a, b, c: a * c)
-wrong("mean for sum", "scale-factor", "d", residual, lambda a, b, c: (a + c) / 2)
-
-
-def three(merge, join):
-    x = keras.Input((3,))
-    parts = [L.Dense(4, name=name)(x) for name in "abc"]
-    model = randomised(keras.Model(x, L.Dense(2)(merge()(parts))))
-    port = Does(lambda self, x: self.d(join(self.a(x), self.b(x), self.c(x))), a=nn.Linear(3, 4), b=nn.Linear(3, 4),
-                c=nn.Linear(3, 4), d=nn.Linear(4, 2))  # fmt: skip
-    return model, port
-
-
-faithful("a sum of three as two sums", three, L.Add, lambda a, b, c: a + b + c)
-faithful("a mean of three by arithmetic", three, L.Average, lambda a, b, c: (a + b + c) / 3)
-faithful("a maximum of three, stacked", three, L.Maximum, lambda a, b, c: torch.stack([a, b, c]).amax(0))
-
-
-def joined(exchanged, pooled):
-    x = keras.Input((6, 6, 3))
-    a = L.Conv2D(4, 3, name="a")(x)
-    b = a if pooled else L.Conv2D(4, 3, name="b")(x)
-    parts = [L.GlobalAveragePooling2D()(a), L.GlobalMaxPooling2D()(b)] if pooled else [a, b]
-    end = L.Dense(5) if pooled else L.Conv2D(2, 1)
-    model = randomised(keras.Model(x, end(L.Concatenate(name="cat")(parts))))
-
-    def call(self, x):
-        a, b = (self.a(x).mean((2, 3)), self.a(x).amax((2, 3))) if pooled else (self.a(x), self.b(x))
-        return self.d(torch.cat([b, a] if exchanged else [a, b], 1))
-
-    last = nn.Linear(8, 5) if pooled else nn.Conv2d(8, 2, 1)
-    return model, Does(call, a=nn.Conv2d(3, 4, 3), b=nn.Conv2d(3, 4, 3) if not pooled else nn.Identity(), d=last)
-
-
-def flat_parts(exchanged):
-    x = keras.Input((6, 6, 3))
-    parts = [L.Flatten()(L.Conv2D(4, 3, name=name)(x)) for name in "ab"]
-    model = randomised(keras.Model(x, L.Dense(5)(L.Concatenate(name="cat")(parts))))
-
-    def call(self, x):
-        a, b = self.a(x).flatten(1), self.b(x).flatten(1)
-        return self.d(torch.cat([b, a] if exchanged else [a, b], 1))
-
-    return model, Does(call, a=nn.Conv2d(3, 4, 3), b=nn.Conv2d(3, 4, 3), d=nn.Linear(128, 5))
-
-
-def two_inputs(exchanged):
-    a, b = keras.Input((5,), name="p"), keras.Input((5,), name="q")
-    model = randomised(keras.Model([a, b], L.Dense(4)(L.Concatenate(name="cat")([a, b]))))
-    return model, Does(lambda self, a, b: self.d(torch.cat([b, a] if exchanged else [a, b], 1)), d=nn.Linear(10, 4))
-
-
-def two_outputs(exchanged, named=False):
-    x = keras.Input((6,))
-    h = L.Dense(5, activation="relu")(x)
-    out = {"p": L.Dense(3, name="p")(h), "q": L.Dense(3, name="q")(h)}
-    model = randomised(keras.Model(x, out if named else [*out.values()]))
-
-    def call(self, x):
-        h = F.relu(self.h(x))
-        a, b = (self.q(h), self.p(h)) if exchanged else (self.p(h), self.q(h))
-        return {"q": b, "p": a} if named else (a, b)
-
-    return model, Does(call, h=nn.Linear(6, 5), p=nn.Linear(5, 3), q=nn.Linear(5, 3))
-
-
-for exchanged in (False, True):
-    for name, kind, where, build, args in (
-        ("branches joined", "concat-order", "cat", joined, (False,)),
-        ("flat branches joined", "channel-order", "cat", flat_parts, ()),
-        ("two inputs", "concat-order", "cat", two_inputs, ()),
-        ("two outputs", "output-order", "output 0", two_outputs, ()),
-        ("two outputs by name", "output-order", "output 0", two_outputs, (True,)),
-    ):
-        if exchanged:
-            wrong(f"{name}, exchanged", kind, where, build, exchanged, *args)
-        else:
-            faithful(name, build, exchanged, *args)
-
-
-def excitation(gate):
-    x = keras.Input((8, 8, 3))
-    c = L.Conv2D(4, 3)(x)
-    e = L.Dense(4, activation="sigmoid", name="e")(L.Dense(2, activation="relu")(L.GlobalAveragePooling2D()(c)))
-    model = randomised(keras.Model(x, L.Conv2D(2, 1)(L.Multiply()([c, L.Reshape((1, 1, 4))(e)]))))
-
-    def call(self, x):
-        c = self.c(x)
-        return self.d(c * gate(self.e(F.relu(self.r(c.mean((2, 3))))))[:, :, None, None])
-
-    return model, Does(call, c=nn.Conv2d(3, 4, 3), r=nn.Linear(4, 2), e=nn.Linear(2, 4), d=nn.Conv2d(4, 2, 1))
-
-
-faithful("squeeze and excitation", excitation, torch.sigmoid)
-wrong("squeeze and excitation by a hard sigmoid", "activation-kind", "e", excitation, F.hardsigmoid)
-
-# Rows of features: functions, constants, heads
-
-
-def rows(layers, call, start=None):
-    model = randomised(chain((6,), L.Dense(4, activation=start, name="a"), *layers(), L.Dense(2, name="d")))
-    first = getattr(F, start) if start else itself
-    return model, Does(lambda self, x: self.d(call(first(self.a(x)))), a=nn.Linear(6, 4), d=nn.Linear(4, 2))
-
-
-def unit():
-    return [L.UnitNormalization(name="f")]
-
-
-def layer_norm():
-    return [L.LayerNormalization(name="f")]
-
-
-faithful("unit norm", rows, unit, lambda x: F.normalize(x, dim=-1))
-wrong("unit norm left out", "normalisation", "f", rows, unit, itself)
-wrong("another base of the logarithm", "log-base", "f", rows, function(ops.log10), torch.log, "softplus")
-faithful("a base of the logarithm", rows, function(ops.log10), torch.log10, "softplus")
-wrong("1 / d for 1 / sqrt(d)", "scale-factor", "f", rows, function(lambda x: x / 2.0), lambda x: x / 4.0)
-faithful("a power by products", rows, function(lambda x: x**2), lambda x: x * x)
-
-
-def tanh_gelu():
-    return [L.Activation(lambda x: keras.activations.gelu(x, approximate=True), name="f")]
-
-
-faithful("gelu by tanh of a callable", rows, tanh_gelu, lambda x: F.gelu(x, approximate="tanh"))
-wrong("exact gelu for one by tanh of a callable", "activation-form", "f", rows, tanh_gelu, F.gelu)
-
-
-def deviation(correction):
-    model = randomised(
-        chain((6, 6, 3), L.Conv2D(4, 3), L.Lambda(lambda x: ops.std(x, axis=(1, 2)), name="f"), L.Dense(2))
-    )
-    call = lambda self, x: self.d(self.c(x).std((2, 3), correction=correction))  # noqa: E731
-    return model, Does(call, c=nn.Conv2d(3, 4, 3), d=nn.Linear(4, 2))
-
-
-faithful("a standard deviation", deviation, 0)
-wrong("a standard deviation with n - 1", "variance-divisor", "f", deviation, 1)
-
-
-def preprocessed(layers, call):
-    model = chain((8, 8, 3), layers(), L.Conv2D(4, 3, name="c"))
-    return randomised(model) if not model.layers[0].weights else model, Does(
-        lambda self, x: self.c(call(x)), c=nn.Conv2d(3, 4, 3)
-    )
-
-
-def centred():
-    return L.Rescaling(1 / 127.5, -1, name="f")
-
-
-def standardised():
-    return L.Normalization(mean=[0.4, 0.5, 0.6], variance=[0.04, 0.09, 0.01], name="f")
-
-
-def by_channel(*deviations):
-    mean, deviation = (torch.tensor(values)[:, None, None] for values in ([0.4, 0.5, 0.6], deviations))
-    return lambda x: (x - mean) / deviation
-
-
-faithful("pixels from -1 to 1", preprocessed, centred, lambda x: x / 127.5 - 1)
-wrong("pixels from -1 to 1, the offset forgotten", "scale-factor", "f", preprocessed, centred, lambda x: x / 127.5)
-faithful("pixels standardised", preprocessed, standardised, by_channel(0.2, 0.3, 0.1))
-wrong(
-    "pixels standardised by other deviations",
-    "scale-factor",
-    "f",
-    preprocessed,
-    standardised,
-    by_channel(0.2, 0.3, 0.2),
-)
-
-
-def head(call, layers=None, activation_name=None):
-    model = chain((5,), L.Dense(4, activation=activation_name, name="fc"), *(layers() if layers else []))
-    return randomised(model), Does(lambda self, x: call(self.fc(x)), fc=nn.Linear(5, 4))
-
-
-wrong("softmax left out", "activation-kind", "fc", head, itself, None, "softmax")
-wrong("softmax over the batch", "softmax-axis", "fc", head, lambda x: x.softmax(0), None, "softmax")
-faithful("argmax", head, lambda x: x.argmax(-1), function(lambda x: ops.argmax(x, -1)))
-faithful("rounding", head, torch.round, function(ops.round))
-faithful("comparison", head, lambda x: x > 0, function(lambda x: x > 0))
-faithful("masked softmax", head, lambda x: torch.where(x > 0, x, -1e9).softmax(-1),
-         function(lambda x: ops.softmax(ops.where(x > 0, x, -1e9))))  # fmt: skip
-faithful("sum of squares", head, lambda x: (x**2).sum(-1), function(lambda x: ops.sum(x**2, -1)))
-
-
-def given_positive(port):
-    x = np.random.default_rng(0).uniform(0.5, 2, (4, 6))
-    model = randomised(chain((6,), L.Lambda(ops.log), L.Dense(2)))
-    return model, Does(lambda self, x: self.d(port(x)), d=nn.Linear(6, 2)), [x]
-
-
-faithful("logarithm of given inputs", given_positive, torch.log)
-
-# Layers one by one
-
-
-def stack(layers, port):
-    return randomised(chain((9, 9, 4), *layers())), port()
-
-
-def two_convs(**first):
-    return lambda: [L.Conv2D(4, 3, name="c", **first), L.Conv2D(2, 3)]
-
-
-def torch_convs(first):
-    return lambda: nn.Sequential(first(), nn.Conv2d(4, 2, 3))
-
-
-SETTINGS = {
-    "groups": ({"groups": 2}, lambda: nn.Conv2d(4, 4, 3)),
-    "dilation": ({"dilation_rate": 2, "padding": "same"}, lambda: nn.Conv2d(4, 4, 3, padding=1)),
-    "stride": ({"strides": 2}, lambda: nn.Conv2d(4, 4, 3)),
-    "kernel-size": ({"padding": "same"}, lambda: nn.Conv2d(4, 4, 5, padding=2)),
-    "missing-bias": ({}, lambda: nn.Conv2d(4, 4, 3, bias=False)),
-}
-for kind, (settings, port) in SETTINGS.items():
-    wrong(f"a convolution's {kind}", kind, "c", stack, two_convs(**settings), torch_convs(port))
-
-
-def shared(port_shares, keras_shares):
-    x, layers = keras.Input((4,)), [L.Dense(4, name="a"), L.Dense(4, name="b")]
-    model = randomised(keras.Model(x, layers[not keras_shares](L.ReLU()(layers[0](x)))))
-    if not keras_shares:
-        layers[1].set_weights(layers[0].get_weights())
-    first = nn.Linear(4, 4)
-    return model, Does(lambda self, x: self.q(F.relu(self.p(x))), p=first, q=first if port_shares else nn.Linear(4, 4))
-
-
-faithful("shared weights", shared, True, True)
-wrong("shared weights, two layers in the port", "shared-weights", "a#2", shared, False, True, holds=INFERENCE)
-wrong("equal weights, one layer in the port", "shared-weights", "b", shared, True, False, holds=INFERENCE)
-
-
-class Projection(L.Layer):
-    """A product with a fixed matrix."""
-
-    def build(self, shape):
-        self.matrix = self.add_weight(shape=(shape[-1], 4), trainable=False, name="matrix")
-
-    def call(self, x):
-        return ops.matmul(x, self.matrix)
-
-
-class Projected(nn.Module):
-    def __init__(self, matrix):
-        super().__init__()
-        self.a, self.d = nn.Linear(6, 5), nn.Linear(4, 2)
-        self.register_buffer("matrix", matrix)
-
-    def forward(self, x):
-        return self.d(self.a(x) @ self.matrix)
-
-
-def fixed(factor):
-    layer = Projection(name="f")
-    model = randomised(chain((6,), L.Dense(5), layer, L.Dense(2)))
-    return model, Projected(factor * torch.from_numpy(np.array(layer.matrix)))
-
-
-faithful("a fixed matrix as a buffer", fixed, 1.0)
-wrong("another fixed matrix", "missing-layer", "f", fixed, 1.01)
-
-# Spectra
-
-
-def spectrum(window=torch.hann_window(16), power=1, factor=1.0, centred=False):
-    def magnitude(x):
-        return tf.abs(tf.signal.stft(x, 16, 8, fft_length=16, window_fn=tf.signal.hann_window))
-
-    model = randomised(chain((64,), L.Lambda(magnitude, name="f"), L.Flatten(), L.Dense(3)))
-
-    def call(self, x):
-        frames = torch.stft(x, 16, 8, 16, window.to(x), center=centred, return_complex=True)
-        return self.d((factor * frames.abs() ** power).transpose(1, 2).flatten(1))
-
-    return model, Does(call, d=nn.Linear(63 if not centred else 81, 3))
-
-
-faithful("spectrum", spectrum)
-wrong("spectrum, symmetric window", "stft-window", "f", spectrum, torch.hann_window(16, periodic=False))
-wrong("spectrum, no window", "stft-window", "f", spectrum, torch.ones(16))
-wrong("spectrum, Hamming's window", "stft-window", "f", spectrum, torch.hamming_window(16))
-wrong("spectrum, power for magnitude", "stft-power", "f", spectrum, torch.hann_window(16), 2)
-wrong("spectrum, divided by sqrt(n)", "scale-factor", "f", spectrum, torch.hann_window(16), 1, 0.25)

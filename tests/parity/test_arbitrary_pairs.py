@@ -49,7 +49,9 @@ def test_a_fault_is_named_where_it_is(name):
     fault = FAULTS[name]
     verdict = verified(fault.case())
     assert not verdict.passed
-    assert (verdict.findings[0].kind, verdict.findings[0].layer) == (fault.kind, fault.layer), verdict.to_text()
+    first = verdict.findings[0]
+    assert first.kind == fault.kind, verdict.to_text()
+    assert (first.layer or first.reference_layer).endswith(fault.layer), verdict.to_text()
 
 
 # What cannot be matched
@@ -119,8 +121,9 @@ def test_a_layer_that_cannot_be_matched_abstains_with_its_reason(build):
     reference, port, unmatched = build()
     verdict = parity.verify(reference, port)
     assert not verdict.passed
-    assert unmatched <= set(verdict.coverage.abstained)
-    assert all("no counterpart" in verdict.coverage.abstained[name] for name in unmatched)
+    reasons = {name.partition(" (")[0]: why for name, why in verdict.coverage.abstained.items()}
+    assert unmatched <= set(reasons)
+    assert all("no counterpart" in reasons[name] for name in unmatched)
     assert verdict.coverage.judged < verdict.coverage.total
     assert "fail" not in {rung.judgement for rung in verdict.rungs.values()}, verdict.to_text()
     assert "could not be judged" in verdict.headline
@@ -225,7 +228,7 @@ def test_branches_of_equal_shapes_are_matched_by_what_they_feed(swapped, names):
 def test_branches_joined_the_other_way_fail_where_they_join(swapped):
     verdict = parity.verify(*twin_branches(swapped=swapped, exchanged=True))
     assert not verdict.passed
-    assert (verdict.findings[0].kind, verdict.findings[0].layer) == ("channel-order", "cat")
+    assert (verdict.findings[0].kind, verdict.findings[0].layer) == ("concat-order", "cat")
 
 
 @pytest.mark.parametrize("swapped", [False, True])
@@ -375,8 +378,10 @@ def meta():
     return chain((6,), L.Dense(4)), nn.Linear(6, 4, device="meta")
 
 
-def channels_first():
-    return chain((3, 8, 8), L.ZeroPadding2D(1, data_format="channels_first")), nn.ZeroPad2d(1)
+def call(self, x):
+    import tensorflow as tf
+
+    return tf.multiply(x, tf.constant(0.5))
 
 
 class Float32Only(L.Layer):
@@ -386,8 +391,9 @@ class Float32Only(L.Layer):
         return tf.multiply(x, tf.constant(0.5))
 
 
-def reference_in_float32_only():
-    return chain((6,), Float32Only(), L.Dense(4)), nn.Linear(6, 4)
+def test_a_reference_that_asks_for_float32_is_measured_in_float64():
+    verdict = parity.verify(chain((6,), Float32Only(), L.Dense(4)), nn.Linear(6, 4))
+    assert verdict.passed, verdict.to_text()
 
 
 @pytest.mark.parametrize(
@@ -403,8 +409,6 @@ def reference_in_float32_only():
         (half_precision, "torch.float16 weights .0.weight and 7 more."),
         (lazy, "lazy layers without weights yet .*run it once on a sample"),
         (meta, "meta device"),
-        (channels_first, "works channels first"),
-        (reference_in_float32_only, "does not run in float64, in which parity measures"),
     ],
     ids=lambda value: getattr(value, "__name__", None),
 )

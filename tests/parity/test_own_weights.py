@@ -84,7 +84,7 @@ def test_every_headline_says_whose_weights_were_judged() -> None:
     copied, kept = parity.verify(model, port), own(model, port)
     assert copied.passed and not kept.passed
     assert "faithful (with the reference's weights copied; " in copied.headline
-    assert kept.headline.endswith("NOT faithful: weights fails at linear (own weights)")
+    assert kept.headline.endswith("NOT faithful: wrong-weights at linear (weights fails; own weights)")
     assert [json.loads(verdict.to_json())["weights"] for verdict in (copied, kept)] == ["copied", "own"]
     parity.copy_to_torch(model, port)
     assert "faithful (own weights; " in own(model, port).headline

@@ -6,7 +6,7 @@ import pytest
 
 import parity
 from parity.verdict import Finding, Verdict
-from tests.cases import reported_between  # noqa: F401  (fills the table)
+from tests.cases import reported_between, reported_networks  # noqa: F401  (they fill the table)
 from tests.cases.reported import REPORTED, TRAINING
 
 

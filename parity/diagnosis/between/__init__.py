@@ -42,6 +42,7 @@ class Between:
         got: what the port has there, maybe of another shape; None if it cannot be brought into the layout.
         elsewhere: outputs of other layers of the reference, by name.
         label: what the place is called in messages.
+        alike: only explanations in which both sides compute something of one family are looked for.
     """
 
     sources: dict[str, Array]
@@ -49,6 +50,7 @@ class Between:
     got: Array | None
     elsewhere: dict[str, Array] = field(default_factory=dict)
     label: str = ""
+    alike: bool = False
 
 
 # Specific ones first: the first whose forms reproduce both sides is the cause.
@@ -96,7 +98,8 @@ def _explained(between: Between) -> Explained:
     for fit in (None, FIT_FLOAT32):
         if Target(between.got, FIT if fit is None else fit).equals(between.expected):
             return None
-        for explain, scene in product(EXPLANATIONS, _scenes(between, fit)):
+        explanations = (_alike,) if between.alike else EXPLANATIONS
+        for explain, scene in product(explanations, _scenes(between, fit)):
             found = explain(scene)
             if found is not None:
                 kind, message, fix = found
@@ -145,6 +148,19 @@ def _some_rows(expected: Array, got: Array) -> Callable[[Array], Array]:
     worst = np.argpartition(-gap, min(wanted, count - 1))[:wanted]
     rows = np.unique(np.concatenate([np.linspace(0, count - 1, min(wanted, count)).astype(int), worst]))
     return lambda x: x.reshape(-1, width)[rows] if x.shape == shape else x
+
+
+def _alike(scene: Scene) -> Explained:
+    """What both sides compute from the sources, if that is of one family; of one source alone nothing is merged."""
+    joins = (MERGES, CONCAT) if len(scene.sources) < 2 else ()
+    for family in (family for family in scene.families if family not in joins):
+        wanted = _find(family, scene.sources, scene.expected)
+        if wanted is not None:
+            used = _find(family, scene.sources, scene.got)
+            found = _two_forms(family, family, wanted, used, scene.expected, scene.got)
+            if found is not None:
+                return found
+    return None
 
 
 def _catalogue(scene: Scene) -> Explained:

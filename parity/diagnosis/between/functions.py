@@ -9,7 +9,8 @@ from functools import partial
 import numpy as np
 
 from parity.diagnosis.between.constants import close, nearest_decimal, shown
-from parity.diagnosis.between.forms import Family, Form, Target, axis_name, torch_axis, unary
+from parity.diagnosis.between.forms import FIT, Family, Form, Target, axis_name, torch_axis, unary
+from parity.numerics.difference import scale
 from parity.numerics.reference_ops import activations as ops
 
 Array = np.ndarray
@@ -36,6 +37,7 @@ SPOKEN = {
 }
 LOGITS = "; or leave it out and use a loss that expects logits, on both sides"
 NEEDS_LOGITS = ("softmax", "sigmoid", "log_softmax", "log_sigmoid")
+APART = FIT**0.5  # values that are nearer than this, relative to the largest, are taken for one
 BETAS = (0.5, 2.0, 3.0, 5.0, 10.0, 20.0, 100.0)
 
 
@@ -238,7 +240,7 @@ def _affine(name: str, x: Array, target: Target) -> Iterator[Form]:
     if x.shape != target.shape or x.size < 3:
         return
     solved = affine_solution(x, target.values)
-    if solved is not None:
+    if solved is not None and solved[0]:  # what is constant follows from no factor
         factor, offset = solved
         yield Form(
             *affine_words(name, factor, offset, x.shape[1:]),
@@ -275,8 +277,11 @@ def affine_words(name: str, factor: float, offset: float, sizes: tuple[int, ...]
 
 
 def _per_channel(name: str, x: Array, target: Target) -> Iterator[Form]:
-    """A factor and an offset for each channel, where three rows or more pin them down."""
+    """A factor and an offset for each channel, where three different values or more of each channel pin them down."""
     if x.ndim < 2 or not 1 < x.shape[-1] <= 4096 or x.size // x.shape[-1] < 3:
+        return
+    steps = np.diff(np.sort(x.reshape(-1, x.shape[-1]), axis=0), axis=0)
+    if ((steps > APART * scale(x)).sum(0) < 2).any():
         return
     rows, wanted = x.reshape(-1, x.shape[-1]), target.values.reshape(-1, x.shape[-1])
     low, high = rows.argmin(0), rows.argmax(0)

@@ -23,6 +23,10 @@ def missing_term(expected: Array, got: Target, others: Sources) -> Explained:
     if not np.isfinite(gap).all() or size <= got.fit * got.scale:
         return None
     place = int(np.abs(gap).argmax())
+    if expected.flat[place]:
+        factor = got.values.flat[place] / expected.flat[place]
+        if np.abs(got.values - factor * expected).max() <= got.fit * got.scale:
+            return None  # a factor, of which any multiple of the values would be a term
     for name, x in others.items():
         if x.shape != gap.shape or not x.flat[place]:
             continue

@@ -1,5 +1,6 @@
 """Small networks as libraries have them, in Keras: what the self-test breaks. ``diff`` with ``torch_networks.py``."""
 
+# ruff: noqa: D102  (a method is one layer or operation, by its name)
 from __future__ import annotations
 
 from typing import Any

@@ -71,7 +71,8 @@ def _own(name: str, network: str, at: str, change: Change, other: str = "") -> M
 
 M = Mutation
 CONVOLUTIONS = [
-    M("bias added", "ResNet", "conv_2", after(lambda y: y + 0.1), "scale-factor missing-bias extra-term"),
+    M("bias added", "ResNet", "conv_2", after(lambda y: y + 0.1), "scale-factor missing-bias extra-term",
+      "bn_2"),
     M("bias forgotten", "DenseNet", "conv_1", like(bias=False), "missing-bias"),
     M("bias of a dense layer forgotten", "ConvNeXt", "widen", like(bias=False), "missing-bias"),
     M("stride", "ResNet", "conv_1", like(stride=1), "stride"),
@@ -137,13 +138,13 @@ ACTIVATIONS = [
     M("old hard sigmoid", "MobileNet", "gate", by(lambda x: (0.2 * x + 0.5).clamp(0, 1)), "activation-form"),
     M("activation forgotten", "ResNet", "relu_1", instead(nn.Identity), "missing-layer activation-kind"),
     M("activation of a convolution forgotten", "UNet", "relu", by(lambda x: x), "missing-layer activation-kind",
-      "down_1"),
-    M("one activation more", "Embedding", "scale", after(torch.relu), "extra-layer activation-kind"),
+      "down_1 pool"),
+    M("one activation more", "Embedding", "scale", after(torch.relu), "extra-layer activation-kind", "relu"),
     M("slope", "DenseNet", "relu_2", setting(negative_slope=0.01), "activation-slope"),
     M("alpha", "DenseNet", "last_act", setting(alpha=0.5), "activation-slope"),
     M("beta", "UNet", "up_act", setting(beta=2.0), "activation-slope"),
     M("one slope for all channels", "Inception", "act", instead(lambda: nn.PReLU(1)),
-      "shared-weights activation-slope wrong-weights"),
+      "shared-weights activation-slope activation-kind"),
     M("tanh form of GELU", "ConvNeXt", "gelu", setting(approximate="tanh"), "activation-form"),
     M("quick GELU", "ConvNeXt", "gelu", by(lambda x: x * torch.sigmoid(1.702 * x)), "activation-form"),
     M("sigmoid for tanh", "Embedding", "act", instead(nn.Sigmoid), "activation-kind"),
@@ -206,7 +207,7 @@ JOINS = [
     M("height and width exchanged", "ResNet", "stem_pool", after(lambda y: y.transpose(2, 3)), "axes-exchanged",
       "stem_pad"),
     M("height and width exchanged before Flatten", "MobileNet", "flatten",
-      by(lambda x: x.transpose(2, 3).flatten(1)), "axes-exchanged flatten-order"),
+      by(lambda x: x.transpose(2, 3).flatten(1)), "axes-exchanged flatten-order", "drop fc"),
     M("image upside down", "ConvNeXt", "stem", after(lambda y: y.flip(2)), "axis-reversed"),
     M("depth to space by channels", "UNet", "shuffle", by(lambda x: F.pixel_shuffle(x, 2)), "depth-to-space"),
     M("shared weights", "Embedding", "second", lambda other: other, "shared-weights", "hidden", other="hidden"),
@@ -218,35 +219,36 @@ FACTORS = [
     M("factor divides", "Embedding", "scale", by(lambda x: x / 4.0), "scale-factor"),
     M("pixels divided by 255", "MobileNet", "rescale", by(lambda x: x / 255), "scale-factor"),
     M("pixels not shifted", "MobileNet", "rescale", by(lambda x: x / 127.5), "scale-factor"),
-    M("pixels doubly scaled", "DenseNet", "gap", after(lambda y: 2 * y), "scale-factor"),
+    M("pixels doubly scaled", "DenseNet", "gap", after(lambda y: 2 * y), "scale-factor", "fc"),
     M("logarithm to base 10", "Spectrogram", "log", by(lambda x: torch.log10(x + 1e-3)), "log-base"),
     M("log1p", "Spectrogram", "log", by(torch.log1p), "log-offset"),
     M("another floor of the logarithm", "Spectrogram", "log", by(lambda x: torch.log(x + 1e-5)), "log-offset"),
     M("clamped logarithm", "Spectrogram", "log", by(lambda x: torch.log(x.clamp(min=1e-3))), "log-offset clamp"),
     M("symmetric window", "Spectrogram", "stft", by(lambda x, window: torch.stft(
         x, FRAME, HOP, FRAME, torch.hann_window(FRAME, periodic=False, dtype=x.dtype), center=False,
-        return_complex=True).abs().mT), "stft"),
+        return_complex=True).abs().mT), "stft-window"),
     M("no window", "Spectrogram", "stft", by(lambda x, window: torch.stft(
-        x, FRAME, HOP, FRAME, torch.ones_like(window), center=False, return_complex=True).abs().mT), "stft"),
+        x, FRAME, HOP, FRAME, torch.ones_like(window), center=False, return_complex=True).abs().mT), "stft-window"),
     M("centred frames", "Spectrogram", "stft", by(lambda x, window: torch.stft(
-        x, FRAME, HOP, FRAME, window, center=True, return_complex=True).abs().mT), "stft"),
-    M("power for magnitude", "Spectrogram", "stft", after(lambda y: y**2), "stft activation-kind scale-factor"),
-    M("normalised transform", "Spectrogram", "stft", after(lambda y: y / FRAME**0.5), "stft scale-factor"),
+        x, FRAME, HOP, FRAME, window, center=True, return_complex=True).abs().mT), "stft-centre stft-frames"),
+    M("power for magnitude", "Spectrogram", "stft", after(lambda y: y**2), "stft-power activation-kind", "mel"),
+    M("normalised transform", "Spectrogram", "stft", after(lambda y: y / FRAME**0.5), "scale-factor", "mel"),
 ]  # fmt: skip
 IN_TRAINING = [
     M("dropout's rate", "Embedding", "drop", setting(p=0.5), "dropout-rate", training=True),
     M("dropout forgotten", "MobileNet", "drop", instead(nn.Identity), "missing-layer dropout-rate", training=True),
-    M("one per cent more in training", "ConvNeXt", "narrow", in_training(lambda y: 1.01 * y), "scale-factor",
+    M("one per cent more in training", "ConvNeXt", "narrow", in_training(lambda y: 1.01 * y), "scale-factor", "add",
       training=True),
     M("clamp in training", "DenseNet", "transition", in_training(lambda y: y.clamp(-0.5, 0.5)), "clamp",
       training=True),
-    M("ReLU in training", "UNet", "up_1", in_training(torch.relu), "activation-kind extra-layer", training=True),
-    M("gradient lost", "ResNet", "conv_1", after(torch.detach), "numeric"),
+    M("ReLU in training", "UNet", "up_1", in_training(torch.relu), "activation-kind extra-layer clamp",
+      "up_act", training=True),
+    M("gradient lost", "ResNet", "conv_1", after(torch.detach), "numeric", training=True),
 ]  # fmt: skip
 ROUNDINGS = [
     M("float16 inside", "ResNet", "conv_2", rounded_to(torch.float16), "precision"),
-    M("bfloat16 inside", "ConvNeXt", "widen", rounded_to(torch.bfloat16), "precision"),
-    M("off by a millionth", "Inception", "three", after(lambda y: y * (1 + 1e-6)), "scale-factor numeric"),
+    M("bfloat16 inside", "ConvNeXt", "widen", rounded_to(torch.bfloat16), "precision", "gelu"),
+    M("off by a millionth", "Inception", "three", after(lambda y: y * (1 + 1e-6)), "scale-factor numeric", "cat"),
 ]
 OWN_WEIGHTS = [
     _own("kernel reversed", "ResNet", "conv_2", weights(weight=lambda w: w.flip(2, 3))),

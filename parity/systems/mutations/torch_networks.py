@@ -1,5 +1,6 @@
 """Small networks as libraries have them, in torch: what the self-test breaks. ``diff`` with ``keras_networks.py``."""
 
+# ruff: noqa: D102  (a method is one layer or operation, by its name)
 from __future__ import annotations
 
 from typing import Any
@@ -273,6 +274,9 @@ class ConvNeXt(nn.Module):
 
 class Spectrogram(nn.Module):
     """A log mel spectrogram of each clip, standardised, and a small convolutional head."""
+
+    window: Tensor
+    filters: Tensor
 
     def __init__(self) -> None:
         super().__init__()

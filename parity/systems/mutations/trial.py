@@ -1,7 +1,8 @@
-"""One mutation, two, or a faithful variant put into a fresh port and judged: what was found, where and by which cause."""
+"""One mutation, two, or a faithful variant put into a fresh port and judged: what was found, where, by which cause."""
 
 from __future__ import annotations
 
+import re
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -17,6 +18,8 @@ from parity.systems.mutations.variants import VARIANTS, Variant
 from parity.transfer.copying import copy_to_torch
 from parity.verdict import Finding, Verdict
 from parity.verification import verify
+
+KNOWN = "known difference"  # how the message of a finding begins that blames nobody
 
 
 @dataclass(frozen=True)
@@ -118,27 +121,27 @@ def exchange(port: nn.Module, at: str, change: Change, other: str = "") -> None:
 
 def outcome(trial: Trial, verdict: Verdict, seconds: float = 0.0) -> Outcome:
     """How a verdict compares with what was put in."""
-    mutations = trial.mutations
+    mutations, findings = trial.mutations, [x for x in verdict.findings if not x.message.startswith(KNOWN)]
     hits = tuple(
         (bool(there), any(finding.kind in mutation.kinds.split() for finding in there))
         for mutation in mutations
-        for there in [[finding for finding in verdict.findings if _names(finding) & mutation.places]]
+        for there in [[finding for finding in findings if _names(finding) & mutation.places]]
     )
     places = frozenset[str]().union(*(mutation.places for mutation in mutations))
-    wrong = [finding for finding in verdict.findings if not _names(finding) & places or _is_second(finding, verdict)]
+    wrong = [finding for finding in findings if not _names(finding) & places or _is_second(finding, findings)]
     scope = "" if not mutations or not all(mutation.training for mutation in mutations) else "inference"
     killed = not verdict.passed and (not mutations or verdict.faithful_for == scope)
-    return Outcome(killed, hits, tuple(map(_told, wrong)), _got(verdict), seconds)
+    return Outcome(killed, hits, tuple(map(_told, wrong)), _got(verdict, findings), seconds)
 
 
 def _names(finding: Finding) -> set[str]:
     names = {finding.layer, finding.reference_layer, *finding.layers}
-    return names | {name.partition(".")[0] for name in names if name}
+    return names | {re.split(r"[.# :]", name)[0] for name in names if name}
 
 
-def _is_second(finding: Finding, verdict: Verdict) -> bool:
+def _is_second(finding: Finding, findings: Sequence[Finding]) -> bool:
     """A causeless finding at a layer that has a named one."""
-    others = [other for other in verdict.findings if other is not finding and _names(other) & _names(finding) - {""}]
+    others = [other for other in findings if other is not finding and _names(other) & _names(finding) - {""}]
     return not finding.named and any(other.named for other in others)
 
 
@@ -146,9 +149,9 @@ def _told(finding: Finding) -> str:
     return f"{finding.kind} at {finding.layer or finding.reference_layer}"
 
 
-def _got(verdict: Verdict) -> str:
+def _got(verdict: Verdict, findings: Sequence[Finding]) -> str:
     scope = {"training": "faithful", "inference": "faithful for inference", "": "not faithful"}[verdict.faithful_for]
-    return "; ".join(map(_told, verdict.findings)) or scope
+    return "; ".join([*([scope] * bool(verdict.faithful_for)), *map(_told, findings)]) or scope
 
 
 def _part(port: nn.Module, name: str) -> Any:
@@ -177,7 +180,8 @@ def pairs(mutations: Sequence[Mutation] = MUTATIONS) -> list[Trial]:
 
 def compatible(one: Mutation, other: Mutation) -> bool:
     """Whether both can be put into one port and told apart: at different places, of weights copied or own alike."""
-    return one.own_weights == other.own_weights and not (one.places | {one.other}) & (other.places | {other.other})
+    taken = (one.places | {one.other}) & (other.places | {other.other}) - {""}
+    return one.own_weights == other.own_weights and not taken
 
 
 def variants(rows: Sequence[Variant] = VARIANTS) -> list[Trial]:

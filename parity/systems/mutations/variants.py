@@ -78,7 +78,7 @@ VARIANTS = [
     V("skip added in two halves", "ConvNeXt", "add", by(lambda x, skip: torch.lerp(x, skip, 0.5) * 2)),
     V("frames by hand", "Spectrogram", "stft", by(
         lambda x, window: torch.fft.rfft(x.unfold(-1, FRAME, HOP) * window).abs())),
-    V("magnitude from its square", "Spectrogram", "mel", by(lambda x, filters: torch.einsum("btf,fm->btm", x, filters))),
+    V("mel bands by einsum", "Spectrogram", "mel", by(lambda x, filters: torch.einsum("btf,fm->btm", x, filters))),
     V("natural logarithm by base 2", "Spectrogram", "log", by(lambda x: torch.log2(x + 1e-3) / 1.4426950408889634)),
     V("variance by hand", "Spectrogram", "std", by(
         lambda x: x / ((x - x.mean((1, 2), keepdim=True)).square().mean((1, 2), keepdim=True).sqrt() + 1e-2))),

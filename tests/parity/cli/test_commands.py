@@ -48,10 +48,13 @@ def test_selftest_exits_1_for_a_fault_that_is_not_caught(
     monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
 ) -> None:
     from parity.systems import mutants
+    from parity.systems.mutations import table, variants
     from parity.systems.training import mutants as in_training
 
     first = mutants.MUTANTS[0]
     monkeypatch.setattr(in_training, "MUTANTS", [])
+    monkeypatch.setattr(table, "MUTATIONS", [])
+    monkeypatch.setattr(variants, "VARIANTS", [])
     monkeypatch.setattr(mutants, "MUTANTS", [first])
     assert run(["selftest"]) == 0
     assert "1 of 1 faults caught" in capfd.readouterr().out

@@ -201,7 +201,7 @@ FAULTS: list[tuple[str, str, Callable[[Port], None]]] = [
     ("activation-slope", "act", put("act", lambda: HiddenSlope(0.2))),
     ("activation-kind", "relu", put("relu", lambda: nn.ELU())),
     ("activation-kind", "tanh", put("tanh", lambda: HiddenKind())),
-    ("activation-kind", "deconv", no_activation),
+    ("activation-kind", "relu", no_activation),
     ("resize-mode", "up", put("up", lambda: nn.Upsample(scale_factor=2, mode="bilinear"))),
     ("resize-mode", "up", put("up", lambda: HiddenBilinear(scale_factor=2, mode="nearest"))),
     ("padding-mode", "square", put("square", lambda: nn.Conv2d(6, 6, 3, padding=1, padding_mode="reflect"))),

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from parity.numerics.array_layouts import Layout, describe_order, reordered, to_port_shape
+from parity.numerics.array_layouts import Layout, describe_order, in_place, reordered, to_port_shape
 from parity.numerics.weight_axes import WeightTransform
 
 SHAPE = (2, 4, 3, 2)
@@ -46,6 +46,31 @@ def test_usual_orders_are_described_by_their_axes(way, name):
 
 def test_an_unusual_order_is_described_as_such():
     assert describe_order(RNG.permutation(24), (4, 3, 2)) == "an order of its own"
+
+
+IMAGES = [(4, 3, 2), (2, 2, 3)]
+SECOND = np.moveaxis(np.arange(12).reshape(2, 2, 3), -1, 0).reshape(-1)
+
+
+@pytest.mark.parametrize(
+    ("order", "mirrored", "moves"),
+    [
+        (np.arange(9), False, True),  # nothing moves
+        (FIRST, False, True),
+        (np.concatenate([FIRST, 24 + SECOND]), False, True),  # two images, one after another
+        (np.concatenate([np.arange(5), 5 + FIRST, [29, 30]]), False, True),  # features before and behind one
+        (np.concatenate([24 + np.arange(24), np.arange(24)]), False, False),  # two images exchanged
+        (np.concatenate([24 + FIRST, FIRST]), False, False),
+        (np.arange(24)[::-1], False, False),
+        (np.arange(24).reshape(4, 3, 2).transpose(2, 1, 0).reshape(-1), False, False),  # height and width exchanged
+        (np.arange(24).reshape(4, 3, 2)[::-1, ::-1].reshape(-1), False, False),
+        (np.arange(24).reshape(4, 3, 2)[::-1, ::-1].reshape(-1), True, True),
+        (np.moveaxis(np.arange(24).reshape(4, 3, 2)[::-1, ::-1], -1, 0).reshape(-1), True, True),
+        (RNG.permutation(24), True, False),
+    ],
+)
+def test_an_order_moves_features_within_images_alone_or_not(order, mirrored, moves):
+    assert in_place(order, IMAGES, mirrored) == moves
 
 
 @pytest.mark.parametrize(
