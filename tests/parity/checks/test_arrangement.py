@@ -59,7 +59,7 @@ def test_nothing_is_run_again_where_no_pair_differs(monkeypatch: pytest.MonkeyPa
     monkeypatch.setattr(arrangement, "isolate", lambda one: (again.append(one.name), stock(one)))
     for call, runs in ((F.silu, False), (lambda x: x * torch.sigmoid(x), True)):
         models = between_convs("silu", call)
-                conditions = run_conditions(models, run_frugally)
+        conditions = run_conditions(models, run_frugally)
         again.clear()
         assert arrangement.forget_rearranged(models, conditions, compare_layers(conditions)) == runs == bool(again)
 
