@@ -223,7 +223,7 @@ def global_maximum_for_average(port):
     port.call = lambda self, x: torch.sigmoid(self.fc(self.conv(x).amax((2, 3))))
 
 
-@fault("residual_sums_of_every_spelling", "missing-term", "add")
+@fault("residual_sums_of_every_spelling", "missing-term", "")
 def shortcut_left_out(port):
     def call(self, x):
         a, b, c, d = self.convs

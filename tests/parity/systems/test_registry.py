@@ -51,7 +51,7 @@ def test_a_network_at_full_size_climbs_as_far_as_its_values(network: str) -> Non
 FAULTS: dict[str, typing.Callable] = {
     "a pixel further": lambda module, given, got: got.roll(1, -1),
     "height and width exchanged": lambda module, given, got: got.transpose(2, 3),
-    "no bias": lambda module, given, got: got - module.bias[:, None, None],
+    "an offset": lambda module, given, got: got + 0.1,
     "channels turned about": lambda module, given, got: got.flip(1),
     "half precision": lambda module, given, got: got.half().to(got.dtype),
 }
@@ -66,6 +66,7 @@ def test_a_brief_comparison_is_right_about_a_layer(fault: str | None) -> None:
     if fault is not None:
         port.get_submodule("1.upconv_2").register_forward_hook(FAULTS[fault])
     verdict = verify(reference, port, rungs=SHALLOW, brief=True)
-    assert "values under: evaluation, batch of 2 (no layer" in verdict.rungs["forward"].message or fault
+    assert verdict.rungs["forward"].message.endswith("values under: evaluation, batch of 2") or fault
     assert verdict.passed == (fault is None), verdict.headline
-    assert fault is None or verdict.first_divergence.layer.endswith("upconv_2")
+    # a hook of the caller runs behind its layer: the layer, or what is fed by it
+    assert fault is None or "upconv_2" in verdict.first_divergence.layer
