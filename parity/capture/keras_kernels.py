@@ -63,18 +63,32 @@ class DoublePrecision:
         self.constants = found
         self._mark(inputs)
         try:
-            yield found
+            with replaced(execute, execute=self._run_slowly):
+                yield found
         finally:
             self.constants = None
             self._computed.clear()
 
     def execute(self, context: Any, operation: str, name: Any, *arguments: Any) -> Any:
         """Run one operation: its operands, then its attributes as alternating names and values."""
+        return self._collected(operation, arguments, lambda: self._execute(context, operation, name, *arguments))
+
+    def _run_slowly(
+        self, stock: Callable, operation: bytes | str, outputs: int, inputs: Any, *settings: Any, **named: Any
+    ) -> Any:
+        """Run an operation that TensorFlow's fast path refuses, such as a mean over a tuple of axes."""
+        word = operation.decode() if isinstance(operation, bytes) else operation
+        return self._collected(word, inputs, lambda: stock(operation, outputs, inputs, *settings, **named))
+
+    def _collected(self, operation: str, operands: Any, run: Callable[[], Any]) -> Any:
+        """Run an operation; while constants are collected, note those among its operands and what follows from it."""
         if self.constants is None:
-            return self._execute(context, operation, name, *arguments)
-        self.constants += [x for x in map(self._constant, tf.nest.flatten(arguments)) if x is not None]
-        got = self._execute(context, operation, name, *arguments)
-        if operation in READS or any(map(self._is_computed, tf.nest.flatten(arguments))):
+            return run()
+        flat = tf.nest.flatten(operands)
+        constants = [x for x in map(self._constant, flat) if x is not None]
+        got = run()
+        self.constants += constants
+        if operation in READS or any(map(self._is_computed, flat)):
             self._mark(tf.nest.flatten(got))
         return got
 
