@@ -267,11 +267,13 @@ class Verdict:
         lines = [self.headline]
         for finding in self.findings:
             lines += [f"  [{finding.kind}] {finding.message}", f"      fix: {finding.fix}"]
-        told: dict[tuple[str, str], list[str]] = {}
+        rungs_by_message: dict[tuple[str, str], list[str]] = {}
         for rung in self.rungs.values():
             if rung.judgement in ("fail", "abstain"):
-                told.setdefault((rung.judgement, rung.message), []).append(rung.name)
-        lines += [f"  {', '.join(names)}: {judgement}: {message}" for (judgement, message), names in told.items()]
+                rungs_by_message.setdefault((rung.judgement, rung.message), []).append(rung.name)
+        lines += [
+            f"  {', '.join(names)}: {judgement}: {message}" for (judgement, message), names in rungs_by_message.items()
+        ]
         lines += [f"  note: {note}" for note in self.notes]
         return "\n".join(lines)
 

@@ -12,7 +12,7 @@ from parity.verdict import listed
 
 ARRANGED = WITHOUT_EFFECT.partition("{}")[2].strip(" ()")
 SHOWN = 3
-"""Differences of arrangement that are told one by one; the others are counted."""
+"""Differences of arrangement that are listed one by one; the others are counted."""
 
 
 def notes(context: CheckContext, climbed: Climbed) -> list[str]:

@@ -290,12 +290,12 @@ def _fresh_fault(match: Match, causes: list[tuple[Parameter, Cause]], held: Held
 def _exchanged(causes: list[tuple[Parameter, Cause]]) -> str:
     """Pairs of a layer's parameters that hold each other's values, if that is all that is wrong with it."""
     taken = {parameter.slot: (parameter.attribute, cause.other) for parameter, cause in causes}
-    parts, told = [], set()
+    parts, mentioned = [], set()
     for slot, (attribute, (layer, other)) in taken.items():
         if layer != causes[0][0].match.key or other not in taken or taken[other][1] != (layer, slot):
             return ""
-        if other not in told:
-            told.add(slot)
+        if other not in mentioned:
+            mentioned.add(slot)
             there = taken[other][0]
             parts.append(f"{slot} and {other} are exchanged: {attribute} holds {other}, {there} holds {slot}")
     return "; ".join(parts)

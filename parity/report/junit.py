@@ -26,10 +26,10 @@ def _suite(verdict: dict[str, Any], created: str) -> ET.Element:
         ET.SubElement(case, "failure", type="abstain", message="the network's output could not be judged")
         cases.append(case)
     suite = ET.Element("testsuite", {"name": name, "timestamp": created, **_totals(cases)})
-    told = _properties(verdict)
-    if told:
+    listed = _properties(verdict)
+    if listed:
         properties = ET.SubElement(suite, "properties")
-        for key, value in told:
+        for key, value in listed:
             ET.SubElement(properties, "property", name=key, value=value)
     suite.extend(cases)
     return suite

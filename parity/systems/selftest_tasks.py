@@ -1,4 +1,4 @@
-"""All that ``parity selftest`` tries, by name, so that worker processes can be told what to run; and its score."""
+"""All that ``parity selftest`` tries, by name, so that worker processes can look it up; and its score."""
 
 from __future__ import annotations
 

@@ -195,12 +195,12 @@ def _weighted(given: Mapping[str, Array], target: Target) -> Iterator[Form]:
         return
     weights = [0.0 if abs(w) < 1e-12 else float(w) for w in solved]
     weights = [float(round(w)) if abs(w - round(w)) < 1e-11 else w for w in weights]
-    told = " + ".join(name if w == 1 else f"{shown(w, target.shape[1:])} * {name}"
+    formula = " + ".join(name if w == 1 else f"{shown(w, target.shape[1:])} * {name}"
                       for w, name in zip(weights, names, strict=False) if w)  # fmt: skip
-    told += f" + {weights[-1]:.6g}" if weights[-1] else ""
+    formula += f" + {weights[-1]:.6g}" if weights[-1] else ""
     yield Form(
-        f"computes {told}",
-        told,
+        f"computes {formula}",
+        formula,
         lambda: np.add.reduce([w * x for w, x in zip(weights, full, strict=False)]) + weights[-1],
         {"operation": "adds", "weights": tuple(weights)},
     )

@@ -77,7 +77,7 @@ def _modes(name: str, x: Array, target: Target, amounts: list[tuple[int, int]]) 
     ]
     inside = x[tuple(crops)]
     pads = [(0, 0), *((max(a, 0), max(b, 0)) for a, b in amounts), (0, 0)]
-    told = ", ".join(str(pair) for pair in amounts)
+    listed = ", ".join(str(pair) for pair in amounts)
     if not any(map(any, pads)):
         if any(map(any, amounts)):
             yield Form(
@@ -93,7 +93,7 @@ def _modes(name: str, x: Array, target: Target, amounts: list[tuple[int, int]]) 
         written = 'float("-inf")' if value == -np.inf else f"{value:.6g}"
         option = f", value={written}" if value else ""
         yield Form(
-            f"pads {name} by {told} with {words}",
+            f"pads {name} by {listed} with {words}",
             f"F.pad(x, {flat}{option}): amounts from the last axis on",
             lambda value=value: np.pad(inside, pads, constant_values=value),  # type: ignore[misc]
             {"mode": "constant", "amounts": tuple(amounts), "value": value},
@@ -101,7 +101,7 @@ def _modes(name: str, x: Array, target: Target, amounts: list[tuple[int, int]]) 
     for mode in ("reflect", "edge", "wrap", "symmetric"):
         code = f'F.pad(x, {flat}, mode="{TORCH_MODES[mode]}")' if mode in TORCH_MODES else SYMMETRIC_CODE
         yield Form(
-            f"pads {name} by {told} in mode {MODES[mode]}",
+            f"pads {name} by {listed} in mode {MODES[mode]}",
             code,
             lambda mode=mode: np.pad(inside, pads, mode=mode),  # type: ignore[misc]
             {"mode": mode, "amounts": tuple(amounts)},

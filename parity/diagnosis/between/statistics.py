@@ -202,9 +202,9 @@ def _scaled_by(
             if not _fits_corner(above, divisor, wanted):
                 continue
             verb, rest = words.split(" ", 1) if " " in words else (words, "")
-            told = f"{verb} {name}{' ' + rest if rest else ''} over {over}"
+            sentence = f"{verb} {name}{' ' + rest if rest else ''} over {over}"
             yield Form(
-                told + (f", epsilon {epsilon:.3g} {placed}" if epsilon else ""),
+                sentence + (f", epsilon {epsilon:.3g} {placed}" if epsilon else ""),
                 _norm_code(words, dims, epsilon, placed),
                 lambda above=above, divisor=divisor: (above / divisor).reshape(x.shape),  # type: ignore[misc]
                 {**traits, "statistic": words.split(" with the un")[0], "divisor": ddof, "epsilon": (placed, epsilon)},

@@ -179,7 +179,7 @@ def pairs(mutations: Sequence[Mutation] = MUTATIONS) -> list[Trial]:
 
 
 def compatible(one: Mutation, other: Mutation) -> bool:
-    """Whether both can be put into one port and told apart: at different places, of weights copied or own alike."""
+    """Whether both can be put into one port and distinguished: at different places, of weights copied or own alike."""
     taken = (one.places | {one.other}) & (other.places | {other.other}) - {""}
     return one.own_weights == other.own_weights and not taken
 

@@ -1,4 +1,4 @@
-"""Large pairs are compared while they run: the same verdicts, fewer values held, and the choice is told."""
+"""Large pairs are compared while they run: the same verdicts, fewer values held, and the choice is stated."""
 
 from __future__ import annotations
 
@@ -46,19 +46,23 @@ CASES = {
     "outputs": MODELS["two_outputs"],
     **{name: FAULTS[name].case for name in list(FAULTS)[::8]},
 }
-TOLD = ("judgement", "layer", "message", "kind", "fix", "what", "rung", "referee", "passed", "note", "padding")
+COMPARED = ("judgement", "layer", "message", "kind", "fix", "what", "rung", "referee", "passed", "note", "padding")
 
 
 def verdict(case: Case) -> parity.Verdict:
     return parity.verify(case.reference, case.port, case.inputs)
 
 
-def told(part):
+def compared_part(part):
     """What a verdict says, without the figures: those of float32 may differ in their last digits."""
     if isinstance(part, dict):
-        kept = {key: told(value) for key, value in part.items() if key in TOLD or isinstance(value, (dict, list))}
+        kept = {
+            key: compared_part(value)
+            for key, value in part.items()
+            if key in COMPARED or isinstance(value, (dict, list))
+        }
         return {key: value for key, value in kept.items() if key not in ("versions", "worst", "evidence")}
-    return [told(one) for one in part] if isinstance(part, list) else part
+    return [compared_part(one) for one in part] if isinstance(part, list) else part
 
 
 @pytest.mark.parametrize("name", CASES)
@@ -70,7 +74,7 @@ def test_comparing_while_the_port_runs_gives_the_same_verdict(name, monkeypatch)
         keras.utils.clear_session()
         keras.utils.set_random_seed(0)
         torch.manual_seed(0)
-        found.append(told(json.loads(verdict(CASES[name]()).to_json())))
+        found.append(compared_part(json.loads(verdict(CASES[name]()).to_json())))
     assert found[0] == found[1]
 
 

@@ -1,4 +1,4 @@
-"""Spectra of a signal: every way of taking them is told from every other."""
+"""Spectra of a signal: every way of taking them is distinguished from every other."""
 
 from __future__ import annotations
 

@@ -568,8 +568,8 @@ def test_what_was_asked_and_what_holds_is_in_every_file():
     (plain,) = json.loads(files["report.json"])["verdicts"]
     assert plain["faithful_for"] == "inference" and plain["findings"][0]["layers"] == ["bn0", "bn1", "bn2"]
     (suite,) = ET.fromstring(files["junit.xml"])
-    told = {one.get("name"): one.get("value") for one in suite.iter("property")}
-    assert told == {"scope": "training", "faithful_for": "inference", "weights": "own", "not_asked": "penalty, state",
+    found = {one.get("name"): one.get("value") for one in suite.iter("property")}
+    assert found == {"scope": "training", "faithful_for": "inference", "weights": "own", "not_asked": "penalty, state",
                     "note": "d: rows are reordered"}  # fmt: skip
     assert "(3 layers: bn0, bn1, bn2)" in suite.findtext("testcase/failure")
 
