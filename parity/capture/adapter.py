@@ -140,9 +140,6 @@ class ModelAdapter(Protocol):
                 gradient; torch always does.
         """
 
-    def set_leaky_relu_slope(self, step: Step, slope: float) -> None:
-        """Evaluate that step's leaky ReLU with this negative slope from now on."""
-
     # Weights and running statistics
 
     def read(self, step: Step, slot: str) -> Array:

@@ -66,7 +66,6 @@ class KerasAdapter:
         self.model = model
         self.axes = axis_order(model)
         self.device = device
-        self._slopes: dict[str, float] = {}
         self._order: list[int] = []
         self._copies: dict[tuple[str, int], tf.Variable] = {}
         self._states: dict[str, list[tuple[Any, np.ndarray]]] = {}
@@ -184,7 +183,7 @@ class KerasAdapter:
         recorder.skip = skip
         tensors = [self._tensor(x) for x in inputs]
         recorder.begin(tensors)
-        with recording(recorder, self._slopes, self._decided, skip):
+        with recording(recorder, self._decided, skip):
             result = self._call(tensors, training)
         recorder.end(result)
         recorder.trace.names = self._returned
@@ -195,7 +194,7 @@ class KerasAdapter:
     def constants(self, inputs: list[np.ndarray], training: bool) -> list[np.ndarray]:
         """Every floating constant that an operation is given, as :class:`parity.capture.adapter.HoldsConstants`."""
         tensors = [self._tensor(x) for x in inputs]
-        with self._kernels.collecting(tensors) as found, recording(None, self._slopes):
+        with self._kernels.collecting(tensors) as found, recording(None):
             self._call(tensors, training)
         if training:
             self.restore_state()
@@ -206,7 +205,7 @@ class KerasAdapter:
         recorder = self._recorder(None, values=False)
         tensors = [self._tensor(x) for x in inputs]
         recorder.begin(tensors)
-        with recording(recorder, self._slopes, self._decided) as observer:
+        with recording(recorder, self._decided) as observer:
             try:
                 recorder.end(self._call(tensors, training=False))
                 recorder.trace.names = self._returned
@@ -234,7 +233,7 @@ class KerasAdapter:
         tensors = [self._tensor(x) for x in inputs]
         floats = [x for x in tensors if x.dtype.is_floating]
         with (
-            recording(None, self._slopes, self._decided),
+            recording(None, self._decided),
             differentiable_moments(exact_moments),
             tf.GradientTape() as outer,
         ):
@@ -305,10 +304,6 @@ class KerasAdapter:
         """Restore the running statistics last kept."""
         for variable, value in self._states[self._dtype]:
             variable.assign(value)
-
-    def set_leaky_relu_slope(self, step: Step, slope: float) -> None:
-        """Evaluate that step's leaky ReLU layer with this negative slope from now on."""
-        self._slopes[step.name] = slope
 
     def on_new_copies(self) -> KerasAdapter:
         """An adapter of the same model, with copies of its own."""

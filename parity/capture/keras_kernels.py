@@ -34,13 +34,11 @@ READS = {"ReadVariableOp", "ResourceGather"}  # whose result is a weight's value
 class DoublePrecision:
     """Within :meth:`active` TensorFlow's operations compute in float64.
 
-    ``detours`` are the operations that could be computed in float32 alone. Within :meth:`collecting`, ``constants``
-    receives every floating operand that was computed neither from the inputs nor from a weight: a window that is made
-    of numbers alone counts as one.
+    Within :meth:`collecting`, ``constants`` receives every floating operand that was computed neither from the inputs
+    nor from a weight: a window that is made of numbers alone counts as one.
     """
 
     def __init__(self) -> None:
-        self.detours: set[str] = set()
         self.constants: list[Array] | None = None
         self._computed: dict[int, weakref.ref] = {}
         self._stock: Callable = pywrap_tfe.TFE_Py_FastPathExecute
@@ -136,7 +134,6 @@ class DoublePrecision:
         rounded = [x for x in tf.nest.flatten(got) if _dtype(x) in WIDER]
         if not rounded or not any(_dtype(x) in NARROWER for x in tf.nest.flatten(arguments)):
             return got
-        self.detours.add(operation)
         return tf.nest.map_structure(lambda x: self._exchanged(context, x, WIDER), got)
 
     def _matching(self, stock: Callable, operands: Any, context: Any, *more: Any, **settings: Any) -> Any:
@@ -147,7 +144,6 @@ class DoublePrecision:
 
     def _detour(self, context: Any, operation: str, name: Any, *narrowed: Any) -> Any:
         """What the operation computes in float32, widened."""
-        self.detours.add(operation)
         got = self._stock(context, operation, name, *narrowed)
         return tf.nest.map_structure(lambda x: self._exchanged(context, x, WIDER), got)
 

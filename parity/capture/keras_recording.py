@@ -39,16 +39,15 @@ from parity.capture.steps import OWN_WEIGHTS, PLAIN, Step
 
 @contextmanager
 def recording(
-    recorder: Recorder | None, slopes: dict[str, float], decided: dict[str, Any] | None = None, skip: bool = False
+    recorder: Recorder | None, decided: dict[str, Any] | None = None, skip: bool = False
 ) -> Iterator[KerasObserver]:
     """Within this context every layer that runs is recorded, and dropout is disabled (without a recorder: only that).
 
-    ``slopes`` override the negative slopes of leaky ReLU steps by name. ``decided`` keeps, from run to run, which calls
-    of layers that derive from stock layers compute what those compute. With ``skip``, convolutions and dense layers
-    whose output is replaced do not run.
+    ``decided`` keeps, from run to run, which calls of layers that derive from stock layers compute what those compute.
+    With ``skip``, convolutions and dense layers whose output is replaced do not run.
     """
     layer_call, operation_call = keras.Layer.__call__, keras.Operation.__call__
-    observer = KerasObserver(recorder, slopes, layer_call, operation_call, {} if decided is None else decided)
+    observer = KerasObserver(recorder, layer_call, operation_call, {} if decided is None else decided)
     observer.skip = skip
     keras.Layer.__call__ = lambda layer, *args, **kwargs: observer.layer(layer, args, kwargs)
     keras.Operation.__call__ = lambda operation, *args, **kwargs: observer.operation(operation, args, kwargs)
@@ -75,13 +74,12 @@ class KerasObserver:
     def __init__(
         self,
         recorder: Recorder | None,
-        slopes: dict[str, float],
         layer_call: Callable,
         operation_call: Callable,
         decided: dict[str, Any],
     ):
         self.recorder, self.layer_call, self.operation_call = recorder, layer_call, operation_call
-        self.slopes, self.decided = slopes, decided
+        self.decided = decided
         self.path: list[str] = []
         self.inside_leaf = 0
         self.deciding = self.skip = False
@@ -219,9 +217,6 @@ class KerasObserver:
         after = activation_step(layer, main, vars(inner_layer(layer)).get("activation"))
         if kind == "dropout":
             return self.recorder.record(main, given, tf.identity(given[0]))
-        if main.name in self.slopes:
-            x = given[0]
-            return self.recorder.record(main, given, tf.maximum(x, self.slopes[main.name] * x))
         if self.skip and call is self.layer_call and self._replaced(layer, main):
             zeros = self.recorder.not_computed(main.name, given[0])
             if tuple(zeros.shape) == tuple(layer.compute_output_shape(tuple(given[0].shape))):

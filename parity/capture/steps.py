@@ -50,7 +50,6 @@ class Step:
         visible: False if its value cannot be recorded (the depthwise half of some separable convolutions).
         owner: the module or function that made the step.
         handle: where the adapter finds each parameter, by slot.
-        float32_slope: a leaky ReLU whose framework holds the slope in float32.
         named: False if Keras generated the name.
         sources: for each input tensor, the steps whose outputs it was computed from (``input 0``: the network's first).
         fixed: a layer of unknown kind whose weights are constants that training never moves: they need not cross.
@@ -68,7 +67,6 @@ class Step:
     visible: bool = True
     owner: str = ""
     handle: Any = None
-    float32_slope: bool = False
     named: bool = True
     sources: Sources = ()
     inside: tuple[str, ...] = ()

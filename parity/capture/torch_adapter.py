@@ -55,7 +55,6 @@ class TorchAdapter:
         validate_weights(model)
         self.model = self.original = model
         self.device = device
-        self._slopes: dict[str, float] = {}
         self._input_names: list[str] = []
         self._names: list[str] = []
         self._output_names: Sequence[str] = ()
@@ -310,10 +309,6 @@ class TorchAdapter:
         held |= {name: x for name, x in self.model.named_buffers() if "running_" in name or name.endswith(("_u", "_v"))}
         return [name for name, x in held.items() if x.is_floating_point() and not torch.isfinite(x).all()]
 
-    def set_leaky_relu_slope(self, step: Step, slope: float) -> None:
-        """Evaluate that step's leaky ReLU with this negative slope from now on (on the copies only)."""
-        self._slopes[step.name] = slope
-
     def unrecorded_parameters(self, steps: list[Step]) -> list[str]:
         """Names of the parameters that belong to none of ``steps``."""
         claimed = {name for step in steps for name in (step.handle or {}).values()}
@@ -402,7 +397,7 @@ class TorchAdapter:
         self, recorder: Recorder, given: list[torch.Tensor], **settings: Any
     ) -> AbstractContextManager[None]:
         constants = None if self._constants is None else Constants(self._constants, self.model, given)
-        return recording(self.model, recorder, self._slopes, decided=self._decided, constants=constants, **settings)
+        return recording(self.model, recorder, decided=self._decided, constants=constants, **settings)
 
     def _call(self, given: list[torch.Tensor]) -> list[torch.Tensor]:
         """The tensors that the module returns."""

@@ -34,7 +34,6 @@ FUNCTION = "function"
 def recording(
     model: nn.Module,
     recorder: Recorder,
-    slopes: dict[str, float],
     exact: bool = True,
     path: list[str] | None = None,
     decided: dict[str, Any] | None = None,
@@ -43,15 +42,12 @@ def recording(
 ) -> Iterator[None]:
     """Within this context everything that runs in ``model`` is recorded, and dropout is disabled.
 
-    ``slopes`` override the negative slopes of leaky ReLU steps by name. With ``exact``, :data:`EXACT_SUBSTITUTES`
-    replace kernels with rounded constants. ``path`` receives the names of the modules that are running: after an
-    error, its last item is the module that raised it. ``decided`` keeps, from run to run, which calls of modules that
-    derive from stock layers compute what those compute. ``constants`` replaces those of the module. With ``skip``,
-    convolutions and dense layers whose output is replaced do not run.
+    With ``exact``, :data:`EXACT_SUBSTITUTES` replace kernels with rounded constants. ``path`` receives the names of the
+    modules that are running: after an error, its last item is the module that raised it. ``decided`` keeps, from run to
+    run, which calls of modules that derive from stock layers compute what those compute. ``constants`` replaces those
+    of the module. With ``skip``, convolutions and dense layers whose output is replaced do not run.
     """
-    observer = _ModuleObserver(
-        model, recorder, slopes, [] if path is None else path, {} if decided is None else decided
-    )
+    observer = _ModuleObserver(model, recorder, [] if path is None else path, {} if decided is None else decided)
     handles = []
     for weight in model.parameters():
         recorder.weights.set(weight, ("weight",))
@@ -75,11 +71,10 @@ class _ModuleObserver:
         self,
         model: nn.Module,
         recorder: Recorder,
-        slopes: dict[str, float],
         path: list[str],
         decided: dict[str, Any],
     ):
-        self.model, self.recorder, self.slopes, self.path, self.decided = model, recorder, slopes, path, decided
+        self.model, self.recorder, self.path, self.decided = model, recorder, path, decided
         self.inside_leaf = 0
         self.deciding = False
         self.names = {module: name for name, module in model.named_modules()}
@@ -96,8 +91,6 @@ class _ModuleObserver:
             if kind is None:
                 call = f"{self.path[-1]}#{self._calls[self.path[-1]]}"
                 self._opened.append((module, self.recorder.unaccounted, call))
-        if isinstance(module, nn.LeakyReLU) and self.names[module] in self.slopes:
-            module.negative_slope = self.slopes[self.names[module]]
         self._entered.append((len(self.recorder.trace.steps), kind, self.recorder.unrecorded))
         self.inside_leaf += kind is not None
 
@@ -296,8 +289,6 @@ class _FunctionObserver(TorchFunctionMode):
                 recorder.pass_on(given, tensors(got), EFFECTS.get(word, COMPUTES), self._name(word))
             return got
         name = recorder.unique(self._owner(kind) or self._name(word))
-        if name in self.modules.slopes:
-            args, kwargs = (given[0], self.modules.slopes[name]), {}
         got = func(*args, **kwargs)
         if not isinstance(got, torch.Tensor):
             return got

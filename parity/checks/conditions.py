@@ -103,7 +103,6 @@ def run_conditions(models: AlignedModels, run_frugally: FrugalRun) -> list[Condi
     if not models.brief:
         plan += [Condition(_size_name(inputs), False, inputs, models) for inputs in _other_sizes(models)]
     plan[0].keeps_reference = True
-    _share_float32_slopes(models)
     _run(models, plan, run_frugally)
     if _asks_training(models) and _training_matters(plan[0]):
         models.modes = ("evaluation", "training")
@@ -145,7 +144,6 @@ def run_with_fresh_weights(models: AlignedModels, run_frugally: FrugalRun) -> Co
     fresh = models.redrawn()
     inputs = models.inputs if models.given else drawn_inputs.driving(models.inputs)
     condition = Condition(f"evaluation, fresh weights, batch of {len(inputs[0])}", False, inputs, fresh)
-    _share_float32_slopes(fresh)
     _run(fresh, [condition], run_frugally)
     return condition
 
@@ -312,11 +310,3 @@ def run_port32(condition: Condition, consume: Consumer | None = None) -> None:
     except Exception as error:
         models.port.restore_state()
         condition.refused, condition.broken = f"the port does not run in float32: {first_line(error)}", True
-
-
-def _share_float32_slopes(models: AlignedModels) -> None:
-    """Keras keeps a stock LeakyReLU's slope in float32: evaluate the port at the same rounded constant."""
-    for match in models.matching.matches:
-        a, b = match.reference.attributes.get("slope"), match.port.attributes.get("slope")
-        if match.reference.float32_slope and a is not None and b is not None and np.float32(a) == np.float32(b):
-            models.port.set_leaky_relu_slope(match.port, float(np.float32(a)))

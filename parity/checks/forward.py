@@ -131,7 +131,6 @@ def _finding(layer: LayerMeasurement, condition: Condition) -> Finding:
     origin = find_origin(layer, condition)
     if layer.match is None and not (origin.layer or origin.reference_layer):
         origin = _at_last_layer(models, layer, origin)
-    elsewhere = {layer.key, ""} & {origin.reference_layer} == set()
     if layer.training and _draws_numbers(layer, condition):
         where = origin.layer or origin.reference_layer
         text = f"{where}: the port draws random numbers in training, the reference does not"
@@ -140,18 +139,16 @@ def _finding(layer: LayerMeasurement, condition: Condition) -> Finding:
     named = explain(evidence, "forward") if evidence is not None else []
     if named and (origin.inside or named[0].kind not in BEFORE_THE_LAYER):
         return named[0]
-    explanation = explain_between(origin.between)
-    if explanation is not None:
-        kind, message, fix = explanation
-        return Finding(kind, origin.layer, origin.reference_layer, message, fix, "forward")
-    for port_name, between in origin.single if not named else ():
+    places = [(origin.layer, origin.between), *(() if named else origin.single)]
+    for port_name, between in places:
         explanation = explain_between(between)
         if explanation is not None:
             kind, message, fix = explanation
             return Finding(kind, port_name, origin.reference_layer, message, fix, "forward")
+    if named and origin.reference_layer in ("", layer.key):
+        return named[0]
     if named:
-        names = (origin.layer, origin.reference_layer) if elsewhere else (named[0].layer, named[0].reference_layer)
-        return replace(named[0], layer=names[0], reference_layer=names[1])
+        return replace(named[0], layer=origin.layer, reference_layer=origin.reference_layer)
     return _unexplained(models, layer, origin)
 
 

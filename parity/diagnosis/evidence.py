@@ -222,8 +222,7 @@ def _activation(evidence: Evidence, x: Array, function: str | None = None) -> Ar
     if function is None:
         function = own_function(evidence)
         if function == "leaky_relu":
-            exact = float(slope or 0)
-            return leaky_relu(x, float(np.float32(exact)) if evidence.match.reference.float32_slope else exact)
+            return leaky_relu(x, float(slope or 0))
         if function in PARAMETRIC and slope is not None:
             return PARAMETRIC[function](x, slope)
     return FUNCTIONS[function](x) if function in FUNCTIONS else None

@@ -105,18 +105,6 @@ def test_gradients_agree(penalty: bool) -> None:
     assert_equal(compute)
 
 
-def test_another_slope_is_used_by_later_runs() -> None:
-    def compute(adapter: ModelAdapter) -> np.ndarray:
-        before = adapter.run([X]).result[0]
-        adapter.set_leaky_relu_slope(step_of(adapter, "activation"), 0.5)
-        after = adapter.run([X]).result[0]
-        np.testing.assert_allclose(after, np.where(before < 0, before / SLOPE * 0.5, before), rtol=1e-6)
-        assert (before < 0).any()
-        return after
-
-    assert_equal(compute)
-
-
 @both
 def test_weights_and_kept_statistics_are_copied_from_another_precision(side: int) -> None:
     adapter = sides()[side]
