@@ -7,7 +7,7 @@ either framework may stand on either side.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Container, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from typing import Any, Protocol, Self, runtime_checkable
@@ -189,7 +189,7 @@ class TellsResults(Protocol):
     """A model that tells what its functions give, also those that are no step."""
 
     def function_results(
-        self, inputs: list[np.ndarray], training: bool, replace: Mapping[str, np.ndarray], sizes: set[int]
+        self, inputs: list[np.ndarray], training: bool, replace: Mapping[str, np.ndarray], sizes: Container[int]
     ) -> list[tuple[str, np.ndarray]]:
         """Names and floating results, in execution order, of functions whose result has one of ``sizes`` elements.
 

@@ -14,6 +14,7 @@ from typing import Any
 import keras
 import numpy as np
 
+from parity.capture.drop_path import CHANNELS, VALUES, dropped_by
 from parity.capture.keras_spectral_norm import inner_layer
 from parity.capture.steps import is_unknown, unknown
 
@@ -156,8 +157,13 @@ def _upsample(layer: Any) -> dict[str, Any]:
     return {"factor": [int(n) for n in size], "mode": getattr(layer, "interpolation", "nearest")}
 
 
-def _dropout(per_channel: bool) -> Callable[[Any], dict[str, Any]]:
-    return lambda layer: {"rate": layer.rate, "per_channel": per_channel, "always": False}
+def _dropout(layer: Any) -> dict[str, Any]:
+    dropped = dropped_by(getattr(layer, "noise_shape", None))
+    return {"rate": layer.rate, "dropped": dropped, "always": False}
+
+
+def _spatial_dropout(layer: Any) -> dict[str, Any]:
+    return {"rate": layer.rate, "dropped": CHANNELS, "always": False}
 
 
 def _merge(operation: str) -> Callable[[Any], dict[str, Any]]:
@@ -226,9 +232,9 @@ KINDS: list[tuple[Any, str, Callable[[Any], dict[str, Any]]]] = [
     ),
     ((L.UpSampling1D, L.UpSampling2D, L.UpSampling3D), "upsample", _upsample),
     (L.Resizing, "upsample", _resizing),
-    ((L.SpatialDropout1D, L.SpatialDropout2D, L.SpatialDropout3D), "dropout", _dropout(True)),
-    ((L.Dropout, L.GaussianDropout, L.AlphaDropout), "dropout", _dropout(False)),
-    (L.GaussianNoise, "dropout", lambda layer: {"rate": layer.stddev, "per_channel": False, "always": False}),
+    ((L.SpatialDropout1D, L.SpatialDropout2D, L.SpatialDropout3D), "dropout", _spatial_dropout),
+    ((L.Dropout, L.GaussianDropout, L.AlphaDropout), "dropout", _dropout),
+    (L.GaussianNoise, "dropout", lambda layer: {"rate": layer.stddev, "dropped": VALUES, "always": False}),
     (L.Add, "merge", _merge("add")),
     (L.Subtract, "merge", _merge("subtract")),
     (L.Multiply, "merge", _merge("multiply")),

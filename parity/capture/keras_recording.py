@@ -32,7 +32,7 @@ from parity.capture.keras_steps import (
     unknown_step,
     weights_of,
 )
-from parity.capture.keras_stock import calls_stock_whole, computes_stock, may_differ, stock_call
+from parity.capture.keras_stock import calls_stock_whole, computes_stock, drops_of, may_differ, stock_call
 from parity.capture.recorder import Recorder
 from parity.capture.steps import OWN_WEIGHTS, PLAIN, Step
 
@@ -93,7 +93,8 @@ class KerasObserver:
         if not given or tf.is_symbolic_tensor(given[0]) or self.deciding:
             return self.layer_call(layer, *args, **kwargs)
         kind, _ = classify(layer)
-        if kind == "dropout" and (self.recorder is None or self.inside_leaf):
+        drops = self._drops(layer, given) if kind is None else None
+        if (kind == "dropout" or drops is not None) and (self.recorder is None or self.inside_leaf):
             return tf.identity(given[0])
         if self.recorder is None or self.inside_leaf:
             return self.layer_call(layer, *args, **kwargs)
@@ -103,6 +104,10 @@ class KerasObserver:
                 return self.layer(layer.layer, args, {})  # equivalent, and recorded as one dense layer
             if isinstance(layer, SEPARABLE):
                 return self._separable(layer, given, args, kwargs)
+            if drops is not None:
+                name = self.recorder.unique(self._name())
+                step = Step(name, "dropout", drops, owner=layer.name, named=is_named(layer))
+                return self.recorder.record(step, given, tf.identity(given[0]))
             if kind is None or kind in SLOTS and not all_weights_known(layer, kind):
                 return self._container(layer, given, args, kwargs)
             if may_differ(layer):
@@ -113,6 +118,22 @@ class KerasObserver:
             raise
         finally:
             self.path.pop()
+
+    def _drops(self, layer: Any, given: list[Any]) -> dict[str, Any] | None:
+        """The settings of dropout that a layer without weights or layers inside does itself; else None."""
+        single = len(given) == 1 and given[0].dtype.is_floating and layer._call_has_training_arg
+        if not single or layer.weights or layer._flatten_layers(include_self=False):
+            return None
+        key = f"{'/'.join([*self.path, layer.name])}: drops"
+        if key not in self.decided:
+            self.deciding = True
+            try:
+                with self._closed():
+                    settings = plain_settings(layer)
+                    self.decided[key] = drops_of(layer, len(given[0].shape), settings, self.layer_call)
+            finally:
+                self.deciding = False
+        return self.decided[key]
 
     def operation(self, operation: Any, args: Any, kwargs: Any) -> Any:
         """The call of an operation of a functional model."""

@@ -5,13 +5,15 @@ The counterpart of :mod:`parity.capture.torch_stock`.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any
 
 import keras
 import numpy as np
 import tensorflow as tf
+
+from parity.capture.drop_path import drop_settings
 
 STOCK = "keras.src.layers."
 BUILDING = {"__init__", "build", "compute_output_shape", "compute_output_spec", "compute_mask", "get_config"}
@@ -59,6 +61,23 @@ def computes_stock(layer: keras.Layer, args: Any, kwargs: Any, call: Callable) -
         given = args[0] if args else next(iter(kwargs.values()))
         return _same(outcome(False, False), outcome(True, False)) and _drops(layer, given, outcome(False, True))
     return all(_same(outcome(False, training), outcome(True, training)) for training in (False, True))
+
+
+def drops_of(layer: keras.Layer, rank: int, settings: Mapping[str, Any], call: Callable) -> dict[str, Any] | None:
+    """The settings of dropout that the layer does itself, fed ``rank`` axes; None if it does something else.
+
+    ``call`` is Keras's own ``Layer.__call__``. Variables of random generators are restored.
+    """
+    variables = [(variable, np.array(variable.value)) for variable in layer.variables]
+
+    def called(x: np.ndarray, training: bool) -> np.ndarray:
+        return np.asarray(call(layer, tf.constant(x, keras.config.floatx()), training=training))
+
+    try:
+        return drop_settings(called, rank, channels_first=False, settings=settings)
+    finally:
+        for variable, value in variables:
+            variable.assign(value)
 
 
 def _drops(layer: Any, given: Any, got: Any) -> bool:

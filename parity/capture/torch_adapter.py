@@ -9,7 +9,7 @@ from __future__ import annotations
 import copy
 import inspect
 import warnings
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Container, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager, suppress
 from itertools import product
 from typing import Any
@@ -157,7 +157,7 @@ class TorchAdapter:
             self._constants = None
 
     def function_results(
-        self, inputs: list[np.ndarray], training: bool, replace: Mapping[str, np.ndarray], sizes: set[int]
+        self, inputs: list[np.ndarray], training: bool, replace: Mapping[str, np.ndarray], sizes: Container[int]
     ) -> list[tuple[str, np.ndarray]]:
         """Results of torch functions, as :class:`parity.capture.adapter.TellsResults`."""
         with FunctionResults(sizes) as results:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
+from parity.capture.drop_path import CHANNELS, VALUES
 from parity.capture.recorder import ARITHMETIC, MOVES
 from parity.capture.torch_layer_kinds import all_ones, numbers, spread, whole
 from parity.numerics import resize_modes
@@ -97,10 +98,10 @@ def _merge(operation: str) -> Reader:
     return lambda call: {"operation": operation}
 
 
-def _dropout(per_channel: bool) -> Reader:
+def _dropout(dropped: str) -> Reader:
     return lambda call: {
         "rate": float(call.argument(1, "p", 0.5)),
-        "per_channel": per_channel,
+        "dropped": dropped,
         "always": bool(call.argument(2, "training", True)),
     }
 
@@ -115,6 +116,7 @@ def _sliced(call: Call) -> Attributes | None:
 
 
 ACTIVATIONS = ("relu", "relu6", "tanh", "sigmoid", "silu", "softplus", "softmax", "log_softmax", "selu", "softsign")
+CHANNEL_DROPOUTS = ("dropout1d", "dropout2d", "dropout3d", "feature_alpha_dropout")
 FUNCTIONS: dict[str, tuple[str, Reader]] = {
     **{name: ("activation", _fixed(function=name)) for name in (*ACTIVATIONS, "mish")},
     "hardsigmoid": ("activation", _fixed(function="hard_sigmoid")),
@@ -145,9 +147,9 @@ FUNCTIONS: dict[str, tuple[str, Reader]] = {
     "narrow": ("crop", _fixed()),
     **{name: ("permute", _fixed()) for name in ("permute", "transpose", "swapaxes", "movedim", "moveaxis")},
     **{name: ("reshape", _fixed()) for name in ("reshape", "view", "squeeze", "unsqueeze", "unflatten")},
-    "dropout": ("dropout", _dropout(False)),
-    "alpha_dropout": ("dropout", _dropout(False)),
-    **{name: ("dropout", _dropout(True)) for name in ("dropout1d", "dropout2d", "dropout3d", "feature_alpha_dropout")},
+    "dropout": ("dropout", _dropout(VALUES)),
+    "alpha_dropout": ("dropout", _dropout(VALUES)),
+    **{name: ("dropout", _dropout(CHANNELS)) for name in CHANNEL_DROPOUTS},
 }
 
 

@@ -13,6 +13,7 @@ from typing import Any
 
 from torch import nn
 
+from parity.capture.drop_path import CHANNELS, VALUES
 from parity.capture.torch_spectral_norm import spectral_slots
 from parity.capture.torch_stock import may_differ
 from parity.numerics import resize_modes
@@ -98,8 +99,8 @@ def numbers(value: Any) -> list[float]:
     return [int(n) if n.is_integer() else n for n in found]
 
 
-def _dropout(per_channel: bool) -> Callable[[Any], dict[str, Any]]:
-    return lambda module: {"rate": module.p, "per_channel": per_channel, "always": False}
+def _dropout(dropped: str) -> Callable[[Any], dict[str, Any]]:
+    return lambda module: {"rate": module.p, "dropped": dropped, "always": False}
 
 
 def _function(name: str) -> Callable[[Any], dict[str, Any]]:
@@ -177,8 +178,8 @@ KINDS: list[tuple[Any, str, Callable[[Any], dict[str, Any]]]] = [
     ((nn.AdaptiveAvgPool1d, nn.AdaptiveAvgPool2d, nn.AdaptiveAvgPool3d), "global-pool", _adaptive("average")),
     ((nn.AdaptiveMaxPool1d, nn.AdaptiveMaxPool2d, nn.AdaptiveMaxPool3d), "global-pool", _adaptive("max")),
     (nn.Upsample, "upsample", _upsample),
-    ((nn.Dropout1d, nn.Dropout2d, nn.Dropout3d, nn.FeatureAlphaDropout), "dropout", _dropout(True)),
-    (nn.modules.dropout._DropoutNd, "dropout", _dropout(False)),
+    ((nn.Dropout1d, nn.Dropout2d, nn.Dropout3d, nn.FeatureAlphaDropout), "dropout", _dropout(CHANNELS)),
+    (nn.modules.dropout._DropoutNd, "dropout", _dropout(VALUES)),
     (nn.Flatten, "flatten", _nothing),
     (nn.Unflatten, "reshape", _nothing),
     (

@@ -22,7 +22,14 @@ from parity.capture.torch_functions import DROPOUTS, EFFECTS, RANDOM, Call, clas
 from parity.capture.torch_layer_kinds import PARAMETERS, classify, parameters, plain_settings
 from parity.capture.torch_separate_affine import SeparateAffine
 from parity.capture.torch_spectral_norm import spectral_settings
-from parity.capture.torch_stock import calls_stock_whole, computes_stock, function_of, may_differ, stock_forwards
+from parity.capture.torch_stock import (
+    calls_stock_whole,
+    computes_stock,
+    drops_of,
+    function_of,
+    may_differ,
+    stock_forwards,
+)
 
 PRODUCTS = ("linear", *(f"conv{word}{rank}d" for word in ("", "_transpose") for rank in (1, 2, 3)))
 """The functions that compute what a convolution or dense layer returns, and nearly all the time of a network."""
@@ -106,6 +113,12 @@ class _ModuleObserver:
             return self._record_function(self._computed(module, path, given, got), name, path, given, got)
         if kind is not None:
             return self.recorder.record(module_step(module, kind, self.recorder.unique(name), path), given, got)
+        drops = self._drops(module, path, given)
+        if drops is not None:
+            self.recorder.drop_since(mark)
+            return self.recorder.record(
+                Step(self.recorder.unique(name), "dropout", drops, owner=path), given, given[0].clone()
+            )
         inner = self.recorder.since(mark)
         opened = bool(self._opened) and self._opened[-1][0] is module
         if opened and not self._accounted(inner, path):
@@ -184,13 +197,8 @@ class _ModuleObserver:
         count = self._calls[path] = self._calls.get(path, 0) + 1
         call = f"{path}#{count}"
         if call not in self.decided:
-            self.inside_leaf += 1
-            self.deciding = True
-            try:
+            with self._decided_apart():
                 self.decided[call] = computes_stock(module, args, kwargs, self._is_ours)
-            finally:
-                self.deciding = False
-                self.inside_leaf -= 1
         return self.decided[call]
 
     def _computed(self, module: nn.Module, path: str, given: list[torch.Tensor], got: Any) -> Any:
@@ -201,17 +209,34 @@ class _ModuleObserver:
             return None
         key = f"{path}: function"
         if key not in self.decided:
-            self.inside_leaf += 1
-            self.deciding = True
-            try:
+            with self._decided_apart():
                 self.decided[key] = function_of(module, self._is_ours)
-            finally:
-                self.deciding = False
-                self.inside_leaf -= 1
         settings = self.decided[key]
         if settings is None:
             return None
         return ("identity", {}) if settings == {"function": "identity"} else ("activation", dict(settings))
+
+    def _drops(self, module: nn.Module, path: str, given: list[torch.Tensor]) -> dict[str, Any] | None:
+        """The settings of dropout that a module without weights or modules inside does itself; else None."""
+        single = len(given) == 1 and given[0].is_floating_point() and module is not self.model
+        if not single or any(True for _ in module.parameters()) or any(True for _ in module.children()):
+            return None
+        key = f"{path}: drops"
+        if key not in self.decided:
+            with self._decided_apart():
+                self.decided[key] = drops_of(module, given[0].ndim, plain_settings(module), self._is_ours)
+        return self.decided[key]
+
+    @contextmanager
+    def _decided_apart(self) -> Iterator[None]:
+        """Within this context what runs is not recorded: it is run to decide what a module is."""
+        self.inside_leaf += 1
+        self.deciding = True
+        try:
+            yield
+        finally:
+            self.deciding = False
+            self.inside_leaf -= 1
 
     def _is_ours(self, hook: Any) -> bool:
         return hook in (self.enter, self.leave)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Container
 from typing import Any
 
 import numpy as np
@@ -13,7 +14,7 @@ from torch.utils._pytree import tree_leaves
 class FunctionResults(TorchFunctionMode):
     """Within this context the floating results of torch functions are kept: those with one of ``sizes`` elements."""
 
-    def __init__(self, sizes: set[int]):
+    def __init__(self, sizes: Container[int]):
         super().__init__()
         self.sizes = sizes
         self.found: list[tuple[str, np.ndarray]] = []

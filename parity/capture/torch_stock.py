@@ -8,13 +8,15 @@ from __future__ import annotations
 
 import copy
 from collections import OrderedDict
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any
 
+import numpy as np
 import torch
 from torch import nn
 
+from parity.capture.drop_path import drop_settings
 from parity.capture.elementwise import identify
 
 STOCK = "torch.nn.modules."
@@ -81,6 +83,20 @@ def function_of(module: nn.Module, ours: Callable[[Any], bool]) -> dict[str, Any
         with torch.no_grad():
             found = [_function(_twin(module, ours).train(training)) for training in (False, True)]
         return found[0] if found[0] == found[1] else None
+    finally:
+        torch.set_rng_state(random)
+
+
+def drops_of(module: nn.Module, rank: int, settings: Mapping[str, Any], ours: Callable[[Any], bool]) -> Any:
+    """The settings of dropout that the module does itself, fed ``rank`` axes; None if it does something else."""
+    random = torch.get_rng_state()
+
+    def call(x: np.ndarray, training: bool) -> np.ndarray:
+        return _twin(module, ours).train(training)(torch.tensor(x, dtype=torch.get_default_dtype())).numpy()
+
+    try:
+        with torch.no_grad():
+            return drop_settings(call, rank, channels_first=True, settings=settings)
     finally:
         torch.set_rng_state(random)
 

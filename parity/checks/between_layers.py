@@ -10,15 +10,19 @@ import numpy as np
 from parity.capture.adapter import TellsResults
 from parity.capture.steps import CHANNELS_FIRST, Step, Trace
 from parity.checks.conditions import Condition, forced_outputs
+from parity.checks.layer_evidence import logical_input
 from parity.checks.measurements import LayerMeasurement
 from parity.checks.rounded_constants import exchanged_constants
 from parity.diagnosis.between import Between
+from parity.diagnosis.evidence import Evidence
+from parity.match.alignment import Match
 from parity.match.data_flow import passed_steps
 from parity.numerics.array_layouts import Layout, fitting_layouts
 from parity.numerics.difference import TINY, difference, scale
 
 Array = np.ndarray
 RTOL = 1e-9  # float64 values that went through the same operations
+ABOUT = 4  # a result of another shape is looked for among those up to this many times larger or smaller
 
 
 @dataclass(frozen=True)
@@ -50,7 +54,7 @@ def find_origin(measured: LayerMeasurement, condition: Condition) -> Origin:
     port_passed = _steps(models.port_trace, passed_steps(models.port_trace, port_names).get(port_name, ()))
     elsewhere = {key: value for key, value in condition.reference64.outputs.items() if key != name}
     if match is not None:
-        given = _values(condition.reference64, match.key), _values(condition.isolated, port_name)
+        given = _fed(condition, match)
         for place, pair in enumerate(zip(*given, strict=False)):
             expected, got = pair[0], _in_reference_layout(*pair, match.port.kind)
             if not _equal(expected, got):
@@ -75,7 +79,8 @@ def _blamed(
 ) -> Origin:
     """The first of the reference's steps in between whose values the port does not have, else the port's first."""
     steps = [step for step in passed if step.matchable]
-    results = _port_results(condition, steps) if steps else []
+    other_shape = between.got is None or between.got.shape != between.expected.shape
+    results = _port_results(condition, steps, other_shape) if steps else []
     port_values = [condition.isolated.outputs.get(step.name) for step in port_passed]
     port_values += [value for _, value in results]
     own = next((step for step in steps if not _among(condition, step, port_values)), None)
@@ -83,16 +88,16 @@ def _blamed(
     if other is None and steps:
         own = own or steps[-1]  # the port has all of these values, and goes on computing
     if own is None and other is None:
-        behind = _inside_a_source(condition, port_passed, between)
+        behind = _inside_a_source(condition, port_passed, between) or _join(condition, between)
         return Origin(*(behind or (key, port_name)), between, inside=False)
     single = tuple(_single(condition, own, results)) if own is not None and len(steps) > 1 else ()
     return Origin(own.name if own else "", other.name if other else "", between, inside=False, single=single)
 
 
-def _port_results(condition: Condition, steps: list[Step]) -> list[tuple[str, Array]]:
+def _port_results(condition: Condition, steps: list[Step], other_shape: bool) -> list[tuple[str, Array]]:
     """What the port's functions give, also those that are no step, where it has the size of one of these steps.
 
-    With the reference's constants for those that float32 rounded.
+    About the size, where shapes differ. With the reference's constants for those that float32 rounded.
     """
     models = condition.models
     if not isinstance(models.port, TellsResults):
@@ -100,10 +105,11 @@ def _port_results(condition: Condition, steps: list[Step]) -> list[tuple[str, Ar
     outputs = condition.reference64.outputs
     sizes = {outputs[step.name].size for step in steps if step.name in outputs}
     sizes |= {value.size for step in steps for value in _values(condition.reference64, step.name)}
+    wanted = range(min(sizes) // ABOUT, max(sizes) * ABOUT + 1) if other_shape and sizes else sizes
     inputs, training = condition.inputs, condition.training
     with models.precision("float64"), exchanged_constants(models, inputs, training):
         replace = forced_outputs(models, condition.reference64, condition.isolated)
-        return models.port.function_results(models.to_port(inputs), training, replace, sizes)
+        return models.port.function_results(models.to_port(inputs), training, replace, wanted)
 
 
 def _single(condition: Condition, own: Step, results: list[tuple[str, Array]]) -> Iterator[tuple[str, Between]]:
@@ -124,6 +130,9 @@ def _single(condition: Condition, own: Step, results: list[tuple[str, Array]]) -
     ]  # fmt: skip
     for alike in (True, False):
         yield from ((name, Between(sources, expected, got, {}, own.name, alike)) for name, got in fitting)
+    for name, value in reversed(results):
+        if value.ndim == expected.ndim and value.size != expected.size:
+            yield name, Between(sources, expected, value, {}, own.name, alike=True)
     for source, value in sources.items():
         for name, result in results:
             got = _in_reference_layout(value, result)
@@ -150,6 +159,22 @@ def _among(condition: Condition, step: Step, others: Iterable[Array | None]) -> 
     return any(_same_numbers(value, other) for other in others if other is not None and other.size == value.size)
 
 
+def _join(condition: Condition, between: Between) -> tuple[str, str] | None:
+    """The join of branches before, if the port multiplies it by a factor: a mean for a sum is such a sum."""
+    if not _multiples(between.expected, between.got):
+        return None
+    sources = [match for match in condition.models.matching.matches if match.key in between.sources]
+    joins = [match for match in sources if match.reference.kind == "merge"]
+    return (joins[0].key, joins[0].port.name) if len(between.sources) == len(joins) == 1 else None
+
+
+def _multiples(expected: Array, got: Array | None) -> bool:
+    if got is None or got.shape != expected.shape or expected.dtype.kind != "f":
+        return False
+    factor = np.vdot(got, expected) / max(np.vdot(got, got), TINY)
+    return _equal(expected, factor * got)
+
+
 def _same_numbers(expected: Array, got: Array) -> bool:
     layouts = fitting_layouts(expected.shape, got.shape)
     if layouts:
@@ -166,6 +191,38 @@ def _steps(trace: Trace, names: Iterable[str]) -> list[Step]:
 def _values(trace: Trace, name: str) -> list[Array]:
     first = trace.inputs.get(name)
     return [] if first is None else [first, *trace.others.get(name, [])]
+
+
+def _fed(condition: Condition, match: Match) -> tuple[list[Array], list[Array]]:
+    """What both sides feed a layer; where only what comes before their padding can be compared, or differs, that.
+
+    Of two explicit paddings of one input, the padding is what differs.
+    """
+    reference, port = condition.reference64, condition.isolated
+    values = _values(reference, match.key), _values(port, match.port.name)
+    if [len(side) for side in values] != [1, 1]:
+        return values
+    expected, got = logical_input(reference, match.reference), logical_input(port, match.port)
+    if expected is None or got is None:
+        return values
+    same = _equal(expected, _in_reference_layout(expected, got, match.port.kind))
+    padded = _in_reference_layout(values[0][0], values[1][0], match.port.kind)
+    comparable = padded is not None and padded.shape == values[0][0].shape
+    return values if same and comparable else ([expected], [got])
+
+
+def padded_input(evidence: Evidence, condition: Condition) -> list[Between]:
+    """What a convolution is fed after padding of its own, where the port's differs by more than its amounts."""
+    match, amounts = evidence.match, evidence.own_amounts
+    values = _values(condition.isolated, match.port.name)
+    if amounts is None or len(values) != 1:
+        return []
+    given = evidence.layer_input
+    expected = np.pad(given, [(0, 0), *amounts, (0, 0)])
+    got = _in_reference_layout(expected, values[0], match.port.kind)
+    if got is None or got.shape != expected.shape or _equal(expected, got):
+        return []
+    return [Between({"the input": given}, expected, got, {}, match.label)]
 
 
 def _sources(condition: Condition, key: str, place: int) -> dict[str, Array]:

@@ -8,7 +8,7 @@ from dataclasses import replace
 import numpy as np
 
 from parity.checks.arrangement import wrong_by_itself
-from parity.checks.between_layers import Origin, find_origin
+from parity.checks.between_layers import Origin, find_origin, padded_input
 from parity.checks.climbing import Outcome
 from parity.checks.conditions import Condition, forced_outputs
 from parity.checks.context import CheckContext
@@ -29,7 +29,8 @@ BEFORE_THE_LAYER = (
     "activation-kind", "scale-factor", "axes-exchanged", "axis-reversed", "channel-order", "flatten-order",
     "batchnorm-epsilon", "layernorm-epsilon", "groupnorm-epsilon",
 )  # fmt: skip
-"""Kinds of findings that tell what runs before the layer at which they show."""
+"""Kinds of findings that say what runs before the layer at which they show."""
+ORDER = "layer-order"
 
 
 def forward(context: CheckContext) -> Outcome:
@@ -137,18 +138,23 @@ def _finding(layer: LayerMeasurement, condition: Condition) -> Finding:
         return Finding("dropout-rate", origin.layer, origin.reference_layer, text, DROPS_FIX, "forward")
     evidence = gather_evidence(models, layer.match, condition) if layer.match is not None else None
     named = explain(evidence, "forward") if evidence is not None else []
+    lone = origin.reference_layer not in ("", layer.key)
+    if named and named[0].kind == ORDER and lone:
+        named = []  # what the port leaves out changes the order of what is left
     if named and (origin.inside or named[0].kind not in BEFORE_THE_LAYER):
         return named[0]
     places = [(origin.layer, origin.between), *(() if named else origin.single)]
+    if evidence is not None and origin.inside:
+        places += [(origin.layer, between) for between in padded_input(evidence, condition)]
     for port_name, between in places:
         explanation = explain_between(between)
         if explanation is not None:
             kind, message, fix = explanation
             return Finding(kind, port_name, origin.reference_layer, message, fix, "forward")
-    if named and origin.reference_layer in ("", layer.key):
-        return named[0]
-    if named:
+    if named and lone:
         return replace(named[0], layer=origin.layer, reference_layer=origin.reference_layer)
+    if named:
+        return named[0]
     return _unexplained(models, layer, origin)
 
 

@@ -36,8 +36,9 @@ ATTRIBUTES = {
     "mode": "resize-mode",
     "factor": "resize-mode",
     "rate": "dropout-rate",
-    "per_channel": "dropout-rate",
+    "dropped": "dropout-rate",
     "always": "dropout-rate",
+    "scaled": "dropout-rate",
     "count_padding": "pooling-count",
     "spectral_norm": "spectral-norm",
     "power_iterations": "spectral-norm",
@@ -59,15 +60,19 @@ NOTHING: tuple[str, ...] = ()
 # setting -> the rungs whose values show whether a difference matters; dropout is disabled while values are measured
 SHOWN_BY = {
     "rate": NOTHING,
-    "per_channel": NOTHING,
+    "dropped": NOTHING,
     "always": NOTHING,
+    "scaled": NOTHING,
     "momentum": ("state",),
     "tracked": ("forward", "state"),
     "power_iterations": ("forward", "state"),
 }
-TRAINING_ONLY = ("rate", "per_channel", "momentum")
+TRAINING_ONLY = ("rate", "dropped", "scaled", "momentum")
 DOMAIN = np.linspace(-50.0, 50.0, 2001)  # of an activation: beyond, every function is a straight line
-ABSENT = {"spectral_norm": "none"}  # what a setting is that a layer does not mention, though its counterpart does
+ABSENT = {
+    "spectral_norm": "none",
+    "scaled": True,
+}  # what a setting is that a layer does not mention, though its counterpart does
 
 
 def structure(context: CheckContext) -> Outcome:

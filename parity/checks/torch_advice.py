@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
+from parity.capture.drop_path import CHANNELS, SAMPLES, VALUES
 from parity.numerics.reference_ops.activations import torch_code
 from parity.numerics.resize_modes import RESIZE_MODES
 from parity.numerics.spectral_norm import KEPT, OVERWRITTEN
@@ -72,6 +73,12 @@ NO_OFFSET = (
 )
 AFFINE = "give the normalisation its {}: affine=True, or elementwise_affine=True for nn.LayerNorm; then copy it"
 
+DROPPED = {
+    VALUES: "drop single values: nn.Dropout",
+    CHANNELS: "drop whole channels: nn.Dropout2d (nn.Dropout1d for sequences, nn.Dropout3d for volumes)",
+    SAMPLES: "drop the whole branch of a sample (stochastic depth): one draw a sample, kept samples divided by 1 - p",
+}
+
 # setting -> what to do in torch, given the reference's value
 ADVICE: dict[str, Advice] = {
     "kernel_size": _template("set kernel_size={0}"),
@@ -93,10 +100,8 @@ ADVICE: dict[str, Advice] = {
     "factor": _template("resize by the factor {0}: scale_factor={0}"),
     "size": _template("resize to the size {0}"),
     "rate": _template("set p={0}"),
-    "per_channel": _either(
-        "drop whole channels: nn.Dropout2d (nn.Dropout1d for sequences, nn.Dropout3d for volumes)",
-        "drop single values: nn.Dropout",
-    ),
+    "dropped": lambda expected: DROPPED.get(str(expected), f"drop {expected}"),
+    "scaled": _either("divide what is left by 1 - p", "do not divide what is left by 1 - p"),
     "always": lambda expected: "pass training=self.training to F.dropout, which drops in evaluation mode too",
     "count_padding": _template("set count_include_pad={0}"),
     "spectral_norm": lambda expected: SPECTRAL.get(str(expected), SPECTRAL[KEPT]),
@@ -154,8 +159,14 @@ def layer_code(kind: str, settings: Mapping[str, Any], given: Sequence[int] = ()
     """
     rank = len(given) - 2 if given else 2
     if kind == "dropout":
-        name = f"nn.Dropout{_rank(settings, rank)}d" if settings.get("per_channel") else "nn.Dropout"
-        return f"{name}(p={settings.get('rate', 0.5):g})"
+        rate = f"p={settings.get('rate', 0.5):g}"
+        if settings.get("dropped") == SAMPLES:
+            return f"stochastic depth ({rate}, one draw a sample)"
+        return (
+            f"nn.Dropout{_rank(settings, rank)}d({rate})"
+            if settings.get("dropped") == CHANNELS
+            else f"nn.Dropout({rate})"
+        )
     if kind == "activation" and "function" in settings:
         return torch_code(str(settings["function"]))
     if kind not in LAYERS:

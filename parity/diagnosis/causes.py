@@ -35,18 +35,21 @@ def _without_noise(findings: list[Finding]) -> list[Finding]:
     """Findings without a cause only where no cause is known that they may follow from.
 
     A named cause explains what else is wrong at its own layer, and shapes everywhere; a layer that is missing explains
-    its values; unexplained gradients and statistics count only where the values themselves agree.
+    its values; unexplained gradients and statistics count only where the values themselves agree, and those of a
+    gradient only where the gradient itself does.
     """
     named = {name for f in findings if f.named and not f.known for name in (f.reference_layer, f.layer) if name}
     lone = {f.reference_layer or f.layer for f in findings if f.kind in LONE}
     values = any(f.rung not in TRAINING_RUNGS and not f.known for f in findings)
+    gradients = any(f.rung == "gradients" and not f.named for f in findings)
     causes = any(f.named and f.rung not in TRAINING_RUNGS for f in findings)
 
     def follows(f: Finding) -> bool:
         if f.named:
             return f.kind not in LONE and (f.reference_layer or f.layer) in lone
         elsewhere = values and f.rung in TRAINING_RUNGS or causes and f.rung == "shapes"
-        return bool({f.reference_layer, f.layer} & named) or elsewhere
+        once_more = gradients and f.rung == "penalty"
+        return bool({f.reference_layer, f.layer} & named) or elsewhere or once_more
 
     return [f for f in findings if not follows(f)]
 

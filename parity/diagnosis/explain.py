@@ -76,8 +76,11 @@ def layer_order(evidence: Evidence) -> Explanation:
     """The port runs this layer, or its neighbour, at another place."""
     matches = evidence.matching.matches
     place = matches.index(evidence.match)
-    near = [match for match in matches[max(place - 2, 0) : place + 3] if not match.in_order]
-    if not near or all(match.in_order for match in (evidence.match, *near)):
+    window = matches[max(place - 2, 0) : place + 3]
+    near = [match for match in window if not match.in_order]
+    run = [step.name for step in evidence.port_trace.steps]
+    places = [run.index(match.port.name) for match in window if match.port.name in run]
+    if not near or places == sorted(places):
         return None
     names = ", ".join(f"{match.port.name} (reference {match.key})" for match in near)
     order = " → ".join(match.key for match in matches[max(place - 2, 0) : place + 3])

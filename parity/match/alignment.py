@@ -68,6 +68,7 @@ def match_steps(reference: Trace, port: Trace, mapping: dict[str, str] | None = 
         pairing.add(pairs)
         pairing.repair()
         pairing.prefer_names()
+        pairing.prefer_settings()
         pairings.append(pairing)
     best = max(pairings, key=Pairing.score)
     return _completed(best)

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 from parity.capture.steps import Sources, Step, Trace
 from parity.match.data_flow import all_names, output_sources, step_sources
-from parity.match.similarity import name_similarity, same_shapes, similarity
+from parity.match.similarity import TELLING, name_similarity, same_shapes, similarity
 
 CONSISTENT, IN_ORDER = 1.0, 0.1
 """Score of a pair whose inputs come from paired steps, and from them in the same order, beside its similarity."""
@@ -60,6 +60,28 @@ class Pairing:
             for other in weighted[number + 1 :]:
                 if self._better_names(a, other):
                     self._try_swap(a, other)
+
+    def prefer_settings(self) -> None:
+        """Swap the partners of two layers without weights that read the same, where either then has its own setting.
+
+        A mean and a maximum of one image are joined in some order: their partners are a mean and a maximum.
+        """
+        telling = [
+            a for a in self.pairs
+            if a not in self.fixed and self.reference_steps[a].kind in TELLING and not self._same_setting(a, a)
+        ]  # fmt: skip
+        for number, a in enumerate(telling):
+            for other in telling[number + 1 :]:
+                one, two = self.reference_steps[a], self.reference_steps[other]
+                swapped = self._same_setting(a, other) and self._same_setting(other, a)
+                if one.kind == two.kind and one.sources == two.sources and swapped:
+                    self.pairs[a], self.pairs[other] = self.pairs[other], self.pairs[a]
+
+    def _same_setting(self, a: str, other: str) -> bool:
+        """Whether a reference step has the setting of the partner of another."""
+        step, partner = self.reference_steps[a], self.port_steps[self.pairs[other]]
+        setting, _ = TELLING[step.kind]
+        return step.attributes.get(setting) == partner.attributes.get(setting)
 
     def _repaired_one(self) -> bool:
         of_reference = self.reference_sources()

@@ -295,7 +295,7 @@ class AlwaysDropped(nn.Module):
         return F.dropout(x, 0.3)
 
 
-wrong("whole samples dropped by the port alone", "dropout-rate", "1", dropped, lambda: L.Activation("linear"),
+wrong("whole samples dropped by the port alone", "extra-layer", "1", dropped, lambda: L.Activation("linear"),
       lambda: [DropPath()], holds=INFERENCE)  # fmt: skip
 wrong("dropout in evaluation too", "dropout-rate", "drop", dropped, rate_of(0.3), lambda: [AlwaysDropped()])
 

@@ -46,7 +46,7 @@ wrong("skip connection left out", "missing-term", "add", residual, lambda a, b, 
 wrong("one branch twice", "extra-term", "add#2", residual, lambda a, b, c: a + c + c)
 wrong("difference for sum", "merge-operation", "add", residual, lambda a, b, c: c - a)
 wrong("product for sum", "merge-operation", "add", residual, lambda a, b, c: a * c)
-wrong("mean for sum", "scale-factor", "d", residual, lambda a, b, c: (a + c) / 2)
+wrong("mean for sum", "scale-factor", "add", residual, lambda a, b, c: (a + c) / 2)
 
 
 def three(merge, join):
@@ -420,3 +420,72 @@ wrong("spectrum, no window", "stft-window", "f", spectrum, torch.ones(16))
 wrong("spectrum, Hamming's window", "stft-window", "f", spectrum, torch.hamming_window(16))
 wrong("spectrum, power for magnitude", "stft-power", "f", spectrum, HANN, 2)
 wrong("spectrum, divided by sqrt(n)", "scale-factor", "f", spectrum, HANN, 1, 0.25)
+
+# Stochastic depth: whole branches of a sample are dropped in training
+
+
+class KerasDropPath(keras.Layer):
+    def __init__(self, rate, **options):
+        super().__init__(**options)
+        self.rate, self.seeds = rate, keras.random.SeedGenerator(1)
+
+    def call(self, x, training=False):
+        if not training:
+            return x
+        kept = 1 - self.rate
+        shape = (ops.shape(x)[0], *[1] * (len(x.shape) - 1))
+        return x / kept * ops.floor(kept + keras.random.uniform(shape, dtype=x.dtype, seed=self.seeds))
+
+
+class DropPath(nn.Module):
+    def __init__(self, p, axes=1, scaled=True):
+        super().__init__()
+        self.p, self.axes, self.scaled = p, axes, scaled
+
+    def forward(self, x):
+        if not self.training:
+            return x
+        mask = x.new_empty(*x.shape[: self.axes], *[1] * (x.ndim - self.axes)).bernoulli_(1 - self.p)
+        return x * (mask / (1 - self.p) if self.scaled else mask)
+
+
+class FlooredDropPath(DropPath):
+    def forward(self, x):
+        if not self.training:
+            return x
+        kept = 1 - self.p
+        return x.div(kept) * torch.floor(kept + torch.rand(len(x), *[1] * (x.ndim - 1), dtype=x.dtype))
+
+
+def stochastic_depth(drop, port_drop):
+    x = keras.Input((8, 8, 3))
+    a = L.Conv2D(4, 3, padding="same", name="a")(x)
+    b = L.Conv2D(4, 3, padding="same", name="b")(a)
+    model = randomised(keras.Model(x, L.Conv2D(2, 1, name="c")(L.Add(name="add")([a, drop(name="drop")(b)]))))
+
+    def call(self, x):
+        a = self.a(x)
+        return self.c(a + self.drop(self.b(a)))
+
+    port = Does(call, a=nn.Conv2d(3, 4, 3, padding=1), b=nn.Conv2d(4, 4, 3, padding=1), drop=port_drop(),
+                c=nn.Conv2d(4, 2, 1))  # fmt: skip
+    return model, port
+
+
+THIRD = 2 / 15  # has no short decimal: both sides must read it to its last digit
+for name, drop in {
+    "by noise_shape": lambda **k: L.Dropout(THIRD, noise_shape=(None, 1, 1, 1), **k),
+    "of one's own": lambda **k: KerasDropPath(THIRD, **k),
+}.items():
+    faithful(f"stochastic depth {name}", stochastic_depth, drop, lambda: DropPath(THIRD))
+    faithful(f"stochastic depth {name}, by a floor", stochastic_depth, drop, lambda: FlooredDropPath(THIRD))
+    wrong(f"stochastic depth {name}, of another rate", "dropout-rate", "drop", stochastic_depth, drop,
+          lambda: DropPath(0.3), holds=INFERENCE)  # fmt: skip
+    wrong(f"stochastic depth {name}, left out", "missing-layer", "drop", stochastic_depth, drop, nn.Identity,
+          holds=INFERENCE)  # fmt: skip
+    wrong(f"stochastic depth {name}, channel by channel", "dropout-rate", "drop", stochastic_depth, drop,
+          lambda: DropPath(THIRD, 2), holds=INFERENCE)  # fmt: skip
+    wrong(f"stochastic depth {name}, value by value", "dropout-rate", "drop", stochastic_depth, drop,
+          lambda: nn.Dropout(THIRD), holds=INFERENCE)  # fmt: skip
+    wrong(f"stochastic depth {name}, not scaled", "dropout-rate", "drop", stochastic_depth, drop,
+          lambda: DropPath(THIRD, scaled=False), holds=INFERENCE)  # fmt: skip

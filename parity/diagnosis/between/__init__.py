@@ -55,7 +55,7 @@ class Between:
 
 # Specific ones first: the first whose forms reproduce both sides is the cause.
 FAMILIES: tuple[Family, ...] = (
-    MERGES, CONCAT, DEPTH, FLATTEN, RESIZE, PADDING, STRIDES, POOLING, REDUCTION, CHANNELS, AXES, AFFINE, FUNCTIONS,
+    MERGES, CONCAT, DEPTH, FLATTEN, RESIZE, PADDING, STRIDES, POOLING, REDUCTION, CHANNELS, AXES, FUNCTIONS, AFFINE,
     SOFTMAX, NORMALISATION, RUNNING, SPECTRA,
 )  # fmt: skip
 # Of these a form that leads from one side's values to the other's is a cause, whatever the reference computes there.
@@ -205,7 +205,8 @@ def _two_forms(
     if family is other:
         kind = merge_kind(wanted, used) if family in (MERGES, CONCAT) else family.kind(wanted, used)
     else:
-        kind = family.kinds[""]
+        left_out = family is MERGES and wanted.traits.get("operation") == "adds"
+        kind = "missing-term" if left_out else family.kinds[""]
     return kind, f"the port {used.does}, the reference {wanted.does}", wanted.torch
 
 

@@ -93,9 +93,13 @@ def with_kernel(function: Callable[[Tensor], Tensor]) -> Change:
         cls: Any = type(layer)
 
         def forward(self: Any, x: Tensor) -> Tensor:
-            if isinstance(self, nn.Linear):
-                return nn.functional.linear(x, function(self.weight), self.bias)
-            return self._conv_forward(x, function(self.weight), self.bias)
+            kept = self._parameters.pop("weight")
+            self.weight = function(kept)
+            try:
+                return cls.forward(self, x)
+            finally:
+                del self.weight
+                self._parameters["weight"] = kept
 
         layer.__class__ = type(cls.__name__, (cls,), {"forward": forward})
         return layer

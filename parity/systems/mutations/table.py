@@ -11,7 +11,6 @@ from torch import nn
 from parity.systems.mutations.changes import (
     Change,
     after,
-    before,
     by,
     exchanged,
     held_in_evaluation,
@@ -101,8 +100,8 @@ CONVOLUTIONS = [
     M("channels reversed", "ResNet", "stem", after(lambda y: y.flip(1)), "channel-order axis-reversed"),
 ]  # fmt: skip
 POOLINGS = [
-    M("pool pads with zeros", "ResNet", "stem_pool",
-      before(lambda x: F.pad(x - 1, (1, 1, 1, 1))), "padding-value", ""),
+    M("pool pads with a constant", "ResNet", "stem_pool",
+      instead(lambda: nn.Sequential(nn.ConstantPad2d(1, 0.5), nn.MaxPool2d(3, 2))), "padding-value", "stem_pad"),
     M("pool without padding", "ResNet", "stem_pool", setting(padding=0, ceil_mode=True), "padding-alignment",
       "stem_pad"),
     M("pool of average", "UNet", "pool", instead(lambda: nn.AvgPool2d(2)), "pooling-mode activation-kind"),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable
 
+from parity.capture.drop_path import CHANNELS
 from parity.capture.steps import Step
 from parity.report.formats import count
 from parity.systems.preset_comparison.network_run import NetworkRun
@@ -134,7 +135,7 @@ def _dropouts(run: NetworkRun) -> Words:
     return _counted(
         [
             (f"whole channels, {step.attributes['rate']:g}", f"整通道，{step.attributes['rate']:g}")
-            if step.attributes["per_channel"]
+            if step.attributes["dropped"] == CHANNELS
             else (f"single values, {step.attributes['rate']:g}", f"单个值，{step.attributes['rate']:g}")
             for step in run.of("dropout")
         ]

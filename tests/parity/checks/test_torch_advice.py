@@ -44,7 +44,7 @@ def test_every_layer_that_may_be_missing_can_be_written_down() -> None:
     for kind in LAYERS:
         code = layer_code(kind, settings, (2, 8, 8, 4))
         assert isinstance(eval(code, {"nn": nn}), nn.Module), code
-    assert layer_code("dropout", {"rate": 0.3, "per_channel": True}, (2, 8, 8, 4)) == "nn.Dropout2d(p=0.3)"
+    assert layer_code("dropout", {"rate": 0.3, "dropped": "channels"}, (2, 8, 8, 4)) == "nn.Dropout2d(p=0.3)"
     assert layer_code("activation", {"function": "tanh"}) == "torch.tanh(x)" and torch.tanh
     assert layer_code("unheard of", {}) == ""
 
