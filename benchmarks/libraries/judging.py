@@ -70,10 +70,13 @@ def judge(variant: Variant, verdict: Verdict) -> Row:
 
 
 def _places(variant: Variant, difference: Difference, found: list[Finding]) -> str:
-    """How the layers that findings name stand to those where the difference is; empty where they are the same."""
-    named = {_plain(name) for finding in found for name in (finding.layers or [finding.layer])}
+    """How the layers that findings name stand to those where the difference is; empty where they are the same.
+
+    A layer that the port lacks is named as the reference calls it, and stands nowhere in the port.
+    """
+    named = {_plain(name) for finding in found if finding.layer for name in (finding.layers or [finding.layer])}
     true = touched(variant.pair, difference)
-    if not true:
+    if not true or not named:
         return ""
     within = {name for name in named if any(name == one or name.startswith(one + ".") for one in true)}
     reached = {one for one in true if any(name == one or name.startswith(one + ".") for name in named)}

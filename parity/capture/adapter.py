@@ -160,6 +160,12 @@ class ModelAdapter(Protocol):
     def unrecorded_parameters(self, steps: list[Step]) -> list[str]:
         """Names of the parameters that belong to none of ``steps``."""
 
+    def unread_parameters(self, names: list[str], inputs: list[Array]) -> set[str]:
+        """Those parameters that are frozen, or on which no output depends in either mode.
+
+        None if an output has no gradient.
+        """
+
     def on_new_copies(self) -> Self:
         """An adapter of the same model, with copies of its own that hold what the caller's model holds."""
 

@@ -183,7 +183,7 @@ class KerasAdapter:
         recorder.skip = skip
         tensors = [self._tensor(x) for x in inputs]
         recorder.begin(tensors)
-        with recording(recorder, self._decided, skip):
+        with recording(recorder, self._decided, skip, self.model.variables):
             result = self._call(tensors, training)
         recorder.end(result)
         recorder.trace.names = self._returned
@@ -205,7 +205,7 @@ class KerasAdapter:
         recorder = self._recorder(None, values=False)
         tensors = [self._tensor(x) for x in inputs]
         recorder.begin(tensors)
-        with recording(recorder, self._decided) as observer:
+        with recording(recorder, self._decided, variables=self.model.variables) as observer:
             try:
                 recorder.end(self._call(tensors, training=False))
                 recorder.trace.names = self._returned
@@ -293,6 +293,19 @@ class KerasAdapter:
         claimed = {id(variable) for step in steps for variable in (step.handle or {}).values()}
         claimed_paths = {path for step in steps for path in step.shapes}
         return [v.path for v in self.model.trainable_variables if id(v) not in claimed and v.path not in claimed_paths]
+
+    def unread_parameters(self, names: list[str], inputs: list[np.ndarray]) -> set[str]:
+        """As :meth:`parity.capture.adapter.ModelAdapter.unread_parameters`."""
+        unread = {v.path: v.value for v in self.model.trainable_variables if v.path in names}
+        for training in (False, True):
+            with tf.GradientTape() as tape:
+                outputs = self._call([self._tensor(x) for x in inputs], training)
+            self.restore_state()
+            if not all(y.dtype.is_floating for y in outputs):
+                return set()
+            found = tape.gradient(outputs, list(unread.values()))
+            unread = {name: v for (name, v), g in zip(unread.items(), found, strict=True) if g is None}
+        return {*unread}
 
     def keep_state(self) -> None:
         """Remember the running statistics as they are now; training-mode runs restore them."""

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+import math
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
 
@@ -11,6 +12,7 @@ import numpy as np
 import tensorflow as tf
 from tensorflow.python.framework import op_callbacks
 
+from parity.capture.keras_affine import OwnAffine
 from parity.capture.keras_functions import as_activation, function_calls, probe, probing
 from parity.capture.keras_layer_kinds import classify, plain_settings
 from parity.capture.keras_operations import classify_operation
@@ -39,16 +41,20 @@ from parity.capture.steps import OWN_WEIGHTS, PLAIN, Step
 
 @contextmanager
 def recording(
-    recorder: Recorder | None, decided: dict[str, Any] | None = None, skip: bool = False
+    recorder: Recorder | None,
+    decided: dict[str, Any] | None = None,
+    skip: bool = False,
+    variables: Sequence[keras.Variable] = (),
 ) -> Iterator[KerasObserver]:
     """Within this context every layer that runs is recorded, and dropout is disabled (without a recorder: only that).
 
     ``decided`` keeps, from run to run, which calls of layers that derive from stock layers compute what those compute.
-    With ``skip``, convolutions and dense layers whose output is replaced do not run.
+    With ``skip``, convolutions and dense layers whose output is replaced do not run. ``variables`` are the model's.
     """
     layer_call, operation_call = keras.Layer.__call__, keras.Operation.__call__
     observer = KerasObserver(recorder, layer_call, operation_call, {} if decided is None else decided)
     observer.skip = skip
+    observer.affine = OwnAffine(variables)
     keras.Layer.__call__ = lambda layer, *args, **kwargs: observer.layer(layer, args, kwargs)
     keras.Operation.__call__ = lambda operation, *args, **kwargs: observer.operation(operation, args, kwargs)
     try:
@@ -81,10 +87,12 @@ class KerasObserver:
         self.recorder, self.layer_call, self.operation_call = recorder, layer_call, operation_call
         self.decided = decided
         self.path: list[str] = []
+        self._running: list[keras.Layer] = []
         self.inside_leaf = 0
         self.deciding = self.skip = False
         self._calls: dict[str, int] = {}
         self._opened: list[tuple[str, str]] = []
+        self.affine = OwnAffine(())
         self.failed_layer = ""
 
     def layer(self, layer: Any, args: Any, kwargs: Any) -> Any:
@@ -99,6 +107,7 @@ class KerasObserver:
         if self.recorder is None or self.inside_leaf:
             return self.layer_call(layer, *args, **kwargs)
         self.path.append(layer.name)
+        self._running.append(layer)
         try:
             if isinstance(layer, keras.layers.TimeDistributed) and type(layer.layer) is keras.layers.Dense:
                 return self.layer(layer.layer, args, {})  # equivalent, and recorded as one dense layer
@@ -118,6 +127,7 @@ class KerasObserver:
             raise
         finally:
             self.path.pop()
+            self._running.pop()
 
     def _drops(self, layer: Any, given: list[Any]) -> dict[str, Any] | None:
         """The settings of dropout that a layer without weights or layers inside does itself; else None."""
@@ -180,12 +190,44 @@ class KerasObserver:
             effect = kernel_effect(kind)
             if effect == READS:
                 self.recorder.weights.set(outputs[0], ("weight",))
+            self.affine.follow(effect, inputs, outputs)
+            affine = self._own_affine(kind, inputs, outputs[0])
+            if affine is not None:
+                return [affine]
             self.recorder.pass_on(list(inputs), list(outputs), effect)
             return None
         known.name = self.recorder.unique(self._derived_name(known.kind) or self._name(known.owner))
         given = inputs if known.kind == "merge" else inputs[:1]
         with self._closed():
             return [self.recorder.record(known, [x for x in given if self.recorder.origins.of(x)], outputs[0])]
+
+    def _own_affine(self, kind: Any, inputs: Any, got: Any) -> Any:
+        """The result of an operation that applies a variable of the running layer, recorded; None of any other.
+
+        An offset behind a factor of the same layer is one step with it.
+        """
+        assert self.recorder is not None
+        fed = [bool(self.recorder.origins.of(x)) for x in inputs]
+        if self._opened or not self._running or sum(fed) != 1 or len(fed) != 2:
+            return None
+        layer = self._running[-1]
+        weight, x = inputs if fed[1] else inputs[::-1]
+        found = self.affine.applied(kind, weight, x, list(own_variables(layer).values()))
+        if found is None:
+            return None
+        slot, variable = found
+        leaf = not layer._flatten_layers(include_self=False)
+        if not leaf and math.prod(variable.shape) == 1:
+            return None
+        before, latest = self.recorder.latest
+        with self._closed():
+            if before is not None and x is latest and slot == "offset" and before.lacks_offset(layer.name):
+                before.shapes[slot], before.handle[slot] = tuple(variable.shape), variable
+                return self.recorder.complete(before, got)
+            name = self.recorder.unique(self._name() if leaf else self._name(variable.name))
+            step = Step(name, "affine", {}, {slot: tuple(variable.shape)}, "affine", handle={slot: variable})
+            step.owner, step.named = layer.name, is_named(layer)
+            return self.recorder.record(step, [x], got)
 
     def _derived(self, layer: Any, kind: str, given: list[Any], args: Any, kwargs: Any) -> Any:
         """A subclass of a stock layer: a layer of that kind if it computes the same, else what runs inside it."""
@@ -351,9 +393,10 @@ class KerasObserver:
         """
         assert self.recorder is not None
         inner, root = self.recorder.since(mark), len(self.path) == 1
-        if any(step.parametrised for step in inner) and not is_closed(layer, inner):
-            claimed = {id(variable) for step in inner for variable in (step.handle or {}).values()}
-            own = {slot: variable for slot, variable in own_variables(layer).items() if id(variable) not in claimed}
+        claimed = {id(variable) for step in inner for variable in (step.handle or {}).values()}
+        own = {slot: variable for slot, variable in own_variables(layer).items() if id(variable) not in claimed}
+        weighted = [step.kind for step in inner if step.parametrised]
+        if weighted and not is_closed(layer, inner) and not (own and set(weighted) == {"affine"}):
             if own and tf.is_tensor(got):
                 shapes = {slot: tuple(variable.shape) for slot, variable in own.items()}
                 name = self.recorder.unique(self._name())

@@ -23,6 +23,7 @@ SLOTS = {
     "groupnorm": ("gamma", "beta"),
     "embedding": ("embeddings",),
     "prelu": ("alpha",),
+    "affine": ("scale", "offset"),
 }
 KERNELS_OF = ("conv", "conv-transpose", "dense")
 SEPARABLE = (keras.layers.SeparableConv1D, keras.layers.SeparableConv2D)

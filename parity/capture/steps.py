@@ -8,8 +8,10 @@ from typing import Any
 
 import numpy as np
 
-PARAMETRISED = ("conv", "conv-transpose", "dense", "batchnorm", "layernorm", "groupnorm", "embedding", "prelu")
-ELEMENTWISE = ("activation", "dropout", "batchnorm", "prelu")
+NORMS = ("batchnorm", "layernorm", "groupnorm")
+NORMS = ("batchnorm", "layernorm", "groupnorm")
+PARAMETRISED = ("conv", "conv-transpose", "dense", *NORMS, "embedding", "prelu", "affine")
+ELEMENTWISE = ("activation", "dropout", "batchnorm", "prelu", "affine")
 CHANNELS_FIRST = ("conv", "conv-transpose", "batchnorm", "groupnorm", "pool", "global-pool", "upsample", "prelu")
 MOVEMENT = ("flatten", "reshape", "permute", "padding", "crop", "identity")
 STATISTICS = ("moving_mean", "moving_variance", "singular_u", "singular_v")
@@ -91,6 +93,10 @@ class Step:
     def own_weights(self) -> bool:
         """Whether the step is a block with parameters of its own beside its layers."""
         return self.kind == OWN_WEIGHTS
+
+    def lacks_offset(self, owner: str) -> bool:
+        """Whether the step is a factor that ``owner`` applies, without an offset so far."""
+        return self.kind == "affine" and self.owner == owner and "offset" not in self.shapes
 
     @property
     def class_name(self) -> str:

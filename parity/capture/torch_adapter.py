@@ -243,6 +243,7 @@ class TorchAdapter:
     ) -> Gradients:
         """Gradients as defined by :meth:`parity.capture.adapter.ModelAdapter.gradients`; moments are always exact."""
         slots = [(step.name, slot) for step in steps for slot in step.handle if slot not in STATISTICS]
+        shapes = {(step.name, slot): shape for step in steps for slot, shape in step.shapes.items()}
         parameters = [self.model.get_parameter(step.handle[slot]) for step in steps for slot in step.handle
                       if (step.name, slot) in slots]  # fmt: skip
         given = [self._tensor(x) for x in inputs]
@@ -277,7 +278,7 @@ class TorchAdapter:
             self.restore_state()
         by_input = iter(dense[len(parameters) :])
         return (
-            dict(zip(slots, dense[: len(parameters)], strict=True)),
+            {key: g.reshape(shapes.get(key, g.shape)) for key, g in zip(slots, dense[: len(parameters)], strict=True)},
             [next(by_input) if x.is_floating_point() else None for x in given],
         )
 
@@ -295,7 +296,7 @@ class TorchAdapter:
 
     def variable_id(self, step: Step, slot: str) -> int:
         """Identity of the tensor that holds a parameter: equal for layers that share it."""
-        return id(self._held(step, slot))
+        return id(self._found(step, slot))
 
     def trainable(self, step: Step, slot: str) -> bool:
         """Whether training moves a parameter; buffers are not trainable."""
@@ -316,6 +317,22 @@ class TorchAdapter:
         held = dict(self.model.named_parameters(remove_duplicate=False))
         known = {id(parameter) for name, parameter in held.items() if name in claimed}
         return [name for name, parameter in self.model.named_parameters() if id(parameter) not in known]
+
+    def unread_parameters(self, names: list[str], inputs: list[np.ndarray]) -> set[str]:
+        """As :meth:`parity.capture.adapter.ModelAdapter.unread_parameters`."""
+        unread = {name: self.model.get_parameter(name) for name in names}
+        unread = {name: parameter for name, parameter in unread.items() if parameter.requires_grad}
+        for training in (False, True):
+            with self._mode(training):
+                outputs = self._call([self._tensor(x) for x in inputs])
+            self.restore_state()
+            if not all(y.is_floating_point() for y in outputs):
+                return set()
+            reached = [y.sum() for y in outputs if y.requires_grad]
+            if reached and unread:
+                found = torch.autograd.grad(torch.stack(reached).sum(), list(unread.values()), allow_unused=True)
+                unread = {name: p for (name, p), g in zip(unread.items(), found, strict=True) if g is None}
+        return {name for name in names if name in unread or not self.model.get_parameter(name).requires_grad}
 
     def keep_state(self) -> None:
         """Remember the running statistics as they are now; training-mode runs restore them."""
@@ -427,6 +444,11 @@ class TorchAdapter:
                 module.training = flag
 
     def _held(self, step: Step, slot: str) -> torch.Tensor:
+        """The parameter or buffer as the module holds it now, in the shape that the step gives it."""
+        held, shape = self._found(step, slot), step.shapes.get(slot)
+        return held if shape is None or held.shape == shape else held.view(shape)
+
+    def _found(self, step: Step, slot: str) -> torch.Tensor:
         """The parameter or buffer as the module holds it now."""
         found: Any = self.model
         for part in step.handle[slot].split("."):

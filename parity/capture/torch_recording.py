@@ -128,7 +128,9 @@ class _ModuleObserver:
             return self.recorder.record(module_step(module, kind, self.recorder.unique(name), path), given, got)
         claimed = {name for step in inner for name in (step.handle or {}).values()}
         own = {key: p for key, p in _own_parameters(module).items() if _joined(path, key) not in claimed}
-        if any(step.parametrised for step in inner) and not hasattr(module, "parametrizations"):
+        weighted = [step.kind for step in inner if step.parametrised]
+        part = bool(own) and set(weighted) == {"affine"}  # of what a module computes with weights of its own
+        if weighted and not part and not hasattr(module, "parametrizations"):
             if not own or not isinstance(got, torch.Tensor):
                 return None
             step = _block_step(own, self.recorder.unique(name), path)
@@ -305,6 +307,9 @@ class _FunctionObserver(TorchFunctionMode):
             got = func(*map(recorder.own_value, args), **kwargs)
             self.affine.attach(completed)
             return recorder.complete(completed.step, got)
+        applied = None if self.modules.inside_leaf else self._applied(word, given)
+        if applied is not None:
+            return recorder.record(*applied, func(*args, **kwargs))
         if kind is None or kind in MOVEMENT and not recorder.origins.of(given[0]):
             got = func(*args, **kwargs)
             self.affine.follow(word, given, got)
@@ -321,6 +326,21 @@ class _FunctionObserver(TorchFunctionMode):
             kind = "reshape"
         fed = [x for x in given if recorder.origins.of(x)] if kind == "merge" else given[:1]
         return recorder.record(Step(name, kind, attributes, owner=word), fed, got)
+
+    def _applied(self, word: str, given: list[torch.Tensor]) -> tuple[Step, list[torch.Tensor]] | None:
+        """A step that multiplies by a parameter of the running module, or adds it, and what it is fed."""
+        found = self.affine.applied(word, given)
+        if found is None or self.modules.opened is not None or not self.modules.recorder.origins.of(found[2]):
+            return None
+        slot, name, x = found
+        owner = name.rpartition(".")[0]
+        leaf = not any(True for _ in self.modules.model.get_submodule(owner).children())
+        weight = self.modules.model.get_parameter(name)
+        if weight.numel() == 1 and not leaf:
+            return None
+        step = Step(self.modules.recorder.unique(owner if leaf and owner else name), "affine", {}, owner=owner or word)
+        step.shapes, step.handle, step.layout = {slot: (weight.numel(),)}, {slot: name}, "affine"
+        return step, [x]
 
     def _owner(self, kind: str) -> str:
         """The module that runs now, if it derives from a stock layer of this kind: the function is that layer."""

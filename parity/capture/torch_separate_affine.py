@@ -7,15 +7,18 @@ from typing import Any
 
 import torch
 
-from parity.capture.steps import Step
+from parity.capture.steps import NORMS, Step
+from parity.capture.weight_views import WeightViews, spread
 
 # An operation that changes a parameter's shape at most.
 VIEWS = ("getitem", "view", "reshape", "unsqueeze", "expand", "view_as", "to", "float", "double", "contiguous")
-NORMS = ("batchnorm", "layernorm", "groupnorm")
 KERNELS = ("conv", "conv-transpose", "dense")
+SUMS, PRODUCTS = ("add", "radd", "iadd"), ("mul", "rmul", "imul", "multiply")
+OWN: dict[str, str] = {**dict.fromkeys(SUMS, "offset"), **dict.fromkeys(PRODUCTS, "scale")}
+"""Slots of a step that does nothing else."""
 SLOTS: dict[str, dict[str, str]] = {
-    **{word: {**dict.fromkeys(NORMS, "beta"), **dict.fromkeys(KERNELS, "bias")} for word in ("add", "radd", "iadd")},
-    **{word: dict.fromkeys(NORMS, "gamma") for word in ("mul", "rmul", "imul", "multiply")},
+    **{word: {**dict.fromkeys(NORMS, "beta"), **dict.fromkeys(KERNELS, "bias"), "affine": "offset"} for word in SUMS},
+    **{word: dict.fromkeys(NORMS, "gamma") for word in PRODUCTS},
 }
 SETTINGS = {"beta": "center", "gamma": "scale", "bias": "bias"}
 
@@ -35,13 +38,25 @@ class SeparateAffine:
     """Follows the parameters in ``held`` (names by identity) through changes of shape, during one run."""
 
     held: dict[int, str]
-    _views: dict[int, tuple[torch.Tensor, str]] = field(default_factory=dict)
+    _views: WeightViews[str] = field(default_factory=WeightViews)
 
     def follow(self, word: str, given: list[torch.Tensor], got: Any) -> None:
         """Remember the result of an operation that only changes a parameter's shape."""
         name = self._name(given[0]) if word in VIEWS and given else ""
         if name and isinstance(got, torch.Tensor) and got.numel() == given[0].numel():
-            self._views[id(got)] = got, name
+            self._views.add(got, name)
+
+    def applied(self, word: str, given: list[torch.Tensor]) -> tuple[str, str, torch.Tensor] | None:
+        """``(slot, parameter, x)`` of an operation that applies a parameter of its own to ``x``; None of any other."""
+        if word not in OWN or len(given) != 2:
+            return None
+        names = [self._name(x) for x in given]
+        if bool(names[0]) == bool(names[1]):
+            return None
+        weight, x = given if names[0] else given[::-1]
+        if not spread(weight.shape, x.shape, (1, x.ndim - 1)):
+            return None
+        return OWN[word], names[0] or names[1], x
 
     def completes(self, step: Step | None, latest: Any, word: str, given: list[torch.Tensor]) -> Completion | None:
         """The parameter that an operation applies to ``latest``, the output of ``step``; None if it applies none.
@@ -54,7 +69,9 @@ class SeparateAffine:
         other = given[1] if given[0] is latest else given[0]
         name = self._name(other)
         later = slot == "gamma" and "beta" in step.shapes
-        if not name or later or slot in step.shapes or not _along_channels(step, latest, other):
+        if not name or later or slot in step.shapes or not spread(other.shape, latest.shape, _channels(step, latest)):
+            return None
+        if other.numel() == 1 and step.kind != "affine":
             return None
         return Completion(step, slot, name, other.numel())
 
@@ -63,16 +80,15 @@ class SeparateAffine:
         step, slot = completion.step, completion.slot
         step.shapes[slot] = (completion.size,)
         step.handle[slot] = completion.name
-        step.attributes[SETTINGS[slot]] = True
+        if slot in SETTINGS:
+            step.attributes[SETTINGS[slot]] = True
 
     def _name(self, tensor: torch.Tensor) -> str:
-        known = self._views.get(id(tensor))
-        return known[1] if known is not None else self.held.get(id(tensor), "")
+        return self._views.of(tensor) or self.held.get(id(tensor), "")
 
 
-def _along_channels(step: Step, output: torch.Tensor, other: torch.Tensor) -> bool:
-    """Whether a parameter holds one value for each channel of an output, and is broadcast along that axis."""
-    last = step.kind in ("dense", "layernorm") or output.ndim < 3
-    axis = output.ndim - 1 if last else 1
-    place = axis - (output.ndim - other.ndim)
-    return output.ndim > 1 and place >= 0 and other.numel() == other.shape[place] == output.shape[axis]
+def _channels(step: Step, output: torch.Tensor) -> tuple[int, ...]:
+    """The axes of a step's output that may be its channels."""
+    if step.kind == "affine":
+        return 1, output.ndim - 1
+    return (output.ndim - 1 if step.kind in ("dense", "layernorm") or output.ndim < 3 else 1,)

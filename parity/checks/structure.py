@@ -183,8 +183,9 @@ def _judge_lone(step: Step, in_reference: bool, models: AlignedModels, outcome: 
         add = "add it to the port" + (f": {code}" if code else f", as {step.class_name} computes it")
         fix = add if in_reference else "remove it from the port"
         names = ("", step.name) if in_reference else (step.name, "")
-        outcome.findings.append(Finding(kind, *names, message, fix, "structure", {"settings": step.attributes}))
         dropout = step.kind in STRUCTURAL
+        evidence = {"settings": step.attributes, **({"cause": f"{kind} {step.kind}"} if dropout else {})}
+        outcome.findings.append(Finding(kind, *names, message, fix, "structure", evidence))
         outcome.checks.append(
             Check(
                 "structure", step.name, kind, "fail", message=message, training=dropout,

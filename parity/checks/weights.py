@@ -12,6 +12,7 @@ from parity.verdict import Check, Finding, judge
 
 MANY_VALUES = "give the port's parameter as many values as the reference's"
 
+EXTRA = "remove it from the port, or hold it as it is: parameter.requires_grad_(False)"
 UNKNOWN_ORDER = "the port does not run to its end, so the order in which it reads its features is unknown"
 NO_WEIGHTS = "no layer that stands on both sides has weights"
 SHOWN = 4  # layers named in one message
@@ -27,14 +28,18 @@ def weights(context: CheckContext) -> Outcome:
     conflicts = [one for one in models.conflicts if models.scope == "training" or not one.training_only]
     for conflict in conflicts:
         name = conflict.reference_layer or conflict.layer
-        judgement = judge(False, name in models.unmatched.reasons or models.crash and not conflict.layer)
+        open_yet = conflict.extra and models.unmatched.reasons  # it may stand for what no rule carries across
+        judgement = judge(False, name in models.unmatched.reasons or models.crash and not conflict.layer or open_yet)
         outcome.checks.append(
             Check(
                 "weights", name, conflict.slot, judgement, message=conflict.message, training=conflict.training_only,
                 shown_by=("forward", "gradients") if conflict.harmless else (),
             )
         )  # fmt: skip
-        if conflict.training_only and not conflict.shared:
+        if conflict.extra and judgement == "fail":
+            text = f"{conflict.message}; no weight of the reference stands for it, and training moves it"
+            outcome.findings.append(Finding("extra-layer", conflict.layer, "", text, EXTRA, "weights"))
+        elif conflict.training_only and not conflict.shared:
             names = conflict.layer, conflict.reference_layer
             text = f"{conflict.message}; equal now, in training they part"
             outcome.findings.append(Finding("shared-weights", *names, text, MANY_VALUES, "weights"))

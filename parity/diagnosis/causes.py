@@ -55,12 +55,12 @@ def _without_noise(findings: list[Finding]) -> list[Finding]:
 
 
 def _by_cause(findings: list[Finding]) -> list[Finding]:
-    """Findings of one kind with one fix, joined: the first, with the layers of all."""
+    """Findings of one kind with one fix, or one ``cause`` that needs many, joined: the first, with all layers."""
     groups: dict[tuple[object, ...], list[Finding]] = {}
     for place, finding in enumerate(findings):
-        fix = finding.fix if finding.kind != ORDER else ""
+        cause = finding.evidence.get("cause", finding.fix if finding.kind != ORDER else "")
         joins = finding.named and "layers" not in finding.evidence
-        key = (finding.kind, finding.rung, fix) if joins else (place,)
+        key = (finding.kind, finding.rung, cause) if joins else (place,)
         groups.setdefault(key, []).append(finding)
     return [_joined(group) for group in groups.values()]
 
@@ -75,7 +75,8 @@ def _joined(group: list[Finding]) -> Finding:
         text = f"{first.message.partition(': ')[2]} at {len(layers)} layers: {_listed(layers)}"
     else:
         text = f"{first.message}; likewise at {len(layers) - 1} more: {_listed(layers[1:])}"
-    return replace(first, layers=layers, message=text)
+    others = "" if all(finding.fix == first.fix for finding in group) else "; the others likewise, each by its settings"
+    return replace(first, layers=layers, message=text, fix=first.fix + others)
 
 
 def _listed(names: list[str]) -> str:

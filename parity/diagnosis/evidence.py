@@ -109,8 +109,8 @@ class Evidence:
 
         ``kernel``, ``bias`` and ``amounts`` may be given for convolutions and dense layers, ``epsilon``, ``unbiased``
         and ``training`` for batch normalisation, ``epsilon`` and ``groups`` for layer and group normalisation, ``mode``
-        for resizing, ``function`` for activations, ``factor`` and ``softmax`` for self-attention. Wide layers are
-        predicted on two channels.
+        for resizing, ``function`` for activations, ``factor`` and ``softmax`` for self-attention, ``axis`` for factors
+        and offsets, ``count_padding`` for pooling. Wide layers are predicted on two channels.
         None if there is no definition of this kind of layer.
         """
         define = DEFINITIONS.get(self.kind)
@@ -237,6 +237,13 @@ def own_function(evidence: Evidence) -> str:
     return "gelu_tanh" if name == "gelu" and evidence.settings.get("approximate") else name
 
 
+def _affine(evidence: Evidence, x: Array, axis: int = -1) -> Array:
+    """``x * scale + offset``, one value for each place along ``axis``, or one for all."""
+    moved = np.moveaxis(x, axis, -1)
+    scale, offset = (np.ravel(evidence.weights.get(slot, default)) for slot, default in (("scale", 1), ("offset", 0)))
+    return np.moveaxis(moved * scale + offset, -1, axis)
+
+
 def _embedding(evidence: Evidence, x: Array) -> Array:
     return evidence.weights["embeddings"][x.astype(int)]
 
@@ -250,13 +257,14 @@ def _attention(evidence: Evidence, x: Array, factor: float | None = None, softma
     return form.result.reshape(evidence.expected.shape)
 
 
-def _pool(evidence: Evidence, x: Array) -> Array | None:
+def _pool(evidence: Evidence, x: Array, count_padding: bool | None = None) -> Array | None:
     """Pooling; None after explicit padding layers, whose amounts are unknown."""
     settings = evidence.settings
     size, strides = settings["pool_size"], settings["strides"]
     same = settings["padding"] == "same"
     amounts = same_pads(x.shape[1:-1], size, strides) if same else [(0, 0)] * len(size)
-    return reference_ops.pool(x, size, strides, amounts, settings["mode"], settings.get("count_padding", False))
+    counted = settings.get("count_padding", False) if count_padding is None else count_padding
+    return reference_ops.pool(x, size, strides, amounts, settings["mode"], counted)
 
 
 def _dropout(evidence: Evidence, x: Array) -> Array:
@@ -277,4 +285,5 @@ DEFINITIONS: dict[str, Callable[..., Array | None]] = {
     OWN_WEIGHTS: _attention,
     "pool": _pool,
     "dropout": _dropout,
+    "affine": _affine,
 }

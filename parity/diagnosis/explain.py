@@ -11,7 +11,7 @@ from collections.abc import Callable
 
 import numpy as np
 
-from parity.diagnosis import activations, attention, convolutions, normalisation, resizing
+from parity.diagnosis import activations, attention, convolutions, normalisation, pooling, resizing
 from parity.diagnosis.between import Between, explain_between
 from parity.diagnosis.evidence import Evidence, Explanation
 from parity.numerics.difference import difference
@@ -95,6 +95,7 @@ HYPOTHESES: list[tuple[str, Callable[[Evidence], Explanation]]] = [
     ("output-padding", convolutions.crop_size),
     ("kernel-layout", convolutions.kernel_axes),
     ("axes-exchanged", convolutions.input_axes),
+    ("axes-exchanged", normalisation.affine_axis),
     ("padding-alignment", convolutions.padding_size),
     ("missing-bias", convolutions.missing_bias),
     ("spectral-norm", normalisation.spectral_norm),
@@ -107,6 +108,7 @@ HYPOTHESES: list[tuple[str, Callable[[Evidence], Explanation]]] = [
     ("activation-slope", activations.activation_slope),
     ("activation-form", activations.activation_form),
     ("activation-kind", activations.activation_kind),
+    ("pooling-count", pooling.pooling_count),
     ("resize-mode", resizing.resize_mode),
     ("attention-scale", attention.attention_scale),
     ("attention-axis", attention.attention_axis),

@@ -106,6 +106,21 @@ def batchnorm_statistics(evidence: Evidence) -> Explanation:
     )
 
 
+def affine_axis(evidence: Evidence) -> Explanation:
+    """A factor or an offset that is spread along another axis than the channels: sizes that are equal hide it."""
+    if evidence.kind != "affine":
+        return None
+    channels = evidence.layer_input.ndim - 1
+    for axis in range(1, channels):
+        if evidence.agrees(evidence.predict(axis=axis)):
+            shape = "(-1, " + "1, " * (channels - 2) + "1)"
+            return (
+                f"the port spreads its weight along axis {axis + 1} of its input, the reference along the channels",
+                (f"let it have the channels first: weight.reshape{shape}"),
+            )
+    return None
+
+
 def spectral_norm(evidence: Evidence) -> Explanation:
     """The kernel divided by another number: not normalised, other power iterations, or another matrix."""
     settings, other = evidence.settings, evidence.match.port.attributes

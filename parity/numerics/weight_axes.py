@@ -77,6 +77,8 @@ AXIS_RULES: dict[tuple[str, str], AxisRule] = {
     ("conv-transpose", "kernel"): CONV,
     ("depthwise", "kernel"): AxisRule(_depthwise_to_torch, _depthwise_to_keras, _kernel_axes),
     ("dense", "kernel"): AxisRule(lambda kernel: kernel.T, lambda weight, shape: weight.T),
+    ("affine", "scale"): FLAT,
+    ("affine", "offset"): FLAT,
     ("prelu", "alpha"): AxisRule(_per_channel_to_torch, _per_channel_to_keras),
     ("layernorm", "gamma"): AxisRule(lambda g: np.moveaxis(g, -1, 0), lambda w, shape: np.moveaxis(w, 0, -1)),
     **{(layout, "singular_u"): FLAT for layout in ("conv", "conv-transpose", "depthwise", "dense")},

@@ -301,7 +301,10 @@ def align(
         layouts = _searched_layouts(reference, port, runs, matching, mirrored, seed)
     conflicts = find_conflicts(matching, layouts, reference, port)
     if not runs.port.crash:
-        conflicts += unrecorded_parameters(reference, runs.reference.steps, port, runs.port.trace.steps)
+        port_inputs = [layout.to_port(x) for layout, x in zip(layouts.inputs, runs.inputs, strict=True)]
+        conflicts += unrecorded_parameters(
+            reference, (runs.reference.steps, runs.inputs), port, (runs.port.trace.steps, port_inputs)
+        )
     weights, perturbed = _settled_weights(reference, port, matching, conflicts, seed, perturb and copy_weights)
     held = None
     if not copy_weights:

@@ -13,9 +13,12 @@ from parity.capture.steps import Step
 from parity.match.alignment import Match, Matching
 from parity.transfer.model_layouts import Layouts
 
+Run = tuple[list[Step], list[np.ndarray]]
+"""The steps of a run, and its inputs in the model's own layout."""
 Side = Literal["", "reference", "port"]
 NEUTRAL = {"gamma": 1.0, "beta": 0.0, "bias": 0.0}
 """Values of parameters with which a layer computes as if it had none."""
+OUTSIDE = "{} belongs to no layer that ran in the reference"
 PER_CHANNEL = ("alpha", "gamma", "beta", "bias")
 
 
@@ -27,9 +30,10 @@ class WeightMismatch(ValueError):
 class Conflict:
     """One parameter that cannot be transferred.
 
-    ``harmless``: it holds what no training changes, or what the port alone has and sets to its neutral value; values
-    show whether the other side computes the same without it. ``training_only``: it matters once weights move.
-    ``shared``: the side that alone shares it with another layer, which is ``first`` in the reference. What the
+    ``harmless``: it holds what no training changes or no output reads, or what the port alone has and sets to its
+    neutral value; values show whether the other side computes the same without it. ``training_only``: it matters once
+    weights move. ``extra``: the port alone reads it, in no layer that is known. ``shared``: the side that alone shares
+    it with another layer, which is ``first`` in the reference. What the
     reference shares can be written to each of the port's layers; in training these part.
     """
 
@@ -39,6 +43,7 @@ class Conflict:
     message: str
     harmless: bool = False
     training_only: bool = False
+    extra: bool = False
     shared: Side = ""
     first: str = ""
 
@@ -80,17 +85,23 @@ def find_conflicts(matching: Matching, layouts: Layouts, reference: ModelAdapter
 
 
 def unrecorded_parameters(
-    reference: ModelAdapter, reference_steps: list[Step], port: ModelAdapter, port_steps: list[Step]
+    reference: ModelAdapter, reference_run: Run, port: ModelAdapter, port_run: Run
 ) -> list[Conflict]:
-    """Every parameter that belongs to no recorded step."""
-    conflicts = [
-        Conflict("", path, "", f"{path} belongs to no layer that ran in the reference")
-        for path in reference.unrecorded_parameters(reference_steps)
-    ]
-    return conflicts + [
-        Conflict(path, "", "", f"{path} belongs to no layer that ran in the port")
-        for path in port.unrecorded_parameters(port_steps)
-    ]
+    """Every parameter that belongs to no recorded step; those that no output reads are harmless."""
+    conflicts = []
+    for side, adapter, (steps, inputs) in (("reference", reference, reference_run), ("port", port, port_run)):
+        paths = adapter.unrecorded_parameters(steps)
+        with adapter.precision("float64"):
+            unread = adapter.unread_parameters(paths, inputs) if paths else set()
+        for path in paths:
+            layers = (path, "") if side == "port" else ("", path)
+            if path in unread:
+                conflicts.append(Conflict(*layers, "", f"{path}: no output of the {side} reads it", harmless=True))
+                continue
+            read = side == "port"
+            text = f"{path} is read by the port, in no layer that is known" if read else OUTSIDE.format(path)
+            conflicts.append(Conflict(*layers, "", text, training_only=read, extra=read))
+    return conflicts
 
 
 def constant_in_both(reference: ModelAdapter, match: Match, slot: str) -> bool:

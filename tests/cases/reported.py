@@ -220,6 +220,8 @@ def average(window, stride):
 faithful("average of the image alone", pooled, average(3, 1),
          lambda: nn.AvgPool2d(3, 1, 1, count_include_pad=False))  # fmt: skip
 wrong("average of the padding too", "pooling-count", "pool", pooled, average(3, 1), lambda: nn.AvgPool2d(3, 1, 1))
+wrong("average of the padding too, one pixel", "pooling-count", "pool", pooled, average(3, 1),
+      lambda: nn.AvgPool2d(3, 1, 1), 1)  # fmt: skip
 faithful("average 2x2 of an odd size", pooled, average(2, 2), lambda: nn.AvgPool2d(2, 2, ceil_mode=True), 7)
 faithful("average 3x3 of an even size", pooled, average(3, 2), lambda: nn.AvgPool2d(3, 2, ceil_mode=True))
 wrong("average 3x3 of an even size, padded", ALIGNED, "pool", pooled, average(3, 2),

@@ -489,3 +489,86 @@ for name, drop in {
           lambda: nn.Dropout(THIRD), holds=INFERENCE)  # fmt: skip
     wrong(f"stochastic depth {name}, not scaled", "dropout-rate", "drop", stochastic_depth, drop,
           lambda: DropPath(THIRD, scaled=False), holds=INFERENCE)  # fmt: skip
+
+# Factors and offsets of one's own: layer scale, a learnable affine map
+
+
+class KerasScale(keras.Layer):
+    def __init__(self, single=False, centred=False, **options):
+        super().__init__(**options)
+        self.single, self.centred = single, centred
+
+    def build(self, shape):
+        size = () if self.single else (shape[-1],)
+        self.factor = self.add_weight(shape=size, initializer="ones", name="factor")
+        self.shift = self.add_weight(shape=size, initializer="zeros", name="shift") if self.centred else None
+
+    def call(self, x):
+        y = self.factor * x
+        return y if self.shift is None else y + self.shift
+
+
+class Affine(nn.Module):
+    def __init__(self, *shape):
+        super().__init__()
+        self.scale, self.bias = nn.Parameter(torch.rand(shape)), nn.Parameter(torch.rand(shape))
+
+    def forward(self, x):
+        return self.scale * x + self.bias
+
+
+def layer_scale(scale, **own):
+    """A residual branch that is scaled by ``scale``; ``own`` are the port's modules and parameters."""
+
+    def build(call):
+        x = keras.Input((8, 4, 3))
+        a = L.Conv2D(4, 3, padding="same", name="a")(x)
+        b = scale(name="scale")(L.Conv2D(4, 3, padding="same", name="b")(a))
+        model = randomised(keras.Model(x, L.Conv2D(2, 1, name="c")(L.Add(name="add")([a, b]))))
+        port = Does(lambda self, x: self.c(joined(self, self.a(x))), a=nn.Conv2d(3, 4, 3, padding=1),
+                    b=nn.Conv2d(4, 4, 3, padding=1), c=nn.Conv2d(4, 2, 1))  # fmt: skip
+        joined = lambda self, a: a + call(self, self.b(a))  # noqa: E731
+        for name, part in own.items():
+            setattr(port, name, part())
+        return model, port
+
+    return build
+
+
+PER_CHANNEL = layer_scale(KerasScale, gamma=lambda: nn.Parameter(torch.rand(4, 1, 1)))
+FLAT = layer_scale(KerasScale, gamma=lambda: nn.Parameter(torch.rand(4)))
+faithful("layer scale", PER_CHANNEL, lambda self, x: self.gamma * x)
+faithful("layer scale in place", PER_CHANNEL, lambda self, x: x.mul_(self.gamma))
+faithful("layer scale, reshaped", FLAT, lambda self, x: x * self.gamma.reshape(1, -1, 1, 1))
+faithful("layer scale, channels last", FLAT, lambda self, x: (self.gamma * x.permute(0, 2, 3, 1)).permute(0, 3, 1, 2))
+wrong("layer scale along the width", "axes-exchanged", "scale", FLAT, lambda self, x: x * self.gamma)
+wrong("layer scale added", "scale-factor", "scale", PER_CHANNEL, lambda self, x: x + self.gamma)
+wrong("layer scale left out", "missing-layer", "scale", layer_scale(KerasScale), lambda self, x: x)
+for name, single in {"per channel": False, "single": True}.items():
+    shape = [1] if single else [4, 1, 1]
+    own = layer_scale(lambda name, s=single: KerasScale(s, True, name=name), affine=lambda s=shape: Affine(*s))
+    faithful(f"affine map of one's own, {name}", own, lambda self, x: self.affine(x))
+    wrong(f"affine map of one's own, {name}, left out", "missing-layer", "scale", own, lambda self, x: x)
+
+
+# Weights that nothing reads: the head of a feature extractor
+
+
+def features(call, part):
+    model = chain((8, 8, 3), L.Conv2D(4, 3, padding="same", name="conv"))
+    return randomised(model), Does(call, conv=nn.Conv2d(3, 4, 3, padding=1), part=part())
+
+
+def ones():
+    layer = nn.Linear(4, 1)
+    nn.init.constant_(layer.weight, 0.25)
+    return layer
+
+
+faithful("a head that never runs", features, lambda self, x: self.conv(x), lambda: nn.Linear(4, 10))
+faithful("a norm that never runs", features, lambda self, x: self.conv(x), lambda: nn.BatchNorm2d(4))
+wrong("a weight that is read by arithmetic", "extra-layer", "part.weight", features,
+      lambda self, x: self.conv(x) * self.part.weight.sum(), ones, holds=INFERENCE)  # fmt: skip
+wrong("a weight that is read in training alone", "extra-layer", "part.weight", features,
+      lambda self, x: self.conv(x) * (self.part.weight.sum() if self.training else 1), ones,
+      holds=INFERENCE)  # fmt: skip

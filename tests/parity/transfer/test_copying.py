@@ -128,8 +128,8 @@ def test_every_conflict_is_listed_in_one_error_and_nothing_is_written(way):
         ".bias (6,) becomes (6,), but 3 holds (7,)",
         ".kernel (6, 2) becomes (2, 6), but 5 holds (2, 7)",
         "4.alpha (1,) finds no layer in the reference",
-        "unused.weight belongs to no layer that ran in the port",
-        "unused.bias belongs to no layer that ran in the port",
+        "unused.weight: no output of the port reads it",
+        "unused.bias: no output of the port reads it",
     ):
         assert expected in text
     assert same(before[0], reference.get_weights()) and same(before[1], state(port))
