@@ -19,9 +19,9 @@ def epsilon(value: float) -> Difference:
     return Difference(("batchnorm-epsilon",), ANYWHERE, repairs.batchnorm_epsilon(value))
 
 
-def momentum(value: float) -> Difference:
-    """Batch-norm momentum of the port; ``value`` is Keras's, in torch's sense."""
-    return Difference(("batchnorm-momentum",), ANYWHERE, repairs.batchnorm_momentum(value), inference=False)
+def momentum(value: float, within: str = ANYWHERE) -> Difference:
+    """Batch-norm momentum of the port's layers ``within``; ``value`` is Keras's, in torch's sense."""
+    return Difference(("batchnorm-momentum",), within, repairs.batchnorm_momentum(value, within), inference=False)
 
 
 def dropout(rate: float) -> Difference:

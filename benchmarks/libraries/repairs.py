@@ -40,12 +40,13 @@ def batchnorm_epsilon(value: float) -> Repair:
     return repair
 
 
-def batchnorm_momentum(value: float) -> Repair:
-    """Momentum of every batch normalization, in torch's sense."""
+def batchnorm_momentum(value: float, within: str = "") -> Repair:
+    """Momentum, in torch's sense, of every batch normalization whose path has ``within`` in it."""
 
     def repair(port: nn.Module) -> nn.Module:
-        for norm in _batch_norms(port):
-            norm.momentum = value
+        for path, part in port.named_modules():
+            if isinstance(part, nn.modules.batchnorm._BatchNorm) and within in path:
+                part.momentum = value
         return port
 
     return repair

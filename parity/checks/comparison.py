@@ -12,10 +12,13 @@ from parity.checks.conditions import Condition
 from parity.checks.layer_measurement import OUTPUT, LayerMeasurement, SameConstants
 from parity.checks.messages import OUTPUTS, describe_shapes
 from parity.checks.rounded_constants import run_with_same_constants
-from parity.checks.single_precision import BEHIND, SinglePrecision, single_precision
+from parity.checks.single_precision import BEHIND, COARSE, SinglePrecision, single_precision
 from parity.match.alignment import Match
 from parity.numerics.difference import Difference, difference, scale
 from parity.numerics.tolerance import (
+    FLOAT64_ROUNDOFF,
+    HALF_ROUNDOFF,
+    NUDGE,
     PRECISION_RATIO,
     SLACK,
     float64_limit,
@@ -26,6 +29,7 @@ from parity.numerics.tolerance import (
 )
 
 Array = np.ndarray
+SATURATED = 0.25  # of the scale: values that move so far no longer move in proportion
 
 
 def compared(condition: Condition) -> list[LayerMeasurement]:
@@ -54,16 +58,22 @@ def compare_with_same_constants(condition: Condition) -> SameConstants | None:
 class Expected:
     """The reference's values of one layer or output in both precisions, and what follows from them.
 
-    ``limit`` is the absolute float64 limit, ``own_rounding`` the absolute rounding, ``products`` the most products that
-    a value sums in any layer so far.
+    ``limit`` is the absolute float64 limit, ``chain_limit`` that of the port's own run, ``own_rounding`` the absolute
+    rounding, ``products`` the most products that a value sums in any layer so far.
     """
 
     values: Array
     rounded: Array
     scale: float
     limit: float
+    chain_limit: float
     own_rounding: float
     products: int
+
+    @property
+    def coarse(self) -> bool:
+        """Whether float32 keeps fewer digits than half precision, as behind many batch norms of few values."""
+        return self.own_rounding > HALF_ROUNDOFF * self.scale > 0
 
 
 class Comparison:
@@ -87,7 +97,7 @@ class Comparison:
         """Take an output of the port's own run."""
         found = self._taken(name, got, self._chained)
         if found is not None:
-            differs = found[0].absolute > self._layers[self._matches[name].key].limit
+            differs = found[0].absolute > self._layers[self._matches[name].key].chain_limit
             self._got.pop(name, None)
             if self._keep or differs:
                 self._got[name] = found[1] if self._keep else np.array(found[1])
@@ -219,7 +229,36 @@ class Comparison:
             faint = 0.0 if one.scale else one.own_rounding
         results = zip(exact.result, rounded.result, strict=True)
         outputs = [_expected(*values, max(typical, inherited), faint, products) for values in results]
+        if any(one.coarse for one in (*layers.values(), *outputs)):
+            nudged = self._nudged()
+            places = len(layers)
+            layers = {key: _widened(one, nudged.outputs.get(key), places) for key, one in layers.items()}
+            outputs = [_widened(*pair, places) for pair in zip(outputs, nudged.result, strict=True)]
         return layers, outputs
+
+    def _nudged(self) -> Trace:
+        """The reference's float64 run on inputs that are changed by about :data:`NUDGE`."""
+        models, generator = self.models, np.random.default_rng(self.models.seed)
+        changed = [
+            x * (1 + NUDGE * generator.uniform(-1, 1, x.shape)) if x.dtype.kind == "f" else x
+            for x in self.condition.inputs
+        ]
+        with models.reference_in("float64"):
+            return models.reference.run(changed, self.condition.training)
+
+
+def _widened(expected: Expected, nudged: Array | None, places: int) -> Expected:
+    """With a limit from how far a nudge of the inputs moves the values, where float32's rounding does not show it.
+
+    The inputs are nudged once; a run rounds at each of ``places`` layers, and independent roundings add as their root.
+    What even a nudge throws about is not judged by itself: each layer still is, on the reference's values.
+    """
+    if nudged is None or not expected.coarse:
+        return expected
+    moved = difference(nudged, expected.values).absolute
+    grown = SLACK * places**0.5 * moved * FLOAT64_ROUNDOFF / NUDGE
+    chain_limit = max(expected.limit, grown if moved < SATURATED * expected.scale else np.inf)
+    return replace(expected, chain_limit=chain_limit)
 
 
 def _expected(values: Array, rounded: Array, typical: float, faint: float, products: int) -> Expected:
@@ -227,7 +266,7 @@ def _expected(values: Array, rounded: Array, typical: float, faint: float, produ
     size = scale(values)
     least = 0.0 if size else faint
     limit = max(float64_limit(values, rounded, typical), SLACK * least * PRECISION_RATIO)
-    return Expected(values, rounded, size, limit, max(own_rounding(values, rounded, typical), least), products)
+    return Expected(values, rounded, size, limit, limit, max(own_rounding(values, rounded, typical), least), products)
 
 
 def _input_rounding(exact: Array | None, rounded: Array | None) -> float:
@@ -242,14 +281,16 @@ def _with_differences(
     isolated: Difference | None,
     single: SinglePrecision,
 ) -> LayerMeasurement:
+    coarse = COARSE.format(expected.own_rounding / expected.scale) if expected.coarse else ""
     return replace(
         layer,
         limit=expected.limit,
+        chain_limit=expected.chain_limit,
         chained=chained,
         isolated=isolated,
         own_rounding=expected.own_rounding,
         port_rounding=single.port_rounding,
         float32_difference=single.apart,
-        float32_abstain=single.abstain,
+        float32_abstain=single.abstain or coarse,
         note=single.note,
     )

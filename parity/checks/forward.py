@@ -86,18 +86,18 @@ def _checks(layer: LayerMeasurement, finding: Finding | None) -> Iterator[Check]
         )  # fmt: skip
         return
     relative = 1 / max(layer.scale, TINY)
-    for what, found, abstain, chained in (
-        ("chained", layer.chained, layer.chain_abstain, True),
-        ("isolated", layer.isolated, layer.abstain, False),
+    for what, found, limit, abstain, chained in (
+        ("chained", layer.chained, layer.chain_limit, layer.chain_abstain, True),
+        ("isolated", layer.isolated, layer.limit, layer.abstain, False),
     ):
         if found is None:
             continue
-        judgement = judge(found.absolute <= layer.limit, abstain)
+        judgement = judge(found.absolute <= limit, abstain)
         message = abstain or (layer.note if judgement == "pass" else describe(found, layer.condition))
         begins = finding.reference_layer or finding.layer if finding and judgement == "fail" and not chained else ""
         yield Check(
             "forward", begins or layer.key, f"{what}, {layer.condition}", judgement,
-            found.absolute * relative, layer.limit * relative, "relative", message, chained, layer.training,
+            found.absolute * relative, limit * relative, "relative", message, chained, layer.training,
         )  # fmt: skip
     if layer.rounding is not None and not layer.chain_abstain:
         judgement = judge(layer.rounding <= layer.rounding_limit, layer.float32_abstain)

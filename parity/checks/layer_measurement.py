@@ -15,7 +15,8 @@ OUTPUT = "output"
 class LayerMeasurement:
     """One layer (``match``) or one network output (``output``, its number) under one condition.
 
-    Differences are in the reference's layout. ``limit`` is the absolute float64 limit. ``own_rounding`` and
+    Differences are in the reference's layout. ``limit`` is the absolute float64 limit, ``chain_limit`` that of the
+    port's own run, which may be infinite. ``own_rounding`` and
     ``port_rounding`` are what each side shows between its own float32 and float64, ``float32_difference`` is the
     distance between both float32 runs, all absolute. ``mismatch`` says which shapes differ. ``abstain`` says why the
     layer cannot be judged on the reference's input, ``chain_abstain`` why not on its own upstream, ``float32_abstain``
@@ -29,6 +30,7 @@ class LayerMeasurement:
     output: int | None
     scale: float
     limit: float = 0.0
+    chain_limit: float = 0.0
     chained: Difference | None = None
     isolated: Difference | None = None
     own_rounding: float = 0.0
@@ -46,7 +48,8 @@ class LayerMeasurement:
     @property
     def beyond(self) -> bool:
         """Whether float64 differs by more than its limit, in the chain or in isolation."""
-        return any(found is not None and found.absolute > self.limit for found in (self.chained, self.isolated))
+        pairs = (self.chained, self.chain_limit), (self.isolated, self.limit)
+        return any(found is not None and found.absolute > limit for found, limit in pairs)
 
     @property
     def within_float32(self) -> bool:

@@ -15,6 +15,7 @@ AT_THE_EDGE = (
     "integers that follow from a comparison or from rounding to whole numbers: float32 puts {} of {} values on the "
     "other side of the edge; judged in float64 alone"
 )
+COARSE = "float32 rounds {:.1g} of the values, as coarse as half precision or coarser: judged in float64 alone"
 BEHIND = "behind {}, which cannot be judged in float32: judged in float64 alone"
 
 

@@ -19,6 +19,7 @@ class Pairing:
         self.reference, self.port, self.pairs, self.fixed = reference, port, pairs, fixed
         self.reference_steps = {step.name: step for step in reference.steps}
         self.port_steps = {step.name: step for step in port.steps}
+        self._known_sources: dict[tuple[str, frozenset[str]], dict[str, Sources]] = {}
 
     def add(self, pairs: list[tuple[str, str]]) -> None:
         """Add pairs of names."""
@@ -35,7 +36,19 @@ class Pairing:
 
     def reference_sources(self) -> dict[str, Sources]:
         """For each reference step: which paired reference steps its inputs are computed from."""
-        return step_sources(self.reference.steps, self.pairs)
+        return self._sources("reference", frozenset(self.pairs))
+
+    def port_sources(self) -> dict[str, Sources]:
+        """For each port step: which paired port steps its inputs are computed from."""
+        return self._sources("port", frozenset(self.pairs.values()))
+
+    def _sources(self, side: str, known: frozenset[str]) -> dict[str, Sources]:
+        """Sources by ``known`` steps, kept: most changes of a pairing exchange partners, and leave the paired steps."""
+        key = side, known
+        if key not in self._known_sources:
+            steps = self.reference.steps if side == "reference" else self.port.steps
+            self._known_sources[key] = step_sources(steps, known)
+        return self._known_sources[key]
 
     def score(self) -> float:
         """Similarity of all pairs, plus the number of pairs whose inputs correspond, and of those in the same order."""
@@ -58,7 +71,7 @@ class Pairing:
         weighted = [a for a in self.pairs if self.reference_steps[a].parametrised and a not in self.fixed]
         for number, a in enumerate(weighted):
             for other in weighted[number + 1 :]:
-                if self._better_names(a, other):
+                if self._better_names(a, other) and not self._parts(a, other):
                     self._try_swap(a, other)
 
     def prefer_settings(self) -> None:
@@ -85,14 +98,15 @@ class Pairing:
 
     def _repaired_one(self) -> bool:
         of_reference = self.reference_sources()
-        of_port = step_sources(self.port.steps, self.pairs.values())
+        of_port = self.port_sources()
         holders = {b: a for a, b in self.pairs.items()}
+        free = [step for step in self.unpaired_port() if step.matchable]
         for a, b in self.pairs.items():
             expected = all_names(self._translated(of_reference[a]))
             if a in self.fixed or not expected or not of_port[b] or all_names(of_port[b]) == expected:
                 continue
             step = self.reference_steps[a]
-            without = step_sources(self.port.steps, set(self.pairs.values()) - {b})
+            without = step_sources(self.port.steps, holders.keys() - {b}) if free else of_port
             fitting = [
                 other for other in self.port.steps
                 if other.name != b and other.matchable and holders.get(other.name) not in self.fixed
@@ -138,6 +152,20 @@ class Pairing:
         now = name_similarity(one, partner_one) + name_similarity(two, partner_two)
         return name_similarity(one, partner_two) + name_similarity(two, partner_one) > now
 
+    def _parts(self, a: str, other: str) -> bool:
+        """Whether exchanging two partners takes away more agreement than there is to win in what reads these layers."""
+        of_reference, of_port = self.reference_sources(), self.port_sources()
+
+        def agrees(name: str, partner: str) -> bool:
+            return all_names(self._translated(of_reference[name])) == all_names(of_port[self.pairs[partner]])
+
+        lost = sum(agrees(one, one) - agrees(one, two) for one, two in ((a, other), (other, a)))
+        if lost <= 0:
+            return False
+        partners = {self.pairs[a], self.pairs[other]}
+        compared = ((all_names(expected), all_names(got)) for _, expected, got in self._compared_sources())
+        return lost > sum(expected != got and bool(partners & (expected | got)) for expected, got in compared)
+
     def _try_swap(self, a: str, other: str) -> None:
         before, agreeing = dict(self.pairs), self._agreeing()
         self.pairs[a], self.pairs[other] = self.pairs[other], self.pairs[a]
@@ -151,7 +179,7 @@ class Pairing:
     def _compared_sources(self) -> Iterator[tuple[Step | None, Sources, Sources]]:
         """For each pair, and for the network's outputs: the expected sources of the port's step, and the actual."""
         of_reference = self.reference_sources()
-        of_port = step_sources(self.port.steps, self.pairs.values())
+        of_port = self.port_sources()
         for a, b in self.pairs.items():
             if of_reference[a]:
                 yield self.reference_steps[a], self._translated(of_reference[a]), of_port[b]

@@ -22,6 +22,13 @@ PRECISION_RATIO = 2.0**-29
 SLACK = 64.0
 FLOAT64_ROUNDOFF = 2.0**-53
 FLOAT32_ROUNDOFF = 2.0**-24
+HALF_ROUNDOFF = 2.0**-11
+"""Where the reference's own float32 rounding is more than this, relative to the scale, its float32 run is no better
+than one in half precision: it cannot show that of the port, and its rounding no longer grows in proportion to
+float64's. Batch norms of four values each do that, one behind the other."""
+NUDGE = 2.0**-37
+"""Relative change of a network's inputs, by which such layers are measured instead: what it grows to stays in
+proportion up to 2^26 times, and is 2^16 times float64's rounding."""
 # Smallest normal number of float32. Kernels may flush what is smaller to zero, which is no measure of rounding.
 FLOAT32_TINY = float(np.finfo(np.float32).tiny)
 # Over the same pairs the port's float32 rounding stays below 3 times the reference's (other summation orders) up to
