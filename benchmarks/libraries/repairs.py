@@ -98,6 +98,33 @@ def stochastic_depth(rate: float) -> Repair:
     return repair
 
 
+class SampleDropout(nn.Module):
+    """Dropout of whole samples, scaled, as Keras's with ``noise_shape=(None, 1, 1, 1)``."""
+
+    def __init__(self, rate: float) -> None:
+        super().__init__()
+        self.rate = rate
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        """(N, C, H, W), some samples zero while training."""
+        if not self.training or not self.rate:
+            return x
+        kept = torch.rand(x.shape[0], *[1] * (x.dim() - 1), dtype=x.dtype) >= self.rate
+        return x * kept / (1 - self.rate)
+
+
+def sample_dropout(within: str) -> Repair:
+    """Dropouts of values whose path has ``within`` in it drop whole samples."""
+
+    def repair(port: nn.Module) -> nn.Module:
+        for path, part in list(port.named_modules()):
+            if isinstance(part, nn.Dropout) and within in path:
+                replace(port, path, SampleDropout(part.p))
+        return port
+
+    return repair
+
+
 class SamePad(nn.Module):
     """Pads as ``padding="same"`` does in Keras: the odd row and column at the end."""
 

@@ -10,6 +10,10 @@ from benchmarks.libraries.packages import transformers
 from benchmarks.libraries.pair import Difference, LibraryPair
 
 
+# EfficientNetFinalBlockLayer has nn.Dropout where Keras drops whole samples.
+VALUES_FOR_SAMPLES = Difference(("dropout-rate",), "blocks", repairs.sample_dropout("blocks"), inference=False)
+
+
 def keep_probability(rate: float) -> Difference:
     """Dropout that got TensorFlow's keep probability for its rate."""
     return dropout(rate)
@@ -64,7 +68,7 @@ def pairs() -> list[LibraryPair]:
             "EfficientNetB0 / transformers",
             lambda: application("EfficientNetB0", 64),
             lambda: Preprocessed(efficientnet()),
-            (momentum(0.01),),
+            (momentum(0.01), VALUES_FOR_SAMPLES),
             largest=255.0,
             single=True,
         ),
