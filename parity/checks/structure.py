@@ -157,12 +157,19 @@ def _attribute_finding(match: Match, attribute: str, expected: Any, got: Any) ->
         kind,
         match.port.name,
         match.key,
-        f"{match.label}: {attribute} is {got}, expected {expected}",
+        f"{match.label}: {attribute} is {got}, expected {expected}{_in_torch(attribute, got, expected)}",
         setting_advice(match.reference.kind, attribute, expected),
         "structure",
         {"attribute": attribute, "got": got, "expected": expected},
         named=kind != "numeric",
     )
+
+
+def _in_torch(attribute: str, got: Any, expected: Any) -> str:
+    """The values as the port's source has them, where torch counts the other way round."""
+    if attribute != "momentum" or None in (got, expected):
+        return ""
+    return f" (Keras's; in torch {1 - got:g}, expected {1 - expected:g})"
 
 
 def _judge_lone(step: Step, in_reference: bool, models: AlignedModels, outcome: Outcome) -> None:

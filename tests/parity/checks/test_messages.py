@@ -79,6 +79,14 @@ def test_a_layer_built_for_other_inputs_is_named(layers: list, port: nn.Module, 
     assert words in found.message and fix in found.fix
 
 
+def test_a_momentum_is_said_in_the_terms_of_both_frameworks() -> None:
+    port = nn.Sequential(nn.Conv2d(3, 4, 3), nn.BatchNorm2d(4, eps=1e-3, momentum=0.99))
+    verdict = parity.verify(reference(conv(), L.BatchNormalization(name="bn")), port, rungs="structure")
+    (found,) = [one for one in verdict.findings if one.kind == "batchnorm-momentum"]
+    assert found.message.endswith("momentum is 0.01, expected 0.99 (Keras's; in torch 0.99, expected 0.01)")
+    assert found.fix.startswith("set momentum=0.01")
+
+
 def test_a_stop_before_the_first_layer_is_not_said_to_be_after_one() -> None:
     verdict = parity.verify(reference(conv()), Port(lambda port, x: port.c(x.reshape(7))))
     text = verdict.to_text()
