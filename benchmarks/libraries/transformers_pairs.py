@@ -9,7 +9,6 @@ from benchmarks.libraries.differences import ANYWHERE, Preprocessed, application
 from benchmarks.libraries.packages import transformers
 from benchmarks.libraries.pair import Difference, LibraryPair
 
-
 # EfficientNetFinalBlockLayer has nn.Dropout where Keras drops whole samples.
 VALUES_FOR_SAMPLES = Difference(("dropout-rate",), "blocks", repairs.sample_dropout("blocks"), inference=False)
 

@@ -20,10 +20,10 @@ from shared_impl.features.vgg_files import SUFFIXES
 from shared_impl.storage import checkpoints, run_folder
 from shared_impl.storage.checkpoints import STEP, Checkpoint, CheckpointError
 from shared_impl.storage.find_run import checkpoint_in, find_run, runs
+from shared_impl.storage.next_commands import command, resume_command
 from shared_impl.storage.run_folder import ABOUT
 
 _IMAGES = {"caffe": "Keras's weights want it", "torch": "torchvision's weights want it"}
-IMPLEMENTATIONS = {"tensorflow": "tf_impl", "torch": "torch_impl"}
 
 
 def conversion(source: str, target: str, network: str | None, folder: Path) -> Iterator[str]:
@@ -78,7 +78,7 @@ def _carried(checkpoint: Checkpoint, target: str, folder: Path) -> tuple[Convert
         if target == framework:
             raise UnusableInput(
                 f"{checkpoint.path}: is {framework}'s already: go on with it by "
-                f"`python -m {IMPLEMENTATIONS[framework]} train RUN --resume`, or copy the folder"
+                f"`{resume_command(framework, checkpoint.path.parents[1])}`, or copy the folder"
             )
         return _into_run(checkpoint, _beside(checkpoint.path) or folder)
     if STEP.fullmatch(path.name):
@@ -123,9 +123,8 @@ def _describe_carried(carried: ConvertedState, path: Path) -> Iterator[str]:
         f"one more step from it in either framework, in float64: at most {carried.proof.apart:.1e} apart, relative; "
         f"limit {SAME:g}: {SAME_BECAUSE}"
     )
-    implementation = IMPLEMENTATIONS[carried.framework]
-    verb = f"train {path} --resume" if (path / ABOUT).is_file() else f"generate {path}"
-    yield f"go on with: python -m {implementation} {verb}"
+    verb, *more = ("train", "--resume") if (path / ABOUT).is_file() else ("generate",)
+    yield f"go on with: {command(carried.framework, verb, path, *more)}"
 
 
 def _describe_export(checkpoint: Checkpoint, done: Export) -> Iterator[str]:

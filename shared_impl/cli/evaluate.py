@@ -9,7 +9,7 @@ from typing import Annotated
 import typer
 
 from shared_impl.cli.framework import LoadFramework
-from shared_impl.cli.options import RUNS, RunName, RunsFolder, WhichCheckpoint
+from shared_impl.cli.options import RUNS, RunName, RunsFolder, WhichCheckpoint, tell
 from shared_impl.config.presets import ConfigError
 from shared_impl.data.classes import listed
 from shared_impl.data.sources import open_source
@@ -19,8 +19,8 @@ from shared_impl.storage.checkpoint_contents import CLASSES
 from shared_impl.storage.find_run import find_checkpoint, find_run
 
 
-def add_evaluate(app: typer.Typer, load_framework: LoadFramework) -> None:
-    """Add the command to ``app``."""
+def add_evaluate(app: typer.Typer, load_framework: LoadFramework, own: str) -> None:
+    """Add the command to ``app``; runs that it looks for by their preset are of the framework ``own``."""
 
     @app.command()
     def evaluate(
@@ -39,7 +39,7 @@ def add_evaluate(app: typer.Typer, load_framework: LoadFramework) -> None:
         """
         from shared_impl.sampling.evaluation import evaluate as evaluate_samples  # takes scikit-learn a second
 
-        path = find_checkpoint(find_run(run, runs), which)
+        path = find_checkpoint(find_run(run, runs, own, tell), which)
         framework = load_framework()
         checkpoint = checkpoints.load(path, framework=framework.name)
         generator = framework.sampler(checkpoint)

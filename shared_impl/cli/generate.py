@@ -9,7 +9,7 @@ from typing import Annotated
 import typer
 
 from shared_impl.cli.framework import LoadFramework
-from shared_impl.cli.options import RUNS, RunName, RunsFolder, WhichCheckpoint
+from shared_impl.cli.options import RUNS, RunName, RunsFolder, WhichCheckpoint, tell
 from shared_impl.config.presets import ConfigError
 from shared_impl.sampling.generation import (
     Inputs,
@@ -45,8 +45,8 @@ class Inverse(StrEnum):
 DEFAULT_FORMATS = {"image": [Format.images, Format.grid], "audio": [Format.wav, Format.grid]}
 
 
-def add_generate(app: typer.Typer, load_framework: LoadFramework) -> None:
-    """Add the command to ``app``."""
+def add_generate(app: typer.Typer, load_framework: LoadFramework, own: str) -> None:
+    """Add the command to ``app``; runs that it looks for by their preset are of the framework ``own``."""
 
     @app.command()
     def generate(
@@ -73,7 +73,7 @@ def add_generate(app: typer.Typer, load_framework: LoadFramework) -> None:
     ) -> int:
         """Write images, a grid, wavs or arrays that the run's generator makes of chosen latents."""
         numbers = parse_seeds(seeds)
-        path = find_checkpoint(find_run(run, runs), which)
+        path = find_checkpoint(find_run(run, runs, own, tell), which)
         framework = load_framework()
         checkpoint = checkpoints.load(path, framework=framework.name)
         generator = framework.sampler(checkpoint)

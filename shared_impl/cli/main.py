@@ -18,12 +18,14 @@ from shared_impl.cli.train import add_train
 from shared_impl.config.presets import ConfigError
 from shared_impl.data.errors import DataError
 from shared_impl.storage.checkpoints import CheckpointError
+from shared_impl.storage.next_commands import FRAMEWORKS
 from shared_impl.storage.run_folder import RunError
 from shared_impl.training.interrupts import Interrupted
 from shared_impl.training.replicas import WorkerLost, is_first_on_machine, worker_prefix
+from shared_impl.training.session import NothingToDo
 from shared_impl.training.training_monitor import Diverged
 
-FAILED, UNUSABLE, INTERRUPTED = 1, 2, 130
+DONE, FAILED, UNUSABLE, INTERRUPTED = 0, 1, 2, 130
 
 
 def application(name: str, load_framework: LoadFramework) -> typer.Typer:
@@ -34,8 +36,9 @@ def application(name: str, load_framework: LoadFramework) -> typer.Typer:
         rich_markup_mode=None,
         pretty_exceptions_enable=False,
     )
-    for add_command in (add_train, add_generate, add_moments, add_evaluate):
-        add_command(app, load_framework)
+    for add_command in (add_train, add_generate, add_evaluate):
+        add_command(app, load_framework, FRAMEWORKS[name])
+    add_moments(app, load_framework)
     return app
 
 
@@ -49,6 +52,8 @@ def run(name: str, load_framework: LoadFramework, arguments: Sequence[str]) -> i
         return _fail(name, "interrupted", INTERRUPTED)
     except Interrupted as error:
         return _fail(name, f"interrupted: {error}", INTERRUPTED, common=True)
+    except NothingToDo as error:
+        return _fail(name, str(error), DONE, common=True)
     except (Diverged, WorkerLost) as error:
         return _fail(name, str(error), FAILED)
     except (ConfigError, DataError, CheckpointError, RunError) as error:

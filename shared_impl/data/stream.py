@@ -159,13 +159,13 @@ class _Reader:
 
 @contextmanager
 def _interrupts_blocked() -> Iterator[None]:
-    """Processes started within ignore Ctrl-C, so that the run can still take batches and end in order.
+    """Processes started within ignore Ctrl-C and SIGHUP, so that the run can still take batches and end in order.
 
     They inherit this thread's signal mask, which holds from their first moment; a handler of their own would not.
     multiprocessing's resource tracker, which starts with the first process, unblocks SIGINT here: start it before.
     """
     resource_tracker.ensure_running()
-    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT, signal.SIGHUP})
     try:
         yield
     finally:

@@ -10,6 +10,7 @@ from shared_impl.storage.checkpoints import Checkpoint, CheckpointError
 Array = np.ndarray
 MEAN, STD = "moments/mean", "moments/std"  # arrays, of audio systems
 CLASSES = "classes"  # manifest field: the names of the classes, of conditional systems
+BEST = "best"  # manifest field: the best value of what the run watches, and its step; in metrics.jsonl the value
 
 
 def generator_weights(checkpoint: Checkpoint) -> dict[str, Array]:

@@ -23,11 +23,13 @@ from safetensors import SafetensorError
 from safetensors.numpy import load_file, save_file
 
 from shared_impl import files
-from shared_impl.config.differences import differences, plain
+from shared_impl.config.differences import FREE, differences, plain
+from shared_impl.storage.next_commands import resume_command
 from shared_impl.storage.package_versions import package_versions
 
 SCHEMA = "parity-checkpoint/1"
 TENSORS, MANIFEST = "state.safetensors", "manifest.json"
+FOLDER = "checkpoints"  # of a run's folder
 REPLACED = ".replaced-"  # prefix of a checkpoint while another of its step takes its place
 STEP = re.compile(r"step-(\d{8,})")
 DTYPES = (
@@ -73,7 +75,7 @@ def save(
     try:
         recover(folder)
         draft.mkdir(parents=True)
-        save_file(state, draft / TENSORS)
+        _write_tensors(state, draft / TENSORS)
         content = {
             "versions": package_versions(str(manifest.get("framework"))),
             **manifest,
@@ -97,9 +99,15 @@ def save(
 
 
 def load(
-    path: Path, *, config: BaseModel | Mapping[str, Any] | None = None, framework: str | None = None
+    path: Path,
+    *,
+    config: BaseModel | Mapping[str, Any] | None = None,
+    framework: str | None = None,
+    free: tuple[str, ...] = FREE,
 ) -> Checkpoint:
     """Validate a checkpoint, also against ``config`` and ``framework`` where they are given, and read it.
+
+    Fields of the configuration that match ``free`` may differ.
 
     Raises CheckpointError if it is missing, damaged, truncated, of another schema or framework, or if it was made with
     another configuration (see :mod:`shared_impl.config.differences`), naming each field that differs.
@@ -112,7 +120,7 @@ def load(
             f"{path}: belongs to another framework: got {manifest.get('framework')}, expected {framework}; "
             "carry it over with `parity convert`"
         )
-    if config is not None and (found := differences(manifest["config"], plain(config))):
+    if config is not None and (found := differences(manifest["config"], plain(config), free)):
         raise CheckpointError(
             f"{path}: made with another configuration: {'; '.join(map(str, found))}. "
             "Resume with the checkpoint's values, or start a new run"
@@ -213,6 +221,14 @@ def _storable(name: str, array: Array) -> Array:
     return np.ascontiguousarray(array).reshape(array.shape)  # safetensors stores strided arrays wrongly
 
 
+def _write_tensors(state: Mapping[str, Array], path: Path) -> None:
+    """Write arrays for whoever the umask allows to read; safetensors by itself allows the owner alone."""
+    path.touch()
+    mode = path.stat().st_mode
+    save_file(dict(state), path)
+    path.chmod(mode)
+
+
 def _into_place(draft: Path, path: Path) -> None:
     replaced = path.with_name(f"{REPLACED}{path.name}")
     if path.exists():
@@ -231,18 +247,38 @@ def _save_failed(path: Path, error: Exception, size: int) -> str:
 
 
 def _other_checkpoint(path: Path) -> str:
-    """Which checkpoint to read instead, as the end of a message; empty if there is none."""
-    others = [
-        other for other in (*stored(path.parent).values(), *stored(path / "checkpoints").values()) if other != path
-    ]
-    return f"; another one is {others[-1]}" if others else ""
+    """Which checkpoint to read or resume from instead, as the end of a message; empty if none is sound."""
+    others = stored(path.parent) | stored(path / FOLDER)
+    for step, other in sorted(others.items(), reverse=True):
+        if other != path and (manifest := _sound(other)):
+            framework, folder = str(manifest.get("framework")), other.parent
+            command = resume_command(framework, folder.parent, step) if folder.name == FOLDER else ""
+            return f"; the last sound one is {other}" + (f": go on from there with: {command}" if command else "")
+    return ""
+
+
+def _sound(path: Path) -> dict[str, Any] | None:
+    """The manifest of a checkpoint whose files are as they were written, else None."""
+    manifest = _manifest(path)
+    tensors = path / TENSORS
+    if manifest is None or not tensors.is_file() or _digest(tensors) != manifest["tensors"]["sha256"]:
+        return None
+    return manifest
 
 
 def _value(path: Path) -> float | None:
+    manifest = _manifest(path)
+    return None if manifest is None else manifest["value"]
+
+
+def _manifest(path: Path) -> dict[str, Any] | None:
+    """The manifest; None if it is missing or damaged."""
     try:
-        return read_manifest(path)["value"]
-    except CheckpointError:
+        content = json.loads((path / MANIFEST).read_text(encoding="utf-8"))
+        intact = content.get("schema") == SCHEMA and content.pop("seal", None) == _seal(content)
+    except (OSError, ValueError, AttributeError):
         return None
+    return content if intact else None
 
 
 def _seal(content: Mapping[str, Any]) -> str:

@@ -64,17 +64,20 @@ def read(folder: Path) -> list[dict[str, str]]:
     return rows
 
 
-def record(folder: Path, row: Mapping[str, str], status: str, why: str = "") -> None:
+def record(folder: Path, row: Mapping[str, str], status: str, why: str = "", former: str | None = None) -> None:
     """Add ``row`` to the log, or update the line of its number; other cells stay as they are.
 
-    ``status`` (``failed at step 500``) and ``why`` replace the former ones at the beginning of the notes. Safe beside
-    other processes that do the same. Raises LogError as :func:`read` does, OSError as writing does.
+    ``status`` (``failed at step 500``) and ``why`` replace the former ones at the beginning of the notes; the row's own
+    notes, what a run changes of its preset, replace ``former`` ones if given. Safe beside other processes that do the same.
+    Raises LogError as :func:`read` does, OSError as writing does.
     """
     head = f"{status} ({why.replace(';', ',')})" if why else status
     with files.locked(folder / LOCK):
         rows = {old[NUMBER]: old for old in read(folder)}
         old = rows.get(row[NUMBER], {**dict.fromkeys(COLUMNS, EMPTY), NOTES: row[NOTES]})
         notes = STATUS.sub("", old.get(NOTES, EMPTY)).removeprefix(EMPTY).removeprefix("; ")
+        if former is not None and former in notes:
+            notes = notes.replace(former, row[NOTES], 1) if former else "; ".join(filter(None, (row[NOTES], notes)))
         rows[row[NUMBER]] = {**old, **row, NOTES: "; ".join(filter(None, (head, notes)))}
         table = sorted(rows.values(), key=lambda one: (len(one[NUMBER]), one[NUMBER]))
         columns = list(dict.fromkeys([*COLUMNS, *(column for one in table for column in one)]))
@@ -84,6 +87,13 @@ def record(folder: Path, row: Mapping[str, str], status: str, why: str = "") -> 
             writer.writerows(table)
         with files.replacing(folder / PAGE) as draft:
             draft.write_text(HEADING + _markdown(columns, table), encoding="utf-8")
+
+
+def belongs(folder: Path, number: int, about: Mapping[str, Any]) -> bool:
+    """Whether the log has nothing else of this number than the run that ``about`` (its ``run.json``) describes."""
+    cells = {"date": _date(about), "config": about["preset"], "framework": about["framework"]}
+    rows = [row for row in read(folder) if row[NUMBER] == str(number)]
+    return all(row.get(column) == cell for row in rows for column, cell in cells.items())
 
 
 def row(
@@ -99,7 +109,7 @@ def row(
     epochs = metrics.get(EPOCH, config.training.epochs)
     cells = {
         NUMBER: str(number),
-        "date": datetime.fromisoformat(about["started"]).strftime("%Y-%m-%d %H:%M"),
+        "date": _date(about),
         "config": about["preset"],
         "framework": about["framework"],
         "batch": str(config.training.batch_size),
@@ -142,6 +152,10 @@ def _markdown(columns: list[str], table: list[dict[str, str]]) -> str:
 def _cell(column: str, row: Mapping[str, str]) -> str:
     text = " ".join((row.get(column) or EMPTY).split()).replace("|", "\\|")
     return f"[{text}]({text})" if column == "samples" and text != EMPTY else text
+
+
+def _date(about: Mapping[str, Any]) -> str:
+    return datetime.fromisoformat(about["started"]).strftime("%Y-%m-%d %H:%M")
 
 
 def _loss(metrics: Mapping[str, Any], name: str) -> str:

@@ -18,7 +18,9 @@ from shared_impl import files
 from shared_impl.storage.tensorboard_writer import TensorBoardWriter
 
 METRICS, TENSORBOARD = "metrics.jsonl", "tensorboard"
-SECONDS = "seconds"  # the one wall-clock field of a line: how long the run has trained, over all its resumptions
+SECONDS = "seconds"  # how long the run has trained, over all its resumptions
+STEP_RATE, IMAGES_TIME, WAITING = "steps_per_s", "sec_per_kimg", "waiting_percent"
+WALL_CLOCK = (SECONDS, STEP_RATE, IMAGES_TIME, WAITING)  # the fields of a line that no two runs have alike
 
 Line = dict[str, Any]
 

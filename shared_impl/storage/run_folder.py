@@ -40,8 +40,10 @@ from shared_impl.storage import checkpoints, experiments, metrics_log
 from shared_impl.storage.package_versions import package_versions
 
 ABOUT, CONFIG, LOCK = "run.json", "config.yaml", ".lock"
-SAMPLES, PREVIEWS, CHECKPOINTS, PROFILE = "samples", "previews", "checkpoints", "profile"
+SAMPLES, PREVIEWS, CHECKPOINTS, PROFILE = "samples", "previews", checkpoints.FOLDER, "profile"
 NAME = re.compile(r"(\d{4,})-(.+)")
+NUMBER, PRESET = "number", "preset"  # in run.json
+REQUIRED = (PRESET, "framework", "started", "hardware", "changes")
 MADE_AT = re.compile(r"step-(\d{8,})\.(png|wav)")
 
 Array = np.ndarray
@@ -60,6 +62,8 @@ class Run:
 
     def __init__(self, path: Path, config: Config, about: Mapping[str, Any]) -> None:
         self.path, self.config, self.about = path, config, dict(about)
+        self.notes: list[str] = []  # what resuming changed that nobody asked for
+        self._former_changes: str | None = None  # in the log until it is written next
         self._lock = ExitStack()
         self._metrics_log: metrics_log.MetricsLog | None = None
 
@@ -71,8 +75,8 @@ class Run:
         """
         folder = Path(config.runs.folder)
         name = re.sub(r"[^\w.-]+", "-", Path(preset).stem)
-        about = {
-            "preset": name,
+        about: dict[str, Any] = {
+            PRESET: name,
             "framework": framework,
             "started": datetime.now().astimezone().isoformat(timespec="seconds"),
             "hardware": hardware or experiments.processor(),
@@ -82,14 +86,14 @@ class Run:
         try:
             folder.mkdir(parents=True, exist_ok=True)
             with files.locked(folder / experiments.LOCK):
-                numbers = (int(match[1]) for entry in folder.iterdir() if (match := NAME.fullmatch(entry.name)))
-                path = folder / f"{1 + max(numbers, default=0):04d}-{name}"
+                about[NUMBER] = next_number(folder)
+                path = folder / _name(about)
                 path.mkdir()
             with ExitStack() as undo:
                 undo.callback(shutil.rmtree, path, ignore_errors=True)
                 run = cls(path, config, about)
                 run._take_lock()
-                _write(path / ABOUT, json.dumps(about, indent=1, ensure_ascii=False))
+                run._write_about()
                 run._begin()
                 undo.pop_all()
         except OSError as error:
@@ -105,23 +109,26 @@ class Run:
 
         Raises RunError if ``path`` is neither, ConfigError if the configuration is damaged.
         """
-        path = path.absolute().parents[1] if (path / checkpoints.MANIFEST).is_file() else path
-        try:
-            about = json.loads((path / ABOUT).read_text(encoding="utf-8"))
-        except (OSError, ValueError) as error:
-            raise RunError(f"{path}: no run folder: its {ABOUT} cannot be read: {error}") from error
+        if (path / checkpoints.MANIFEST).is_file():
+            path = path.resolve().parents[1]
+        elif path.name in ("", ".."):
+            path = path.resolve()
+        about = read_about(path)
+        if missing := [name for name in REQUIRED if not isinstance(about.get(name), str)]:
+            raise RunError(f"{path / ABOUT}: damaged: it lacks {', '.join(missing)}")
         return cls(path, load(path / CONFIG), about)
 
     def resume(self, step: int, config: Config | None = None) -> Self:
         """Continue writing after ``step``, with ``config`` instead of the recorded one if it is given.
 
         What was written after that step is removed: metrics, pictures and TensorBoard records; later checkpoints are
-        renamed, and what a kill left half written is deleted. Raises RunError if another process is writing
-        here.
+        renamed, and what a kill left half written is deleted. A copied or renamed run gets a number of its own.
+        Raises RunError if another process is writing here.
         """
         with self._writing():
             self._take_lock()
-            self.config = config or self.config
+            if config is not None:
+                self._change(config)
             for folder in (self.path, self.path / SAMPLES, self.path / PREVIEWS):
                 for file in folder.iterdir():
                     later = (match := MADE_AT.fullmatch(file.name)) and int(match[1]) > step
@@ -129,13 +136,14 @@ class Run:
                         file.unlink()
             checkpoints.recover(self.checkpoints)
             checkpoints.set_aside(self.checkpoints, step)
+            self._take_number()
             self._begin(step)
         return self
 
     @property
     def number(self) -> int:
         """Its number in the experiments log."""
-        return int(self.path.name.partition("-")[0])
+        return number_of(self.path, self.about) or 0
 
     @property
     def framework(self) -> str:
@@ -209,6 +217,31 @@ class Run:
         except experiments.LogError as error:
             raise RunError(str(error)) from error
 
+    def _change(self, config: Config) -> None:
+        """Go on with another configuration; what it changes of the preset is recorded anew, if the preset is known."""
+        self.config = config
+        changes = experiments.changes(config, self.about[PRESET])
+        if changes and changes != self.about["changes"]:
+            self._former_changes, self.about["changes"] = self.about["changes"], changes
+            self._write_about()
+
+    def _take_number(self) -> None:
+        """Another number, if there is none or a run beside this one has it: the one whose folder is named after it."""
+        folder, own = self.path.absolute().parent, number_of(self.path, self.about)
+        with files.locked(folder / experiments.LOCK):
+            others = (other for other in run_folders(folder) if other.name != self.path.name)
+            rivals = [other for other in others if own == number_of(other)]
+            named_after_it = own is not None and self.path.name == _name({**self.about, NUMBER: own})
+            if own is not None and (not rivals or named_after_it and experiments.belongs(folder, own, self.about)):
+                return
+            self.about[NUMBER] = next_number(folder)
+            self._write_about()
+        was = f"was number {own}, as {rivals[0]} is" if own else "had no number"
+        self.notes.append(f"{self.path}: {was}; it is number {self.number} from now on")
+
+    def _write_about(self) -> None:
+        _write(self.path / ABOUT, json.dumps(self.about, indent=1, ensure_ascii=False))
+
     def _take_lock(self) -> None:
         try:
             self._lock.enter_context(files.locked(self.path / LOCK, wait=False))
@@ -247,7 +280,44 @@ class Run:
         samples = pictured.relative_to(self.path.parent).as_posix() if pictured else None
         row = experiments.row(self.number, self.about, self.config, metrics.last, metrics.seconds, samples)
         step = max(self._saved, metrics.last.get("step", 0))
-        experiments.record(self.path.parent, row, f"{status} at step {step}", note)
+        experiments.record(self.path.parent, row, f"{status} at step {step}", note, self._former_changes)
+        self._former_changes = None
+
+
+def read_about(path: Path) -> dict[str, Any]:
+    """What ``run.json`` of a run's folder says; RunError if it cannot be read."""
+    try:
+        about = json.loads((path / ABOUT).read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise RunError(f"{path}: no run folder: its {ABOUT} cannot be read: {error}") from error
+    if not isinstance(about, dict):
+        raise RunError(f"{path}: no run folder: its {ABOUT} holds {type(about).__name__}, expected an object")
+    return about
+
+
+def run_folders(folder: Path) -> list[Path]:
+    """Every folder in ``folder`` that holds a run, whatever it is called."""
+    return sorted(path.parent for path in folder.glob(f"*/{ABOUT}"))
+
+
+def number_of(path: Path, about: Mapping[str, Any] | None = None) -> int | None:
+    """A run's number: what its ``run.json`` records, or its folder's name in runs of former versions."""
+    try:
+        recorded = (read_about(path) if about is None else about).get(NUMBER)
+    except RunError:
+        recorded = None
+    named = NAME.fullmatch(path.name)
+    return recorded if isinstance(recorded, int) else int(named[1]) if named else None
+
+
+def next_number(folder: Path) -> int:
+    """The first number above those of all runs in ``folder`` and of all folders named after one."""
+    named = (int(match[1]) for entry in folder.iterdir() if (match := NAME.fullmatch(entry.name)))
+    return 1 + max((*named, *(number_of(path) or 0 for path in run_folders(folder))), default=0)
+
+
+def _name(about: Mapping[str, Any]) -> str:
+    return f"{about[NUMBER]:04d}-{about[PRESET]}"
 
 
 def _write(path: Path, text: str) -> None:

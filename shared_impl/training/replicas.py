@@ -20,11 +20,11 @@ from shared_impl.config.presets import ConfigError
 from shared_impl.config.schema import Config
 from shared_impl.data.errors import DataError
 from shared_impl.storage.checkpoints import CheckpointError
+from shared_impl.storage.next_commands import IMPLEMENTATIONS
 from shared_impl.storage.package_versions import package_versions
 from shared_impl.storage.run_folder import RunError
 
 ROOT = Path(__file__).resolve().parents[2]
-IMPLEMENTATIONS = {"tensorflow": "tf_impl", "torch": "torch_impl"}
 # What may differ between workers: where each finds its data and would keep its runs, and how it decodes.
 MAY_DIFFER = (
     "config.data.source",

@@ -15,9 +15,14 @@ from shared_impl.data.source_interface import Source
 from shared_impl.data.stream import Stream
 from shared_impl.sampling.generation import fixed_inputs
 from shared_impl.sampling.sample_distance import SampleDistance
-from shared_impl.storage.checkpoint_contents import CLASSES, MEAN, STD
+from shared_impl.storage.checkpoint_contents import BEST, CLASSES, MEAN, STD
+from shared_impl.storage.metrics_log import IMAGES_TIME, STEP_RATE, TENSORBOARD, WAITING
+from shared_impl.storage.next_commands import next_commands
 from shared_impl.storage.run_folder import Run, Status
+from shared_impl.training.best_value import BestValue
+from shared_impl.training.growing import batches_before
 from shared_impl.training.progress import Progress
+from shared_impl.training.schedules import learning_rates
 from shared_impl.training.training_monitor import TrainingMonitor
 
 Array = np.ndarray
@@ -44,13 +49,22 @@ class RunLogger:
     """Writes the records of one run, in one process: the only one, or the chief of several."""
 
     def __init__(
-        self, config: Config, run: Run, source: Source, stream: Stream, steps: int, monitor: TrainingMonitor
+        self,
+        config: Config,
+        run: Run,
+        source: Source,
+        stream: Stream,
+        steps: int,
+        monitor: TrainingMonitor,
+        best: BestValue,
+        done: int = 0,
     ) -> None:
         self.config, self.run, self.steps = config, run, steps
         self._source, self._stream, self._monitor = source, stream, monitor
-        shown = config.training.batch_size * config.training.d_updates  # real examples of a step
-        self.progress = Progress(steps, run.path.name, images=shown)
-        self._since = time.perf_counter()
+        self.progress = Progress(steps, run.path.name, images=self._images)
+        self.saved: int | None = None
+        self._best, self._metrics = best, dict[str, float]()
+        self._since, self._logged = time.perf_counter(), done
         self._sample_distance: SampleDistance | None = None
         self._classes = source.labels if config.model.labels else []
 
@@ -62,9 +76,15 @@ class RunLogger:
     def log(self, step: int, metrics: Mapping[str, float], waited: float) -> None:
         """Log the metrics of a step; ``waited`` seconds since the last ones were spent waiting for data."""
         now = time.perf_counter()
-        share, self._since = waited / (now - self._since), now
-        self.run.log(step, {**metrics, "epoch": self._stream.state()["batches"] / self._stream.epoch_batches})
-        self.progress.update(step, {**metrics, "waiting": share})
+        passed, self._since = now - self._since, now
+        images, steps = self._images(step) - self._images(self._logged), step - self._logged
+        self._metrics, self._logged = dict(metrics), step
+        lr_d, lr_g = learning_rates(self.config.optimizer, step - 1, self.steps)
+        best = {BEST: self._best.best.value} if self._best.best else {}
+        epoch = self._stream.state()["batches"] / self._stream.epoch_batches
+        pace = {STEP_RATE: steps / passed, IMAGES_TIME: passed / images * 1000, WAITING: 100 * waited / passed}
+        self.run.log(step, {**metrics, "epoch": epoch, "lr_d": lr_d, "lr_g": lr_g, **best, **pace})
+        self.progress.update(step, {**metrics, "waiting": waited / passed})
 
     def log_samples(self, step: int, trainer: SampledTrainer) -> None:
         """Write a grid of samples, and a preview of those that are sounds."""
@@ -77,13 +97,21 @@ class RunLogger:
         self.note(*self._monitor.samples(step, images, *inputs[1:]))
 
     def save_checkpoint(
-        self, step: int, arrays: Mapping[str, Array], moments: Moments | None, trainer: SampledTrainer
+        self, step: int, arrays: Mapping[str, Array], moments: Moments | None, trainer: SampledTrainer, scheduled: bool
     ) -> None:
-        """Write a checkpoint: the training state, and what generating needs besides the networks."""
+        """Write a checkpoint: the training state, and what generating needs besides the networks.
+
+        Only those that are ``scheduled`` count for the best value, so that it does not depend on where a run was
+        interrupted; that of the last step is ranked among them.
+        """
         kept = {} if moments is None else {MEAN: moments.mean, STD: moments.std}
-        about = {"stream": self._stream.state(), "steps": self.steps}
+        value = self._best.value(self._metrics, self._distance(trainer)) if scheduled or step == self.steps else None
+        if value is not None and scheduled:
+            self._best.judge(step, value)
+        about = {"stream": self._stream.state(), "steps": self.steps, BEST: self._best.recorded()}
         about |= {CLASSES: self._classes} if self._classes else {}
-        self.run.checkpoint(step, {**arrays, **kept}, about, self._distance(trainer))
+        self.run.checkpoint(step, {**arrays, **kept}, about, value)
+        self.saved = step
 
     def note(self, *sentences: str) -> None:
         """Print sentences above the progress display."""
@@ -91,8 +119,15 @@ class RunLogger:
             self.progress.note(sentence)
 
     def close(self, status: Status, reason: Any = None) -> None:
-        """Close the run, with its final status in the experiments log."""
+        """Close the run, with its final status in the experiments log; say what can be done with a finished one."""
         self.run.finish(status, str(reason or ""))
+        if status == "finished":
+            curves = self.path / TENSORBOARD if self.config.runs.tensorboard else None
+            self.note(*next_commands(self.run.framework, self.path, self.steps, curves))
+
+    def _images(self, steps: int) -> int:
+        """How many real examples so many steps are given."""
+        return batches_before(self.config, steps) * self.config.training.batch_size
 
     def _distance(self, trainer: SampledTrainer) -> float:
         """The distance of samples from real images, by which the best checkpoint is chosen."""

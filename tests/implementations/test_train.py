@@ -13,9 +13,9 @@ from PIL import Image
 
 from shared_impl.cli.main import run
 from shared_impl.storage import checkpoints
-from shared_impl.storage.metrics_log import TENSORBOARD
+from shared_impl.storage.metrics_log import TENSORBOARD, WALL_CLOCK
 from shared_impl.storage.run_folder import CHECKPOINTS, PREVIEWS, SAMPLES, Run
-from tests.implementations.worker_groups import WorkerGroup, run_command
+from tests.implementations.worker_groups import WorkerGroup, run_command, run_command_unheard
 
 IMPLEMENTATIONS = ("tf_impl", "torch_impl")
 SMALL = ["training.batch_size=4", "training.precision=float64", "runs.log_every=1", "runs.samples=4", "runs.previews=2"]
@@ -43,9 +43,9 @@ def start(implementation, *arguments):
 
 
 def metrics(folder=Path("runs/0001-dcgan_tiny")):
-    """What was logged, without the one field that depends on the clock."""
+    """What was logged, without the fields that depend on the clock."""
     lines = [json.loads(line) for line in (folder / "metrics.jsonl").read_text().splitlines()]
-    return [{name: value for name, value in line.items() if name != "seconds"} for line in lines]
+    return [{name: value for name, value in line.items() if name not in WALL_CLOCK} for line in lines]
 
 
 def logs(folder, steps):
@@ -127,17 +127,136 @@ def test_ctrl_c_saves_first_and_says_how_to_go_on(implementation):
     message = running.logs[0].read_text(errors="replace")
     last = checkpoints.load(checkpoints.latest(folder / CHECKPOINTS))
     assert last.step == len(metrics(folder)) >= 3
-    assert f"interrupted: saved at step {last.step} of 100000; go on with: train {folder} --resume" in message
+    again = f"python -m {implementation} train {folder} --resume"
+    assert f"interrupted: saved at step {last.step} of 100000; go on with: {again}" in message
+    assert "stopping after this step, then saving (Ctrl-C again: " in message
     assert "Traceback" not in message
     assert f"interrupted at step {last.step}" in Path("runs/experiments.md").read_text()
+
+
+def everything(folder):
+    return {path: path.read_bytes() for path in sorted(folder.rglob("*")) if path.is_file()}
+
+
+@pytest.mark.parametrize("implementation", IMPLEMENTATIONS)
+def test_a_run_past_its_new_end_is_left_as_it_is(implementation, capsys):
+    words = [*DIGITS, "runs.checkpoint_every=2"]
+    assert command(implementation, "train", *words, "training.steps=5") == 0
+    before = everything(Path("runs"))
+    capsys.readouterr()
+    assert command(implementation, "train", "1", "--resume", "training.steps=3") == 0
+    printed = capsys.readouterr()
+    assert "runs/0001-dcgan_tiny: already past step 3: it is at step 5; nothing was changed" in printed.err
+    assert printed.out == ""
+    assert everything(Path("runs")) == before
+    assert command(implementation, "train", "1", "--resume") == 0
+    assert Run.open(Path("runs/0001-dcgan_tiny")).config.training.steps == 5
+
+
+@pytest.mark.parametrize("implementation", IMPLEMENTATIONS)
+def test_a_run_ends_with_what_to_do_next(implementation, capsys):
+    assert command(implementation, "train", *DIGITS, "training.steps=2") == 0
+    printed = capsys.readouterr()
+    assert printed.out == "runs/0001-dcgan_tiny\n"
+    program = f"python -m {implementation}"
+    for words in (
+        f"{program} generate runs/0001-dcgan_tiny",
+        f"{program} evaluate runs/0001-dcgan_tiny",
+        f"{program} train runs/0001-dcgan_tiny --resume training.steps=4",
+        "tensorboard --logdir runs/0001-dcgan_tiny/tensorboard",
+    ):
+        assert words in printed.err
+    assert command(implementation, *f"{program} train runs/0001-dcgan_tiny --resume training.steps=4".split()[3:]) == 0
+    assert command(implementation, "generate", "runs/0001-dcgan_tiny") == 0
+
+
+@pytest.mark.parametrize("implementation", IMPLEMENTATIONS)
+def test_the_pace_and_the_rates_are_logged(implementation):
+    words = [*DIGITS, "training.steps=4", "runs.checkpoint_every=2", "optimizer.schedule=linear", "optimizer.lr=0.01"]
+    assert command(implementation, "train", *words) == 0
+    found = [json.loads(line) for line in Path("runs/0001-dcgan_tiny/metrics.jsonl").read_text().splitlines()]
+    assert [line["lr_g"] for line in found] == pytest.approx([0.01, 0.0075, 0.005, 0.0025])
+    assert all(line["steps_per_s"] > 0 and 0 <= line["waiting_percent"] <= 100 for line in found)
+    assert [line["sec_per_kimg"] * line["steps_per_s"] * 4 for line in found] == pytest.approx([1000] * 4)
+    values = [
+        checkpoints.read_manifest(path)["value"]
+        for path in checkpoints.stored(Path("runs/0001-dcgan_tiny/checkpoints")).values()
+    ]
+    assert [line.get("best") for line in found] == [None, None, values[0], values[0]]
+
+
+@pytest.mark.parametrize("implementation", IMPLEMENTATIONS)
+def test_a_run_goes_back_to_a_checkpoint_of_its_own_and_may_change_its_rate_there(implementation, capsys):
+    words = [*DIGITS, "runs.checkpoint_every=2", "runs.keep=9"]
+    assert command(implementation, "train", *words, "training.steps=6") == 0
+    folder = Path("runs/0001-dcgan_tiny")
+    whole = state(folder)
+    damaged = folder / CHECKPOINTS / "step-00000006" / "state.safetensors"
+    os.truncate(damaged, 100)
+    capsys.readouterr()
+    assert command(implementation, "train", "1", "--resume") == 2
+    message = capsys.readouterr().err
+    told = f"python -m {implementation} train {folder} --resume --from 4"
+    assert told in message
+    assert command(implementation, *told.split()[3:]) == 0
+    assert all(np.array_equal(whole[name], array) for name, array in state(folder).items())
+    assert command(implementation, "train", str(folder / CHECKPOINTS / "step-00000002"), "--resume") == 0
+    assert all(np.array_equal(whole[name], array) for name, array in state(folder).items())
+    assert command(implementation, "train", "1", "--from", "4", "optimizer.lr=0.001") == 0
+    assert not all(np.array_equal(whole[name], array) for name, array in state(folder).items())
+    assert Run.open(folder).config.optimizer.lr == 0.001
+    capsys.readouterr()
+    assert command(implementation, "train", "1", "--from", "3") == 2
+    assert "no checkpoint '3': expected latest, best or a step; there are 2, 4, 6" in capsys.readouterr().err
+    assert command(implementation, "train", "1", "--from", "4", "model.ngf=4") == 2
+    assert "model.ngf" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("implementation", IMPLEMENTATIONS)
+def test_a_run_without_progress_ends_early_the_same_if_it_was_interrupted(implementation, capsys):
+    """A rate of zero: no checkpoint is better than the first."""
+    still = [*DIGITS, "optimizer.lr=1e-30", "runs.checkpoint_every=2", "runs.patience=4", "runs.keep=9"]
+    assert command(implementation, "train", *still, "training.steps=50", "runs.monitor=d_loss") == 0
+    first = Path("runs/0001-dcgan_tiny")
+    ended = checkpoints.read_manifest(checkpoints.latest(first / CHECKPOINTS))
+    assert ended["step"] == ended["best"]["step"] + 4 < 50
+    printed = capsys.readouterr().err
+    assert f"ended early at step {ended['step']}: d_loss has not been below" in printed
+    assert "finished at step" in Path("runs/experiments.md").read_text()
+    assert command(implementation, "train", "1", "--resume") == 0
+    assert "nothing was changed. Train on with a larger runs.patience" in capsys.readouterr().err
+    assert command(implementation, "train", *still, "training.steps=3", "runs.monitor=d_loss") == 0
+    assert command(implementation, "train", "2", "--resume", "training.steps=50") == 0
+    resumed = checkpoints.read_manifest(checkpoints.latest(Path("runs/0002-dcgan_tiny") / CHECKPOINTS))
+    assert resumed["best"]["quantity"] == "d_loss"
+
+
+def test_what_is_watched_must_be_a_metric(capsys):
+    assert command("torch_impl", "train", *DIGITS, "training.steps=2", "runs.monitor=fid") == 2
+    assert "runs.monitor=fid: no such metric; this run has sample_distance, d_loss" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("implementation", IMPLEMENTATIONS)
+def test_a_reader_that_has_left_and_a_hang_up_cost_no_run(implementation):
+    folder = Path("runs/0001-dcgan_tiny")
+    running = WorkerGroup()
+    words = ["train", *DIGITS, "training.steps=100000"]
+    running.start(run_command_unheard, implementation, words, os.getcwd(), folder=Path.cwd(), environment={})
+    running.wait_for(logs(folder, 3), "3 steps")
+    running.signal(0, signal.SIGHUP)
+    assert running.statuses() == [130]
+    assert checkpoints.load(checkpoints.latest(folder / CHECKPOINTS)).step == len(metrics(folder)) >= 3
+    assert "interrupted at step" in Path("runs/experiments.md").read_text()
 
 
 @pytest.mark.parametrize("implementation", IMPLEMENTATIONS)
 def test_a_diverging_run_stops_and_keeps_the_last_good_checkpoint(implementation, capsys):
     wild = ["loss.kind=lsgan", "optimizer.lr=1e200", "runs.checkpoint_every=1"]
     assert command(implementation, "train", *DIGITS, *wild, "training.steps=9") == 1
-    assert "diverged" in capsys.readouterr().err
+    message = capsys.readouterr().err
     folder = Path("runs/0001-dcgan_tiny")
+    back = f"python -m {implementation} train {folder} --resume --from "
+    assert "diverged" in message and (back in message or not checkpoints.stored(folder / CHECKPOINTS))
     assert all(
         np.isfinite(array).all()
         for path in (folder / CHECKPOINTS).iterdir()

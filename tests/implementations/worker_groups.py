@@ -22,6 +22,7 @@ from parity.systems import frameworks, worker_processes
 from parity.systems.distribution.engines import DDP, LAUNCHERS, MULTI_WORKER, Engine, environments
 from shared_impl.cli.main import run
 from shared_impl.storage import checkpoints
+from shared_impl.storage.metrics_log import WALL_CLOCK
 from shared_impl.storage.run_folder import CHECKPOINTS
 from shared_impl.training.session import Session
 
@@ -170,6 +171,15 @@ def run_command(
     sys.exit(run(implementation, import_module(f"{implementation}.__main__").load_framework, command))
 
 
+def run_command_unheard(implementation: str, command: list[str], folder: str) -> None:
+    """As ``run_command``, with standard output and standard error going to a reader that has left."""
+    reading, writing = os.pipe()
+    os.close(reading)
+    for descriptor in (1, 2):
+        os.dup2(writing, descriptor)
+    run_command(implementation, command, folder)
+
+
 def paused(folder: Path, worker: int) -> Path:
     """A file that is there once the worker has reached the step of its pause."""
     return folder / f"worker-{worker}.paused"
@@ -192,7 +202,7 @@ def logged(run_folder: Path) -> list[dict[str, float]]:
     """The metrics of a run, without the clock."""
     path = run_folder / "metrics.jsonl"
     lines = path.read_text().splitlines() if path.exists() else []
-    return [{name: value for name, value in json.loads(line).items() if name != "seconds"} for line in lines]
+    return [{name: value for name, value in json.loads(line).items() if name not in WALL_CLOCK} for line in lines]
 
 
 def final_state(run_folder: Path) -> dict[str, Any]:

@@ -13,7 +13,8 @@ from parity.systems import frameworks
 from parity.systems.distribution.tasks import Task, read_result, read_tasks, write_result
 from parity.systems.training import drawn_data
 from shared_impl.config.schema import Config
-from shared_impl.training.replicas import IMPLEMENTATIONS, Replicas
+from shared_impl.storage.next_commands import IMPLEMENTATIONS
+from shared_impl.training.replicas import Replicas
 
 
 def main(framework: str, path: str) -> None:

@@ -139,7 +139,30 @@ def test_a_faulty_checkpoint_is_rejected_in_one_line_that_names_the_one_before(f
         load(path, config=CONFIG, framework="torch")
     assert "\n" not in str(caught.value)
     if fault not in ("schema", "no schema", "framework", "config"):
-        assert str(caught.value).endswith(f"another one is {tmp_path / 'step-00000001'}")
+        assert str(caught.value).endswith(f"the last sound one is {tmp_path / 'step-00000001'}")
+
+
+def test_a_damaged_checkpoint_of_a_run_names_the_command_that_goes_on_from_the_last_sound_one(tmp_path):
+    folder = tmp_path / "my run" / "checkpoints"
+    paths = [save(folder, step, state(step), MADE) for step in (1, 2, 3)]
+    for path in paths[1:]:
+        os.truncate(path / TENSORS, 100)
+    with pytest.raises(CheckpointError) as caught:
+        load(paths[2])
+    command = f"python -m torch_impl train '{tmp_path}/my run' --resume --from 1"
+    assert str(caught.value).endswith(f"; the last sound one is {paths[0]}: go on from there with: {command}")
+
+
+@pytest.mark.parametrize("mask", [0o022, 0o077, 0o002])
+def test_the_umask_decides_who_may_read_a_checkpoint(mask, tmp_path):
+    before = os.umask(mask)
+    try:
+        path = save(tmp_path, 1, state(1), MADE)
+    finally:
+        os.umask(before)
+    assert {file.name: file.stat().st_mode & 0o777 for file in path.iterdir()} == dict.fromkeys(
+        (TENSORS, MANIFEST), 0o666 & ~mask
+    )
 
 
 def test_a_pickle_is_not_read(tmp_path):

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import re
 import resource
+import shutil
 import subprocess
 import sys
 import time
@@ -20,7 +21,7 @@ from shared_impl.config import presets
 from shared_impl.config.presets import ConfigError
 from shared_impl.storage import checkpoints, experiments, metrics_log
 from shared_impl.storage.checkpoints import CheckpointError
-from shared_impl.storage.find_run import checkpoint_in, find_run, runs
+from shared_impl.storage.find_run import checkpoint_in, find_checkpoint, find_run, runs
 from shared_impl.storage.run_folder import Run, RunError
 
 ROOT = Path(__file__).resolve().parents[3]
@@ -47,7 +48,7 @@ def train(run: Run, first: int, last: int) -> None:
 
 def lines(run: Run) -> list[dict]:
     return [
-        {name: value for name, value in json.loads(line).items() if name != metrics_log.SECONDS}
+        {name: value for name, value in json.loads(line).items() if name not in metrics_log.WALL_CLOCK}
         for line in (run.path / metrics_log.METRICS).read_text().splitlines()
     ]
 
@@ -134,6 +135,23 @@ def test_a_changed_configuration_is_recorded_when_a_run_goes_on(tmp_path):
     longer = settings(tmp_path, "training.steps=99")
     Run.open(run.path).resume(0, longer).finish("finished")
     assert Run.open(run.path).config == longer
+    assert Run.open(run.path).about["changes"] == experiments.read(tmp_path)[0]["notes"].partition("; ")[2]
+
+
+def test_overrides_in_the_log_are_those_of_the_last_resumption(tmp_path):
+    def notes() -> str:
+        return experiments.read(tmp_path)[0]["notes"]
+
+    run = Run.create(settings(tmp_path, "training.steps=50", "model.nz=8"), "dcgan_tiny", "torch")
+    run.finish("interrupted")
+    assert notes() == "interrupted at step 0; model.nz=8 training.steps=50"
+    table = tmp_path / experiments.TABLE
+    table.write_text(table.read_text().replace("steps=50", "steps=50; my best"))
+    Run.open(run.path).resume(0, settings(tmp_path, "training.steps=99", "model.nz=8")).finish("finished")
+    assert notes() == "finished at step 0; model.nz=8 training.steps=99; my best"
+    assert "steps=50" not in (tmp_path / experiments.PAGE).read_text()
+    Run.open(run.path).resume(0).finish("finished")
+    assert notes() == "finished at step 0; model.nz=8 training.steps=99; my best"
 
 
 def test_best_and_last_checkpoints_are_kept(tmp_path):
@@ -167,7 +185,7 @@ def test_runs_that_start_at_once_get_numbers_of_their_own(tmp_path):
     arguments = [sys.executable, "-c", code, str(tmp_path)]
     processes = [subprocess.Popen([*arguments, name], cwd=ROOT) for name in ("one", "two", "three")]
     assert [process.wait() for process in processes] == [0, 0, 0]
-    assert list(runs(tmp_path)) == list(range(1, 16))
+    assert [run.number for run in runs(tmp_path)] == list(range(1, 16))
     rows = experiments.read(tmp_path)
     assert [row[experiments.NUMBER] for row in rows] == [str(number) for number in range(1, 16)]
     assert sorted({row["config"] for row in rows}) == ["one", "three", "two"]
@@ -311,6 +329,100 @@ def shelf(tmp_path):
 )
 def test_a_word_finds_its_run(word, name, shelf):
     assert find_run(word, shelf) == shelf / name
+
+
+@pytest.fixture
+def mixed(tmp_path):
+    """Runs of one preset: 1 and 3 in torch, 2 and 4 in TensorFlow."""
+    for framework in ("torch", "tensorflow") * 2:
+        run = Run.create(settings(tmp_path), "digits", framework, hardware="abacus")
+        train(run, 1, 2)
+        run.finish("finished")
+    return tmp_path
+
+
+@pytest.mark.parametrize(
+    ("framework", "name", "told"),
+    [
+        ("torch", "0003-digits", ["0003-digits is the latest of torch; 0004-digits is of tensorflow"]),
+        ("tensorflow", "0004-digits", []),
+        ("jax", "0004-digits", []),
+        ("", "0004-digits", []),
+    ],
+)
+def test_a_preset_means_the_latest_run_of_ones_own_framework(framework, name, told, mixed):
+    said = []
+    assert find_run("digits", mixed, framework, said.append) == mixed / name
+    assert [sentence.replace(f"{mixed}/", "") for sentence in said] == told
+    assert find_run("2", mixed, "torch") == mixed / "0002-digits"
+
+
+def test_a_run_is_known_by_its_content_whatever_its_folder_is_called(mixed, monkeypatch):
+    renamed = (mixed / "0003-digits").rename(mixed / "the good one")
+    assert find_run("3", mixed) == find_run("the good one", mixed) == find_run("digits", mixed, "torch") == renamed
+    assert Run.open(renamed).number == 3
+    assert Run.create(settings(mixed), "digits", "torch").path.name == "0005-digits"
+    monkeypatch.chdir(renamed)
+    for word in (".", str(renamed), "../the good one"):
+        run = Run.open(find_run(word, Path("runs")))
+        assert (run.number, run.path.resolve()) == (3, renamed)
+    run = Run.open(Path()).resume(2)
+    run.finish("finished")
+    assert run.notes == []
+    assert [row["Exp #"] for row in experiments.read(mixed)] == ["1", "2", "3", "4", "5"]
+
+
+def test_a_copy_gets_a_number_of_its_own_as_it_goes_on(mixed):
+    shutil.copytree(mixed / "0003-digits", mixed / "0003-digits copy")
+    with pytest.raises(ConfigError, match=r"3 is the number of 0003-digits, 0003-digits copy, copies of one run: give"):
+        find_run("3", mixed)
+    original = Run.open(mixed / "0003-digits").resume(2)
+    assert (original.number, original.notes) == (3, [])
+    original.finish("finished")
+    copy = Run.open(mixed / "0003-digits copy").resume(2)
+    assert copy.number == 5 and "was number 3, as " in copy.notes[0] and "number 5 from now on" in copy.notes[0]
+    copy.finish("finished")
+    assert Run.open(copy.path).number == 5
+    assert [row["Exp #"] for row in experiments.read(mixed)] == ["1", "2", "3", "4", "5"]
+
+
+def test_a_run_moved_beside_others_leaves_their_lines_in_the_log_alone(mixed, tmp_path_factory):
+    stranger = create(tmp_path_factory.mktemp("elsewhere"), preset="drums")
+    train(stranger, 1, 2)
+    stranger.finish("finished")
+    moved = stranger.path.rename(mixed / stranger.path.name)
+    before = experiments.read(mixed)
+    run = Run.open(moved).resume(2)
+    run.finish("finished")
+    assert run.number == 5
+    assert experiments.read(mixed)[:4] == before
+
+
+def test_a_renamed_run_of_a_former_version_gets_a_number(mixed):
+    about = json.loads((mixed / "0003-digits" / "run.json").read_text())
+    (mixed / "0003-digits" / "run.json").write_text(json.dumps({n: v for n, v in about.items() if n != "number"}))
+    assert Run.open(mixed / "0003-digits").number == 3
+    renamed = (mixed / "0003-digits").rename(mixed / "old")
+    run = Run.open(renamed).resume(2)
+    run.finish("finished")
+    assert run.number == 5 and "had no number" in run.notes[0]
+
+
+@pytest.mark.parametrize("content", ["{}", '{"preset": 3}', "[]", "\0", '{"preset": "x", "framework": "torch"}'])
+def test_a_damaged_description_of_a_run_is_one_line(content, mixed):
+    (mixed / "0001-digits" / "run.json").write_text(content)
+    with pytest.raises(RunError, match=r"run\.json") as caught:
+        Run.open(mixed / "0001-digits")
+    assert "\n" not in str(caught.value)
+    assert find_run("2", mixed) == mixed / "0002-digits"
+
+
+def test_numbers_that_no_run_has_are_answered_not_converted(mixed):
+    for word in ("9" * 5000, "²", "0"):
+        with pytest.raises(ConfigError, match="no run"):
+            find_run(word, mixed)
+        with pytest.raises(ConfigError, match="no checkpoint"):
+            find_checkpoint(mixed / "0001-digits", word)
 
 
 def test_a_path_is_a_run_or_a_checkpoint(shelf, monkeypatch):

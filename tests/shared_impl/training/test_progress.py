@@ -62,7 +62,7 @@ def test_the_last_step_is_printed_even_between_two_lines(clock):
 
 def test_a_line_has_losses_rates_the_time_left_and_memory(clock):
     stream = io.StringIO()
-    with Progress(3000, "x", stream, images=128, every=0) as shown:
+    with Progress(3000, "x", stream, images=lambda step: 128 * step, every=0) as shown:
         shown.update(1000, {"g_loss": 1.23456, "d_loss": 0.5})
         clock.now += 50
         shown.update(1100, {"d_loss": 0.25})
@@ -100,6 +100,59 @@ def test_the_rate_of_a_resumed_run_does_not_count_earlier_steps(clock):
         clock.now += 2
         shown.update(5002)
         assert shown.rate == pytest.approx(0.5)
+
+
+def test_images_of_larger_batches_are_counted_as_they_were_shown(clock):
+    """Growing networks begin with larger batches: the rate of late is of what was shown, not of the last batch's."""
+    shown_before = lambda step: 512 * min(step, 10) + 128 * max(step - 10, 0)  # noqa: E731
+    stream = io.StringIO()
+    with Progress(20, "x", stream, images=shown_before, every=0) as shown:
+        for step in range(1, 21):
+            clock.now += 1 if step > 10 else 4
+            shown.update(step)
+    assert {re.search(r"(\d+) images/s", line)[1] for line in lines(stream)[1:]} == {"128"}
+
+
+def test_a_long_step_is_said_to_be_under_way_ever_more_rarely(clock):
+    stream = io.StringIO()
+    with Progress(9, "x", stream, every=10) as shown:
+        for _ in range(10):
+            clock.now += 10
+            shown._tick()
+        shown.update(1)
+        clock.now += 10
+        shown.update(2)
+        clock.now += 15
+        shown._tick()
+        clock.now += 5
+        shown._tick()
+    said = [line for line in lines(stream) if "running" in line]
+    assert [line.split(" for ")[1] for line in said[:4]] == [
+        f"0:0{time}; the first one compiles" for time in ("0:10", "0:20", "0:40", "1:20")
+    ]
+    assert said[4:] == ["x: step 3 has been running for 0:00:20"]
+
+
+def test_the_bar_moves_within_a_step_but_not_beyond_it(clock):
+    with Progress(4, "x", io.StringIO()) as shown:
+        assert shown.position() == 0
+        shown.update(1)
+        clock.now += 10
+        shown.update(2)
+        clock.now += 5
+        assert shown.position() == pytest.approx(2.5)
+        clock.now += 50
+        assert shown.position() == pytest.approx(2 + progress.ALMOST)
+        shown.update(4)
+        clock.now += 5
+        assert shown.position() == 4
+
+
+def test_memory_is_never_above_its_own_peak(monkeypatch):
+    monkeypatch.setattr(progress, "_peak", lambda: 1)
+    with Progress(1, "x", io.StringIO()) as shown:
+        now, peak = re.search(r"memory (\S+) GB, peak (\S+) GB", " ".join(shown.facts())).groups()
+    assert now == peak
 
 
 def test_memory_is_in_bytes_and_the_peak_no_less():
@@ -142,7 +195,7 @@ def test_without_a_step_nothing_is_printed():
 CODE = """
 import sys, time
 from shared_impl.training.progress import Progress
-with Progress(50, "dcgan_digits", images=64) as shown:
+with Progress(50, "dcgan_digits", images=lambda step: 64 * step) as shown:
     for step in range(1, 51):
         time.sleep(0.01)
         shown.update(step, {"d_loss": 0.5})

@@ -24,6 +24,7 @@ from shared_impl.config.schema import Config
 from shared_impl.storage import checkpoints
 from shared_impl.storage.checkpoints import MANIFEST, TENSORS, CheckpointError
 from shared_impl.storage.experiments import PAGE
+from shared_impl.storage.metrics_log import WALL_CLOCK
 from shared_impl.storage.run_folder import CHECKPOINTS, Run
 
 IMPLEMENTATIONS = {
@@ -148,7 +149,7 @@ def implementation(name: str, *arguments: str) -> int:
 
 def logged(folder: str) -> list[dict]:
     lines = [json.loads(line) for line in Path(folder, "metrics.jsonl").read_text().splitlines()]
-    return [{name: value for name, value in line.items() if name != "seconds"} for line in lines]
+    return [{name: value for name, value in line.items() if name not in WALL_CLOCK} for line in lines]
 
 
 @pytest.mark.parametrize(
