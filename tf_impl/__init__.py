@@ -1,21 +1,31 @@
-"""The Keras implementation: every system as a chain of named layers, each file the twin of one in torch_impl/."""
+"""The Keras implementation: every system as a chain of named layers, each file the twin of one in torch_impl/.
+
+Importing this package imports no framework; the first use of a name does.
+"""
 
 from __future__ import annotations
 
 import os
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from tf_impl.systems import (
+        NETWORKS,
+        ConditionalDCGANDiscriminator,
+        ConditionalDCGANGenerator,
+        DCGANDiscriminator,
+        DCGANGenerator,
+        SoundGANDiscriminator,
+        SoundGANGenerator,
+        SpecGANDiscriminator,
+        SpecGANGenerator,
+        UpsampleDCGANDiscriminator,
+        UpsampleDCGANGenerator,
+        build,
+    )
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")  # its greetings would bury what a command prints
-
-import keras
-
-from shared_impl.config.presets import options_for, select
-from shared_impl.config.systems import ModelConfig
-from tf_impl.conditional_dcgan import ConditionalDCGANDiscriminator, ConditionalDCGANGenerator
-from tf_impl.dcgan import DCGANDiscriminator, DCGANGenerator
-from tf_impl.growing import growing_network
-from tf_impl.soundgan import SoundGANDiscriminator, SoundGANGenerator
-from tf_impl.specgan import SpecGANDiscriminator, SpecGANGenerator
-from tf_impl.upsample_dcgan import UpsampleDCGANDiscriminator, UpsampleDCGANGenerator
 
 __all__ = [
     "ConditionalDCGANDiscriminator",
@@ -32,17 +42,8 @@ __all__ = [
     "build",
 ]
 
-NETWORKS: dict[str, dict[str, type[keras.Model]]] = {
-    "specgan": {"generator": SpecGANGenerator, "discriminator": SpecGANDiscriminator},
-    "dcgan": {"generator": DCGANGenerator, "discriminator": DCGANDiscriminator},
-    "upsample_dcgan": {"generator": UpsampleDCGANGenerator, "discriminator": UpsampleDCGANDiscriminator},
-    "conditional_dcgan": {"generator": ConditionalDCGANGenerator, "discriminator": ConditionalDCGANDiscriminator},
-    "soundgan": {"generator": SoundGANGenerator, "discriminator": SoundGANDiscriminator},
-}
 
-
-def build(model: ModelConfig, network: str) -> keras.Model:
-    """The ``generator`` or ``discriminator`` of a configuration's model section; ConfigError for another name."""
-    constructor = select(NETWORKS[model.system], network, "network")
-    built = constructor(**options_for(constructor, model))
-    return growing_network(built, network, model) if model.stages and isinstance(built, keras.Sequential) else built
+def __getattr__(name: str) -> Any:
+    if name not in __all__:
+        raise AttributeError(f"module 'tf_impl' has no attribute '{name}'; it offers {', '.join(__all__)}")
+    return getattr(import_module("tf_impl.systems"), name)

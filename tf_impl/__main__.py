@@ -3,20 +3,33 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
-from shared_impl.cli.framework import Framework
-from shared_impl.cli.main import run
+from shared_impl.cli.outcome import ended_by_ctrl_c, enter
+
+if TYPE_CHECKING:
+    from shared_impl.cli.framework import Framework
 
 
 def load_framework() -> Framework:
     """What the commands need of this framework; importing it loads TensorFlow."""
-    from tf_impl.generate import Sampler
-    from tf_impl.spectrogram import log_magnitude
-    from tf_impl.train import train
-    from tf_impl.trainer import Trainer
+    with ended_by_ctrl_c():
+        from shared_impl.cli.framework import Framework
+        from tf_impl.generate import Sampler
+        from tf_impl.spectrogram import log_magnitude
+        from tf_impl.train import train
+        from tf_impl.trainer import Trainer
 
     return Framework(Trainer.framework, train, Sampler, log_magnitude)
 
 
+def run(arguments: Sequence[str]) -> int:
+    """One command line's exit status."""
+    with ended_by_ctrl_c():
+        from shared_impl.cli import main
+    return main.run("tf_impl", load_framework, arguments)
+
+
 if __name__ == "__main__":
-    sys.exit(run("tf_impl", load_framework, sys.argv[1:]))
+    enter("tf_impl", run, sys.argv[1:])

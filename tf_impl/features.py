@@ -6,6 +6,7 @@ of texture (Gatys et al. 2015, arXiv:1508.06576), both on the last feature map.
 
 from __future__ import annotations
 
+from os.path import expanduser  # leaves ~nobody as it is
 from pathlib import Path
 
 import keras
@@ -84,7 +85,7 @@ def load(cfg: LossConfig, precision: str = "float32") -> Features:
     if cfg.features is None:
         raise ConfigError("loss.features is not set: name the file of VGG19's weights with loss.features=FILE")
     try:
-        return Features(read(Path(cfg.features).expanduser()), precision)
+        return Features(read(Path(expanduser(cfg.features))), precision)
     except ConfigError as error:
         raise ConfigError(f"loss.features={error}") from error
 

@@ -1,17 +1,28 @@
-"""The torch implementation: every system as a chain of named layers, each file the twin of one in tf_impl/."""
+"""The torch implementation: every system as a chain of named layers, each file the twin of one in tf_impl/.
+
+Importing this package imports no framework; the first use of a name does.
+"""
 
 from __future__ import annotations
 
-from torch import nn
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
 
-from shared_impl.config.presets import options_for, select
-from shared_impl.config.systems import ModelConfig
-from torch_impl.conditional_dcgan import ConditionalDCGANDiscriminator, ConditionalDCGANGenerator
-from torch_impl.dcgan import DCGANDiscriminator, DCGANGenerator
-from torch_impl.growing import growing_network
-from torch_impl.soundgan import SoundGANDiscriminator, SoundGANGenerator
-from torch_impl.specgan import SpecGANDiscriminator, SpecGANGenerator
-from torch_impl.upsample_dcgan import UpsampleDCGANDiscriminator, UpsampleDCGANGenerator
+if TYPE_CHECKING:
+    from torch_impl.systems import (
+        NETWORKS,
+        ConditionalDCGANDiscriminator,
+        ConditionalDCGANGenerator,
+        DCGANDiscriminator,
+        DCGANGenerator,
+        SoundGANDiscriminator,
+        SoundGANGenerator,
+        SpecGANDiscriminator,
+        SpecGANGenerator,
+        UpsampleDCGANDiscriminator,
+        UpsampleDCGANGenerator,
+        build,
+    )
 
 __all__ = [
     "ConditionalDCGANDiscriminator",
@@ -28,17 +39,8 @@ __all__ = [
     "build",
 ]
 
-NETWORKS: dict[str, dict[str, type[nn.Module]]] = {
-    "specgan": {"generator": SpecGANGenerator, "discriminator": SpecGANDiscriminator},
-    "dcgan": {"generator": DCGANGenerator, "discriminator": DCGANDiscriminator},
-    "upsample_dcgan": {"generator": UpsampleDCGANGenerator, "discriminator": UpsampleDCGANDiscriminator},
-    "conditional_dcgan": {"generator": ConditionalDCGANGenerator, "discriminator": ConditionalDCGANDiscriminator},
-    "soundgan": {"generator": SoundGANGenerator, "discriminator": SoundGANDiscriminator},
-}
 
-
-def build(model: ModelConfig, network: str) -> nn.Module:
-    """The ``generator`` or ``discriminator`` of a configuration's model section; ConfigError for another name."""
-    constructor = select(NETWORKS[model.system], network, "network")
-    built = constructor(**options_for(constructor, model))
-    return growing_network(built, network, model) if model.stages and isinstance(built, nn.Sequential) else built
+def __getattr__(name: str) -> Any:
+    if name not in __all__:
+        raise AttributeError(f"module 'torch_impl' has no attribute '{name}'; it offers {', '.join(__all__)}")
+    return getattr(import_module("torch_impl.systems"), name)

@@ -3,20 +3,33 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
-from shared_impl.cli.framework import Framework
-from shared_impl.cli.main import run
+from shared_impl.cli.outcome import ended_by_ctrl_c, enter
+
+if TYPE_CHECKING:
+    from shared_impl.cli.framework import Framework
 
 
 def load_framework() -> Framework:
     """What the commands need of this framework; importing it loads torch."""
-    from torch_impl.generate import Sampler
-    from torch_impl.spectrogram import log_magnitude
-    from torch_impl.train import train
-    from torch_impl.trainer import Trainer
+    with ended_by_ctrl_c():
+        from shared_impl.cli.framework import Framework
+        from torch_impl.generate import Sampler
+        from torch_impl.spectrogram import log_magnitude
+        from torch_impl.train import train
+        from torch_impl.trainer import Trainer
 
     return Framework(Trainer.framework, train, Sampler, log_magnitude)
 
 
+def run(arguments: Sequence[str]) -> int:
+    """One command line's exit status."""
+    with ended_by_ctrl_c():
+        from shared_impl.cli import main
+    return main.run("torch_impl", load_framework, arguments)
+
+
 if __name__ == "__main__":
-    sys.exit(run("torch_impl", load_framework, sys.argv[1:]))
+    enter("torch_impl", run, sys.argv[1:])

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import pickle
 from collections import OrderedDict
+from os.path import expanduser  # leaves ~nobody as it is
 from pathlib import Path
 
 import numpy as np
@@ -86,7 +87,7 @@ def load(cfg: LossConfig, precision: str = "float32") -> Features:
     if cfg.features is None:
         raise ConfigError("loss.features is not set: name the file of VGG19's weights with loss.features=FILE")
     try:
-        return Features(read(Path(cfg.features).expanduser()), precision)
+        return Features(read(Path(expanduser(cfg.features))), precision)
     except ConfigError as error:
         raise ConfigError(f"loss.features={error}") from error
 

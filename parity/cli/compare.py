@@ -84,7 +84,7 @@ def verify_models(reference: str, port: str, shapes: Sequence[str], *, seed: int
 
     inputs = [draw_input(shape, seed + place) for place, shape in enumerate(shapes)] or None
     with working_folder_first():
-        keras_model, torch_model = make(reference), make(port)
+        keras_model, torch_model = make(reference, seed), make(port, seed)
         if inputs is not None:
             build(keras_model, inputs)
         return verify(keras_model, torch_model, inputs, seed=seed, name=f"{reference} / {port}", **options)

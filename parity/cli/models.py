@@ -28,8 +28,10 @@ def working_folder_first() -> Iterator[None]:
         sys.path.remove(folder)
 
 
-def make(name: str) -> Any:
+def make(name: str, seed: int) -> Any:
     """The model that ``MODULE:FACTORY`` names: a function or class called without arguments, or a model itself.
+
+    Both frameworks, NumPy and ``random`` are seeded first, so that a command gives the same figures each time.
 
     Raises:
         UnusableInput: there is no such module, file or factory, or it fails.
@@ -37,6 +39,7 @@ def make(name: str) -> Any:
     module_name, colon, factory_name = name.rpartition(":")
     if not colon or not module_name or not factory_name:
         raise UnusableInput(f"{name!r}: expected MODULE:FACTORY or FILE.py:FACTORY, for example mymodels.gan:build")
+    _seed_everything(seed)
     module = _import(module_name, name)
     try:
         factory = getattr(module, factory_name)
@@ -45,9 +48,12 @@ def make(name: str) -> Any:
         raise UnusableInput(f"{name}: {module_name} has no {factory_name!r}; it has {offered}") from error
     if not callable(factory) or _is_model(factory):
         return factory
+    _seed_everything(seed)
     try:
         return factory()
-    except (Exception, SystemExit) as error:
+    except KeyboardInterrupt:
+        raise
+    except BaseException as error:
         raise UnusableInput(f"{name}: calling {factory_name}() failed: {first_line(error)}") from error
 
 
@@ -90,9 +96,9 @@ def _import(module: str, name: str) -> Any:
         if module.endswith(".py"):
             return _import_file(Path(module), name)
         return importlib.import_module(module)
-    except UnusableInput:
+    except (UnusableInput, KeyboardInterrupt):
         raise
-    except (Exception, SystemExit) as error:
+    except BaseException as error:
         raise UnusableInput(f"{name}: importing {module} failed: {first_line(error)}") from error
 
 
@@ -105,6 +111,14 @@ def _import_file(path: Path, name: str) -> Any:
     sys.modules[path.stem] = module
     specification.loader.exec_module(module)
     return module
+
+
+def _seed_everything(seed: int) -> None:
+    import keras
+    import torch
+
+    keras.utils.set_random_seed(seed)  # TensorFlow, NumPy and random, too
+    torch.manual_seed(seed)
 
 
 def _is_model(thing: Any) -> bool:

@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 Rungs = Annotated[str | None, typer.Option("--rungs", help="comma-separated; default: all", metavar="R,…")]
-Seed = Annotated[int, typer.Option(help="of everything drawn")]
+Seed = Annotated[int, typer.Option(help="of everything drawn, weights of the factories too", min=0, max=2**32 - 1)]
 Mirrored = Annotated[bool, typer.Option("--mirrored", help="compare in a mirror (images and kernels flipped)")]
 Jobs = Annotated[int | None, typer.Option(help="pairs verified at a time; default: by cores, four at most", min=1)]
 JsonFile = Annotated[Path | None, typer.Option("--json", help="also write the verdicts here", metavar="FILE")]

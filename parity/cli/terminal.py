@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from parity.verdict import Verdict
 
 MARKS = {"pass": "[green]✓[/]", "fail": "[bold red]✗[/]", "known-difference": "[yellow]≈[/]", "abstain": "[dim]–[/]"}
+UNBROKEN = 500  # columns where nobody looks at a screen: every row in one line, for grep
 LEGEND = "✓ pass   ✗ fail   ≈ known difference   – nothing to judge"
 
 
@@ -71,7 +72,8 @@ def show_selftest(results: Sequence[TaskResult], seconds: float) -> None:
     """What was tried and how it went, group by group; what was missed; the goals."""
     from parity.systems.selftest_tasks import FAITHFUL, FALSE_ALARMS, GOALS, missed, score
 
-    console = Console(width=132, highlight=False)
+    console = Console(highlight=False)
+    console.width = 132 if console.is_terminal else UNBROKEN
     table = Table(box=None, pad_edge=False, header_style="bold")
     for heading in ("tried", "faults", *GOALS, "faithful", "false alarms"):
         table.add_column(heading, justify="left" if heading == "tried" else "right", no_wrap=True)

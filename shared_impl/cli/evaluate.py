@@ -3,19 +3,21 @@
 from __future__ import annotations
 
 import json
+import os
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
+from shared_impl import files
 from shared_impl.cli.framework import LoadFramework
 from shared_impl.cli.options import RUNS, RunName, RunsFolder, WhichCheckpoint, tell
 from shared_impl.config.presets import ConfigError
 from shared_impl.data.classes import listed
 from shared_impl.data.sources import open_source
-from shared_impl.sampling.generation import classes_in_turn, generate_samples, latents
+from shared_impl.sampling.generation import LAST_SEED, MOST, classes_in_turn, generate_samples, latents
 from shared_impl.storage import checkpoints
-from shared_impl.storage.checkpoint_contents import CLASSES
+from shared_impl.storage.checkpoint_contents import CLASSES, damage
 from shared_impl.storage.find_run import find_checkpoint, find_run
 
 
@@ -25,8 +27,8 @@ def add_evaluate(app: typer.Typer, load_framework: LoadFramework, own: str) -> N
     @app.command()
     def evaluate(
         run: RunName,
-        samples: Annotated[int, typer.Option(help="how many to generate", min=2)] = 1000,
-        seed: Annotated[int, typer.Option(help="of the first latent")] = 0,
+        samples: Annotated[int, typer.Option(help="how many to generate", min=2, max=MOST)] = 1000,
+        seed: Annotated[int, typer.Option(help="of the first latent", min=0, max=LAST_SEED - MOST)] = 0,
         as_json: Annotated[Path | None, typer.Option("--json", help="also write the figures here")] = None,
         which: WhichCheckpoint = "latest",
         runs: RunsFolder = RUNS,
@@ -39,9 +41,13 @@ def add_evaluate(app: typer.Typer, load_framework: LoadFramework, own: str) -> N
         """
         from shared_impl.sampling.evaluation import evaluate as evaluate_samples  # takes scikit-learn a second
 
+        if as_json:
+            _validate_target(as_json)
         path = find_checkpoint(find_run(run, runs, own, tell), which)
         framework = load_framework()
         checkpoint = checkpoints.load(path, framework=framework.name)
+        if warning := damage(checkpoint):
+            tell(warning)
         generator = framework.sampler(checkpoint)
         source = open_source(generator.config.data, generator.config.model)
         if (known := checkpoint.manifest.get(CLASSES, source.labels)) != source.labels:
@@ -57,5 +63,20 @@ def add_evaluate(app: typer.Typer, load_framework: LoadFramework, own: str) -> N
             raise ConfigError(str(error)) from error
         print(f"{checkpoint.path}, {len(made)} samples\n{report.text}")
         if as_json:
-            as_json.write_text(json.dumps(report.figures, indent=1), encoding="utf-8")
+            _write(as_json, json.dumps(report.figures, indent=1))
         return 0
+
+
+def _validate_target(path: Path) -> None:
+    """ConfigError, before the work, if a file cannot be written."""
+    folder = path.absolute().parent
+    if path.is_dir() or not folder.is_dir() or not os.access(folder, os.W_OK):
+        raise ConfigError(f"--json {path}: cannot be written: name a file in an existing folder where you may write")
+
+
+def _write(path: Path, text: str) -> None:
+    try:
+        with files.replacing(path) as draft:
+            draft.write_text(text, encoding="utf-8")
+    except OSError as error:
+        raise ConfigError(f"--json {path}: cannot be written: {error.strerror or error}") from error

@@ -7,11 +7,13 @@ from pathlib import Path
 from typing import Annotated
 
 import typer
+from soundfile import SoundFileError
 
 from shared_impl.cli.framework import LoadFramework
 from shared_impl.cli.options import RUNS, RunName, RunsFolder, WhichCheckpoint, tell
 from shared_impl.config.presets import ConfigError
 from shared_impl.sampling.generation import (
+    MOST,
     Inputs,
     every_class,
     file_names,
@@ -19,10 +21,11 @@ from shared_impl.sampling.generation import (
     latents,
     parse_classes,
     parse_seeds,
+    validate_count,
 )
-from shared_impl.sampling.write_samples import write_samples
+from shared_impl.sampling.write_samples import unwritable, write_samples
 from shared_impl.storage import checkpoints
-from shared_impl.storage.checkpoint_contents import class_names
+from shared_impl.storage.checkpoint_contents import class_names, damage
 from shared_impl.storage.find_run import find_checkpoint, find_run
 
 
@@ -51,13 +54,13 @@ def add_generate(app: typer.Typer, load_framework: LoadFramework, own: str) -> N
     @app.command()
     def generate(
         run: RunName,
-        seeds: Annotated[str, typer.Option(help="which latents, such as 0-9,12")] = "0-15",
+        seeds: Annotated[str, typer.Option(help=f"which latents, such as 0-9,12; at most {MOST:,}")] = "0-15",
         formats: Annotated[
             list[Format] | None, typer.Option("--format", help="repeat it; default: what the run makes, and a grid")
         ] = None,
         out: Annotated[Path | None, typer.Option(help="default: generated/ in the run's folder", metavar="DIR")] = None,
         interpolate: Annotated[
-            int | None, typer.Option(help="this many samples on the way from each seed to the next", metavar="N")
+            int | None, typer.Option(help="this many samples on the way from each seed to the next", metavar="N", min=2)
         ] = None,
         classes: Annotated[
             str | None,
@@ -66,7 +69,7 @@ def add_generate(app: typer.Typer, load_framework: LoadFramework, own: str) -> N
         columns: Annotated[
             int | None, typer.Option(help="of the grid; default: near a square, or a row for each class", min=1)
         ] = None,
-        iterations: Annotated[int, typer.Option(help="of Griffin-Lim", min=0)] = 16,
+        iterations: Annotated[int, typer.Option(help="of Griffin-Lim", min=0, max=10_000)] = 16,
         inverse: Inverse = Inverse.original,
         which: WhichCheckpoint = "latest",
         runs: RunsFolder = RUNS,
@@ -76,6 +79,8 @@ def add_generate(app: typer.Typer, load_framework: LoadFramework, own: str) -> N
         path = find_checkpoint(find_run(run, runs, own, tell), which)
         framework = load_framework()
         checkpoint = checkpoints.load(path, framework=framework.name)
+        if warning := damage(checkpoint):
+            tell(warning)
         generator = framework.sampler(checkpoint)
         config = generator.config
         if interpolate is None:
@@ -88,6 +93,7 @@ def add_generate(app: typer.Typer, load_framework: LoadFramework, own: str) -> N
         rows: list[str] = []
         if known := class_names(checkpoint, config):
             chosen = parse_classes("all" if classes is None else classes, known)
+            validate_count(len(z) * len(chosen), f"{len(z):,} latents for each of {len(chosen)} classes")
             inputs, rows, words = every_class(z, chosen), [known[number] for number in chosen], file_names(known)
             names = [f"{words[number]}-{name}" for number in chosen for name in names]
         elif classes is not None:
@@ -95,6 +101,9 @@ def add_generate(app: typer.Typer, load_framework: LoadFramework, own: str) -> N
         wanted = formats or DEFAULT_FORMATS[config.model.medium]
         folder = out or checkpoint.path.absolute().parents[1] / "generated"
         more = (columns, iterations, inverse.value, rows)
-        for file in write_samples(generator, inputs, names, folder, [f.value for f in wanted], *more):
-            print(file)
+        try:
+            for file in write_samples(generator, inputs, names, folder, [f.value for f in wanted], *more):
+                print(file)
+        except (OSError, SoundFileError) as error:
+            raise unwritable(folder, error) from error
         return 0

@@ -1,11 +1,11 @@
 """``python -m tf_impl|torch_impl train|generate|moments|evaluate``: the commands together, and their exit statuses.
 
-0 done, 1 training diverged or lost a worker, 2 unusable input (one line on stderr), 130 interrupted.
+0 done, 1 training diverged or lost a worker, 2 unusable input (one line on stderr), 70 an internal error (one line that
+says where its details are), 130 interrupted.
 """
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Sequence
 
 import typer
@@ -14,7 +14,9 @@ from shared_impl.cli.evaluate import add_evaluate
 from shared_impl.cli.framework import LoadFramework
 from shared_impl.cli.generate import add_generate
 from shared_impl.cli.moments import add_moments
+from shared_impl.cli.outcome import DONE, FAILED, INTERRUPTED, UNUSABLE, complain
 from shared_impl.cli.train import add_train
+from shared_impl.cli.versions import add_version
 from shared_impl.config.presets import ConfigError
 from shared_impl.data.errors import DataError
 from shared_impl.storage.checkpoints import CheckpointError
@@ -24,8 +26,6 @@ from shared_impl.training.interrupts import Interrupted
 from shared_impl.training.replicas import WorkerLost, is_first_on_machine, worker_prefix
 from shared_impl.training.session import NothingToDo
 from shared_impl.training.training_monitor import Diverged
-
-DONE, FAILED, UNUSABLE, INTERRUPTED = 0, 1, 2, 130
 
 
 def application(name: str, load_framework: LoadFramework) -> typer.Typer:
@@ -39,6 +39,7 @@ def application(name: str, load_framework: LoadFramework) -> typer.Typer:
     for add_command in (add_train, add_generate, add_evaluate):
         add_command(app, load_framework, FRAMEWORKS[name])
     add_moments(app, load_framework)
+    add_version(app)
     return app
 
 
@@ -69,9 +70,8 @@ def _fail(name: str, problem: str, status: int, common: bool = False) -> int:
 
     Of a problem that is ``common`` to all processes, one process of each machine reports it.
     """
-    line = "; ".join(line.strip() for line in problem.splitlines())
     if not common:
-        print(f"{name}: {worker_prefix()}{line}", file=sys.stderr)
+        complain(name, problem, worker_prefix())
     elif is_first_on_machine():
-        print(f"{name}: {line}", file=sys.stderr)
+        complain(name, problem)
     return status

@@ -14,7 +14,6 @@ from shared_impl.config.presets import ConfigError, load
 from shared_impl.config.schema import Config
 from shared_impl.storage.find_run import find_checkpoint, find_run
 from shared_impl.storage.run_folder import CONFIG, Run
-from shared_impl.training.steady_output import steady_output
 
 
 def add_train(app: typer.Typer, load_framework: LoadFramework, framework: str) -> None:
@@ -44,16 +43,15 @@ def add_train(app: typer.Typer, load_framework: LoadFramework, framework: str) -
 
         What becomes of its output never ends a run: a closed pipe or a full disk there is ignored.
         """
-        with steady_output():
-            if resume or step is not None:
-                config, start = _start_again(preset, overrides or [], step, framework)
-            else:
-                config, start = load(preset, overrides or []), None
-            for sentence in config.advice():
-                tell(sentence)
-            path = load_framework().train(config, Path(preset).stem, start, profile)
-            if path is not None:
-                print(path)
+        if resume or step is not None:
+            config, start = _start_again(preset, overrides or [], step, framework)
+        else:
+            config, start = load(preset, overrides or []), None
+        for sentence in config.advice():
+            tell(sentence)
+        path = load_framework().train(config, Path(preset).stem, start, profile)
+        if path is not None:
+            print(path)
         return 0
 
 

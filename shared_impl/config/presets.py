@@ -13,12 +13,12 @@ from difflib import get_close_matches
 from pathlib import Path
 from typing import Any, TypeVar
 
-import yaml
 from pydantic import ValidationError
 from pydantic_core import ErrorDetails
 
 from shared_impl.config.schema import Config
 from shared_impl.config.section import Section
+from shared_impl.config.strict_yaml import YamlError, parse
 from shared_impl.config.systems import SYSTEMS
 
 _PACKAGE = Path(__file__).resolve().parents[1]
@@ -28,6 +28,9 @@ PRESETS = _INSTALLED if _INSTALLED.is_dir() else _PACKAGE.parent / "configs"
 
 # Fields of which a configuration holds only one: overriding one removes the other.
 EXCLUSIVE = {"training.steps": ("epochs",), "training.epochs": ("steps",)}
+
+
+LONGEST = 1_000_000  # bytes of a YAML file
 
 
 class ConfigError(ValueError):
@@ -48,14 +51,12 @@ def load(preset: str | Path, overrides: Iterable[str] = ()) -> Config:
     Raises ConfigError for an unknown preset, an unreadable file, an unknown field and a value of the wrong type.
     """
     path = _locate(preset)
-    try:
-        content = yaml.safe_load(path.read_text(encoding="utf-8"))
-    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
-        raise ConfigError(f"{path}: cannot be read as YAML: {_one_line(error)}") from error
+    content = _read(path)
     if not isinstance(content, dict):
         raise ConfigError(f"{path}: expected sections ({', '.join(Config.model_fields)}), got {type(content).__name__}")
+    given: set[str] = set()
     for override in overrides:
-        _override(content, override)
+        _override(content, override, given)
     return checked(Config, content, where=str(preset))
 
 
@@ -81,6 +82,19 @@ def select(table: Mapping[str, Any], key: str, what: str) -> Any:
     return table[key]
 
 
+def _read(path: Path) -> Any:
+    try:
+        with path.open("rb") as file:
+            text = file.read(LONGEST + 1)
+        if len(text) > LONGEST:
+            raise ConfigError(f"{path}: longer than {LONGEST:,} bytes: no configuration is")
+        return parse(text.decode("utf-8"))
+    except (OSError, ValueError) as error:
+        if isinstance(error, ConfigError):
+            raise
+        raise ConfigError(f"{path}: cannot be read as YAML: {_one_line(error)}") from error
+
+
 def _locate(preset: str | Path) -> Path:
     path = Path(preset)
     if isinstance(preset, Path) or path.suffix in (".yaml", ".yml") or len(path.parts) != 1:
@@ -88,21 +102,27 @@ def _locate(preset: str | Path) -> Path:
     return select({name: PRESETS / f"{name}.yaml" for name in presets()}, str(preset), "preset")
 
 
-def _override(content: dict[str, Any], override: str) -> None:
+def _override(content: dict[str, Any], override: str, given: set[str]) -> None:
+    """Apply ``section.key=value`` to ``content``; ``given`` are the names of those before it."""
     name, equals, text = override.partition("=")
     *sections, field = name.strip().split(".")
     if not equals or not sections or not all([*sections, field]):
         raise ConfigError(f"override {override!r}: expected section.key=value, for example model.dim=8")
+    if not text.strip():
+        raise ConfigError(f'override {override!r}: no value: write {name}=null for none, or {name}="" for empty text')
     try:
-        value = yaml.safe_load(text)
-    except yaml.YAMLError as error:
-        raise ConfigError(f"override {override!r}: the value cannot be read: {_one_line(error)}") from error
+        value = parse(text)
+    except YamlError as error:
+        raise ConfigError(f"override {override!r}: the value cannot be read: {error}") from error
     for section in sections:
         content = content.setdefault(section, {})
         if not isinstance(content, dict):
             raise ConfigError(f"override {override!r}: {section} is a value, not a section")
     for other in EXCLUSIVE.get(name.strip(), ()):
+        if ".".join([*sections, other]) in given:
+            raise ConfigError(f"override {override!r}: {'.'.join([*sections, other])} is given, too: give one of them")
         content.pop(other, None)
+    given.add(name.strip())
     content[field] = value
 
 

@@ -6,8 +6,10 @@ from typing import Annotated
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
 
-Count = Annotated[int, Field(ge=1)]
-Index = Annotated[int, Field(ge=0)]
+LARGEST = 2**31 - 1
+
+Count = Annotated[int, Field(ge=1, le=LARGEST)]
+Index = Annotated[int, Field(ge=0, le=LARGEST)]
 Positive = Annotated[float, Field(gt=0, allow_inf_nan=False, strict=False)]  # YAML's 1 is meant as 1.0
 NotNegative = Annotated[float, Field(ge=0, allow_inf_nan=False, strict=False)]
 Share = Annotated[float, Field(ge=0, lt=1, strict=False)]

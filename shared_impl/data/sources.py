@@ -5,6 +5,7 @@ The modules of the sources are imported when needed, since each brings a decoder
 
 from __future__ import annotations
 
+from os.path import expanduser  # leaves ~nobody as it is
 from pathlib import Path
 
 from shared_impl.config.data import DataConfig
@@ -37,7 +38,7 @@ def _open_images(word: str, place: str, data: DataConfig, model: ModelConfig) ->
         return TfdsImages(place, data, squares)
     if word == "digits":
         return Digits(data, squares)
-    path = Path(place).expanduser()
+    path = Path(expanduser(place))
     index = in_table(path, data.label_columns) if word == "csv" else in_folder(path, suffixes())
     return ImageFiles(data, squares, index)
 
@@ -49,7 +50,7 @@ def _open_audio(word: str, place: str, data: DataConfig, model: ModelConfig) -> 
         return TfdsAudio(place, data, model.framing.samples)
     from shared_impl.data.audio_sources import SUFFIXES, AudioFiles
 
-    path = Path(place).expanduser()
+    path = Path(expanduser(place))
     if word == "drums":
         from shared_impl.data import drums
 

@@ -17,7 +17,9 @@ from shared_impl.sampling import pictures
 Array = np.ndarray
 Inputs = tuple[Array, ...]  # latents [B, nz]; of a conditional generator also class numbers int64 [B]
 PORTION = 64  # samples made at once
-SPAN = re.compile(r"(\d+)(?:-(\d+))?")
+SPAN = re.compile(r"([0-9]+)(?:-([0-9]+))?")
+MOST = 100_000  # samples that one command makes
+LAST_SEED = 2**63 - 1
 
 
 class Generator(Protocol):
@@ -33,15 +35,34 @@ class Generator(Protocol):
 
 
 def parse_seeds(text: str) -> list[int]:
-    """``0-9,12`` as numbers, in that order; ConfigError for anything else."""
+    """``0-9,12`` as numbers up to LAST_SEED, MOST of them, in that order; ConfigError for anything else."""
     numbers: list[int] = []
     for part in text.split(","):
         match = SPAN.fullmatch(part.strip())
-        first, last = (int(match[1]), int(match[2] or match[1])) if match else (1, 0)
+        first, last = (_seed(match[1]), _seed(match[2] or match[1])) if match else (1, 0)
         if last < first:
-            raise ConfigError(f"seeds {text!r}: got {part!r}, expected numbers and spans such as 0-9,12")
+            raise ConfigError(f"seeds {_shown(text)}: got {_shown(part)}, expected numbers and spans such as 0-9,12")
+        if last > LAST_SEED:
+            raise ConfigError(f"seeds {_shown(text)}: the largest seed is {LAST_SEED}")
+        if len(numbers) + last - first >= MOST:
+            raise ConfigError(f"seeds {_shown(text)}: more than {MOST:,}: generate them in several commands")
         numbers += range(first, last + 1)
     return numbers
+
+
+def validate_count(count: int, what: str) -> None:
+    """ConfigError if one command cannot make so many samples."""
+    if count > MOST:
+        raise ConfigError(f"{what}: {count:,} samples; one command makes {MOST:,} at most")
+
+
+def _seed(digits: str) -> int:
+    """The number; beyond all seeds if it has too many digits, of which Python reads 4,300."""
+    return int(digits) if len(digits) <= len(str(LAST_SEED)) else LAST_SEED + 1
+
+
+def _shown(text: str) -> str:
+    return repr(text if len(text) <= 60 else f"{text[:60]}…")
 
 
 def latents(config: Config, seeds: Sequence[int]) -> Array:
@@ -60,6 +81,7 @@ def interpolate_latents(config: Config, seeds: Sequence[int], count: int) -> Arr
         raise ConfigError(
             f"interpolation: got {len(seeds)} seeds and {count} images a leg, expected two or more of each"
         )
+    validate_count((len(seeds) - 1) * count, f"interpolation between {len(seeds)} seeds, {count} images a leg")
     ends = latents(config, seeds)
     step = _along_sphere if config.training.latents == "normal" else _along_line
     shares = np.linspace(0, 1, count)

@@ -38,7 +38,7 @@ def grid(images: Array, columns: int | None = None, padding: int = 2) -> Array:
     if images.ndim != 4 or images.shape[-1] not in (1, 3) or 0 in images.shape:
         raise ValueError(f"a grid is made of images [N, H, W, 1 or 3], got shape {list(images.shape)}")
     count, height, width, channels = images.shape
-    columns = columns or _columns(count)
+    columns = min(columns or _columns(count), count)
     rows = math.ceil(count / columns)
     down, right = height + padding, width + padding
     paper = np.full((rows * down + padding, columns * right + padding, channels), PAPER, np.uint8)

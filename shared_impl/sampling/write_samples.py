@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import tempfile
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Literal
@@ -34,15 +35,16 @@ def write_samples(
     ``images``: a PNG a sample; ``grid``: all in one, with ``rows`` and no ``columns`` a row for each of these names;
     ``wav``: a clip a sample with its spectrogram beside it; ``npz``: the arrays ``latents``, ``labels`` ``[N]`` if
     there are any, ``images`` ``[N, H, W, C]`` in [-1, 1] and, for audio, ``clips`` ``[N, T]``. ``iterations`` and
-    ``inverse`` are those of Griffin-Lim. Raises ConfigError for ``wav`` of a system that makes images.
+    ``inverse`` are those of Griffin-Lim. Raises ConfigError for ``wav`` of a system that makes images and for a folder
+    that cannot be written to; OSError or SoundFileError if the disk is full later on (see :func:`unwritable`).
     """
     audio = generator.config.model.medium == "audio"
     if "wav" in formats and not audio:
         raise ConfigError(
             f"format wav: {generator.config.model.system} makes images, not sound; use images, grid or npz"
         )
+    _validate_folder(folder)
     images = in_portions(generator.images, *inputs)
-    folder.mkdir(parents=True, exist_ok=True)
     upright = np.rot90(images, axes=(1, 2)) if audio else images  # time to the right, pitch upwards
     clips, rate, (frame, hop, _) = np.empty((0, 0)), generator.config.data.sample_rate, generator.config.model.framing
     if audio and {"wav", "npz"} & set(formats):
@@ -64,6 +66,22 @@ def write_samples(
             arrays = dict(zip(("latents", "labels"), inputs, strict=False))
             np.savez(draft, allow_pickle=False, **arrays, images=images, **({"clips": clips} if audio else {}))
         yield folder / "samples.npz"
+
+
+def _validate_folder(folder: Path) -> None:
+    """ConfigError, before the work, if samples cannot be written there."""
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryFile(dir=folder):
+            pass
+    except OSError as error:
+        raise unwritable(folder, error) from error
+
+
+def unwritable(folder: Path, error: Exception) -> ConfigError:
+    """The one line about samples that cannot be written."""
+    reason = getattr(error, "strerror", None) or str(error)
+    return ConfigError(f"{folder}: cannot be written: {reason}; name a folder where you may write with --out")
 
 
 def _write_png(path: Path, picture: Array) -> Path:

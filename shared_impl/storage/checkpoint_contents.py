@@ -5,7 +5,8 @@ from __future__ import annotations
 import numpy as np
 
 from shared_impl.config.schema import Config
-from shared_impl.storage.checkpoints import Checkpoint, CheckpointError
+from shared_impl.data.classes import listed
+from shared_impl.storage.checkpoints import Checkpoint, CheckpointError, load, stored
 
 Array = np.ndarray
 MEAN, STD = "moments/mean", "moments/std"  # arrays, of audio systems
@@ -25,6 +26,25 @@ def generator_weights(checkpoint: Checkpoint) -> dict[str, Array]:
 def spectrogram_moments(checkpoint: Checkpoint) -> tuple[Array, Array]:
     """Mean and standard deviation per bin of the spectrograms that the run was trained on; empty for images."""
     return checkpoint.arrays.get(MEAN, np.empty(0)), checkpoint.arrays.get(STD, np.empty(0))
+
+
+def damage(checkpoint: Checkpoint) -> str:
+    """A warning if the generator holds NaN or infinity; empty if it does not. It names a checkpoint that holds none."""
+    found = {name: array.size - int(np.isfinite(array).sum()) for name, array in _floats(checkpoint).items()}
+    bad = {name: count for name, count in found.items() if count}
+    if not bad:
+        return ""
+    earlier = (path for step, path in reversed(stored(checkpoint.path.parent).items()) if step < checkpoint.step)
+    sound = next((path for path in earlier if all(np.isfinite(a).all() for a in _floats(load(path)).values())), None)
+    advice = f"; {sound} holds none" if sound else ""
+    return (
+        f"{checkpoint.path}: {sum(bad.values()):,} of the generator's weights are NaN or infinite, in {len(bad)} of "
+        f"{len(found)} arrays ({listed(list(bad))}): what it makes means nothing{advice}"
+    )
+
+
+def _floats(checkpoint: Checkpoint) -> dict[str, Array]:
+    return {name: array for name, array in generator_weights(checkpoint).items() if array.dtype.kind == "f"}
 
 
 def class_names(checkpoint: Checkpoint, config: Config) -> list[str]:

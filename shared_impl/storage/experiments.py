@@ -68,8 +68,8 @@ def record(folder: Path, row: Mapping[str, str], status: str, why: str = "", for
     """Add ``row`` to the log, or update the line of its number; other cells stay as they are.
 
     ``status`` (``failed at step 500``) and ``why`` replace the former ones at the beginning of the notes; the row's own
-    notes, what a run changes of its preset, replace ``former`` ones if given. Safe beside other processes that do the same.
-    Raises LogError as :func:`read` does, OSError as writing does.
+    notes, what a run changes of its preset, replace ``former`` ones if given. Safe beside other processes that do the
+    same. Raises LogError as :func:`read` does, OSError as writing does.
     """
     head = f"{status} ({why.replace(';', ',')})" if why else status
     with files.locked(folder / LOCK):

@@ -7,6 +7,7 @@ import sys
 import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack
+from os.path import expanduser  # leaves ~nobody as it is
 from pathlib import Path
 from typing import Any, NamedTuple, Self, TypeVar
 
@@ -271,5 +272,5 @@ class Session:
 
 def _features(path: str | None) -> dict[str, str]:
     """A digest of the file of features, which each worker may keep at a path of its own."""
-    file = Path(path or "").expanduser()
+    file = Path(expanduser(path or ""))
     return {"features": hashlib.sha256(file.read_bytes()).hexdigest()[:16]} if file.is_file() else {}

@@ -184,7 +184,7 @@ def _quiet() -> Iterator[None]:
 FORMATS: dict[str, Format] = {
     ".keras": Format(
         "tensorflow", "Keras model", "keras", _write_keras, _read_keras,
-        loading="import tf_impl; keras.saving.load_model({path!r})",
+        loading="import tf_impl.systems; keras.saving.load_model({path!r})",
     ),
     ".pt2": Format(
         "torch", "exported torch program", "torch", _write_program, _read_program,

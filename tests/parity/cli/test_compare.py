@@ -167,10 +167,64 @@ def test_unusable_options_get_one_line(
     assert expected in error_line(["compare", f"{models}:keras_net", f"{models}:TorchNet", *options], capfd)
 
 
-def test_a_factory_that_exits_gets_one_line(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
-    (tmp_path / "leaving.py").write_text("import sys\ndef net():\n    sys.exit(3)\n")
-    name = f"{tmp_path}/leaving.py:net"
-    assert "calling net() failed: SystemExit: 3" in error_line(["compare", name, name], capfd)
+@pytest.mark.parametrize(
+    ("end", "expected"),
+    [
+        ("import sys; sys.exit(3)", "SystemExit: 3"),
+        ("import sys; sys.exit(0)", "SystemExit: 0"),
+        ("raise GeneratorExit", "GeneratorExit"),
+        ("raise type('Stop', (BaseException,), {})('x')", "Stop: x"),
+        ("raise KeyboardInterrupt", "interrupted"),
+    ],
+)
+def test_a_factory_or_file_that_ends_the_process_gets_one_line(
+    end: str, expected: str, tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    for number, content in enumerate((f"def net():\n    {end}\n", end)):
+        name = f"{tmp_path}/leaving{number}.py:net"
+        (tmp_path / f"leaving{number}.py").write_text(content)
+        assert expected in error_line(["compare", name, name], capfd)
+
+
+@pytest.mark.parametrize("end", ["sys.exit(0)", "os.kill(os.getpid(), signal.SIGINT)", "raise GeneratorExit"])
+def test_a_port_that_ends_the_process_as_it_runs_is_no_success(
+    end: str, models: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    file = tmp_path / "ending.py"
+    file.write_text(
+        f"import os, signal, sys\nfrom torch import nn\nclass Net(nn.Module):\n"
+        f"    def forward(self, x):\n        {end}\n"
+    )
+    monkeypatch.setattr(sys, "argv", ["parity", "compare", f"{models}:keras_net", f"{file}:Net"])
+    with pytest.raises(SystemExit, match="2"):
+        main()
+    said = capfd.readouterr()
+    assert said.err.count("parity: ") == 1 and "Traceback" not in said.err and "faithful" not in said.out
+
+
+def test_the_same_seed_gives_the_same_figures(models: str, tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    """Both factories draw their weights, with NumPy and ``random`` too."""
+    file = tmp_path / "drawn.py"
+    file.write_text(
+        "import random\nimport numpy as np\nimport keras, torch\nfrom torch import nn\n"
+        "def own():\n"
+        "    net = keras.Sequential([keras.Input((8, 8, 3)), keras.layers.Conv2D(2, 3, padding='same', name='conv')])\n"
+        "    net.layers[0].bias.assign([random.random(), np.random.random()])\n"
+        "    return net\n"
+        "def port():\n    return nn.Conv2d(3, 2, 3)\n"
+    )
+    outputs = []
+    for seed in ("7", "7", "8"):
+        capfd.readouterr()
+        assert run(["compare", f"{file}:own", f"{file}:port", "--seed", seed]) == 1
+        outputs.append(capfd.readouterr().out)
+    assert outputs[0] == outputs[1] != outputs[2]
+
+
+@pytest.mark.parametrize("seed", ["-3", str(2**32), "1.5", "x"])
+def test_a_seed_is_what_every_generator_takes(seed: str, models: str, capfd: pytest.CaptureFixture[str]) -> None:
+    line = error_line(["compare", f"{models}:keras_net", f"{models}:TorchNet", f"--seed={seed}"], capfd)
+    assert "Invalid value for '--seed'" in line
 
 
 def test_an_internal_error_is_one_line_that_says_where_its_details_are(

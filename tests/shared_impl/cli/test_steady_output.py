@@ -10,12 +10,12 @@ from pathlib import Path
 
 import pytest
 
-from shared_impl.training.steady_output import steady_output
+from shared_impl.cli.steady_output import steady_output
 
 ROOT = Path(__file__).resolve().parents[3]
 CODE = """
 import os, sys, warnings
-from shared_impl.training.steady_output import steady_output
+from shared_impl.cli.steady_output import steady_output
 with steady_output():
     {harm}
     for step in range(3):
