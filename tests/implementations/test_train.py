@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import os
+import shutil
 import signal
 from pathlib import Path
 
@@ -290,6 +292,116 @@ def test_bad_input_is_one_line_and_status_2(arguments, message, capsys):
     assert (
         not Path("runs").exists() or not list(Path("runs").glob("0*")) or "moments" in message or "nothing" in message
     )
+
+
+@pytest.fixture(scope="module")
+def trained(tmp_path_factory):
+    """The folder of a run of digits in torch, and one of them with a NaN in its last checkpoint."""
+    folder = tmp_path_factory.mktemp("trained")
+    before = Path.cwd()
+    os.chdir(folder)
+    try:
+        assert command("torch_impl", "train", *DIGITS, "training.steps=2", "runs.checkpoint_every=1") == 0
+    finally:
+        os.chdir(before)
+    return folder / "runs/0001-dcgan_tiny"
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["--seeds", "0-1000000000"], "seeds '0-1000000000': more than 100,000: generate them in several commands"),
+        (["--seeds", "0,1,2-100000"], "more than 100,000"),
+        (["--seeds", "1" + "0" * 20], f"the largest seed is {2**63 - 1}"),
+        (["--seeds", "9" * 5000], f"the largest seed is {2**63 - 1}"),
+        (["--seeds", ""], "expected numbers and spans"),
+        (["--seeds", "²"], "expected numbers and spans"),
+        (["--interpolate", "0"], "Invalid value for '--interpolate'"),
+        (["--interpolate", "1000000"], "interpolation between 16 seeds, 1000000 images a leg: 15,000,000 samples"),
+        (["--columns", "0"], "Invalid value for '--columns'"),
+        (["--iterations", "1000000000"], "Invalid value for '--iterations'"),
+        (["--out", "/proc/nothing/here"], "cannot be written: "),
+        (["--out", "/dev/null/here"], "cannot be written: Not a directory; name a folder"),
+        (["--checkpoint", "9" * 5000], "no checkpoint"),
+        (["--classes", "1"], "has no classes"),
+    ],
+    ids=lambda value: " ".join(value)[:30] if isinstance(value, list) else "",
+)
+def test_samples_that_cannot_be_made_are_one_line(arguments, message, trained, capsys):
+    assert command("torch_impl", "generate", str(trained), *arguments) == 2
+    printed = capsys.readouterr()
+    assert message in printed.err and printed.err.count("\n") == 1 and len(printed.err) < 6000
+    assert printed.out == ""
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (
+            ["--json", "/proc/nothing/x.json"],
+            "--json /proc/nothing/x.json: cannot be written: name a file",
+        ),
+        (["--json", "."], "--json .: cannot be written"),
+        (["--samples", "100000000"], "Invalid value for '--samples'"),
+        (["--seed", "-1"], "Invalid value for '--seed'"),
+        (["--seed", str(10**20)], "Invalid value for '--seed'"),
+    ],
+)
+def test_figures_that_cannot_be_made_are_one_line(arguments, message, trained, capsys):
+    assert command("torch_impl", "evaluate", str(trained), *arguments) == 2
+    printed = capsys.readouterr().err
+    assert message in printed and printed.count("\n") == 1
+
+
+def test_a_disk_that_fills_up_is_one_line(trained, tmp_path, capsys, monkeypatch):
+    def full(*_):
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr("shared_impl.sampling.pictures.save_png", full)
+    assert command("torch_impl", "generate", str(trained), "--out", str(tmp_path)) == 2
+    assert f"{tmp_path}: cannot be written: No space left on device; name a folder" in capsys.readouterr().err
+
+
+def test_what_a_damaged_generator_makes_is_warned_about(trained, tmp_path, capsys):
+    run = shutil.copytree(trained, tmp_path / "copy")
+    last = checkpoints.load(run / CHECKPOINTS / "step-00000002")
+    name = next(name for name, array in last.arrays.items() if name.startswith("generator/") and array.size > 3)
+    last.arrays[name].flat[:3] = np.nan
+    manifest = {key: last.manifest[key] for key in ("config", "framework", "stream", "steps")}
+    checkpoints.save(run / CHECKPOINTS, 2, last.arrays, manifest)
+    assert command("torch_impl", "generate", str(run), "--seeds", "0-1") == 0
+    said = capsys.readouterr().err
+    assert f"{run}/checkpoints/step-00000002: 3 of the generator's weights are NaN or infinite, in 1 of" in said
+    assert f"{run}/checkpoints/step-00000001 holds none" in said and said.count("\n") == 1
+    assert command("torch_impl", "generate", str(run), "--seeds", "0-1", "--checkpoint", "1") == 0
+    assert capsys.readouterr().err == ""
+
+
+def test_a_preset_is_the_latest_run_of_ones_own_framework(capsys):
+    for implementation in IMPLEMENTATIONS:
+        assert command(implementation, "train", *DIGITS, "training.steps=1") == 0
+    capsys.readouterr()
+    assert command("tf_impl", "generate", "dcgan_tiny", "--seeds", "0") == 0
+    printed = capsys.readouterr()
+    assert "runs/0001-dcgan_tiny is the latest of tensorflow; runs/0002-dcgan_tiny is of torch" in printed.err
+    assert "runs/0001-dcgan_tiny/generated" in printed.out
+    shutil.rmtree("runs/0001-dcgan_tiny")
+    assert command("tf_impl", "generate", "dcgan_tiny", "--seeds", "0") == 2
+    assert "parity convert" in capsys.readouterr().err
+
+
+def test_a_run_goes_on_from_within_its_folder(monkeypatch, capsys):
+    assert command("torch_impl", "train", *DIGITS, "training.steps=1") == 0
+    monkeypatch.chdir(Path("runs/0001-dcgan_tiny").rename("runs/my best"))
+    assert command("torch_impl", "train", ".", "--resume", "training.steps=2") == 0
+    assert command("torch_impl", "generate", ".", "--seeds", "0") == 0
+    assert "Traceback" not in capsys.readouterr().err
+    assert "finished at step 2" in Path("../experiments.md").read_text()
+
+
+def test_a_home_of_nobody_is_one_line(capsys):
+    assert command("torch_impl", "train", *DRUMS, "data.source=audio:~nobody_here/x") == 2
+    assert "~nobody_here/x: no such folder" in capsys.readouterr().err
 
 
 def test_resuming_with_another_configuration_is_rejected(capsys):

@@ -20,7 +20,7 @@ from typing import Any
 
 from parity.systems import frameworks, worker_processes
 from parity.systems.distribution.engines import DDP, LAUNCHERS, MULTI_WORKER, Engine, environments
-from shared_impl.cli.main import run
+from shared_impl.cli.outcome import enter
 from shared_impl.storage import checkpoints
 from shared_impl.storage.metrics_log import WALL_CLOCK
 from shared_impl.storage.run_folder import CHECKPOINTS
@@ -168,7 +168,7 @@ def run_command(
     frameworks.compute_in(1)
     if pause is not None:
         _pause_after(pause, Path(marker))
-    sys.exit(run(implementation, import_module(f"{implementation}.__main__").load_framework, command))
+    enter(implementation, import_module(f"{implementation}.__main__").run, command)
 
 
 def run_command_unheard(implementation: str, command: list[str], folder: str) -> None:
