@@ -59,7 +59,9 @@ class AudioFiles(Source):
         self._decoded = DecodedFiles(rate, CACHE // max(1, data.workers))
         about = [[file.name, file.label, *header] for file, header in found]
         self.fingerprint = fingerprint(self.kind, rate, asdict(slicing), self.labels, about)
-        self.notes += resampled(Counter(header.rate for _, header in found), rate) + unwieldy(lengths, rate)
+        self.notes += (
+            index.notes + resampled(Counter(header.rate for _, header in found), rate) + unwieldy(lengths, rate)
+        )
 
     def __len__(self) -> int:
         return len(self._slices)

@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import ClassVar, Literal
+from typing import ClassVar, Literal, NamedTuple
 
 import numpy as np
-from PIL import Image, ImageOps, UnidentifiedImageError
+from PIL import Image, UnidentifiedImageError
 
 from shared_impl.config.data import DataConfig
 from shared_impl.data.errors import BrokenFile, DataError
 from shared_impl.data.file_index import FileIndex
+from shared_impl.data.pixels import PixelError, kinds, notes, upright
 from shared_impl.data.source_interface import Source, fingerprint
 
 MODES = {1: "L", 3: "RGB"}
@@ -34,12 +36,10 @@ class Squares:
 
     def __call__(self, image: Image.Image) -> np.ndarray:
         """The array of one image, turned upright as its EXIF data says."""
-        upright = ImageOps.exif_transpose(image)
-        if upright.mode.startswith("I;16"):
-            upright = Image.fromarray((np.asarray(upright) >> 8).astype(np.uint8))
-        edge = min(upright.size)
-        left, top = ((length - edge) // 2 for length in upright.size)
-        middle = upright.convert(MODES[self.nc]).crop((left, top, left + edge, top + edge))
+        whole = upright(image, MODES[self.nc])
+        edge = min(whole.size)
+        left, top = ((length - edge) // 2 for length in whole.size)
+        middle = whole.crop((left, top, left + edge, top + edge))
         resized = middle.resize((self.side, self.side), METHODS[self.method])
         return np.asarray(resized).reshape(self.side, self.side, self.nc)
 
@@ -89,8 +89,9 @@ class ImageFiles(Source):
         self._squares = squares
         found = self.usable(index, probe)
         self._files = [file for file, _ in found]
-        about = [[file.name, file.label, *size] for file, size in found]
+        about = [[file.name, file.label, *header.size, *header.unusual] for file, header in found]
         self.fingerprint = fingerprint(self.kind, squares.settings(), self.labels, about)
+        self.notes += [*index.notes, *notes(Counter(kind for _, header in found for kind in header.unusual))]
 
     def __len__(self) -> int:
         return len(self._files)
@@ -115,10 +116,17 @@ def suffixes() -> list[str]:
     return [suffix for suffix, name in Image.registered_extensions().items() if name in Image.OPEN]
 
 
-def probe(path: Path) -> tuple[int, int]:
-    """Width and height from the file's header. Raises BrokenFile for what is no image."""
+class Header(NamedTuple):
+    """Width and height of an image, and what is unusual about its pixels."""
+
+    size: tuple[int, int]
+    unusual: list[str]
+
+
+def probe(path: Path) -> Header:
+    """What the file's header says. Raises BrokenFile for what is no image."""
     with _broken_file_named(path), Image.open(path) as image:
-        return image.size
+        return Header(image.size, kinds(image))
 
 
 @contextmanager
@@ -135,6 +143,8 @@ def _reason(path: Path, error: Exception) -> str:
         return "no such file"
     if path.stat().st_size == 0:
         return "is empty"
+    if isinstance(error, PixelError):
+        return str(error)
     if isinstance(error, UnidentifiedImageError):
         return "is no image of a known format"
     return f"cannot be read as an image ({' '.join(str(error).split())})"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import pickle
 import subprocess
 import sys
@@ -120,6 +121,122 @@ def test_every_kind_of_pixel_becomes_grey_or_colour(tmp_path, mode):
         assert found.shape == (64, 64, channels)
         if mode != "1":  # dithered
             assert abs(int(found.mean()) - 150) <= 2
+
+
+def see_through(mode):
+    """An image 64x64 whose left half hides black below full transparency, and whose right half is grey 100."""
+    image = Image.new("RGBA", (64, 64), (0, 0, 0, 0))
+    image.paste((100, 100, 100, 255), (32, 0, 64, 64))
+    return image.convert(mode)
+
+
+@pytest.mark.parametrize("mode", ["RGBA", "LA", "P"])
+def test_what_is_transparent_is_shown_on_white_and_said(tmp_path, mode):
+    if mode == "P":
+        image = see_through("RGBA").convert("P", palette=Image.Palette.ADAPTIVE)
+        image.save(tmp_path / "a.png", transparency=image.getpixel((0, 0)))
+    else:
+        see_through(mode).save(tmp_path / "a.png")
+    photo(tmp_path / "b.png")
+    source = opened(f"images:{tmp_path}", COLOUR)
+    assert source.notes == ["1 images are transparent: shown on white"]
+    assert (source[0]["x"][:, :32] == 255).all() and abs(int(source[0]["x"][:, 32:].mean()) - 100) <= 1
+
+
+@pytest.mark.parametrize(
+    ("values", "white"),
+    [
+        (np.float32([0, 0.5, 1]), [0, 128, 255]),
+        (np.float32([0, 100, 255]), [0, 100, 255]),
+        (np.int32([0, 100, 255]), [0, 100, 255]),
+        (np.int32([0, 256, 65535]), [0, 1, 255]),
+        (np.uint16([0, 256, 65535]), [0, 1, 255]),
+    ],
+)
+def test_deep_pixels_are_scaled_and_said(tmp_path, values, white):
+    pixels = np.repeat(np.repeat(values, [21, 21, 22])[None], 64, axis=0)
+    Image.fromarray(pixels).save(tmp_path / "a.tif")
+    source = opened(f"images:{tmp_path}")
+    assert sorted(set(source[0]["x"].ravel().tolist())) == white
+    words = {"float32": "1 images hold floats", "int32": "1 images hold 32-bit integers"}.get(values.dtype.name)
+    assert [note.startswith(words) for note in source.notes] == [True] * bool(words) if words else source.notes == []
+
+
+@pytest.mark.parametrize(
+    ("values", "reason"),
+    [
+        (np.float32([-1, 1]), "holds values from -1 to 1: expected 0 to 1, or 0 to 255; scale them to 8 bits"),
+        (np.float32([0, np.nan]), "holds NaN or infinity"),
+        (np.float32([0, 1000]), "holds values from 0 to 1000"),
+        (np.int32([-5, 5]), "holds values from -5 to 5: expected 0 to 255, or 0 to 65535"),
+        (np.int32([0, 70000]), "holds values from 0 to 70000"),
+    ],
+)
+def test_pixels_of_which_nobody_knows_what_they_mean_are_skipped_and_said(tmp_path, values, reason):
+    Image.fromarray(np.repeat(np.repeat(values, 32)[None], 64, axis=0)).save(tmp_path / "a.tif")
+    photo(tmp_path / "b.png")
+    source = opened(f"images:{tmp_path}")
+    assert source[0]["x"].shape == (64, 64, 1)
+    assert f"a.tif: {reason}" in source.summary()
+
+
+def test_the_first_frame_of_a_moving_image_is_used_and_said(tmp_path):
+    frames = [Image.new("L", (64, 64), grey) for grey in (10, 200)]
+    frames[0].save(tmp_path / "a.gif", save_all=True, append_images=frames[1:])
+    source = opened(f"images:{tmp_path}")
+    assert source.notes == ["1 images have several frames: the first one is used"]
+    assert abs(int(source[0]["x"].mean()) - 10) <= 1
+
+
+def test_links_to_folders_and_files_are_followed_but_not_in_circles(tmp_path):
+    photo(tmp_path / "elsewhere" / "deep" / "one.png")
+    photo(tmp_path / "two.png")
+    data = tmp_path / "data"
+    data.mkdir()
+    (data / "cats").symlink_to(tmp_path / "elsewhere")
+    (data / "dogs").mkdir()
+    (data / "dogs" / "two.png").symlink_to(tmp_path / "two.png")
+    (data / "dogs" / "again").symlink_to(data)
+    (data / "dogs" / "gone.png").symlink_to(tmp_path / "nothing.png")
+    (tmp_path / "elsewhere" / "back").symlink_to(tmp_path / "elsewhere")
+    source = opened(f"images:{data}")
+    assert source.labels == ["cats", "dogs"]
+    assert [source.place(i) for i in range(len(source))] == [
+        str(data / "cats" / "deep" / "one.png"),
+        str(data / "dogs" / "two.png"),
+    ]
+
+
+def test_a_csv_without_a_header_loses_no_row_and_says_so(tmp_path):
+    for name in ("one.png", "two.png"):
+        photo(tmp_path / name)
+    source = opened(table(tmp_path / "list.csv", "one.png,cat", "two.png,dog"))
+    assert (len(source), source.labels) == (2, ["cat", "dog"])
+    assert source.notes == [
+        f"{tmp_path}/list.csv: has no header: its first row names a file, too; columns are called path, 2"
+    ]
+    assert opened(table(tmp_path / "list.csv", "one.png,cat,9", "two.png,dog,8"), label_columns=["3"]).labels == [
+        "8",
+        "9",
+    ]
+    assert len(opened(table(tmp_path / "gone.csv", "gone.png,cat", "two.png,dog"))) == 1
+    assert len(opened(table(tmp_path / "only.csv", "one.png"))) == 1
+    assert opened(table(tmp_path / "odd.csv", "file.name,cat", "two.png,dog")).notes == []
+
+
+@pytest.mark.parametrize(("mark", "word"), [(";", "semicolons"), ("\t", "tabs")])
+def test_a_csv_may_be_separated_otherwise(tmp_path, mark, word):
+    photo(tmp_path / "one.png")
+    source = opened(table(tmp_path / "list.csv", f"file{mark}kind", f"one.png{mark}cat"))
+    assert source.labels == ["cat"]
+    assert source.notes == [f"{tmp_path}/list.csv: its cells are separated by {word}"]
+
+
+def test_a_file_name_may_be_any_bytes(tmp_path):
+    photo(tmp_path / "ok.png")
+    os.rename(tmp_path / "ok.png", os.fsencode(tmp_path) + b"/\xff\xfe.png")
+    source = opened(f"images:{tmp_path}")
+    assert source[0]["x"].shape == (64, 64, 1) and len(source.fingerprint) == 16
 
 
 def test_subfolders_are_classes_and_files_beside_them_have_none(tmp_path):
