@@ -1,4 +1,4 @@
-"""``python -m tf_impl train|generate|moments|evaluate``; twin of torch_impl/__main__.py."""
+"""``python -m tf_impl train|generate|evaluate|moments|config``; twin of torch_impl/__main__.py."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""``python -m torch_impl train|generate|moments|evaluate``; twin of tf_impl/__main__.py."""
+"""``python -m torch_impl train|generate|evaluate|moments|config``; twin of tf_impl/__main__.py."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""``python -m tf_impl|torch_impl train|generate|moments|evaluate``: the commands together, and their exit statuses.
+"""``python -m tf_impl|torch_impl train|generate|evaluate|moments|config``: all commands and their exit statuses.
 
 0 done, 1 training diverged or lost a worker, 2 unusable input (one line on stderr), 70 an internal error (one line that
 says where its details are), 130 interrupted.
@@ -10,6 +10,7 @@ from collections.abc import Sequence
 
 import typer
 
+from shared_impl.cli.config import add_config
 from shared_impl.cli.evaluate import add_evaluate
 from shared_impl.cli.framework import LoadFramework
 from shared_impl.cli.generate import add_generate
@@ -39,6 +40,7 @@ def application(name: str, load_framework: LoadFramework) -> typer.Typer:
     for add_command in (add_train, add_generate, add_evaluate):
         add_command(app, load_framework, FRAMEWORKS[name])
     add_moments(app, load_framework)
+    add_config(app)
     add_version(app)
     return app
 

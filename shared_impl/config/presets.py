@@ -78,8 +78,13 @@ def options_for(constructor: Callable[..., Any], section: Section) -> dict[str, 
 def select(table: Mapping[str, Any], key: str, what: str) -> Any:
     """``table[key]``; ConfigError with the valid keys otherwise."""
     if key not in table:
-        raise ConfigError(f"unknown {what} {key!r}{_nearest(key, table)}; valid: {', '.join(table)}")
+        raise nearest_error(key, table, what)
     return table[key]
+
+
+def nearest_error(key: str, table: Iterable[str], what: str) -> ConfigError:
+    """The error about a key that ``table`` does not have."""
+    return ConfigError(f"unknown {what} {key!r}{_nearest(key, table)}; valid: {', '.join(table)}")
 
 
 def _read(path: Path) -> Any:
