@@ -20,7 +20,8 @@ def verify(
     pairs: Annotated[
         list[str] | None,
         typer.Argument(
-            help="systems, networks, presets or pairs, with section.key=value overrides", metavar="[PAIR …]"
+            help="systems, networks, presets, YAML files or pairs, with section.key=value overrides",
+            metavar="[PAIR …]",
         ),
     ] = None,
     everything: Annotated[bool, typer.Option("--all", help="every pair of the registry")] = False,

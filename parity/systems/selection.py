@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from difflib import get_close_matches
 
@@ -12,14 +13,15 @@ from parity.verdict import UnusableInput
 from shared_impl.config.presets import ConfigError, load, presets
 
 TRAINED = TrainingPair.network
+FILE = re.compile(r"(?P<file>.+\.ya?ml)(?:\.(?P<network>\w+))?")
 
 
 def select(words: Sequence[str]) -> list[AnyPair]:
     """The pairs that command-line words name.
 
     A word is a system (``specgan``: every pair of it), a network or training (``specgan.generator``,
-    ``specgan.training``), a pair, a preset (``specgan_tiny``) with or without ``.network``, or an override
-    (``optimizer.kind=rmsprop``) of the presets named; networks take those of their model only.
+    ``specgan.training``), a pair, a preset (``specgan_tiny``) or a configuration of one's own (``my.yaml``) with or
+    without ``.network``, or an override (``optimizer.kind=rmsprop``) of these; networks take those of their model only.
 
     Raises:
         UnusableInput: an unknown word (the valid ones are listed), or an override without a preset.
@@ -64,12 +66,24 @@ def with_rungs(pairs: Sequence[AnyPair], rungs: Sequence[str]) -> list[AnyPair]:
 
 def _may_name_preset(word: str) -> bool:
     """Whether a word may name a preset, whose configuration overrides change."""
+    preset, network = _split(word)
+    return (preset in presets() or _is_file(preset)) and network in ("", *NETWORKS, TRAINED)
+
+
+def _split(word: str) -> tuple[str, str]:
+    """The preset or YAML file that a word begins with, and the network after it, or ""."""
+    if match := FILE.fullmatch(word):
+        return match["file"], match["network"] or ""
     preset, _, network = word.partition(".")
-    return preset in presets() and network in ("", *NETWORKS, TRAINED)
+    return preset, network
+
+
+def _is_file(preset: str) -> bool:
+    return FILE.fullmatch(preset) is not None
 
 
 def _named(word: str, overrides: tuple[str, ...]) -> list[AnyPair]:
-    preset, _, network = word.partition(".")
+    preset, network = _split(word)
     found = [pair for pair in registry() if word in (pair.system, f"{pair.system}.{pair.network}", pair.name)]
     if _may_name_preset(word) and (overrides or not found):
         names = [network] if network else [*NETWORKS, TRAINED]
@@ -79,6 +93,8 @@ def _named(word: str, overrides: tuple[str, ...]) -> list[AnyPair]:
         systems = dict.fromkeys(system for system, _ in NETWORK_VARIANTS)
         close = get_close_matches(word, [*names, *systems, *presets()], n=1)
         hint = f", did you mean {close[0]}?" if close else ""
+        if _is_file(preset):
+            raise UnusableInput(f"{word}: {network!r} is no network; valid: {', '.join([*NETWORKS, TRAINED])}")
         raise UnusableInput(
             f"unknown pair {word!r}{hint}; systems and presets: {', '.join(presets())}; pairs: {', '.join(names)}"
         )
