@@ -8,7 +8,7 @@ SUPPORTED := import sys; sys.exit(not (3, 11) <= sys.version_info < (3, 14))
 
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
-.PHONY: help install report test quick verify bench lint format clean
+.PHONY: help install report test quick soak verify bench lint format clean
 
 help:  ## show this list
 	@sed -n 's/^\([a-z]*\):.*## /\1|/p' Makefile | while IFS='|' read -r name text; do printf '  make %-8s %s\n' "$$name" "$$text"; done
@@ -25,6 +25,9 @@ test: $(VENV)/.ready-test  ## run all tests
 
 quick: $(VENV)/.ready-test  ## run the tests that are not slow: an answer in under three minutes
 	$(PY) -m pytest -n 2 --dist worksteal -m 'not slow' tests
+
+soak: $(VENV)/.ready-test  ## kill, starve and resume 200 random runs in each framework (20 minutes)
+	$(PY) -m benchmarks.soak
 
 verify: $(VENV)/.ready-full  ## verify every pair, verdicts in the terminal
 	$(PY) -m parity verify --all
