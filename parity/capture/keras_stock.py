@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
+from itertools import product
 from typing import Any
 
 import keras
@@ -16,6 +17,7 @@ import tensorflow as tf
 from parity.capture.drop_path import drop_settings
 
 STOCK = "keras.src.layers."
+DRAWN = 10**6  # elements of a variable that is drawn
 BUILDING = {"__init__", "build", "compute_output_shape", "compute_output_spec", "compute_mask", "get_config"}
 
 
@@ -41,13 +43,16 @@ def calls_stock_whole(layer: keras.Layer) -> bool:
 def computes_stock(layer: keras.Layer, args: Any, kwargs: Any, call: Callable) -> bool:
     """Whether the layer and its stock class return the same on these arguments, in evaluation and in training.
 
-    ``call`` is Keras's own ``Layer.__call__``. Variables (also those of random generators) and losses are restored.
+    With the layer's own variables and with drawn ones, since a scale of zero hides whatever comes after it. ``call`` is
+    Keras's own ``Layer.__call__``. Variables (also those of random generators) and losses are restored.
     """
     variables = [(variable, np.array(variable.value)) for variable in layer.variables]
     losses = list(layer._losses)
 
-    def outcome(stock: bool, training: bool) -> Any:
+    def outcome(stock: bool, training: bool, drawn: bool = False) -> Any:
         try:
+            if drawn:
+                _draw([variable for variable, _ in variables])
             with _as_stock(layer) if stock else _nothing():
                 return call(layer, *args, **{**kwargs, "training": training})
         except Exception:
@@ -60,7 +65,16 @@ def computes_stock(layer: keras.Layer, args: Any, kwargs: Any, call: Callable) -
     if isinstance(layer, DROPOUTS):
         given = args[0] if args else next(iter(kwargs.values()))
         return _same(outcome(False, False), outcome(True, False)) and _drops(layer, given, outcome(False, True))
-    return all(_same(outcome(False, training), outcome(True, training)) for training in (False, True))
+    modes = product((False, True), repeat=2)
+    return all(_same(outcome(False, *mode), outcome(True, *mode)) for mode in modes)
+
+
+def _draw(variables: list[Any]) -> None:
+    """Values from 0.5 to 1.5 for each float variable that is not too large to be drawn in no time."""
+    generator = np.random.default_rng(0)
+    for variable in variables:
+        if "float" in variable.dtype and int(np.prod(variable.shape)) <= DRAWN:
+            variable.assign(generator.uniform(0.5, 1.5, variable.shape))
 
 
 def drops_of(layer: keras.Layer, rank: int, settings: Mapping[str, Any], call: Callable) -> dict[str, Any] | None:

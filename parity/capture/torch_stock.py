@@ -10,6 +10,7 @@ import copy
 from collections import OrderedDict
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
+from itertools import product
 from typing import Any
 
 import numpy as np
@@ -20,6 +21,7 @@ from parity.capture.drop_path import drop_settings
 from parity.capture.elementwise import identify
 
 STOCK = "torch.nn.modules."
+DRAWN = 10**6  # elements of a parameter that is drawn
 
 
 def stock_class(module: nn.Module) -> type[nn.Module]:
@@ -51,17 +53,20 @@ def computes_stock(module: nn.Module, args: Any, kwargs: Any, ours: Callable[[An
     """Whether the module and its stock class return the same on these arguments, in evaluation and in training.
 
     Both run on shallow copies with buffers of their own and without the hooks that ``ours`` recognises, from the same
-    random state. The same is bit by bit: whoever computes a layer in another way is looked into, which loses nothing.
+    random state; with the module's own parameters and with drawn ones, since a scale of zero hides whatever comes
+    after it. The same is bit by bit: whoever computes a layer in another way is looked into, which loses nothing.
     """
     kept = {name: buffer.clone() for name, buffer in module.named_buffers()}
     random = torch.get_rng_state()
     try:
         with torch.no_grad():
-            for training in (False, True):
+            for training, drawn in product((False, True), repeat=2):
                 results = []
                 for stock in (False, True):
                     torch.set_rng_state(random)
                     twin = _twin(module, ours).train(training)
+                    if drawn:
+                        vars(twin)["_parameters"] = _drawn(twin)
                     if stock:
                         vars(twin).pop("forward", None)
                         twin.__class__ = stock_class(module)
@@ -74,6 +79,17 @@ def computes_stock(module: nn.Module, args: Any, kwargs: Any, ours: Callable[[An
         with torch.no_grad():
             for name, buffer in module.named_buffers():
                 buffer.copy_(kept[name])
+
+
+def _drawn(module: nn.Module) -> dict[str, torch.Tensor | None]:
+    """Values from 0.5 to 1.5 for each parameter of the module itself that is not too large to be drawn in no time."""
+    generator = torch.Generator().manual_seed(0)
+    return {
+        name: x
+        if x is None or x.numel() > DRAWN or not x.is_floating_point()
+        else torch.rand(x.shape, generator=generator, dtype=x.dtype) + 0.5
+        for name, x in vars(module)["_parameters"].items()
+    }
 
 
 def function_of(module: nn.Module, ours: Callable[[Any], bool]) -> dict[str, Any] | None:

@@ -314,3 +314,42 @@ def test_dropout_that_draws_by_itself_is_dropout(options, same):
     layer = _OwnDropout(0.4, **options)
     x = np.random.default_rng(1).normal(size=(4, 5, 6, 8)).astype("float32")
     assert computes_stock(layer, (keras.ops.convert_to_tensor(x),), {}, keras.Layer.__call__) is same
+
+
+def test_a_scale_of_zero_hides_nothing_that_comes_after_it():
+    """timm begins the last norm of a residual branch with zeros, and activates inside it."""
+    from parity.capture import keras_stock, torch_stock
+
+    def zeroed(norm):
+        nn.init.zeros_(norm.weight)
+        return norm
+
+    x = np.random.default_rng(0).normal(size=(4, 6, 6, 3))
+    given = torch.tensor(x.transpose(0, 3, 1, 2), dtype=torch.float32)
+    for norm, same in ((ActivatedNorm(3), False), (ReluNorm(3), False), (nn.BatchNorm2d(3), True)):
+        assert torch_stock.computes_stock(zeroed(norm), (given,), {}, lambda hook: False) is same
+        assert not norm.weight.any() and not norm.running_mean.any()
+    for norm, same in (
+        (KerasNorm(gamma_initializer="zeros"), False),
+        (L.BatchNormalization(gamma_initializer="zeros"), True),
+    ):
+        norm.build(x.shape)
+        assert keras_stock.computes_stock(norm, (x.astype("float32"),), {}, keras.Layer.__call__) is same
+        assert not np.any(norm.gamma) and not np.any(norm.moving_mean)
+
+
+def test_a_pair_whose_norms_begin_with_zeros_is_faithful():
+    class Block(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.conv, self.norm = nn.Conv2d(3, 3, 3, padding=1, bias=False), ReluNorm(3, eps=1e-3, momentum=0.01)
+            nn.init.zeros_(self.norm.weight)
+
+        def forward(self, x):
+            return self.norm(self.conv(x)) + x
+
+    x = inputs = keras.Input((8, 8, 3))
+    x = L.Conv2D(3, 3, padding="same", use_bias=False, name="conv")(x)
+    x = L.ReLU(name="relu")(L.BatchNormalization(name="norm", gamma_initializer="zeros")(x))
+    verdict = parity.verify(keras.Model(inputs, L.Add(name="add")([x, inputs])), Block())
+    assert verdict.passed, verdict.to_text()
