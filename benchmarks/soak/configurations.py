@@ -19,7 +19,10 @@ SYSTEMS: tuple[tuple[str, ...], ...] = (
         *("training.stage_steps=6", "training.stage_batches=[8,4]", "training.ema=0.9"),
     ),
 )
-SHARED = SYSTEMS[:2]
+# In two processes. Without synchronised batch norm each has running statistics of its own, averaged whenever a
+# checkpoint is written: one more average, because a signal came, rounds them once more.
+SYNCHRONISED = "distribution.sync_batchnorm=true"
+SHARED = (*((*words, SYNCHRONISED) for words in SYSTEMS[:2]), SYSTEMS[0])
 STEPS = (24, 40)
 EVERY = (2, 3, 5, 7)  # steps between checkpoints
 

@@ -91,8 +91,8 @@ HARMS: dict[str, Harm] = {
     "SIGKILL": Harm((-signal.SIGKILL, 0), (signal.SIGKILL,)),
     "SIGTERM": Harm((130, 0, -signal.SIGTERM), (signal.SIGTERM,)),
     "SIGHUP": Harm((130, 0, -signal.SIGHUP), (signal.SIGHUP,)),
-    "SIGINT": Harm((130, 0), (signal.SIGINT,)),
-    "SIGINT twice": Harm((130, 0), (signal.SIGINT, signal.SIGINT)),
+    "SIGINT": Harm((130, 0, -signal.SIGINT), (signal.SIGINT,)),
+    "SIGINT twice": Harm((130, 0, -signal.SIGINT), (signal.SIGINT, signal.SIGINT)),
     "reader gone": Harm((0,), before="lose_output"),
     "reader gone, SIGHUP": Harm((130, 0, -signal.SIGHUP), (signal.SIGHUP,), before="lose_output"),
     "output full": Harm((0,), before="fill_output"),
@@ -106,9 +106,9 @@ SHARED = ("SIGKILL", "SIGTERM", "SIGINT", "SIGHUP")  # for one of two processes;
 
 def train(implementation: str, words: list[str], folder: str, before: str, share: float) -> None:
     """Train in this process, harmed ``before`` it begins, and exit with the command's status."""
-    signal.signal(signal.SIGINT, signal.default_int_handler)
     os.chdir(folder)
     frameworks.compute_in(1)
     if before:
         BEFORE[before](share)
+    signal.signal(signal.SIGINT, signal.default_int_handler)
     enter(implementation, import_module(f"{implementation}.__main__").run, ["train", *words])
