@@ -23,7 +23,7 @@ SYSTEMS: tuple[tuple[str, ...], ...] = (
 # checkpoint is written: one more average, because a signal came, rounds them once more.
 SYNCHRONISED = "distribution.sync_batchnorm=true"
 SHARED = (*((*words, SYNCHRONISED) for words in SYSTEMS[:2]), SYSTEMS[0])
-STEPS = (24, 40)
+STEPS = (18, 30)
 EVERY = (2, 3, 5, 7)  # steps between checkpoints
 
 

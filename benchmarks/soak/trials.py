@@ -28,6 +28,7 @@ from shared_impl.storage.run_folder import CHECKPOINTS, SAMPLES
 ENGINES = {"tf_impl": MULTI_WORKER, "torch_impl": DDP}
 ONE_THREAD = {name: "1" for name in ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "TF_NUM_INTRAOP_THREADS")}
 IN_PAIRS = 0.15  # share of trials in two processes
+CONFIGURATIONS = 20  # that are let alone once each, by framework and number of processes
 MOST_HARMS = 3
 HANGS = 300.0  # seconds
 POLL = 0.01
@@ -50,7 +51,7 @@ class Trial:
         """The configuration, the number of processes, and each harm with its moment and a number of its own."""
         chance = random.Random(f"{self.implementation} {self.seed}")
         processes = 2 if chance.random() < IN_PAIRS else 1
-        words = configurations.draw(chance, processes)
+        words = configurations.draw(random.Random(f"{processes} {chance.randrange(CONFIGURATIONS)}"), processes)
         names = SHARED if processes > 1 else tuple(HARMS)
         count = 1 if processes > 1 else chance.randint(1, MOST_HARMS)
         return words, processes, [(chance.choice(names), chance.random(), chance.random()) for _ in range(count)]
