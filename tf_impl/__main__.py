@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from shared_impl.cli.outcome import ended_by_ctrl_c, enter
+from shared_impl.held_stderr import stderr_held_back
 
 if TYPE_CHECKING:
     from shared_impl.cli.framework import Framework
@@ -14,7 +15,7 @@ if TYPE_CHECKING:
 
 def load_framework() -> Framework:
     """What the commands need of this framework; importing it loads TensorFlow."""
-    with ended_by_ctrl_c():
+    with ended_by_ctrl_c(), stderr_held_back():
         from shared_impl.cli.framework import Framework
         from tf_impl.generate import Sampler
         from tf_impl.spectrogram import log_magnitude

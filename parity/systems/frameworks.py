@@ -3,12 +3,9 @@
 from __future__ import annotations
 
 import os
-import sys
-import tempfile
 import warnings
-from collections.abc import Iterator
-from contextlib import contextmanager
 
+from shared_impl.held_stderr import stderr_held_back
 from shared_impl.memory_allocation import keep_freed_memory
 
 
@@ -25,7 +22,7 @@ def load(threads: int = 0) -> None:
     import_both()
     if threads:
         compute_in(threads)
-    with _stderr_held_back():
+    with stderr_held_back():
         import tensorflow as tf
 
         tf.zeros(1)  # the first operation starts the runtime, which greets too
@@ -35,7 +32,7 @@ def import_both() -> None:
     """Import the frameworks quietly, and no more: of a process that has done so others can be forked."""
     os.environ.setdefault("KERAS_BACKEND", "tensorflow")
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
-    with _stderr_held_back():
+    with stderr_held_back():
         import keras  # noqa: F401
         import tensorflow as tf
         import torch  # noqa: F401
@@ -57,21 +54,3 @@ def trace(wanted: bool) -> None:
     import tensorflow as tf
 
     tf.config.run_functions_eagerly(not wanted)
-
-
-@contextmanager
-def _stderr_held_back() -> Iterator[None]:
-    sys.stderr.flush()
-    kept = os.dup(2)
-    with tempfile.TemporaryFile() as held:
-        os.dup2(held.fileno(), 2)
-        try:
-            yield
-        except BaseException:
-            os.dup2(kept, 2)
-            held.seek(0)
-            os.write(2, held.read())
-            raise
-        finally:
-            os.dup2(kept, 2)
-            os.close(kept)

@@ -6,7 +6,7 @@ import hashlib
 import sys
 import time
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import ExitStack
+from contextlib import ExitStack, contextmanager
 from os.path import expanduser  # leaves ~nobody as it is
 from pathlib import Path
 from typing import Any, NamedTuple, Self, TypeVar
@@ -73,7 +73,7 @@ class Session:
         self._moments: Moments | None = None
 
     def __enter__(self) -> Self:
-        with ExitStack() as stack:
+        with ExitStack() as stack, self._closed_if_it_fails():
             data, training, processes = self.config.data, self.config.training, self._replicas.processes
             self.source = open_source(data, self.config.model)
             self.stream = stack.enter_context(
@@ -100,7 +100,7 @@ class Session:
         return self
 
     def __exit__(self, kind: Any, error: Any, trace: Any) -> None:
-        status: Status = "diverged" if kind is Diverged else "interrupted" if kind is KeyboardInterrupt else "failed"
+        status = _status_after(kind)
         if kind is None:
             status = "finished" if self.done == self.steps or self._ended else "interrupted"
         if skipped := self.source.summary():
@@ -113,6 +113,16 @@ class Session:
             if status == "interrupted":
                 again = resume_command(self.framework, Path(str(path)))
                 raise Interrupted(f"saved at step {self.done} of {self.steps}; go on with: {again}")
+
+    @contextmanager
+    def _closed_if_it_fails(self) -> Iterator[None]:
+        """Within: an error leaves no run behind that is logged as running."""
+        try:
+            yield
+        except BaseException as error:
+            if self.logger is not None:
+                self.logger.close(_status_after(type(error)), error)
+            raise
 
     @property
     def path(self) -> Path | None:
@@ -268,6 +278,11 @@ class Session:
                 f"{checkpoint.path}: optimizer.schedule={schedule} was planned for {planned} steps, got {self.steps}: "
                 "a run that follows a schedule is resumed at its own length"
             )
+
+
+def _status_after(kind: type[BaseException] | None) -> Status:
+    """How a run has ended that an exception of this kind has left."""
+    return "diverged" if kind is Diverged else "interrupted" if kind is KeyboardInterrupt else "failed"
 
 
 def _features(path: str | None) -> dict[str, str]:

@@ -399,6 +399,18 @@ def test_a_run_goes_on_from_within_its_folder(monkeypatch, capsys):
     assert "finished at step 2" in Path("../experiments.md").read_text()
 
 
+def test_a_run_that_is_stopped_before_its_first_step_is_not_logged_as_running(capsys, monkeypatch):
+    def stop(*_):
+        raise KeyboardInterrupt
+
+    for place in ("session.Session.moments", "progress.Progress.__enter__"):
+        with monkeypatch.context() as patched:
+            patched.setattr(f"shared_impl.training.{place}", stop)
+            assert command("torch_impl", "train", *DIGITS, "training.steps=1") == 130
+    rows = [line for line in Path("runs/experiments.md").read_text().splitlines() if "dcgan_tiny" in line]
+    assert len(rows) == 2 and all("interrupted at step 0" in row for row in rows)
+
+
 def test_a_home_of_nobody_is_one_line(capsys):
     assert command("torch_impl", "train", *DRUMS, "data.source=audio:~nobody_here/x") == 2
     assert "~nobody_here/x: no such folder" in capsys.readouterr().err
