@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import json
 import os
-import tempfile
 from pathlib import Path
 from typing import Any
 
 from parity.verdict import UnusableInput
+from shared_impl import files
 
 
 def validate_target(path: Path | None) -> None:
@@ -19,7 +19,8 @@ def validate_target(path: Path | None) -> None:
     """
     if path is None:
         return
-    if path.is_dir() or not path.absolute().parent.is_dir() or not os.access(path.absolute().parent, os.W_OK):
+    special = path.exists() and not path.is_file()  # a folder, or a device that must not be replaced
+    if special or not path.absolute().parent.is_dir() or not os.access(path.absolute().parent, os.W_OK):
         raise UnusableInput(f"{path} cannot be written: name a file in an existing folder that you may write to")
 
 
@@ -30,15 +31,7 @@ def write_json(content: Any, path: Path) -> None:
         UnusableInput: the file cannot be written there.
     """
     try:
-        handle, draft = tempfile.mkstemp(dir=path.absolute().parent, prefix=f".{path.name}.")
+        with files.replacing(path) as draft, draft.open("w", encoding="utf-8") as file:
+            json.dump(content, file, indent=1, ensure_ascii=False)
     except OSError as error:
         raise UnusableInput(f"{path} cannot be written: {error.strerror}") from error
-    try:
-        with open(handle, "w", encoding="utf-8") as file:
-            json.dump(content, file, indent=1, ensure_ascii=False)
-        os.replace(draft, path)
-    except BaseException as error:
-        Path(draft).unlink(missing_ok=True)
-        if isinstance(error, OSError):
-            raise UnusableInput(f"{path} cannot be written: {error.strerror}") from error
-        raise

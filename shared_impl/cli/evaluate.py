@@ -70,7 +70,8 @@ def add_evaluate(app: typer.Typer, load_framework: LoadFramework, own: str) -> N
 def _validate_target(path: Path) -> None:
     """ConfigError, before the work, if a file cannot be written."""
     folder = path.absolute().parent
-    if path.is_dir() or not folder.is_dir() or not os.access(folder, os.W_OK):
+    special = path.exists() and not path.is_file()  # a folder, or a device that must not be replaced
+    if special or not folder.is_dir() or not os.access(folder, os.W_OK):
         raise ConfigError(f"--json {path}: cannot be written: name a file in an existing folder where you may write")
 
 

@@ -21,7 +21,9 @@ from packaging.utils import canonicalize_name
 import parity.systems.golden
 from parity.__main__ import run
 from parity.cli.extras import IMPORTED
+from parity.cli.json_file import validate_target, write_json
 from parity.systems.registry import registry
+from parity.verdict import UnusableInput
 from tests.parity.cli.error_lines import error_line
 
 
@@ -193,3 +195,21 @@ def test_an_interrupted_report_leaves_nothing(tmp_path: Path) -> None:
     assert err.splitlines()[-1] == "parity: interrupted"
     assert "Traceback" not in err
     assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize("mask", [0o022, 0o077])
+def test_the_umask_decides_who_may_read_what_is_written(mask: int, tmp_path: Path) -> None:
+    before = os.umask(mask)
+    try:
+        write_json({"a": "Δ"}, tmp_path / "x.json")
+    finally:
+        os.umask(before)
+    assert (tmp_path / "x.json").stat().st_mode & 0o777 == 0o666 & ~mask
+    assert json.loads((tmp_path / "x.json").read_text("utf-8")) == {"a": "Δ"}
+    assert [path.name for path in tmp_path.iterdir()] == ["x.json"]
+
+
+@pytest.mark.parametrize("path", ["/dev/null", "/dev/full", ".", "/nowhere/x.json"])
+def test_a_device_or_folder_is_no_target(path: str) -> None:
+    with pytest.raises(UnusableInput, match="cannot be written"):
+        validate_target(Path(path))
