@@ -84,6 +84,8 @@ def _files_below(folder: Path) -> Iterator[Path]:
 
 def _read(table: Path) -> tuple[list[str], list[list[str]], list[str]]:
     """The names of the columns, the rows, and remarks for the user."""
+    if table.exists() and not table.is_file():
+        raise DataError(f"{table}: cannot be read as CSV: it is no file")
     try:
         with table.open(encoding="utf-8-sig", newline="") as file:
             text = file.read()

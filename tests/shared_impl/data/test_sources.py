@@ -327,6 +327,9 @@ def test_a_csv_that_does_not_fit_is_one_line(tmp_path, lines, options, message):
 def test_a_csv_that_cannot_be_read_is_one_line(tmp_path):
     with pytest.raises(DataError, match=r"none.csv: cannot be read as CSV: .*No such file"):
         opened(f"csv:{tmp_path / 'none.csv'}")
+    for place in (tmp_path, "/dev/zero"):
+        with pytest.raises(DataError, match=r"cannot be read as CSV: it is no file"):
+            opened(f"csv:{place}")
     (tmp_path / "a.csv").write_bytes(b"file,kind\n\xff\xfe,1\n")
     with pytest.raises(DataError, match=r"a.csv: cannot be read as CSV: .*utf-8"):
         opened(f"csv:{tmp_path / 'a.csv'}")
