@@ -110,5 +110,6 @@ def train(implementation: str, words: list[str], folder: str, before: str, share
     frameworks.compute_in(1)
     if before:
         BEFORE[before](share)
+    run = import_module(f"{implementation}.__main__").run
     signal.signal(signal.SIGINT, signal.default_int_handler)
-    enter(implementation, import_module(f"{implementation}.__main__").run, ["train", *words])
+    enter(implementation, run, ["train", *words])

@@ -52,11 +52,18 @@ def enter(program: str, run: Callable[[Sequence[str]], int], arguments: Sequence
     """
     with steady_output() as streams:
         status = _status(program, run, arguments)
+        _ignore_ctrl_c()
         sys.stdout.flush()
         if (lost := _lost(streams)) and status == DONE and list(arguments[:1]) != ["train"]:
             complain(program, f"what it printed could not be written: {lost}")
             status = UNUSABLE
     sys.exit(status)
+
+
+def _ignore_ctrl_c() -> None:
+    """From now on: what was to be done is done, and the status is known."""
+    if threading.current_thread() is threading.main_thread():
+        signal.signal(signal.SIGINT, signal.SIG_IGN)
 
 
 def _status(program: str, run: Callable[[Sequence[str]], int], arguments: Sequence[str]) -> int:

@@ -130,6 +130,8 @@ class Accumulator:
 def save(moments: Moments, path: Path) -> None:
     """Write an .npz file, whole or not at all; MomentsError if the disk refuses."""
     shards = sorted(moments.shards.counted), moments.shards.total
+    if not path.name or path.exists() and not path.is_file():
+        raise MomentsError(f"{path}: moments cannot be written: it is no file")
     about = {"format": FORMAT, "count": moments.count, "settings": dict(moments.settings), "shards": shards}
     try:
         with replacing(path) as draft, draft.open("wb") as file:

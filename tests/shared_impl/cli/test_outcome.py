@@ -114,6 +114,12 @@ def test_ctrl_c_while_a_framework_is_imported_ends_the_process_without_a_word() 
     assert (done.returncode, done.stdout, done.stderr) == (-signal.SIGINT, b"", b"")
 
 
+def test_ctrl_c_after_the_work_changes_nothing() -> None:
+    body = "import atexit, os, signal; atexit.register(os.kill, os.getpid(), signal.SIGINT); return 0"
+    done = perform(body)
+    assert (done.returncode, done.stderr) == (0, b"")
+
+
 def test_the_former_handler_comes_back() -> None:
     before = signal.getsignal(signal.SIGINT)
     with ended_by_ctrl_c():

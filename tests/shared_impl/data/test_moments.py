@@ -216,6 +216,9 @@ def test_a_missing_file_and_an_unwritable_place_are_one_clear_line(logs, tmp_pat
         load(tmp_path / "moments.npz", SETTINGS)
     with pytest.raises(MomentsError, match="moments cannot be written: No such file or directory"):
         save(measured(logs), tmp_path / "nowhere" / "moments.npz")
+    for place in (".", tmp_path, "/dev/null"):
+        with pytest.raises(MomentsError, match="moments cannot be written: it is no file"):
+            save(measured(logs), Path(place))
 
 
 def test_a_disk_that_fills_up_leaves_the_old_file(logs, tmp_path, monkeypatch):
