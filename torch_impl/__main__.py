@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
@@ -14,7 +15,8 @@ if TYPE_CHECKING:
 
 
 def load_framework() -> Framework:
-    """What the commands need of this framework; importing it loads torch."""
+    """What the commands need of this framework; importing it loads torch, whose waiting threads leave others the cores."""
+    os.environ.setdefault("OMP_WAIT_POLICY", "passive")  # docs/training.md, "Sharing a machine"
     with ended_by_ctrl_c(), stderr_held_back():
         from shared_impl.cli.framework import Framework
         from torch_impl.generate import Sampler

@@ -411,6 +411,15 @@ def test_a_run_that_is_stopped_before_its_first_step_is_not_logged_as_running(ca
     assert len(rows) == 2 and all("interrupted at step 0" in row for row in rows)
 
 
+@pytest.mark.parametrize(("own", "used"), [(None, "passive"), ("active", "active")])
+def test_threads_of_torch_wait_without_spinning_unless_asked_to(own, used, monkeypatch):
+    monkeypatch.delenv("OMP_WAIT_POLICY", raising=False)
+    if own:
+        monkeypatch.setenv("OMP_WAIT_POLICY", own)
+    __import__("torch_impl.__main__", fromlist=["load_framework"]).load_framework()
+    assert os.environ["OMP_WAIT_POLICY"] == used
+
+
 def test_a_home_of_nobody_is_one_line(capsys):
     assert command("torch_impl", "train", *DRUMS, "data.source=audio:~nobody_here/x") == 2
     assert "~nobody_here/x: no such folder" in capsys.readouterr().err
