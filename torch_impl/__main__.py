@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 def load_framework() -> Framework:
     """What the commands need of this framework; importing it loads torch."""
-    os.environ.setdefault("OMP_WAIT_POLICY", "passive")  # leaves others the cores: docs/training.md, "Sharing a machine"
+    os.environ.setdefault("OMP_WAIT_POLICY", "passive")  # leaves others the cores: docs/training.md
     with ended_by_ctrl_c(), stderr_held_back():
         from shared_impl.cli.framework import Framework
         from torch_impl.generate import Sampler
