@@ -113,4 +113,4 @@ def _in_main_thread() -> bool:
 
 
 def _end(number: int, frame: object) -> None:
-    raise SystemExit(128 + number)
+    raise UnusableInput(f"ended by {signal.Signals(number).name}")

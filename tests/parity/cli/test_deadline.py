@@ -53,7 +53,10 @@ def test_what_a_command_started_ends_with_it(tmp_path: Path, monkeypatch: pytest
     assert _ends(number)
 
 
-def test_ctrl_c_reaches_the_command(tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    ("number", "words"), [(signal.SIGINT, "interrupted"), (signal.SIGTERM, "ended by SIGTERM")], ids=["INT", "TERM"]
+)
+def test_signals_end_the_command_in_one_line(number: signal.Signals, words: str, tmp_path: Path) -> None:
     started = tmp_path / "started"
     model = tmp_path / "slow.py"
     model.write_text(f"import time\nopen({str(started)!r}, 'w').close()\ntime.sleep(1000)\n")
@@ -62,9 +65,9 @@ def test_ctrl_c_reaches_the_command(tmp_path: Path) -> None:
     deadline_for_start = time.monotonic() + 100
     while not started.exists() and time.monotonic() < deadline_for_start:
         time.sleep(0.1)
-    process.send_signal(signal.SIGINT)
+    process.send_signal(number)
     _, said = process.communicate(timeout=60)
-    assert (process.returncode, said) == (2, "parity: interrupted\n")
+    assert (process.returncode, said) == (2, f"parity: {words}\n")
 
 
 def _ends(number: int) -> bool:
