@@ -79,11 +79,16 @@ class Progress:
         elif self._recent and self.step != self._printed:
             self._print_line()
 
-    def update(self, step: int, metrics: Mapping[str, float] | None = None) -> None:
-        """``step`` steps are done; metrics that are not given stay as they were."""
-        self._updated = now = time.monotonic()
+    def advance(self, step: int) -> None:
+        """``step`` steps are done, of which nothing else is to be shown."""
+        self._updated = time.monotonic()
         self._said_in_step = 0.0
         self.step = step
+
+    def update(self, step: int, metrics: Mapping[str, float] | None = None) -> None:
+        """``step`` steps are done; metrics that are not given stay as they were."""
+        self.advance(step)
+        now = time.monotonic()
         self.metrics = {**self.metrics, **(metrics or {})}  # a new one: the live picture is drawn in another thread
         self._recent.append((now, step))
         while now - self._recent[0][0] > WINDOW and len(self._recent) > 2:

@@ -167,6 +167,8 @@ class Session:
         """After ``step`` steps: log, sample and save at the intervals of ``runs``, and at the end."""
         runs = self.config.runs
         self.done = step
+        if self.logger is not None:
+            self.logger.progress.advance(step)
         self._stopped = self._replicas.any(self._interrupts.requested)
         last = step == self.steps or self._stopped
         scheduled = step % runs.checkpoint_every == 0

@@ -133,6 +133,20 @@ def test_a_long_step_is_said_to_be_under_way_ever_more_rarely(clock):
     assert said[4:] == ["x: step 3 has been running for 0:00:20"]
 
 
+def test_steps_between_two_that_are_logged_are_not_taken_for_one_long_step(clock):
+    stream = io.StringIO()
+    with Progress(100, "x", stream, every=10) as shown:
+        shown.update(10)
+        clock.now += 30
+        shown.update(20)
+        for step in range(21, 29):
+            clock.now += 3
+            shown.advance(step)
+            shown._tick()
+        assert (shown.step, shown.position()) == (28, 28)
+    assert "running" not in stream.getvalue()
+
+
 def test_the_bar_moves_within_a_step_but_not_beyond_it(clock):
     with Progress(4, "x", io.StringIO()) as shown:
         assert shown.position() == 0
