@@ -81,7 +81,11 @@ def steady_output() -> Iterator[dict[str, SteadyStream]]:
     with ExitStack() as stack:
         for name in ("stdout", "stderr"):
             stream: TextIO | None = getattr(sys, name)
-            if stream is not None and (descriptor := _descriptor(stream)) is not None:
+            if stream is None:  # the descriptor is closed; the next file opened takes its number, so that must be this
+                nowhere = stack.enter_context(open(os.devnull, "w", encoding="utf-8"))  # noqa: SIM115
+                setattr(sys, name, nowhere)
+                stack.callback(setattr, sys, name, None)
+            elif (descriptor := _descriptor(stream)) is not None:
                 streams[name] = SteadyStream(descriptor)
                 steady = _text(streams[name], stream.encoding)
                 setattr(sys, name, steady)

@@ -68,6 +68,18 @@ def test_details_that_cannot_be_written_are_said_in_the_line(tmp_path: Path) -> 
     assert "details: could not be written (" in said and "it was at <string>:6" in said
 
 
+@pytest.mark.parametrize("closed", [">&-", "2>&-", ">&- 2>&-", "<&- >&- 2>&-"])
+def test_closed_streams_change_nothing(closed: str, tmp_path: Path) -> None:
+    body = "print('x'); print('y', file=sys.stderr); open('file', 'w').write('z'); return 1"
+    (tmp_path / "program.py").write_text(CODE.format(body=body))
+    done = subprocess.run(
+        ["sh", "-c", f"{sys.executable} program.py {closed}"], cwd=tmp_path, check=False, capture_output=True,
+        env={**os.environ, "PYTHONPATH": str(ROOT)},
+    )  # fmt: skip
+    assert done.returncode == 1 and b"Traceback" not in done.stderr
+    assert (tmp_path / "file").read_text() == "z"
+
+
 @pytest.mark.parametrize("status", [0, 1])
 def test_a_reader_that_leaves_does_not_change_the_status(status: int) -> None:
     reading, writing = os.pipe()
