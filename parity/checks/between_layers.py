@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
+from itertools import islice
 
 import numpy as np
 
@@ -22,6 +23,7 @@ from parity.numerics.difference import TINY, difference, scale
 
 Array = np.ndarray
 RTOL = 1e-9  # float64 values that went through the same operations
+SEARCHED = 400  # results of the port that one step is held against: no search grows with the square of the network
 ABOUT = 4  # a result of another shape is looked for among those up to this many times larger or smaller
 
 
@@ -90,7 +92,7 @@ def _blamed(
     if own is None and other is None:
         behind = _inside_a_source(condition, port_passed, between) or _join(condition, between)
         return Origin(*(behind or (key, port_name)), between, inside=False)
-    single = tuple(_single(condition, own, results)) if own is not None and len(steps) > 1 else ()
+    single = tuple(islice(_single(condition, own, results), SEARCHED)) if own is not None and len(steps) > 1 else ()
     return Origin(own.name if own else "", other.name if other else "", between, inside=False, single=single)
 
 
