@@ -13,6 +13,14 @@ from shared_impl.training.interrupts import SIGNALS, Interrupts
 pytestmark = pytest.mark.processes  # signals reach the main thread of a process of their own
 
 
+@pytest.fixture(autouse=True)
+def _hang_up_as_in_a_terminal():
+    """Whatever nohup has told the tests."""
+    before = signal.signal(signal.SIGHUP, signal.SIG_DFL)
+    yield
+    signal.signal(signal.SIGHUP, before)
+
+
 def send(number: int) -> None:
     os.kill(os.getpid(), number)
 

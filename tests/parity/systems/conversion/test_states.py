@@ -254,7 +254,11 @@ def broken(path: Path) -> None:
 
 
 REFUSED = [
-    (["1", "torch"], None, "is torch's already: go on with it by `python -m torch_impl train RUN --resume`, or copy"),
+    (
+        ["1", "torch"],
+        None,
+        "is torch's already: go on with it by `python -m torch_impl train runs/0001-",
+    ),
     (["1", "net.h5"], None, "unknown suffix '.h5'; valid: .keras, .pt2, .safetensors, .pt, .onnx for a network, tens"),
     (["1", "net.onnx"], taken, "net.onnx: exists: remove it or choose another name"),
     (["1", "full"], taken, "full: exists and is not empty: remove it or choose another name"),
