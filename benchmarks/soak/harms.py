@@ -112,5 +112,5 @@ def train(implementation: str, words: list[str], folder: str, before: str, share
         BEFORE[before](share)
     run = import_module(f"{implementation}.__main__").run
     signal.signal(signal.SIGINT, signal.default_int_handler)
-    signal.signal(signal.SIGHUP, signal.SIG_DFL)  # whatever nohup has told this program
+    signal.signal(signal.SIGHUP, signal.SIG_DFL)  # whatever nohup has set
     enter(implementation, run, ["train", *words])

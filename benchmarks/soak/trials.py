@@ -33,7 +33,7 @@ MOST_HARMS = 3
 HANGS = 300.0  # seconds
 POLL = 0.01
 ROUNDED = 1e-13  # relative: some hundred roundings of float64, one an average
-OTHERS = (1, 2, 130)  # how the other process of two may end: having lost a worker, or told to stop, too
+OTHERS = (1, 2, 130)  # how the other process of two may end: having lost a worker, or been asked to stop, too
 
 
 class Died(AssertionError):
@@ -59,10 +59,8 @@ class Trial:
     def title(self) -> str:
         """The trial in a line."""
         words, processes, harms = self.words()
-        told = ", ".join(f"{name} at {moment:.0%}" for name, moment, _ in harms)
-        return (
-            f"{self.implementation} --only {self.seed}: {words[0]}, {processes} process{'es' * (processes > 1)}: {told}"
-        )
+        harmed = ", ".join(f"{name} at {moment:.0%}" for name, moment, _ in harms)
+        return f"{self.implementation} --only {self.seed}: {words[0]}, {processes} process{'es' * (processes > 1)}: {harmed}"
 
 
 def survive(trial: Trial, folder: Path, whole: Mapping[str, Any]) -> None:

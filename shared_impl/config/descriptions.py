@@ -1,4 +1,4 @@
-"""What every field of a configuration does: told by ``config --explain`` and docs/configuration.md."""
+"""What every field of a configuration does: printed by ``config --explain`` and docs/configuration.md."""
 
 from __future__ import annotations
 

@@ -8,7 +8,7 @@ import numpy as np
 from PIL import Image, ImageOps
 
 TRANSPARENT, FLOATS, WIDE, MOVING = "transparent", "floats", "int32", "moving"
-# Kind of image -> what the user is told about so many of them.
+# Kind of image -> the note for the user about so many of them.
 NOTES = {
     TRANSPARENT: "{} images are transparent: shown on white",
     FLOATS: "{} images hold floats: values up to 1 are taken for shares of white, larger ones for 0 to 255",

@@ -15,7 +15,7 @@ pytestmark = pytest.mark.processes  # signals reach the main thread of a process
 
 @pytest.fixture(autouse=True)
 def _hang_up_as_in_a_terminal():
-    """Whatever nohup has told the tests."""
+    """Whatever nohup has set for the tests."""
     before = signal.signal(signal.SIGHUP, signal.SIG_DFL)
     yield
     signal.signal(signal.SIGHUP, before)

@@ -198,9 +198,9 @@ def test_a_run_goes_back_to_a_checkpoint_of_its_own_and_may_change_its_rate_ther
     capsys.readouterr()
     assert command(implementation, "train", "1", "--resume") == 2
     message = capsys.readouterr().err
-    told = f"python -m {implementation} train {folder} --resume --from 4"
-    assert told in message
-    assert command(implementation, *told.split()[3:]) == 0
+    advice = f"python -m {implementation} train {folder} --resume --from 4"
+    assert advice in message
+    assert command(implementation, *advice.split()[3:]) == 0
     assert all(np.array_equal(whole[name], array) for name, array in state(folder).items())
     assert command(implementation, "train", str(folder / CHECKPOINTS / "step-00000002"), "--resume") == 0
     assert all(np.array_equal(whole[name], array) for name, array in state(folder).items())

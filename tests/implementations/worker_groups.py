@@ -164,7 +164,7 @@ def run_command(
 ) -> None:
     """Run a command line in this process, with Ctrl-C as a program has it, and exit with its status."""
     signal.signal(signal.SIGINT, signal.default_int_handler)
-    signal.signal(signal.SIGHUP, signal.SIG_DFL)  # whatever nohup has told this program
+    signal.signal(signal.SIGHUP, signal.SIG_DFL)  # whatever nohup has set
     os.chdir(folder)
     frameworks.compute_in(1)
     if pause is not None:

@@ -23,6 +23,11 @@ enter("prog", run, sys.argv[1:])
 """
 
 
+@pytest.fixture(autouse=True)
+def _details_go_with_the_test(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("TMPDIR", str(tmp_path))
+
+
 def perform(body: str, *arguments: str, **options: object) -> subprocess.CompletedProcess:
     environment = {**os.environ, "PYTHONPATH": str(ROOT), **options.pop("env", {})}
     streams = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, **options}

@@ -342,7 +342,7 @@ def mixed(tmp_path):
 
 
 @pytest.mark.parametrize(
-    ("framework", "name", "told"),
+    ("framework", "name", "notes"),
     [
         ("torch", "0003-digits", ["0003-digits is the latest of torch; 0004-digits is of tensorflow"]),
         ("tensorflow", "0004-digits", []),
@@ -350,10 +350,10 @@ def mixed(tmp_path):
         ("", "0004-digits", []),
     ],
 )
-def test_a_preset_means_the_latest_run_of_ones_own_framework(framework, name, told, mixed):
+def test_a_preset_means_the_latest_run_of_ones_own_framework(framework, name, notes, mixed):
     said = []
     assert find_run("digits", mixed, framework, said.append) == mixed / name
-    assert [sentence.replace(f"{mixed}/", "") for sentence in said] == told
+    assert [sentence.replace(f"{mixed}/", "") for sentence in said] == notes
     assert find_run("2", mixed, "torch") == mixed / "0002-digits"
 
 
