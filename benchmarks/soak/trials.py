@@ -60,7 +60,8 @@ class Trial:
         """The trial in a line."""
         words, processes, harms = self.words()
         harmed = ", ".join(f"{name} at {moment:.0%}" for name, moment, _ in harms)
-        return f"{self.implementation} --only {self.seed}: {words[0]}, {processes} process{'es' * (processes > 1)}: {harmed}"
+        head = f"{self.implementation} --only {self.seed}: {words[0]}"
+        return f"{head}, {processes} process{'es' * (processes > 1)}: {harmed}"
 
 
 def survive(trial: Trial, folder: Path, whole: Mapping[str, Any]) -> None:
